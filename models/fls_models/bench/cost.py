@@ -1,0 +1,223 @@
+"""FLOPs of answering, from a model's dimensions alone: no weights, nothing is run.
+
+A multiplication and an addition are two operations. Convolutions, linear layers and, unless a
+convention says otherwise, the two products of attention are counted, as `torch.utils.flop_counter`
+counts them (causal attention in full); norms, activations, softmax and the mel spectrogram are
+not. The encoder always works on padded 30 s windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What a count takes in.
+
+    Attributes:
+        attention: the products of queries with keys, and of attention with values. Profilers that
+            count module by module do not see them.
+        every_logit: the output layer runs for every token of the prompt, not for the last only.
+    """
+
+    attention: bool = True
+    every_logit: bool = False
+
+
+THIS_PROJECT = Convention()
+"""What is run here: generation needs the logits of the last token only."""
+
+PAPER = Convention(attention=False, every_logit=True)
+"""What comes closest to the paper (arXiv 2507.14815), with its LoRA unmerged and its head unfolded.
+
+Within 1.5 % of all nine figures of Tables 3 and 7; of Table 4, long speech, the step between its
+two rows agrees within 3.5 % and the rows themselves are 18 % and 6 % short. The paper does not say
+how it counts; `tests/models/test_cost.py` holds what had to be fitted and what is left over.
+"""
+
+
+@dataclass(frozen=True)
+class EncoderDims:
+    """A Whisper encoder: two convolutions over mel frames, the second of stride 2; layers."""
+
+    mel_bins: int
+    width: int
+    feed_forward: int
+    layers: int
+    positions: int = 1500
+
+    @classmethod
+    def from_config(cls, config: Any) -> EncoderDims:
+        """From a transformers `Qwen2AudioEncoderConfig` or `WhisperConfig`."""
+        return cls(
+            mel_bins=config.num_mel_bins,
+            width=config.d_model,
+            feed_forward=config.encoder_ffn_dim,
+            layers=config.encoder_layers,
+            positions=config.max_source_positions,
+        )
+
+
+@dataclass(frozen=True)
+class DecoderDims:
+    """A language model with gated feed-forward layers and grouped key-value heads (Qwen2, Llama).
+
+    `lora_rank` is that of an adapter on q, k, v and o which has not been merged; 0 is none.
+    """
+
+    width: int
+    feed_forward: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    head_width: int
+    vocabulary: int
+    lora_rank: int = 0
+
+    @classmethod
+    def from_config(cls, config: Any, lora_rank: int = 0) -> DecoderDims:
+        """From a transformers `Qwen2Config` or one with the same names."""
+        heads = config.num_attention_heads
+        return cls(
+            width=config.hidden_size,
+            feed_forward=config.intermediate_size,
+            layers=config.num_hidden_layers,
+            heads=heads,
+            key_value_heads=config.num_key_value_heads,
+            head_width=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            vocabulary=config.vocab_size,
+            lora_rank=lora_rank,
+        )
+
+
+@dataclass(frozen=True)
+class HeadDims:
+    """A CTC head for `classes` tokens, blank included; folded when it has no inner width."""
+
+    classes: int
+    inner_width: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelDims:
+    """All that an answer goes through. Without a head, nothing is fused."""
+
+    encoder: EncoderDims
+    decoder: DecoderDims
+    head: HeadDims | None = None
+
+    @classmethod
+    def from_config(
+        cls, config: Any, head: HeadDims | None = None, lora_rank: int = 0
+    ) -> ModelDims:
+        """From a transformers `Qwen2AudioConfig`."""
+        return cls(
+            EncoderDims.from_config(config.audio_config),
+            DecoderDims.from_config(config.text_config, lora_rank),
+            head,
+        )
+
+
+QWEN2_AUDIO_7B = ModelDims(
+    EncoderDims(mel_bins=128, width=1280, feed_forward=5120, layers=32),
+    DecoderDims(
+        width=4096,
+        feed_forward=11008,
+        layers=32,
+        heads=32,
+        key_value_heads=32,
+        head_width=128,
+        vocabulary=156_032,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """FLOPs by stage, in the order in which they are spent."""
+
+    encoder: int
+    head: int
+    fusion: int
+    projector: int
+    prefill: int
+    decode: int
+
+    @property
+    def total(self) -> int:
+        """All stages."""
+        return self.encoder + self.head + self.fusion + self.projector + self.prefill + self.decode
+
+
+def answer_cost(
+    model: ModelDims,
+    windows: int,
+    frames: int,
+    lengths: Sequence[int],
+    prompt_tokens: int,
+    answer_tokens: int,
+    convention: Convention = THIS_PROJECT,
+) -> Cost:
+    """FLOPs of one question about one section of audio.
+
+    Args:
+        windows: 30 s windows through the encoder.
+        frames: T, the frames of real audio in them.
+        lengths: frames after each round of fusion (`fusion.halving(T, L)`), empty for none.
+        prompt_tokens: tokens of text around the audio.
+        answer_tokens: tokens written, the first of which comes out of the prefill.
+    """
+    kept = lengths[-1] if lengths else frames
+    context = kept + prompt_tokens
+    rounds = (frames, *lengths)
+    return Cost(
+        encoder=windows * encoder_flops(model.encoder, convention),
+        head=head_flops(model.head, model.encoder.width, sum(rounds)) if model.head else 0,
+        fusion=sum(6 * model.encoder.width * before for before in rounds[:-1]),
+        projector=2 * model.encoder.width * model.decoder.width * kept,
+        prefill=prefill_flops(model.decoder, context, convention),
+        decode=decode_flops(model.decoder, context, max(answer_tokens - 1, 0), convention),
+    )
+
+
+def encoder_flops(dims: EncoderDims, convention: Convention = THIS_PROJECT) -> int:
+    """One padded window: both convolutions (kernel 3) and all layers."""
+    width, positions = dims.width, dims.positions
+    convolutions = 2 * 3 * width * (dims.mel_bins * 2 * positions + width * positions)
+    linear = positions * (8 * width**2 + 4 * width * dims.feed_forward)
+    attention = 4 * positions**2 * width if convention.attention else 0
+    return convolutions + dims.layers * (linear + attention)
+
+
+def head_flops(dims: HeadDims, width: int, frames: int) -> int:
+    """Blank probability of `frames` hidden states of the encoder's `width`."""
+    if dims.inner_width is None:
+        return 2 * frames * width * dims.classes
+    return 2 * frames * dims.inner_width * (width + dims.classes)
+
+
+def prefill_flops(dims: DecoderDims, tokens: int, convention: Convention = THIS_PROJECT) -> int:
+    """The whole prompt at once, up to the logits of the first answered token."""
+    logits = tokens if convention.every_logit else 1
+    return _layers(dims, tokens, tokens**2, convention) + 2 * dims.width * dims.vocabulary * logits
+
+
+def decode_flops(
+    dims: DecoderDims, context: int, tokens: int, convention: Convention = THIS_PROJECT
+) -> int:
+    """`tokens` more, one at a time, each reading all that came before it and itself."""
+    pairs = tokens * context + tokens * (tokens + 1) // 2
+    return _layers(dims, tokens, pairs, convention) + 2 * dims.width * dims.vocabulary * tokens
+
+
+def _layers(dims: DecoderDims, tokens: int, pairs: int, convention: Convention) -> int:
+    """All layers, for so many tokens and so many (query, key) pairs."""
+    width, inner = dims.width, dims.heads * dims.head_width
+    shared = dims.key_value_heads * dims.head_width
+    weights = width * (2 * inner + 2 * shared) + 3 * width * dims.feed_forward
+    adapter = dims.lora_rank * (2 * (width + inner) + 2 * (width + shared))
+    attention = 4 * inner * pairs if convention.attention else 0
+    return dims.layers * (2 * tokens * (weights + adapter) + attention)

@@ -1,0 +1,88 @@
+"""The contract of a large speech-language model: what the extractor asks of any of them.
+
+Plain tensors in, plain tensors out. What a model needs to get there (feature extraction, padding,
+quantised weights, a device) stays behind this line.
+
+Letters: B windows, D encoder width, H width of the language model, T frames in, L frames out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from fls_models.prompts import Prompt
+
+
+class SpeechEncoder(Protocol):
+    """Turns 30 s windows of speech into 25 Hz hidden states, and those into embeddings."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second that `encode` expects: 16 000."""
+
+    @property
+    def frame_rate(self) -> int:
+        """Frames per second that `encode` gives: 25."""
+
+    @property
+    def hidden_width(self) -> int:
+        """D."""
+
+    def encode(self, windows: Sequence[Tensor]) -> Tensor:
+        """Encodes windows of audio, each on its own: no window changes another's frames.
+
+        Args:
+            windows: B of (n,) float32 on the CPU, 1 <= n <= 480 000, not padded.
+
+        Returns:
+            (B, 750, D), on the model's device: hidden states after pooling, *before* the
+            encoder's final norm. Frames past a window's own audio are padding.
+        """
+
+    def blank_probability(self, hidden: Tensor) -> Tensor:
+        """Probability that the CTC head reads nothing in a frame: (T, D) -> (T,) float32."""
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Final norm, then the model's own audio projector: (L, D) -> (L, H)."""
+
+
+class Context(Protocol):
+    """What a language model has made of a prompt and its recording; any number of requests use it.
+
+    Reading is the expensive part. Nothing that follows changes a context.
+    """
+
+    @property
+    def tokens(self) -> int:
+        """Positions it takes in the model's window."""
+
+
+class LanguageModel(Protocol):
+    """Reads embeddings of a recording and answers in text."""
+
+    @property
+    def width(self) -> int:
+        """H."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of plain text; markup of the model's own in it is text, too."""
+
+    def embed(self, tokens: Sequence[int]) -> Tensor:
+        """Input embeddings: n ids -> (n, H) float32."""
+
+    def read(self, prompt: Prompt, recording: Tensor) -> Any:
+        """Reads the prompt and a recording's embeddings (L, H) into a Context."""
+
+    def generate(
+        self, context: Any, request: str, *, max_tokens: int, temperature: float, seed: int
+    ) -> Iterator[str]:
+        """Streams the reply to a request; greedy at temperature 0. Pieces join to the reply."""
+
+    def score(self, context: Any, request: str, reply: str) -> Tensor:
+        """Log-likelihood of each token of a reply to a request: (n,) float32."""
+
+    def surprisal(self, context: Any, text: str) -> Tensor:
+        """-log p of each token of text that follows the recording directly: (n,) float32."""

@@ -1,0 +1,158 @@
+"""What comes out: transcripts, answers and what they cost. Values only, no behaviour beyond JSON.
+
+Times are seconds from the beginning of the recording (of the file, not of `--start`).
+The JSON form of an answer is public; `SCHEMA` changes when a field changes meaning or goes away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SCHEMA = "fls.answer/1"
+NOT_SAID = "The recording does not say."
+NO_SPEECH = "No speech was found in the recording."
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the recording."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"a span runs forwards from 0 s or later: {self.start}..{self.end}")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A spoken word as written, with its leading space where the script has one."""
+
+    start: float
+    end: float
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What stands between two full stops (or two long pauses), with the words it is made of."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def start(self) -> float:
+        return self.words[0].start
+
+    @property
+    def end(self) -> float:
+        return self.words[-1].end
+
+    @property
+    def text(self) -> str:
+        return "".join(word.text for word in self.words).strip()
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """All that was said. `language` is the ISO 639-1 code, None if nothing was said."""
+
+    language: str | None
+    sentences: tuple[Sentence, ...]
+    duration: float
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return tuple(word for sentence in self.sentences for word in sentence.words)
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an answer cost, all of it measured. `seconds` is by stage, in order of first use."""
+
+    audio_seconds: float
+    frames_before: int
+    frames_after: int
+    sections: int
+    seconds: dict[str, float]
+    prompt_tokens: int
+    answer_tokens: int
+    model: str
+    budget: str
+    reader: str
+
+    @property
+    def ratio(self) -> float | None:
+        """Frames before over frames after; None when nothing was read."""
+        return self.frames_before / self.frames_after if self.frames_after else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The public form, rounded to what was measured."""
+        ratio = self.ratio
+        return {
+            **asdict(self),
+            "audio_seconds": round(self.audio_seconds, 3),
+            "ratio": None if ratio is None else round(ratio, 3),
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question answered about one recording.
+
+    `answered` is False when the recording holds no speech or does not say; `answer` then is the
+    sentence that says so, and `spans` is empty.
+    """
+
+    source: str
+    question: str
+    answered: bool
+    answer: str
+    spans: tuple[Span, ...]
+    usage: Usage
+
+    def as_json(self) -> dict[str, Any]:
+        """The public form, in the order in which it is printed."""
+        return {
+            "schema": SCHEMA,
+            "source": self.source,
+            "question": self.question,
+            "answered": self.answered,
+            "answer": self.answer,
+            "spans": [[round(span.start, 2), round(span.end, 2)] for span in self.spans],
+            "usage": self.usage.as_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A stretch of a recording about one thing; `start` comes from the words' times."""
+
+    start: float
+    end: float
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Chapters in order. `brief` is made of the same sentences; empty when nobody spoke."""
+
+    source: str
+    chapters: tuple[Chapter, ...]
+    usage: Usage
+
+    @property
+    def answered(self) -> bool:
+        return bool(self.chapters)
+
+    @property
+    def brief(self) -> str:
+        return " ".join(chapter.summary for chapter in self.chapters) or NO_SPEECH

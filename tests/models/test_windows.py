@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import Qwen2AudioEncoderConfig, WhisperFeatureExtractor
+from transformers.models.qwen2_audio.modeling_qwen2_audio import Qwen2AudioEncoder
+
+from fls_models import windows
+from fls_models.errors import InputError
+from fls_models.frames import Frames
+from fls_models.windows import WINDOW_SAMPLES, Window, cut, encode_windows, frame_count
+
+
+class TinyEncoder:
+    """A random Qwen2-Audio encoder with one narrow layer; it keeps what it was given."""
+
+    sample_rate, frame_rate, hidden_width = 16_000, 25, 16
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        config = Qwen2AudioEncoderConfig(
+            num_mel_bins=16,
+            d_model=16,
+            encoder_layers=1,
+            encoder_attention_heads=2,
+            encoder_ffn_dim=32,
+        )
+        self.features = WhisperFeatureExtractor(feature_size=16)
+        self.model = Qwen2AudioEncoder(config).eval()
+        self.model.layer_norm = torch.nn.Identity()
+        self.head = torch.nn.Linear(16, 5)
+        self.batches: list[int] = []
+
+    def encode(self, windows: list[Tensor]) -> Tensor:
+        self.batches.append(len(windows))
+        mel = self.features(
+            [window.numpy() for window in windows], sampling_rate=16_000, return_tensors="pt"
+        )
+        return self.model(mel.input_features).last_hidden_state
+
+    def blank_probability(self, hidden: Tensor) -> Tensor:
+        return self.head(hidden).softmax(-1)[:, -1]
+
+    def project(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TinyEncoder:
+    return TinyEncoder()
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    total=st.integers(0, 5_000),
+    sizes=st.lists(st.integers(0, 1_500), min_size=1, max_size=20),
+    first=st.integers(0, 10**9),
+)
+def test_windows_hold_the_stream_whatever_its_blocks(total, sizes, first):
+    audio = np.arange(total, dtype=np.float32)
+    edges = np.cumsum([0, *sizes]).clip(max=total)
+    blocks = [audio[a:b] for a, b in zip(edges, [*edges[1:], total], strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "WINDOW_SAMPLES", 640)
+        cuts = list(cut(blocks, first=first))
+    assert [len(window) for window in cuts[:-1]] == [640] * (len(cuts) - 1)
+    assert [window.first for window in cuts] == [first + 640 * i for i in range(len(cuts))]
+    joined = torch.cat([torch.zeros(0), *(window.samples for window in cuts)])
+    assert torch.equal(joined, torch.from_numpy(audio))
+
+
+def test_real_windows_are_30_s_and_are_not_overwritten_by_a_reused_block():
+    block = np.zeros(70_001, np.float32)
+
+    def decoder():
+        for value in range(14):
+            block[:] = value
+            yield block
+
+    cuts = list(cut(decoder()))
+    assert [len(window) for window in cuts] == [480_000, 480_000, 14 * 70_001 - 960_000]
+    expected = torch.arange(14.0).repeat_interleave(70_001)
+    assert torch.equal(torch.cat([window.samples for window in cuts]), expected)
+    assert [window.start for window in cuts] == [0, 30, 60]
+
+
+def test_cutting_reads_no_further_than_the_window_it_gives():
+    drawn = 0
+
+    def decoder():
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield np.zeros(100_000, np.float32)
+
+    next(cut(decoder()))
+    assert drawn == 5
+
+
+def test_bad_audio_is_refused():
+    with pytest.raises(ValueError, match="audio blocks"):
+        list(cut([np.zeros(10)]))
+    with pytest.raises(ValueError, match="audio blocks"):
+        list(cut([np.zeros((10, 2), np.float32)]))
+    with pytest.raises(ValueError, match="1 to 480000 samples"):
+        Window(torch.zeros(480_001))
+    with pytest.raises(ValueError, match="a window is"):
+        Window(torch.zeros(10, dtype=torch.float64))
+    broken = noise(WINDOW_SAMPLES)
+    broken[7] = np.nan
+    with pytest.raises(InputError, match=r"between 60\.0 s and 90\.0 s"):
+        list(cut([broken], first=960_000))
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        1,
+        160,
+        161,
+        320,
+        321,
+        480,
+        640,
+        641,
+        960,
+        961,
+        1280,
+        16_000,
+        16_321,
+        479_679,
+        479_681,
+        480_000,
+    ],
+)
+def test_frame_count_is_that_of_qwen2_audio(encoder, samples):
+    features = encoder.features(
+        noise(samples), sampling_rate=16_000, return_attention_mask=True, return_tensors="pt"
+    )
+    mel_frames = features.attention_mask.sum(-1)
+    _, frames = encoder.model._get_feat_extract_output_lengths(mel_frames)
+    assert frame_count(samples) == frames.item()
+
+
+def test_batching_changes_nothing_and_padding_does_not_count(encoder):
+    audio = noise(2 * WINDOW_SAMPLES + 100_321)
+    one = list(encode_windows(encoder, cut([audio]), batch_size=1))
+    assert [len(frames) for frames in one] == [750, 750, 157]
+    for batch_size in (2, 3, 8):
+        many = list(encode_windows(encoder, cut([audio]), batch_size=batch_size))
+        for alone, batched in zip(one, many, strict=True):
+            torch.testing.assert_close(batched.hidden, alone.hidden, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(batched.density, alone.density, rtol=1e-4, atol=1e-5)
+            assert torch.equal(batched.spans, alone.spans)
+
+
+def test_frames_are_the_encoders_and_density_is_that_of_its_head(encoder):
+    samples = torch.from_numpy(noise(50_000))
+    (frames,) = encode_windows(encoder, [Window(samples)])
+    with torch.no_grad():
+        hidden = encoder.encode([samples])[0, :78]
+        torch.testing.assert_close(frames.hidden, hidden)
+        torch.testing.assert_close(frames.density, 1 - encoder.head(hidden).softmax(-1)[:, -1])
+    assert not frames.hidden.requires_grad
+    assert frames.hidden.is_contiguous()
+
+
+@pytest.mark.parametrize("samples", [640, 959, 961, 100_000, 100_319, 100_321, 480_000])
+def test_spans_divide_the_audio_exactly(encoder, samples):
+    first = 7 * WINDOW_SAMPLES + 13
+    audio = noise(WINDOW_SAMPLES + samples)
+    frames = Frames.concatenate(list(encode_windows(encoder, cut([audio], first=first))))
+    starts, ends = frames.spans.unbind(-1)
+    assert starts[0] == first / 16_000
+    assert ends[-1] == (first + len(audio)) / 16_000
+    assert torch.equal(starts[1:], ends[:-1])
+    assert ((ends - starts)[:-1] - 0.04).abs().max() < 1e-9
+    assert 0.02 - 1e-9 < (ends - starts)[-1] < 0.06 + 1e-9
+
+
+def test_a_breath_of_audio_is_worth_no_frame(encoder):
+    (frames,) = encode_windows(encoder, [Window(torch.zeros(320))])
+    assert len(frames) == 0
+    assert frames.hidden.shape == (0, 16)
+
+
+def test_encoding_draws_one_batch_at_a_time(encoder):
+    drawn = 0
+
+    def stream():
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield Window(torch.zeros(1_000))
+
+    encoder.batches.clear()
+    encoded = encode_windows(encoder, stream(), batch_size=3)
+    for _ in range(4):
+        next(encoded)
+    assert drawn == 6
+    assert encoder.batches == [3, 3]
+
+
+def test_an_encoder_that_breaks_its_promise_is_refused(encoder):
+    class Short(TinyEncoder):
+        def encode(self, windows: list[Tensor]) -> Tensor:
+            return torch.zeros(len(windows), 749, 16)
+
+    with pytest.raises(ValueError, match="instead of"):
+        list(encode_windows(Short(), [Window(torch.zeros(1_000))]))
+    with pytest.raises(ValueError, match="at least one window"):
+        list(encode_windows(encoder, [], batch_size=0))
