@@ -1,0 +1,218 @@
+"""The ffmpeg at hand: where it is, what it may open, and the child process that runs it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import ssl
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias, cast
+from urllib.parse import quote, urlsplit
+
+from fls_cli.inputs import Source
+from fls_models.errors import FfmpegMissing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+BLOCK = SAMPLE_RATE
+
+# Containers and raw audio whose demuxers read the one file that they are given. Playlists and
+# scripts (hls, dash, concat, sdp, imf, image2, lavfi, avisynth, ...) name further files and hosts.
+# So can a MOV, but its references are off unless asked for (-enable_drefs).
+FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,gxf,"
+    "iff,ircam,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,nuv,ogg,oma,qcp,"
+    "qoa,rm,shn,sox,tak,truehd,tta,voc,w64,wav,wtv,wv"
+)
+# An https address goes over tls over tcp; over httpproxy too where the environment names a proxy.
+_URL_PROTOCOLS = "http,https,tcp,tls,httpproxy"
+_PATIENCE = 30
+
+# Gaps and late starts become silence, so that a sample's place is its time in the recording;
+# channels are averaged, not summed, so that the mix cannot clip.
+_RESAMPLE = "aresample=async=1:first_pts=0:rematrix_maxval=1"
+
+_KEPT_LINES = 40
+
+Options: TypeAlias = dict[str, str | int | None]
+
+
+def find_ffmpeg() -> str:
+    """The path of the ffmpeg on PATH, else of the one in the imageio-ffmpeg wheel.
+
+    Raises FfmpegMissing when there is neither.
+    """
+    if found := shutil.which("ffmpeg"):
+        return os.path.abspath(found)
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise FfmpegMissing(
+            "ffmpeg was not found; install it with `apt install ffmpeg`, "
+            "or `pip install imageio-ffmpeg`."
+        ) from error
+
+
+def describe(source: Source, *, loglevel: str = "info") -> tuple[int, str]:
+    """ffmpeg's exit code and what it prints on opening `source`, without the name of it.
+
+    Nothing is decoded. A negative code is the signal that ended it.
+    """
+    target, options, folder = _input(source)
+    # The one output that needs no stream, and so none that could be decoded.
+    command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=_environment(),
+        process_group=0,
+        check=False,
+    )
+    # A name may hold newlines and what looks like a description.
+    text = done.stderr.replace(_as_logged(target), b"input").decode(errors="replace")
+    return done.returncode, text
+
+
+class Decoding:
+    """A child that decodes one audio track of `source`; a context manager that ends the child.
+
+    `track` counts the audio tracks from 0; `start` and `length` are seconds.
+    """
+
+    def __init__(self, source: Source, track: int, start: float, length: float | None) -> None:
+        target, options, folder = _input(source)
+        options["loglevel"] = "error"
+        samples: Options = {"format": "f32le", "ac": 1, "ar": SAMPLE_RATE, "af": _RESAMPLE}
+        if start > 0:
+            options["ss"] = f"{start:.6f}"
+        if length is not None:
+            samples["t"] = f"{length:.6f}"
+        command = _command(target, options, samples, f"a:{track}")
+        self._target = _as_logged(target)
+        self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
+        # Its own process group: Ctrl-C at the terminal is ours to handle, and would otherwise
+        # look like a recording that ends here.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=_environment(),
+            process_group=0,
+        )
+        self._out = cast(io.BufferedReader, self._process.stdout)
+        self._err = cast(io.BufferedReader, self._process.stderr)
+        # An unread stderr would block ffmpeg once the pipe is full.
+        self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
+        self._drain.start()
+
+    def __enter__(self) -> Decoding:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._drain.join()
+        self._out.close()
+        self._err.close()
+
+    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Finite samples at 16 kHz, (16000,) float32 each; the last block may be shorter."""
+        import numpy as np
+
+        while True:
+            block = np.empty(BLOCK, dtype=np.float32)
+            count = self._out.readinto(block.data.cast("B")) // block.itemsize
+            if count:
+                yield np.nan_to_num(block[:count], copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+            if count < BLOCK:
+                return
+
+    def finish(self) -> tuple[int, str]:
+        """The child's exit code (negative: the signal that ended it) and its last complaints."""
+        code = self._process.wait()
+        self._drain.join()
+        text = b"".join(self._lines).replace(self._target, b"input")
+        return code, text.decode(errors="replace")
+
+    def _keep_last_lines(self) -> None:
+        while line := self._err.readline(4096):
+            self._lines.append(line)
+
+
+def _command(
+    target: str, options: Options, output: Options, selected: str | None = None
+) -> list[str]:
+    import ffmpeg
+
+    # ffmpeg-python cannot hash a name that is not UTF-8, so the name is put in afterwards.
+    opened = ffmpeg.input("input", **options)
+    chosen = opened[selected] if selected else opened
+    command: list[str] = chosen.output("pipe:", **output).compile(cmd=find_ffmpeg())
+    command[command.index("-i") + 1] = target
+    return command
+
+
+def _input(source: Source) -> tuple[str, Options, Path | None]:
+    """What ffmpeg is told to open, with which options, and from which folder."""
+    options: Options = {
+        "hide_banner": None,
+        "nostdin": None,
+        "nostats": None,
+        "format_whitelist": FORMATS,
+    }
+    if source.path is not None:
+        options["protocol_whitelist"] = "file,pipe"
+        # From within its folder: ffmpeg cuts the lines that it prints at 1024 bytes.
+        return f"file:{source.path.name}", options, source.path.parent
+    options |= {
+        "protocol_whitelist": _URL_PROTOCOLS,
+        "rw_timeout": _PATIENCE * 1_000_000,
+        # Not reconnect_streamed: on a server that cannot skip ahead it starts over for ever.
+        "reconnect": 1,
+        "reconnect_delay_max": 4,
+    }
+    address = urlsplit(source.location).geturl()
+    if address.startswith("https:"):
+        # Many builds of ffmpeg take any certificate unless told otherwise.
+        options |= {"tls_verify": 1, "ca_file": _certificates()}
+    return quote(address, safe=":/?#[]@!$&'()*+,;=%~"), options, None
+
+
+def _certificates() -> str:
+    if file := ssl.get_default_verify_paths().cafile:
+        return file
+    import certifi
+
+    return certifi.where()
+
+
+def _as_logged(target: str) -> bytes:
+    """`target` as ffmpeg prints it: some control characters become question marks."""
+    return bytes(63 if byte < 8 or 13 < byte < 32 else byte for byte in os.fsencode(target))
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"}
+    environment.pop("AV_LOG_FORCE_COLOR", None)
+    return environment

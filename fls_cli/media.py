@@ -1,0 +1,132 @@
+"""Recordings as a stream of samples: any media file in, 16 kHz mono float32 out.
+
+Knows nothing of windows, models or what the samples are for.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fls_cli.decoder import SAMPLE_RATE, Decoding, describe, find_ffmpeg
+from fls_cli.inputs import Source, check_readable
+from fls_cli.probe import MediaInfo, Track, best_track, read_report, wav_promise
+from fls_cli.refusals import undecodable, unreadable
+from fls_cli.times import parse_time
+from fls_models.errors import EmptyInput, NoAudioTrack, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "SAMPLE_RATE",
+    "MediaInfo",
+    "Track",
+    "find_ffmpeg",
+    "parse_time",
+    "probe",
+    "stream",
+]
+
+# Containers round the length of their last packet, and video may outlast audio by a picture.
+_TOLERANCE = 1.0
+
+
+def probe(source: Source) -> MediaInfo:
+    """What `source` holds, without decoding it.
+
+    Raises MissingInput, EmptyInput, InputError (folder, device, permission), RefusedInput,
+    Unreachable, NotMedia, FfmpegMissing. No audio track is no error here.
+    """
+    check_readable(source)
+    code, text = describe(source)
+    info = read_report(text)
+    if info is None:
+        raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
+    if source.path is not None and info.container == "wav":
+        promise = wav_promise(source.path)
+        if promise is not None and promise > (info.duration or 0.0):
+            return replace(info, duration=promise)
+    return info
+
+
+def stream(
+    source: Source,
+    *,
+    track: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    warn: Callable[[str], None] = warnings.warn,
+) -> Generator[npt.NDArray[np.float32], None, None]:
+    """The samples of one audio track from `start` to `end`, in seconds of the recording.
+
+    Yields (16000,) float32 arrays, the last one shorter; sample `n` is heard at
+    `start + n / SAMPLE_RATE`, pauses in the file being silence. Never yields nothing. `track`
+    counts the audio tracks from 0; without it the file's default is taken, else the one with the
+    most channels. `warn` is told, in a sentence, when less came than the file promised.
+
+    Nothing happens, and nothing is raised, before the first sample is asked for. Closing the
+    generator ends ffmpeg. Raises what `probe` does, and UsageError (times that make no sense),
+    NoAudioTrack, EmptyInput (`start` is beyond the end), NotMedia (nothing decodes).
+    """
+    if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
+        raise UsageError(f"Times must run forwards from 0: start {start:g} s, end {end} s.")
+    info = probe(source)
+    chosen = _choose(source, info.tracks, track)
+    if info.duration is not None and start >= info.duration:
+        raise EmptyInput(_beyond(source, start, info.duration))
+    length = None if end is None else end - start
+    count = 0
+    with Decoding(source, chosen.index, start, length) as decoding:
+        for block in decoding.blocks():
+            count += len(block)
+            yield block
+        code, complaints = decoding.finish()
+    if count == 0:
+        if code != 0:
+            raise undecodable(source, chosen.codec, complaints)
+        if start > 0 and info.duration is None:
+            raise EmptyInput(_beyond(source, start, None))
+        if start > 0:
+            raise EmptyInput(f"{source.name}: cut off before the start, {start:g} s; get it whole.")
+        raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
+    if warning := _shortfall(info, count / SAMPLE_RATE, start, end, code, complaints):
+        warn(f"{source.name}: {warning}")
+
+
+def _choose(source: Source, tracks: tuple[Track, ...], index: int | None) -> Track:
+    if not tracks:
+        raise NoAudioTrack(f"{source.name}: there is no audio track in it; give one with sound.")
+    if index is None:
+        return best_track(tracks)
+    if not 0 <= index < len(tracks):
+        there = "one audio track, 0" if len(tracks) == 1 else f"audio tracks 0 to {len(tracks) - 1}"
+        raise NoAudioTrack(f"{source.name}: there is no audio track {index}; it has {there}.")
+    return tracks[index]
+
+
+def _beyond(source: Source, start: float, duration: float | None) -> str:
+    length = "" if duration is None else f", which is {duration:.1f} s long"
+    return f"{source.name}: the start, {start:g} s, is beyond the end of the recording{length}."
+
+
+def _shortfall(
+    info: MediaInfo, read: float, start: float, end: float | None, code: int, complaints: str
+) -> str | None:
+    """What to say when less was read than promised, in seconds; None when all is well."""
+    ends = [time for time in (info.duration, end) if time is not None]
+    promised = min(ends) - start if info.duration is not None else None
+    of = "" if promised is None else f" of {promised:.1f} s"
+    if code != 0:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"ffmpeg stopped after {read:.1f} s{of} ({how}); only those are used."
+    if promised is None or read >= promised - _TOLERANCE:
+        return None
+    # Video may last longer than the sound that goes with it: alone, that is no sign of damage.
+    if complaints or not (info.video or len(info.tracks) > 1):
+        return f"this recording is cut off: {read:.1f} s{of} could be read; only those are used."
+    return None

@@ -1,0 +1,164 @@
+"""What a media file holds, read from what ffmpeg prints about its input.
+
+There is no ffprobe beside the ffmpeg of the imageio-ffmpeg wheel. The printed form has been the
+same for a decade; only lines at its own indentation are believed, so metadata cannot pose as it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fls_cli.inputs import printable
+
+
+@dataclass(frozen=True)
+class Track:
+    """One audio track; `index` counts the audio tracks from 0, `language` is as the file says."""
+
+    index: int
+    codec: str
+    language: str | None
+    channels: int | None
+    default: bool
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the container says of itself.
+
+    `duration` is in seconds, None when the container does not tell (raw streams, where ffmpeg
+    could only guess from the bit rate). `container` is ffmpeg's name for the format; `video` says
+    whether there is moving picture beside the sound.
+    """
+
+    duration: float | None
+    container: str
+    tracks: tuple[Track, ...]
+    video: bool
+
+
+_INPUT = re.compile(r"^Input #0, (?P<container>[\w,]+), from ", re.MULTILINE)
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
+_STREAM = re.compile(
+    r"^ {2,4}Stream #0:(?P<stream>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^)\n]*)\))?: "
+    r"(?P<kind>Audio|Video): (?P<rest>.*)$",
+    re.MULTILINE,
+)
+_LAYOUT = re.compile(r" Hz, ([^,]+)")
+_COUNTED = re.compile(r"(\d+) channels")
+_DOTTED = re.compile(r"\d+(?:\.\d+)+")
+_NAMED = {
+    "mono": 1,
+    "stereo": 2,
+    "downmix": 2,
+    "binaural": 2,
+    "quad": 4,
+    "hexagonal": 6,
+    "octagonal": 8,
+    "cube": 8,
+    "hexadecagonal": 16,
+}
+
+
+def read_report(text: str) -> MediaInfo | None:
+    """What `text`, ffmpeg's stderr without the input's name, says of the input; None if nothing."""
+    opened = _INPUT.search(text)
+    if opened is None:
+        return None
+    # A stream that belongs to two programs is printed twice, and programs print out of order.
+    streams = {int(match["stream"]): match for match in _STREAM.finditer(text, opened.end())}
+    audio = [match for _, match in sorted(streams.items()) if match["kind"] == "Audio"]
+    tracks = tuple(_track(index, match) for index, match in enumerate(audio))
+    return MediaInfo(
+        duration=_duration(text, tracks),
+        container=opened["container"],
+        tracks=tracks,
+        # A cover is a picture of the recording, not something that lasts.
+        video=any(
+            match["kind"] == "Video" and "(attached pic)" not in match["rest"]
+            for match in streams.values()
+        ),
+    )
+
+
+def best_track(tracks: Sequence[Track]) -> Track:
+    """The one to hear when none is asked for: the default, else that with the most channels."""
+    return max(
+        tracks,
+        key=lambda track: (
+            track.codec != "none",
+            track.default,
+            track.channels or 0,
+            -track.index,
+        ),
+    )
+
+
+def wav_promise(path: Path) -> float | None:
+    """The seconds that a PCM WAV's header promises; None when it does not.
+
+    ffmpeg goes by the size of the file instead and so never notices that a WAV was cut off.
+    """
+    bytes_per_second = 0
+    with open(path, "rb") as file:
+        if not re.fullmatch(rb"RIFF.{4}WAVE", file.read(12), re.DOTALL):
+            return None
+        for _ in range(64):
+            header = file.read(8)
+            if len(header) < 8:
+                return None
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":
+                # A writer that could not go back to fill it in leaves 0 or (nearly) all ones.
+                told = bytes_per_second > 0 and 0 < size < 0x7FFF_F000
+                return size / bytes_per_second if told else None
+            body = file.tell()
+            if name == b"fmt ":
+                form = file.read(16)
+                if len(form) < 16 or form[:2] not in (b"\x01\x00", b"\x03\x00", b"\xfe\xff"):
+                    return None
+                bytes_per_second = struct.unpack("<I", form[8:12])[0]
+            file.seek(body + size + size % 2)
+    return None
+
+
+def _duration(text: str, tracks: Sequence[Track]) -> float | None:
+    match = _DURATION.search(text)
+    if match is None:
+        return None
+    if "Estimating duration from bitrate" in text and not _constant_rate(tracks):
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _constant_rate(tracks: Sequence[Track]) -> bool:
+    return all(track.codec.startswith("pcm_") for track in tracks)
+
+
+def _track(index: int, match: re.Match[str]) -> Track:
+    rest = match["rest"]
+    language = match["language"]
+    return Track(
+        index=index,
+        codec=re.split(r"[ ,]", rest, maxsplit=1)[0],
+        language=printable(language) if language and language != "und" else None,
+        channels=_channels(rest),
+        default="(default)" in rest,
+    )
+
+
+def _channels(rest: str) -> int | None:
+    layout = _LAYOUT.search(rest)
+    if layout is None:
+        return None
+    name = layout[1]
+    if counted := _COUNTED.match(name):
+        return int(counted[1])
+    if dotted := _DOTTED.match(name):
+        return sum(int(part) for part in dotted[0].split("."))
+    return _NAMED.get(re.split(r"[ (]", name, maxsplit=1)[0])

@@ -1,0 +1,3 @@
+from media_files import recordings, site, videos
+
+__all__ = ["recordings", "site", "videos"]
