@@ -30,11 +30,18 @@ NOTES = Prompt(
 )
 
 
-def question(text: str) -> str:
-    """The request that goes with ASK and NOTES."""
-    return f"\n\nQuestion: {text}\nAnswer in one or two sentences, in the question's language."
+def question(text: str, language: str = "English") -> str:
+    """The request that goes with ASK and NOTES; the language by its English name."""
+    wish = "the question's language" if language == "English" else language
+    return f"\n\nQuestion: {text}\nAnswer in one or two sentences, in {wish}."
 
 
-IN_A_SENTENCE = "\n\nSummarise this in one sentence that names what it is about and the main point."
-IN_A_FEW = "\n\nSummarise this in two or three sentences: what it is about and the main points."
+IN_A_SENTENCE = (
+    "\n\nIn your own words, in one short sentence: what is this about, and what is its most "
+    "important point?"
+)
+IN_A_FEW = (
+    "\n\nWhat is this recording about? Name the people, the place and the main points, in two "
+    "sentences."
+)
 TITLE = "\n\nGive this a title of two to six words. Reply with the title only."

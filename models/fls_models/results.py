@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SCHEMA = "fls.answer/1"
+STYLES = ("brief", "bullets", "chapters")
 NOT_SAID = "The recording does not say."
 NO_SPEECH = "No speech was found in the recording."
 

@@ -122,6 +122,13 @@ class MiniLanguageModel:
         return -self._surprisal(context, asked, self.tokenize(reply))
 
     @torch.inference_mode()
+    def choose(self, context: ReadContext, request: str, options: Sequence[str]) -> str:
+        """The option whose first token is the likeliest beginning of a reply."""
+        logits = self._forward(self._asked(context, request), context.cache(), logits=1)[-1]
+        first = [self.tokenize(option)[0] for option in options]
+        return options[int(logits[first].argmax())]
+
+    @torch.inference_mode()
     def surprisal(self, context: ReadContext, text: str) -> Tensor:
         lead = self.embed(self.tokenize("\n\nQuestion:"))
         return self._surprisal(context, lead, self.tokenize(text))

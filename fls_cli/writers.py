@@ -1,0 +1,183 @@
+"""Results as text, one pure function a format. What comes from a model is made harmless here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from fls_cli.output import clean
+from fls_cli.subtitles import cues, line_text
+from fls_cli.timed_words import TimedWord, one_line, timed_words
+from fls_models.errors import UsageError
+from fls_models.results import Answer, Chapter, Sentence, Summary, Transcript, Word
+
+TRANSCRIPT_SCHEMA = "fls.transcript/1"
+SUMMARY_SCHEMA = "fls.summary/1"
+# Silence in seconds after which a text begins a new paragraph.
+_PARAGRAPH = 2.0
+
+
+def txt(transcript: Transcript, *, words: bool = False) -> str:
+    """One sentence a line, so that grep finds sentences; a blank line at pauses over 2 s.
+
+    With words: one a line, as start, end (seconds) and text, separated by tabs.
+    """
+    if words:
+        return "".join(
+            f"{word.start:.3f}\t{word.end:.3f}\t{text}\n"
+            for word in transcript.words
+            if (text := one_line(word.text))
+        )
+    spoken = _spoken(transcript)
+    return "".join(
+        sentence_line(sentence, before)
+        for before, sentence in zip([None, *spoken], spoken, strict=False)
+    )
+
+
+def sentence_line(sentence: Sentence, before: Sentence | None) -> str:
+    """A sentence as `txt` writes it, for those who cannot wait for the rest."""
+    gap = before is not None and sentence.start - before.end > _PARAGRAPH
+    return ("\n" if gap else "") + one_line(sentence.text) + "\n"
+
+
+def srt(transcript: Transcript, *, words: bool = False) -> str:
+    """SubRip: numbered cues of at most two lines; with words, one cue a word."""
+    if words:
+        shown = ((word.start, word.end, word.text) for word in timed_words(transcript))
+    else:
+        shown = ((cue.start, cue.end, cue.text) for cue in cues(transcript))
+    return "\n".join(
+        f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text}\n"
+        for number, (start, end, text) in enumerate(shown, 1)
+    )
+
+
+def vtt(transcript: Transcript, *, words: bool = False) -> str:
+    """WebVTT; with words, each word after a cue's first is preceded by its time."""
+    blocks = ["WEBVTT\n"]
+    for cue in cues(transcript):
+        first = cue.lines[0][0]
+        text = "\n".join(
+            "".join(_timed(line, first)) if words else _escaped(line_text(line))
+            for line in cue.lines
+        )
+        blocks.append(f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def transcript_json(transcript: Transcript, source: str, *, words: bool = False) -> dict[str, Any]:
+    """The public form of a transcript, schema `fls.transcript/1`, with times as measured."""
+    return {
+        "schema": TRANSCRIPT_SCHEMA,
+        "source": clean(source),
+        "language": transcript.language,
+        "duration": round(transcript.duration, 3),
+        "sentences": [
+            {
+                "start": round(sentence.start, 3),
+                "end": round(sentence.end, 3),
+                "text": one_line(sentence.text),
+                **({"words": [_word(word) for word in sentence.words]} if words else {}),
+            }
+            for sentence in _spoken(transcript)
+        ],
+    }
+
+
+_TEXTS: dict[str, Callable[..., str]] = {"txt": txt, "srt": srt, "vtt": vtt}
+FORMATS = (*_TEXTS, "json")
+
+
+def render(transcript: Transcript, source: str, form: str, *, words: bool = False) -> str:
+    """A transcript in one of FORMATS, ending with a newline unless there is nothing to say.
+
+    Raises UsageError when there is no such format.
+    """
+    if form == "json":
+        found = transcript_json(transcript, source, words=words)
+        return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+    if form not in _TEXTS:
+        raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
+    return _TEXTS[form](transcript, words=words)
+
+
+def answer_text(answer: Answer) -> str:
+    """The answer and nothing else, as one or more lines."""
+    return clean(answer.answer).strip() + "\n"
+
+
+def chapters(found: Iterable[Chapter]) -> str:
+    """`[h:mm:ss] Title` and the summary below it, a blank line between chapters."""
+    return "\n".join(
+        f"[{clock(chapter.start)}] {one_line(chapter.title)}\n{one_line(chapter.summary)}\n"
+        for chapter in found
+    )
+
+
+def summary_text(summary: Summary, style: str) -> str:
+    """A summary in one of `fls_models.results.STYLES`."""
+    if not summary.chapters or style == "brief":
+        return one_line(summary.brief) + "\n"
+    if style == "bullets":
+        return "".join(f"- {one_line(chapter.summary)}\n" for chapter in summary.chapters)
+    return chapters(summary.chapters)
+
+
+def summary_json(summary: Summary, style: str) -> dict[str, Any]:
+    """The public form of a summary, schema `fls.summary/1`; titles only for chapters."""
+    return {
+        "schema": SUMMARY_SCHEMA,
+        "source": clean(summary.source),
+        "style": style,
+        "answered": summary.answered,
+        "summary": one_line(summary.brief),
+        "chapters": [
+            {
+                "start": round(chapter.start, 2),
+                "end": round(chapter.end, 2),
+                **({"title": one_line(chapter.title)} if style == "chapters" else {}),
+                "summary": one_line(chapter.summary),
+            }
+            for chapter in summary.chapters
+        ],
+        "usage": summary.usage.as_json(),
+    }
+
+
+def clock(seconds: float) -> str:
+    """`h:mm:ss`, cut off to whole seconds so that nobody is sent past what they look for."""
+    minutes, left = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{left:02}"
+
+
+def _spoken(transcript: Transcript) -> list[Sentence]:
+    return [s for s in transcript.sentences if s.words and one_line(s.text)]
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "text": clean(word.text),
+        "probability": round(word.probability, 4),
+    }
+
+
+def _timed(line: tuple[TimedWord, ...], first: TimedWord) -> Iterator[str]:
+    for i, word in enumerate(line):
+        space = " " if i and word.spaced else ""
+        stamp = "" if word is first else f"<{_stamp(word.start, '.')}>"
+        yield space + stamp + _escaped(word.text)
+
+
+def _escaped(text: str) -> str:
+    # Escaping ">" leaves no "-->" in a text, which would end the cue's text.
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _stamp(milliseconds: int, point: str) -> str:
+    seconds, thousandths = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{point}{thousandths:03}"

@@ -1,0 +1,113 @@
+"""Does a recording speak of what a question asks? Decided by likelihood, before anything is said.
+
+A small language model told to admit what it does not know does not; but it knows what it expects.
+A question becomes likelier after a recording that answers it: its names and terms were just heard.
+
+    gain    = mean over the question's tokens of log p(token | recording) - log p(token | nothing)
+    general = the same between two lists of questions, such that suit any recording and such that
+              suit only one
+
+A question passes on `gain`, or, as "what is the main argument?" gains nothing from any recording,
+on `general`. The thresholds are each model's own (its card), calibrated on the training part of
+SPIRAL by `benchmarks/calibrate.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.prompts import ASK, Prompt
+from fls_models.thresholds import Thresholds
+
+_NOTHING = "..."
+_STUDY = Prompt(system="You study questions.", opening="")
+_ANY = (
+    "What is it about?",
+    "What is the main point?",
+    "Who is talking, and to whom?",
+    "Summarise what was said.",
+    "Give me a short list of what matters most.",
+    "What conclusion do they reach?",
+    "Which examples, names and numbers are mentioned?",
+    "What is the most interesting fact?",
+    "What was decided, and what are the next steps?",
+    "What is the mood like?",
+    "How does it begin and how does it end?",
+    "Worum geht es hier?",
+    "De quoi parle-t-on ?",
+)
+_ONE = (
+    "What did Marie Curie discover in 1898?",
+    "How deep is the lake near the old mill?",
+    "Which medicine did the vet give the horse?",
+    "When did the factory in Leeds close?",
+    "Why did the pilot turn back?",
+    "Tell me the price of the blue bicycle.",
+    "What percentage of the patients recovered?",
+    "Who painted the ceiling of the chapel?",
+    "What does the new law say about rents?",
+    "What is the nurse's phone number?",
+    "According to the study, how many seats are empty?",
+    "Wie heißt der Bürgermeister von Köln?",
+    "Quel vin sert-on avec le poisson ?",
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How strongly one pass over a recording speaks of a question: nats per token."""
+
+    gain: float
+    general: float
+
+    def over(self, thresholds: Thresholds) -> float:
+        """Above 0: answerable."""
+        return max(self.gain - thresholds.gain, self.general - thresholds.general)
+
+
+class Answerability:
+    """Judges questions for one language model. What it compares with is read once."""
+
+    def __init__(self, llm: MiniLanguageModel) -> None:
+        self._llm = llm
+
+    def judge(self, question: str) -> Judge:
+        """Everything about a question that does not depend on the recording."""
+        before = self._llm.surprisal(self.nothing, question)
+        one = self._llm.surprisal(self._one, question)
+        general = one - self._llm.surprisal(self._any, question)
+        return Judge(self._llm, question, float(before.mean()), float(general.mean()))
+
+    @cached_property
+    def nothing(self) -> ReadContext:
+        """What a question is held against: a prompt without a recording."""
+        return self._llm.read(ASK, self._llm.embed(self._llm.tokenize(_NOTHING)))
+
+    @cached_property
+    def _any(self) -> ReadContext:
+        return self._listed("Questions that suit any recording, whatever it is about:", _ANY)
+
+    @cached_property
+    def _one(self) -> ReadContext:
+        return self._listed("Questions that suit only one particular recording:", _ONE)
+
+    def _listed(self, title: str, questions: Sequence[str]) -> ReadContext:
+        text = "\n\nQuestion: ".join([title, *questions])
+        return self._llm.read(_STUDY, self._llm.embed(self._llm.tokenize(text)))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One question, ready to be held against passes over a recording."""
+
+    llm: MiniLanguageModel
+    question: str
+    before: float
+    general: float
+
+    def evidence(self, context: ReadContext) -> Evidence:
+        after = float(self.llm.surprisal(context, self.question).mean())
+        return Evidence(self.before - after, self.general)

@@ -1,0 +1,112 @@
+"""Readers turn a recording into what the language model gets: embeddings with their times.
+
+The text reader embeds the tokens of a transcript. What follows a reader does not know which one
+it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fls_models.budget import Budget, sections
+from fls_models.lslm.base import LanguageModel
+from fls_models.relevance import Relevance
+from fls_models.results import Sentence, Transcript
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One pass for the language model.
+
+    Attributes:
+        embeddings: (L, H).
+        spans: (L, 2) float64, seconds: the stretch of audio that each embedding stands for.
+        text: what was understood, for a reader that goes by text; empty for frames.
+    """
+
+    embeddings: Tensor
+    spans: Tensor
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if self.spans.shape != (len(self.embeddings), 2):
+            raise ValueError(
+                f"spans {tuple(self.spans.shape)} do not fit {len(self.embeddings)} embeddings"
+            )
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+
+class TextReader:
+    """Reads a transcript: tokens as embeddings, sentences left out where the budget asks for it."""
+
+    name = "text"
+
+    def __init__(self, model: LanguageModel, transcript: Transcript, most: int) -> None:
+        self._model = model
+        self._most = most
+        self._sentences = transcript.sentences
+        self._duration = transcript.duration
+        self._tokens = [self._tokenize(sentence) for sentence in transcript.sentences]
+        self._relevance = Relevance([sentence.text for sentence in transcript.sentences])
+
+    def readings(self, budget: Budget, question: str | None) -> list[Reading]:
+        """The passes that hold the recording, in order. `question` None: what is most central."""
+        kept = self.kept(budget, question)
+        return [self._read(section) for section in self._sections(kept)]
+
+    def kept(self, budget: Budget, question: str | None) -> list[int]:
+        """Indices of the sentences that the budget pays for: the most relevant ones, in order."""
+        everything = list(range(len(self._sentences)))
+        allowed = budget.tokens(self._duration)
+        if allowed is None or sum(map(len, self._tokens)) <= allowed:
+            return everything
+        worth = self._relevance.centrality()
+        if question is not None:
+            # Centrality decides where the question shares nothing with the recording.
+            worth = self._relevance.to(question) + 0.1 * worth
+        kept: list[int] = []
+        for index in sorted(everything, key=lambda i: (-worth[i], i)):
+            cost = len(self._tokens[index])
+            if cost <= allowed or not kept:
+                kept.append(index)
+                allowed -= cost
+        return sorted(kept)
+
+    def _sections(self, kept: Sequence[int]) -> list[list[int]]:
+        """Equal sections of some `most` tokens at most, cut between sentences."""
+        total = sum(len(self._tokens[index]) for index in kept)
+        wanted = sections(total, self._most)
+        cut: list[list[int]] = [[] for _ in range(wanted)]
+        before = 0
+        for index in kept:
+            cost = len(self._tokens[index])
+            cut[int((before + cost / 2) * wanted / total)].append(index)
+            before += cost
+        return [section for section in cut if section]
+
+    def _tokenize(self, sentence: Sentence) -> list[tuple[int, float, float]]:
+        """(token, start, end) of each token, from the times of the word it is part of."""
+        text = [
+            word.text if i or word.text[:1] == " " else f" {word.text}"
+            for i, word in enumerate(sentence.words)
+        ]
+        return [
+            (token, word.start, word.end)
+            for word, written in zip(sentence.words, text, strict=True)
+            for token in self._model.tokenize(written)
+        ]
+
+    def _read(self, section: Sequence[int]) -> Reading:
+        tokens = [token for index in section for token in self._tokens[index]]
+        spans = torch.tensor([[start, end] for _, start, end in tokens], dtype=torch.float64)
+        return Reading(
+            self._model.embed([token for token, _, _ in tokens]),
+            spans.reshape(-1, 2),
+            " ".join(self._sentences[index].text for index in section),
+        )

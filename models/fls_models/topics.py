@@ -1,0 +1,61 @@
+"""Where a recording passes from one topic to the next.
+
+The division into consecutive stretches under which sentences are most alike within a stretch, found
+exactly by dynamic programming over the similarity of sentences (after Utiyama and Isahara, "A
+statistical model for domain-independent text segmentation", ACL 2001, with cosine for likelihood).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fls_models.relevance import Relevance
+from fls_models.results import Sentence
+
+# What one more stretch must gain in likeness.
+_PRICE = 0.04
+
+
+def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list[range]:
+    """Ranges of sentence indices, in order, covering all.
+
+    Args:
+        shortest: seconds that a stretch lasts at least, where the recording is that long.
+        most: stretches at most.
+    """
+    if not sentences:
+        return []
+    alike = Relevance([sentence.text for sentence in sentences]).similarity()
+    np.fill_diagonal(alike, 0.0)
+    count = len(sentences)
+    background = alike.sum() / max(1, count * (count - 1))
+    alike = alike - background * (1 - np.eye(count))
+    # area[i, j]: likeness summed over the square of sentences i .. j - 1
+    corner = np.zeros((count + 1, count + 1))
+    corner[1:, 1:] = alike.cumsum(axis=0).cumsum(axis=1)
+    starts = np.array([sentence.start for sentence in sentences])
+    ends = np.array([sentence.end for sentence in sentences])
+
+    best = np.full((most + 1, count + 1), -np.inf)
+    came_from = np.zeros((most + 1, count + 1), np.int64)
+    best[0, 0] = 0.0
+    for end in range(1, count + 1):
+        begins = np.arange(end)
+        area = corner[end, end] - 2 * corner[begins, end] + corner[begins, begins]
+        gain = area / (end - begins) - _PRICE
+        whole = (begins == 0) & (end == count)
+        gain[(ends[end - 1] - starts[begins] < shortest) & ~whole] = -np.inf
+        for stretch in range(1, most + 1):
+            total = best[stretch - 1, :end] + gain
+            came_from[stretch, end] = total.argmax()
+            best[stretch, end] = total.max()
+    stretch = int(best[:, count].argmax())
+    found: list[range] = []
+    end = count
+    while stretch:
+        begin = int(came_from[stretch, end])
+        found.append(range(begin, end))
+        end, stretch = begin, stretch - 1
+    return found[::-1]

@@ -1,0 +1,166 @@
+"""Speech to words with times: Whisper's decoder, through faster-whisper, on a stream.
+
+The recogniser gets pieces of at most 30 s (`pauses`), never the recording; the language is
+detected once; text that it repeats in a loop is caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fls_models.errors import UsageError
+from fls_models.pauses import Piece, cut_at_pauses
+from fls_models.progress import Progress, silent
+from fls_models.results import Sentence, Word
+
+_ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
+_PAUSE_ENDS_SENTENCE = 1.5
+_LONGEST_SENTENCE = 60
+_SURE = 0.5
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the decoder tries: beams, and the temperatures tried when a reading looks wrong."""
+
+    name: str
+    beams: int
+    temperatures: tuple[float, ...]
+
+
+EFFORTS = {
+    "fast": Effort("greedy", 1, (0.0,)),
+    "balanced": Effort("greedy with temperature fallback", 1, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+    "accurate": Effort("beam search (5)", 5, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
+}
+
+
+class Transcriber:
+    """Whisper in a folder of CTranslate2 files, 8-bit on the CPU.
+
+    Of the last stream listened to, `language` is the ISO 639-1 code once it is known (given, or
+    detected in the first speech) and `until` how many seconds of it were heard.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        from faster_whisper import WhisperModel
+
+        self._whisper = WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=threads
+        )
+        self.language: str | None = None
+        self.until = 0.0
+
+    def sentences(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        effort: Effort,
+        *,
+        language: str | None = None,
+        start: float = 0.0,
+        total: float | None = None,
+        progress: Progress = silent,
+    ) -> Iterator[Sentence]:
+        """Sentences as they are understood, from blocks of 16 kHz mono float32.
+
+        `start` is the time of the first sample and is added to every time. The progress stage
+        `listen` counts seconds of audio. Raises UsageError for a language the model does not know.
+        """
+        known = self._whisper.supported_languages
+        if language is not None and language not in known:
+            raise UsageError(
+                f"The speech model knows no language {language!r}; --language takes an ISO 639-1 "
+                f"code, one of: {', '.join(known)}."
+            )
+        self.language, self.until = language, 0.0
+        progress("listen", 0, total)
+        pending: list[Word] = []
+        for heard in cut_at_pauses(blocks):
+            if heard.piece is not None:
+                pending += self._words(heard.piece, effort, start)
+                complete, pending = _split(pending)
+                yield from complete
+            self.until = heard.until
+            progress("listen", heard.until, total if total and total > heard.until else None)
+        complete, rest = _split(pending)
+        yield from complete
+        if rest:
+            yield Sentence(tuple(rest))
+        progress("listen", self.until, self.until)
+
+    def _words(self, piece: Piece, effort: Effort, start: float) -> list[Word]:
+        if self.language is None:
+            self._detect(piece)
+        words = [
+            Word(
+                round(start + piece.start + word.start, 3),
+                round(start + piece.start + max(word.start, word.end), 3),
+                word.word,
+                round(word.probability, 3),
+            )
+            for segment in self._decode(piece, effort)
+            for word in segment.words or ()
+        ]
+        return _without_loops(words)
+
+    def _decode(self, piece: Piece, effort: Effort) -> list[Any]:
+        import ctranslate2
+
+        # Temperatures above 0 draw at random: the same piece must draw the same.
+        ctranslate2.set_random_seed(0)
+        segments, _ = self._whisper.transcribe(
+            piece.samples,
+            language=self.language or "en",
+            beam_size=effort.beams,
+            temperature=list(effort.temperatures),
+            # Earlier text as a prompt costs sentences at the joints of pieces and feeds loops.
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            vad_filter=True,
+        )
+        return list(segments)
+
+    def _detect(self, piece: Piece) -> None:
+        language, probability, _ = self._whisper.detect_language(piece.samples)
+        if probability >= _SURE:
+            self.language = language
+
+
+def _split(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
+    """Complete sentences at the front of `words`, and the words of the one that is not."""
+    complete: list[Sentence] = []
+    begin = 0
+    for index, word in enumerate(words):
+        last = index + 1 == len(words)
+        pause = not last and words[index + 1].start - word.end > _PAUSE_ENDS_SENTENCE
+        too_long = index + 1 - begin >= _LONGEST_SENTENCE
+        if word.text.rstrip(" \"'”’)").endswith(_ENDINGS) or pause or too_long:
+            complete.append(Sentence(tuple(words[begin : index + 1])))
+            begin = index + 1
+    return complete, words[begin:]
+
+
+def _without_loops(words: list[Word]) -> list[Word]:
+    """Keeps one of four or more repetitions in a row of the same 1 to 8 words."""
+    texts = [word.text.strip().lower() for word in words]
+    kept: list[Word] = []
+    index = 0
+    while index < len(words):
+        for n in range(1, 9):
+            times = 1
+            while texts[index + times * n : index + (times + 1) * n] == texts[index : index + n]:
+                times += 1
+            if times >= 4:
+                kept += words[index : index + n]
+                index += times * n
+                break
+        else:
+            kept.append(words[index])
+            index += 1
+    return kept

@@ -1,0 +1,101 @@
+"""The text reader: what of a transcript the language model gets, in which passes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_talk import Letters, transcript, written
+
+from fls_models.budget import Budget
+from fls_models.readers import Reading, TextReader
+from fls_models.results import Sentence, Transcript, Word
+
+SAID = [
+    "Good evening and welcome to all of you.",
+    "The council planted two thousand trees along the harbor.",
+    "It was a hot summer.",
+    "Helen Ward measured the temperature of the ground.",
+    "Thank you for listening.",
+]
+ALL = Budget("accurate")
+
+
+def reader(said: Transcript, most: int = 10_000) -> TextReader:
+    return TextReader(Letters(), said, most)  # type: ignore[arg-type]
+
+
+def test_all_of_it_is_read_when_the_budget_pays_for_all() -> None:
+    [reading] = reader(transcript(SAID)).readings(ALL, "Who?")
+    assert written(reading.embeddings) == "".join(f" {text}" for text in SAID)
+    assert reading.text == " ".join(SAID)
+    assert len(reading) == len(reading.spans) == len(reading.embeddings)
+
+
+def test_each_token_has_the_time_of_its_word() -> None:
+    [reading] = reader(transcript(SAID[:1])).readings(ALL, None)
+    spoken = " Good evening"
+    times = [[0.0, 0.25]] * len(" Good") + [[0.25, 0.5]] * len(" evening")
+    assert reading.spans[: len(spoken)].tolist() == times
+    assert reading.spans.dtype == torch.float64
+
+
+def test_a_script_without_spaces_gets_one_between_sentences_only() -> None:
+    words = tuple(Word(float(i), i + 1.0, letter, 1.0) for i, letter in enumerate("火车停"))
+    said = Transcript("zh", (Sentence(words), Sentence(words)), 6.0)
+    [reading] = reader(said).readings(ALL, None)
+    assert written(reading.embeddings) == " 火车停 火车停"
+
+
+def test_a_small_budget_keeps_what_the_question_is_about() -> None:
+    found = reader(transcript(SAID))
+    budget = Budget(target_length=len(SAID[1]) + 5)
+    assert 1 in found.kept(budget, "How many trees were planted?")
+    assert 3 in found.kept(budget, "What did Helen Ward measure?")
+
+
+def test_what_is_kept_stays_in_order_and_within_the_budget() -> None:
+    found = reader(transcript(SAID * 20))
+    for length in (60, 200, 1000, 3000):
+        kept = found.kept(Budget(target_length=length), "Which trees?")
+        assert kept == sorted(set(kept))
+        assert sum(len(SAID[index % 5]) + 1 for index in kept) <= length
+
+
+def test_at_least_one_sentence_is_read() -> None:
+    found = reader(transcript(SAID))
+    assert len(found.kept(Budget(target_length=1), "How many trees?")) == 1
+    assert len(found.readings(Budget(target_length=1), None)) == 1
+
+
+def test_the_same_question_keeps_the_same_sentences() -> None:
+    same = transcript(["All the same words."] * 30)
+    kept = [reader(same).kept(Budget(target_length=100), "Same?") for _ in range(2)]
+    assert kept[0] == kept[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=40),
+    most=st.integers(40, 400),
+)
+def test_passes_cover_all_in_order_and_are_near_each_other_in_length(
+    lengths: list[int], most: int
+) -> None:
+    said = transcript(["x" * length for length in lengths])
+    readings = reader(said, most).readings(ALL, None)
+    assert " ".join(reading.text for reading in readings) == said.text
+    assert sum(map(len, readings)) == sum(length + 1 for length in lengths)
+    longest = max(lengths) + 1
+    # A section is cut between sentences, so by at most one of them beyond its share.
+    assert max(map(len, readings)) <= most + longest
+
+
+def test_nothing_said_is_nothing_to_read() -> None:
+    assert reader(Transcript(None, (), 5.0)).kept(ALL, "Who?") == []
+
+
+def test_a_reading_has_a_span_for_each_embedding() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        Reading(torch.zeros(3, 2), torch.zeros(2, 2))

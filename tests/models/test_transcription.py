@@ -1,0 +1,256 @@
+"""From pieces of audio to sentences with times; the recogniser itself is a fake where it can be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import faster_whisper
+import jiwer
+import numpy as np
+import pytest
+
+from fls_cli.inputs import open_sources
+from fls_cli.media import stream
+from fls_models import transcription
+from fls_models.errors import UsageError
+from fls_models.pauses import Heard, Piece
+from fls_models.results import Sentence, Word
+from fls_models.transcription import EFFORTS, Transcriber
+from fls_models.weights import Installed
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def words(text: str, start: float = 0.0, each: float = 0.5) -> list[Word]:
+    return [
+        Word(start + each * i, start + each * (i + 1), f" {word}", 0.9)
+        for i, word in enumerate(text.split())
+    ]
+
+
+def texts(sentences: list[Sentence]) -> list[str]:
+    return [sentence.text for sentence in sentences]
+
+
+# --- loops ---
+
+
+def said(found: list[Word]) -> str:
+    return "".join(word.text for word in found).strip()
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        ("and so and so and so and so on", "and so on"),
+        ("you you you you you you", "you"),
+        ("Thank you. " * 9, "Thank you."),
+        ("so Thank you. " + "Thank you. " * 9 + "Bye.", "so Thank you. Bye."),
+        ("one two three four five six seven eight " * 4, "one two three four five six seven eight"),
+        ("The the THE the end", "The end"),
+        ("a b a b a b", "a b a b a b"),
+        ("no no no", "no no no"),
+        ("it was what it was and it was good", "it was what it was and it was good"),
+        ("", ""),
+    ],
+)
+def test_a_loop_is_said_once(heard: str, kept: str) -> None:
+    assert said(transcription._without_loops(words(heard))) == kept
+
+
+def test_what_follows_a_loop_keeps_its_times() -> None:
+    heard = words("go " * 8 + "home now")
+    kept = transcription._without_loops(heard)
+    assert kept == [heard[0], *heard[-2:]]
+
+
+# --- sentences ---
+
+
+def split(found: list[Word]) -> tuple[list[str], str]:
+    complete, rest = transcription._split(found)
+    return texts(complete), said(rest)
+
+
+def test_sentences_end_at_stops() -> None:
+    heard = words("It rained. Did it? It did! So what… “Nothing.” And then")
+    assert split(heard) == (
+        ["It rained.", "Did it?", "It did!", "So what…", "“Nothing.”"],
+        "And then",
+    )
+
+
+def test_a_number_is_no_stop() -> None:
+    assert split(words("It cost 2,400.50 in all. Then")) == (["It cost 2,400.50 in all."], "Then")
+
+
+@pytest.mark.parametrize("stop", "。？！।؟")
+def test_other_scripts_stop_too(stop: str) -> None:
+    assert split(words(f"天气很好{stop} 我们")) == ([f"天气很好{stop}"], "我们")
+
+
+def test_a_long_pause_ends_a_sentence() -> None:
+    assert split([*words("one two"), *words("three", start=3.0)]) == (["one two"], "three")
+    assert split([*words("one two"), *words("three", start=2.0)]) == ([], "one two three")
+
+
+def test_speech_without_stops_is_cut_somewhere() -> None:
+    complete, rest = transcription._split(words("word " * 150))
+    assert [len(sentence.words) for sentence in complete] == [60, 60]
+    assert len(rest) == 30
+
+
+def test_nothing_is_lost() -> None:
+    heard = words("A b. " * 40 + "c " * 70 + "d? e")
+    complete, rest = transcription._split(heard)
+    assert [word for sentence in complete for word in sentence.words] + rest == heard
+
+
+# --- the stream ---
+
+
+class Whisper:
+    """Says the next of its lines for every piece; `sure` is how sure it is of the language."""
+
+    supported_languages = ("de", "en")
+
+    def __init__(self, lines: list[str], sure: list[float]) -> None:
+        self.lines = iter(lines)
+        self.sure = iter(sure)
+        self.detections = 0
+        self.asked: list[dict[str, Any]] = []
+
+    def detect_language(self, samples: np.ndarray) -> tuple[str, float, list[object]]:
+        self.detections += 1
+        return "de", next(self.sure), []
+
+    def transcribe(self, samples: np.ndarray, **how: Any) -> tuple[Iterator[object], object]:
+        self.asked.append(how)
+        found = [
+            SimpleNamespace(word=word.text, start=word.start, end=word.end, probability=0.9)
+            for word in words(next(self.lines))
+        ]
+        return iter([SimpleNamespace(words=found), SimpleNamespace(words=None)]), None
+
+
+@pytest.fixture
+def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A transcriber that hears `lines`, one every 10 s; None where nobody speaks."""
+
+    def prepare(lines: list[str | None], sure: list[float]) -> tuple[Transcriber, Whisper]:
+        whisper = Whisper([line for line in lines if line is not None], sure)
+        monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
+        heard = [
+            Heard(None if line is None else Piece(np.ones(9, np.float32), 10.0 * i), 10.0 * (i + 1))
+            for i, line in enumerate(lines)
+        ]
+        monkeypatch.setattr(transcription, "cut_at_pauses", lambda blocks: iter(heard))
+        return Transcriber(Path()), whisper
+
+    return prepare
+
+
+def test_the_language_is_detected_once(listen: Any) -> None:
+    transcriber, whisper = listen([None, "Ja.", "Nein.", "Doch."], [0.9])
+    assert texts(list(transcriber.sentences([], EFFORTS["fast"]))) == ["Ja.", "Nein.", "Doch."]
+    assert whisper.detections == 1
+    assert [how["language"] for how in whisper.asked] == ["de"] * 3
+    assert (transcriber.language, transcriber.until) == ("de", 40.0)
+
+
+def test_a_language_is_looked_for_until_it_is_sure(listen: Any) -> None:
+    transcriber, whisper = listen(["Hm.", "Ja.", "Nein."], [0.2, 0.8])
+    list(transcriber.sentences([], EFFORTS["fast"]))
+    assert whisper.detections == 2
+    assert [how["language"] for how in whisper.asked][1:] == ["de", "de"]
+
+
+def test_a_language_that_is_given_is_not_looked_for(listen: Any) -> None:
+    transcriber, whisper = listen(["Yes."], [])
+    list(transcriber.sentences([], EFFORTS["fast"], language="en"))
+    assert whisper.detections == 0
+    assert whisper.asked[0]["language"] == "en"
+
+
+def test_the_language_of_one_recording_is_not_that_of_the_next(listen: Any) -> None:
+    transcriber, _ = listen(["Ja.", "Nein."], [0.9])
+    list(transcriber.sentences([], EFFORTS["fast"]))
+    listen([], [])
+    list(transcriber.sentences([], EFFORTS["fast"]))
+    assert transcriber.language is None
+    assert transcriber.until == 0.0
+
+
+def test_an_unknown_language_names_the_known_ones(listen: Any) -> None:
+    transcriber, _ = listen(["Ja."], [])
+    with pytest.raises(UsageError, match="de, en"):
+        list(transcriber.sentences([], EFFORTS["fast"], language="xx"))
+
+
+def test_a_sentence_may_go_on_in_the_next_piece(listen: Any) -> None:
+    transcriber, _ = listen(["We went", "home. It was", None, "late."], [0.9])
+    found = list(transcriber.sentences([], EFFORTS["fast"]))
+    assert texts(found)[-1].endswith("late.")
+    assert " ".join(texts(found)) == "We went home. It was late."
+
+
+def test_times_count_from_the_beginning_of_the_recording(listen: Any) -> None:
+    transcriber, _ = listen(["One two.", "Three."], [0.9])
+    first, second = transcriber.sentences([], EFFORTS["fast"], start=100.0)
+    assert (first.start, first.end) == (100.0, 101.0)
+    assert (second.start, second.end) == (110.0, 110.5)
+
+
+def test_sentences_come_before_the_rest_is_heard(listen: Any) -> None:
+    transcriber, whisper = listen(["One.", "Two.", "Three."], [0.9])
+    found = transcriber.sentences([], EFFORTS["fast"])
+    assert next(found).text == "One."
+    assert len(whisper.asked) == 1
+
+
+def test_progress_ends_when_all_is_heard(listen: Any) -> None:
+    told: list[tuple[str, float, float | None]] = []
+    transcriber, _ = listen(["One.", None, "Two."], [0.9])
+    list(
+        transcriber.sentences(
+            [], EFFORTS["fast"], total=25.0, progress=lambda *news: told.append(news)
+        )
+    )
+    assert {stage for stage, _, _ in told} == {"listen"}
+    assert [done for _, done, _ in told] == [0, 10.0, 20.0, 30.0, 30.0]
+    # A recording longer than it promised ends once, not before its end.
+    assert [done == total for _, done, total in told] == [False] * 4 + [True]
+
+
+def test_effort_is_what_the_budget_buys(listen: Any) -> None:
+    transcriber, whisper = listen(["One."], [0.9])
+    list(transcriber.sentences([], EFFORTS["accurate"]))
+    assert whisper.asked[0]["beam_size"] == 5
+    assert EFFORTS["fast"].beams == 1
+    assert EFFORTS["fast"].temperatures == (0.0,)
+
+
+# --- the real recogniser ---
+
+
+def plain(text: str) -> str:
+    return " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())
+
+
+@pytest.mark.weights
+def test_no_word_is_lost_at_the_joints_of_pieces(mini_weights: Installed) -> None:
+    with open_sources([str(EXAMPLES / "talk.mp4")]) as [source]:
+        transcriber = Transcriber(mini_weights.speech)
+        found = list(transcriber.sentences(stream(source), EFFORTS["fast"]))
+    assert transcriber.language == "en"
+    spoken = (EXAMPLES / "texts" / "talk.txt").read_text(encoding="utf-8")
+    assert jiwer.wer(plain(spoken), plain(" ".join(texts(found)))) < 0.05
+    heard = [word for sentence in found for word in sentence.words]
+    assert all(word.start <= word.end for word in heard)
+    assert all(before.start <= after.start for before, after in pairwise(heard))
+    assert heard[-1].end <= transcriber.until + 0.5
