@@ -27,7 +27,7 @@ ask() {
 #   curl -sL "$URL" | fls ask - "..."
 from_stdin() {
     # shellcheck disable=SC2002 # the pipe is what this shows
-    cat "$train" | fls ask - "Where does the train stop at night?" --quiet
+    cat "$train" | fls ask - "What does Walter carry, and whose was it?" --quiet
 }
 
 # Subtitles for a video, and how many cues they have: an SRT cue is the only line with an arrow.
@@ -65,10 +65,10 @@ answer_field() {
     fi
 }
 
-# Several questions, one reading of the recording. --json prints one line for each, so a few lines
-# of Python make a table of them; what the recording does not say has "answered": false.
+# Several questions, one reading of the recording: each has its -q. --json prints one line for each,
+# so a few lines of Python make a table of them; what is not said has "answered": false.
 questions_table() {
-    fls ask "$bees" "How many hives are on the roof?" \
+    fls ask "$bees" -q "How many hives are on the roof?" \
         -q "How many jars of honey were sold?" \
         -q "What is the name of the mayor?" --json --quiet |
         python3 -c '
@@ -80,7 +80,8 @@ for line in sys.stdin:
 '
 }
 
-# What an answer costs: the frames that the speech encoder made, and those that were read.
+# What an answer costs: the frames that the speech encoder made, and how many the model was given
+# of what it understood (mini reads a transcript, so these are tokens).
 cost_of_budgets() {
     for budget in fast balanced accurate; do
         fls ask "$train" "Who is Walter?" --budget "$budget" --json --quiet |

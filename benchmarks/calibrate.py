@@ -1,0 +1,148 @@
+"""Prints what fits the thresholds of a model's card: which questions a recording answers.
+
+    python benchmarks/calibrate.py train.jsonl [--model mini] [--limit 150] [--tokens 1600]
+
+The items are those of SPIRAL's training part (arXiv 2412.12009); their true text is read, so no
+audio is needed. Four kinds of question are held against every text: its own and one about any
+recording, which must pass, a foreign one and an everyday one, which must not. `--tokens` joins
+items of other topics to a text of that many tokens, as long recordings are read in sections.
+
+Nothing in `general_questions.txt` and `everyday_questions.txt` stands in `fls_models.answerable`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+
+from fls_cli.places import cache_folder  # noqa: E402
+from fls_models import prompts  # noqa: E402
+from fls_models.answerable import Evidence  # noqa: E402
+from fls_models.bench.items import Item, load_items  # noqa: E402
+from fls_models.card import load  # noqa: E402
+from fls_models.models import Model  # noqa: E402
+from fls_models.thresholds import Thresholds  # noqa: E402
+from fls_models.weights import locate  # noqa: E402
+
+KINDS = ("own", "general", "foreign", "everyday")
+PASS = ("own", "general")
+GAINS = np.arange(0.2, 1.31, 0.1)
+GENERALS = np.arange(0.0, 0.61, 0.1)
+PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One text to read, and what is asked of it, by kind."""
+
+    text: str
+    questions: dict[str, str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What fits the thresholds of a model's card.")
+    parser.add_argument("items", type=Path)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--limit", type=int, default=150, metavar="N", help="so many items")
+    parser.add_argument("--tokens", type=int, default=0, metavar="N", help="join items to this")
+    arguments = parser.parse_args()
+    card = load(arguments.model)
+    model = Model(locate(card, cache_folder()))
+    items = load_items(arguments.items)
+    sections = [
+        section_of(model, items, index, arguments.tokens)
+        for index in range(min(arguments.limit, len(items)))
+    ]
+    found: dict[str, list[Evidence]] = {kind: [] for kind in KINDS}
+    for number, section in enumerate(sections, 1):
+        llm = model.language_model
+        context = llm.read(prompts.ASK, llm.embed(llm.tokenize(section.text)))
+        for kind, question in section.questions.items():
+            found[kind].append(model.answerability.judge(question).evidence(context))
+        print(f"\r{number} of {len(sections)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print_distributions(found)
+    print_grid(found, card.thresholds)
+
+
+def section_of(model: Model, items: Sequence[Item], index: int, tokens: int) -> Section:
+    """An item's text, longer if asked for, and a question of each kind."""
+    around = [*items[index:], *items[:index]]
+    used = 1
+    text = around[0].text
+    while len(model.language_model.tokenize(text)) < tokens and used < len(around) - 1:
+        text += " " + around[used].text
+        used += 1
+    topics = {item.topic for item in around[:used]}
+    foreign = next(item for item in around[used:] if item.topic not in topics)
+    general, everyday = listed("general_questions.txt"), listed("everyday_questions.txt")
+    return Section(
+        text,
+        {
+            "own": around[0].question,
+            "general": general[index % len(general)],
+            "foreign": foreign.question,
+            "everyday": everyday[index % len(everyday)],
+        },
+    )
+
+
+def listed(name: str) -> list[str]:
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def print_distributions(found: dict[str, list[Evidence]]) -> None:
+    print("nats per token, by percentile\n")
+    print("                  " + "".join(f"{p:>7}" for p in PERCENTILES) + "   texts")
+    for measure in ("gain", "general"):
+        for kind in KINDS:
+            values = column(found[kind], measure)
+            cells = "".join(f"{v:7.2f}" for v in np.percentile(values, PERCENTILES))
+            print(f"{measure:<8}{kind:<10}{cells}{len(values):8}")
+    print()
+
+
+def print_grid(found: dict[str, list[Evidence]], chosen: Thresholds) -> None:
+    """Shares of each kind that are decided wrongly, best thresholds first, the card's marked."""
+    grid = {(round(float(gain), 2), round(float(over), 2)) for gain in GAINS for over in GENERALS}
+    grid.add((chosen.gain, chosen.general))
+    rows = []
+    for gain, general in sorted(grid):
+        wrong = [wrongly(found[kind], kind, Thresholds(gain, general)) for kind in KINDS]
+        rows.append((sum(wrong), gain, general, wrong))
+    print("per cent decided wrongly (own and general lost; foreign and everyday not caught)\n")
+    print("  gain  general     own  general  foreign  everyday    mean")
+    rows.sort()
+    for place, (total, gain, general, wrong) in enumerate(rows):
+        card = (gain, general) == (chosen.gain, chosen.general)
+        if place >= 25 and not card:
+            continue
+        mark = "  <- the card" if card else ""
+        own, suits_any, foreign, everyday = (100 * share for share in wrong)
+        print(
+            f"{gain:6.2f}{general:9.2f}{own:8.1f}{suits_any:9.1f}{foreign:9.1f}{everyday:10.1f}"
+            f"{100 * total / len(KINDS):8.1f}{mark}"
+        )
+
+
+def wrongly(found: list[Evidence], kind: str, thresholds: Thresholds) -> float:
+    passed = [one.over(thresholds) > 0 for one in found]
+    return sum(passing != (kind in PASS) for passing in passed) / len(passed)
+
+
+def column(found: list[Evidence], measure: str) -> NDArray[np.float64]:
+    return np.array([getattr(one, measure) for one in found])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The command `fls`: the one place where errors become messages and exit codes.
+
+Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 the environment lacks something,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from fls_cli import __version__
+from fls_cli.commands.ask import ask
+from fls_cli.commands.bench import app as bench
+from fls_cli.commands.models import app as models
+from fls_cli.commands.summarize import summarize
+from fls_cli.commands.transcribe import transcribe
+from fls_cli.output import clean
+from fls_models.errors import DiskFull, FlsError
+
+app = typer.Typer(
+    name="fls",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ask questions of long recordings from a shell.\n\n"
+    'Example: fls ask lecture.mp3 "What is the main argument?"',
+)
+app.command("ask")(ask)
+app.command("summarize")(summarize)
+app.command("transcribe")(transcribe)
+app.add_typer(models, name="models")
+app.add_typer(bench, name="bench")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"fls {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options of `fls` itself."""
+
+
+def main() -> None:
+    """Runs `fls` and leaves with its exit code."""
+    # So that temporary copies are removed when the process is told to end, too.
+    signal.signal(signal.SIGTERM, _terminated)
+    # What the terminal's alphabet lacks becomes a question mark.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        app(prog_name="fls")
+    except FlsError as error:
+        print(f"fls: {clean(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Nobody reads on or nothing more fits; the interpreter's own last flush would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            sys.exit(1)
+        print("fls: No room to write the result; free some space first.", file=sys.stderr)
+        sys.exit(DiskFull.exit_code)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

@@ -1,0 +1,78 @@
+"""Does an answer in words hold the right fact? A rule on strings, so that anybody gets the same.
+
+Of a choice counts what it adds: its numbers, and its content words that the question does not hold
+already (all of them, if it adds none). Everything is normalised first, so that `fifteen` is 15 and
+`colour` is color. An answer holds the right fact when
+
+* it names every number of the correct choice,
+* it covers at least 60 % of what the correct choice adds, and
+* it covers less of what every other choice adds.
+
+Two words are the same when they are equal or begin with the same five letters or more that make up
+60 % of the longer one (holographic, holograms). An answer that says the fact in other words is
+counted as wrong, and one that negates it as right: the report lists every answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fls_models.bench.normaliser import normalise
+
+_COVERED = 0.6
+_SAME_LETTERS = 5
+_SAME_PART = 0.6
+# No word for "one": it may be the number that is asked for.
+_EMPTY_WORDS = """
+    a about after again all also an and any are as at be because been before being both but by
+    can could did do does doing done during each for from get had has have having he her his how
+    i if in into is it its just may might more most much must my no not of on or other our
+    out over own she should so some such than that the their them then there these they this
+    those through to too under up use used uses using very was we were what when where which who
+    whom whose why will with would you your
+"""
+_EMPTY = frozenset(normalise(_EMPTY_WORDS).split())
+
+
+def holds_fact(answer: str, question: str, choices: Sequence[str], correct: int) -> bool:
+    """Whether an answer names the correct choice, and none of the others as well."""
+    said = normalise(answer).split()
+    asked = normalise(question).split()
+    shares = [_covered(_added(choice, asked), said) for choice in choices]
+    numbers = [word for word in _added(choices[correct], asked) if _is_number(word)]
+    right = shares.pop(correct)
+    return (
+        right >= _COVERED
+        and all(number in said for number in numbers)
+        and all(right > wrong for wrong in shares)
+    )
+
+
+def _added(choice: str, asked: Sequence[str]) -> list[str]:
+    """What a choice says beyond the question."""
+    words = list(dict.fromkeys(normalise(choice).split()))
+    content = [word for word in words if word not in _EMPTY] or words
+    return [word for word in content if not any(_same(word, known) for known in asked)] or content
+
+
+def _covered(words: Sequence[str], said: Sequence[str]) -> float:
+    if not words:
+        return 0.0
+    return sum(any(_same(word, spoken) for spoken in said) for word in words) / len(words)
+
+
+def _same(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    if _is_number(one) or _is_number(other):
+        return False
+    same = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        same += 1
+    return same >= _SAME_LETTERS and same >= _SAME_PART * max(len(one), len(other))
+
+
+def _is_number(word: str) -> bool:
+    return word[0].isdecimal()

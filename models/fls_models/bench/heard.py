@@ -1,0 +1,117 @@
+"""Transcripts for benches: each recording is heard once an effort, and kept where one says.
+
+Hearing is most of a bench's time; with a folder to keep transcripts in, an interrupted bench goes
+on where it stopped. A kept transcript belongs to the bytes of the recording, the model and the
+effort, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fls_models.results import Sentence, Transcript, Word
+from fls_models.transcription import EFFORTS, Effort
+
+Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
+"""Blocks of 16 kHz mono float32 of a media file."""
+
+
+class Listener(Protocol):
+    """What is used of `fls_models.transcription.Transcriber`."""
+
+    language: str | None
+    until: float
+
+    def sentences(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        effort: Effort,
+        *,
+        language: str | None = None,
+    ) -> Iterator[Sentence]: ...
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A transcript and the seconds it took to make, when it was made."""
+
+    transcript: Transcript
+    seconds: float
+
+
+class Hearing:
+    """Hears recordings for one model, at the effort that belongs to a budget."""
+
+    def __init__(
+        self,
+        listener: Callable[[], Listener],
+        decode: Decode,
+        model: str,
+        *,
+        work: Path | None = None,
+        language: str | None = None,
+    ) -> None:
+        self._listener = listener
+        self._decode = decode
+        self._model = model
+        self._work = work
+        self._language = language
+        self._known: dict[tuple[Path, str], Heard] = {}
+
+    def hear(self, audio: Path, budget: str) -> Heard:
+        """The transcript of a recording: kept from before, or made now."""
+        if (audio, budget) not in self._known:
+            self._known[audio, budget] = self._hear(audio, budget)
+        return self._known[audio, budget]
+
+    def _hear(self, audio: Path, budget: str) -> Heard:
+        place = self._place(audio, budget)
+        if place is not None and place.is_file():
+            return _from_json(json.loads(place.read_text("utf-8")))
+        listener = self._listener()
+        begun = perf_counter()
+        sentences = tuple(
+            listener.sentences(self._decode(audio), EFFORTS[budget], language=self._language)
+        )
+        seconds = perf_counter() - begun
+        language = listener.language if sentences else None
+        heard = Heard(Transcript(language, sentences, listener.until), seconds)
+        if place is not None:
+            _write(place, json.dumps(_as_json(heard), ensure_ascii=False))
+        return heard
+
+    def _place(self, audio: Path, budget: str) -> Path | None:
+        if self._work is None:
+            return None
+        with audio.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        effort = f"{self._model}-{budget}" + (f"-{self._language}" if self._language else "")
+        return self._work / "transcripts" / effort / f"{content}.json"
+
+
+def _as_json(heard: Heard) -> dict[str, Any]:
+    return {"seconds": heard.seconds, **asdict(heard.transcript)}
+
+
+def _from_json(raw: dict[str, Any]) -> Heard:
+    sentences = tuple(
+        Sentence(tuple(Word(**word) for word in sentence["words"])) for sentence in raw["sentences"]
+    )
+    return Heard(Transcript(raw["language"], sentences, raw["duration"]), raw["seconds"])
+
+
+def _write(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, place)

@@ -1,0 +1,89 @@
+"""Questions with choices about recordings, as SPIRAL (arXiv 2412.12009) writes them.
+
+JSON lines: `id`; `turns`, a list of `{"speaker", "text"}`, or `text`; `question`; `choices` and
+`answer`, the index of the correct one; `audio`, the recording's path relative to the file; and, if
+known, `topic`. Other fields are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fls_models.bench.lines import read_lines
+from fls_models.errors import UsageError
+from fls_models.results import Sentence, Transcript, Word
+
+_SENTENCE = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recording, what is said in it, and a question that it answers."""
+
+    name: str
+    topic: str
+    text: str
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    audio: Path | None
+
+    @property
+    def correct(self) -> str:
+        return self.choices[self.answer]
+
+
+def load_items(path: Path, limit: int | None = None) -> list[Item]:
+    """The items of a file, the first `limit` of them; UsageError names a line that does not fit."""
+    items = []
+    for number, raw in read_lines(path):
+        try:
+            items.append(_item(raw, path.parent))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise UsageError(
+                f"{path}, line {number}: an item needs id, turns or text, question, choices and "
+                "answer, the index of the correct choice."
+            ) from None
+        if len(items) == limit:
+            break
+    if not items:
+        raise UsageError(f"{path} holds no items.")
+    return items
+
+
+def written(item: Item) -> Transcript:
+    """The item's own text as a transcript, as if every word had been understood; without times."""
+    sentences = [
+        Sentence(tuple(Word(0.0, 0.0, f" {word}", 1.0) for word in sentence.split()))
+        for sentence in _SENTENCE.split(item.text)
+        if sentence.strip()
+    ]
+    return Transcript("en", tuple(sentences), 0.0)
+
+
+def stranger(items: Sequence[Item], index: int) -> Item | None:
+    """The next item of another topic, round the end: what an item's question is asked of, too.
+
+    None where every item has the same topic.
+    """
+    around = [*items[index + 1 :], *items[:index]]
+    return next((other for other in around if other.topic != items[index].topic), None)
+
+
+def _item(raw: dict[str, Any], folder: Path) -> Item:
+    name = str(raw["id"])
+    turns = [str(turn["text"]) for turn in raw["turns"]] if "turns" in raw else [str(raw["text"])]
+    choices = tuple(str(choice) for choice in raw["choices"])
+    answer = raw["answer"]
+    if not isinstance(answer, int) or not 0 <= answer < len(choices) or len(choices) < 2:
+        raise ValueError(answer)
+    text = " ".join(turns).strip()
+    question = str(raw["question"]).strip()
+    if not text or not question:
+        raise ValueError(name)
+    audio = folder / raw["audio"] if raw.get("audio") else None
+    return Item(name, str(raw.get("topic") or name), text, question, choices, answer, audio)

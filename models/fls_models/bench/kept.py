@@ -1,0 +1,39 @@
+"""Results of a bench, one small file each, so that an interrupted bench goes on where it stopped.
+
+A result is found again by everything that it depends on and that can be written down: the model's
+name, what it read, what it was asked. Code is not among it: after a change to how models read or
+answer, start with another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class Kept:
+    """Results in a folder; without one, each is made anew."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def get(self, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result for a key (anything that JSON holds), made now unless it was made before."""
+        if self._folder is None:
+            return make()
+        written = json.dumps(key, ensure_ascii=False, sort_keys=True)
+        name = hashlib.sha256(written.encode("utf-8")).hexdigest()[:32]
+        place = self._folder / "results" / f"{name}.json"
+        if place.is_file():
+            known: dict[str, Any] = json.loads(place.read_text("utf-8"))
+            return known
+        made = make()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
+        os.replace(unfinished, place)
+        return made

@@ -1,0 +1,90 @@
+"""All that the question bench found about one model and one set of items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fls_models.bench.qa import NO_AUDIO, TRUE, Choices, QaBench, Refusals, Replies
+
+
+@dataclass(frozen=True)
+class QaReport:
+    """What was measured; parts that were not are empty.
+
+    `listening` holds seconds of work and of audio by budget.
+    """
+
+    model: str
+    items: int
+    choices: tuple[Choices, ...]
+    free: tuple[Replies, ...] = ()
+    refusals: tuple[Refusals, ...] = ()
+    listening: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "items": self.items,
+            "likelihood": {
+                one.condition: {
+                    **one.share.as_json(),
+                    "seconds": round(one.seconds, 2),
+                    "wrong": [
+                        item.name
+                        for item, right in zip(one.items, one.right, strict=True)
+                        if not right
+                    ],
+                }
+                for one in self.choices
+            },
+            "listening": {
+                budget: {"seconds": round(work, 2), "audio_seconds": round(audio, 2)}
+                for budget, (work, audio) in self.listening.items()
+            },
+            "free": {
+                one.condition: {
+                    **one.share.as_json(),
+                    "refused": one.refused,
+                    "answers": [
+                        {
+                            "id": reply.item.name,
+                            "question": reply.item.question,
+                            "correct": reply.item.correct,
+                            "answer": reply.text,
+                            "answered": reply.answered,
+                            "right": reply.right,
+                            "seconds": {s: round(v, 3) for s, v in reply.seconds.items()},
+                        }
+                        for reply in one.replies
+                    ],
+                }
+                for one in self.free
+            },
+            "refusals": {
+                one.condition: {
+                    "caught": one.caught.as_json(),
+                    "lost": one.lost.as_json(),
+                    "foreign_answered": list(one.slipped),
+                    "own_lost": list(one.missed),
+                }
+                for one in self.refusals
+            },
+        }
+
+
+def run(
+    bench: QaBench, model: str, items: int, budgets: Sequence[str], free: int, refusals: bool
+) -> QaReport:
+    """Everything, cheapest first: no audio, the budgets in their order, the true transcript.
+
+    Questions are answered freely, and refused, where there is something to read: at the budgets,
+    and freely from the true transcript; without budgets, both from the true transcript.
+    """
+    listening = {budget: bench.listening(budget) for budget in budgets}
+    read = [*budgets, TRUE]
+    choices = tuple(bench.likelihood(condition) for condition in [NO_AUDIO, *read])
+    replies = tuple(bench.free(condition, free) for condition in read) if free else ()
+    refused = [bench.refusals(condition) for condition in budgets or [TRUE]] if refusals else []
+    return QaReport(model, items, choices, replies, tuple(refused), listening)

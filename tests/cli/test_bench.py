@@ -1,0 +1,94 @@
+"""`fls bench` from end to end on the samples that ship with it, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fls_cli.bench_report import Table
+
+ROOT = Path(__file__).parents[2]
+ASR = ROOT / "examples" / "asr-sample" / "sample.jsonl"
+QA = ROOT / "examples" / "qa-sample" / "sample.jsonl"
+
+
+def fls(*arguments: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "models"), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", "fls_cli", "bench", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+@pytest.mark.weights
+def test_asr_sample(tmp_path: Path):
+    report = tmp_path / "asr.json"
+    done = fls("asr", str(ASR), "--budget", "fast", "--model", "mini", "-o", str(report))
+    assert done.returncode == 0, done.stderr
+    assert "sample.jsonl: 2 recordings" in done.stdout
+    found = json.loads(report.read_text("utf-8"))["budgets"][0]
+    assert found["words"] == 34
+    assert found["wer"] <= 0.15
+    assert found["real_time_factor"] > 0
+
+
+@pytest.mark.weights
+def test_qa_sample(tmp_path: Path):
+    report = tmp_path / "qa.md"
+    work = tmp_path / "work"
+    options = ["--budgets", "balanced", "--free", "2", "--model", "mini", "--work", str(work)]
+    done = fls("qa", str(QA), *options, "-o", str(report))
+    assert done.returncode == 0, done.stderr
+    for condition in ("no-audio", "balanced", "true-transcript"):
+        assert condition in done.stdout
+    text = report.read_text("utf-8")
+    assert "## Every free answer" in text
+    assert "To which day will the market be moved?" in text
+    again = fls("qa", str(QA), *options, "--json")
+    assert json.loads(again.stdout)["refusals"]["balanced"]["caught"]["count"] == 2
+
+
+def test_items_without_audio_name_the_script_that_makes_it(tmp_path: Path):
+    items = tmp_path / "items.jsonl"
+    item = {"id": "a", "text": "Hm.", "question": "Why?", "choices": ["x", "y"], "answer": 0}
+    items.write_text(json.dumps(item) + "\n")
+    done = fls("qa", str(items))
+    assert done.returncode == 2
+    assert "benchmarks/speak.py" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["asr", str(ASR), "--budget", "enormous"], "no budget"),
+        (["asr", str(ASR), "-o", "report.txt"], ".md or .json"),
+        (["asr", str(ASR), "-o", "nowhere/report.md"], "not there"),
+        (["asr", "nowhere.jsonl"], "cannot be read"),
+        (["qa", str(ASR)], "an item needs"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(arguments: list[str], said: str):
+    done = fls(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_table_as_text_and_as_markdown():
+    table = Table("Title", ("what", "n"), (("a | b", "1"), ("c", "10")))
+    assert table.as_text() == "Title\nwhat    n\na | b   1\nc      10\n"
+    assert table.as_markdown().splitlines()[2:] == [
+        "| what | n |",
+        "| --- | ---: |",
+        "| a \\| b | 1 |",
+        "| c | 10 |",
+    ]

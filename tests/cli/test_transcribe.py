@@ -1,0 +1,207 @@
+"""`fls transcribe` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_files import run_ffmpeg, tone, write_wav
+from tiny_model import SAID, TinyModel, play
+
+from fls_cli.desk import Desk
+
+Capture = pytest.CaptureFixture[str]
+
+_STAMP = r"\d\d:\d\d:\d\d"
+_SRT_TIMES = re.compile(rf"({_STAMP},\d{{3}}) --> ({_STAMP},\d{{3}})")
+
+
+def test_text_is_a_sentence_a_line(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk))
+    assert (played.code, played.err) == (0, "")
+    assert played.lines == list(SAID)
+
+
+def test_sentences_appear_as_they_are_understood(
+    tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    heard_when_shown: list[float] = []
+    show: Callable[[Desk, str], None] = Desk.show
+
+    def watch(desk: Desk, text: str) -> None:
+        heard_when_shown.append(tiny.transcriber.until)
+        show(desk, text)
+
+    monkeypatch.setattr(Desk, "show", watch)
+    play(capfd, "transcribe", str(talk))
+    assert heard_when_shown == [0.0, 1.0, 2.0]
+
+
+def test_a_pause_is_an_empty_line(tiny: TinyModel, tmp_path: Path, capfd: Capture) -> None:
+    run_ffmpeg(
+        *["-f", "lavfi", "-i", "aevalsrc='0.5*sin(2000*t)*(lt(t,1)+gt(t,5))':d=7:s=16000"],
+        tmp_path / "paused.wav",
+    )
+    played = play(capfd, "transcribe", str(tmp_path / "paused.wav"))
+    assert played.lines == [SAID[0], "", SAID[1], SAID[2]]
+
+
+def test_srt(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "-f", "srt")
+    cues = played.out.strip().split("\n\n")
+    for number, cue in enumerate(cues, 1):
+        first, times, *text = cue.split("\n")
+        assert first == str(number)
+        match = _SRT_TIMES.fullmatch(times)
+        assert match
+        assert match[1] < match[2]
+        assert 1 <= len(text) <= 2
+    said = " ".join(" ".join(cue.split("\n")[2:]) for cue in cues)
+    assert said == " ".join(SAID)
+
+
+def test_vtt(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "--format", "vtt")
+    assert played.out.startswith("WEBVTT\n\n00:00:00.000 --> ")
+    timed = play(capfd, "transcribe", str(talk), "--format", "vtt", "--words").out
+    assert "Copper <00:00:00.250>Bay <00:00:00.500>planted" in timed
+
+
+def test_json_of_one_recording(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    told = json.loads(play(capfd, "transcribe", str(talk), "-f", "json").out)
+    assert list(told) == ["schema", "source", "language", "duration", "sentences"]
+    assert told["schema"] == "fls.transcript/1"
+    assert (told["source"], told["language"], told["duration"]) == (str(talk), "en", 4.0)
+    assert [one["text"] for one in told["sentences"]] == list(SAID)
+    assert list(told["sentences"][0]) == ["start", "end", "text"]
+    timed = json.loads(play(capfd, "transcribe", str(talk), "-f", "json", "--words").out)
+    assert timed["sentences"][1]["words"][1] == {
+        "start": 1.25,
+        "end": 1.5,
+        "text": " stand",
+        "probability": 0.9,
+    }
+
+
+def test_json_of_several_recordings_is_a_line_each(
+    tiny: TinyModel, talk: Path, hush: Path, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(talk), str(hush), "-f", "json")
+    told = [json.loads(line) for line in played.lines]
+    assert [one["source"] for one in told] == [str(talk), str(hush)]
+    assert [one["language"] for one in told] == ["en", None]
+
+
+def test_words_are_a_line_each_with_their_times(
+    tiny: TinyModel, talk: Path, capfd: Capture
+) -> None:
+    rows = [line.split("\t") for line in play(capfd, "transcribe", str(talk), "--words").lines]
+    assert rows[:2] == [["0.000", "0.250", "Copper"], ["0.250", "0.500", "Bay"]]
+    assert [word for _, _, word in rows] == " ".join(SAID).split()
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_subtitles_of_several_recordings_are_wrong_usage(
+    tiny: TinyModel, talk: Path, hush: Path, form: str, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(talk), str(hush), "-f", form)
+    assert (played.code, played.out) == (2, "")
+    assert "one recording" in played.err
+
+
+@pytest.mark.parametrize(("form", "nothing"), [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n")])
+def test_silence_is_no_failure(
+    tiny: TinyModel, hush: Path, form: str, nothing: str, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(hush), "-f", form)
+    assert (played.code, played.out) == (0, nothing)
+
+
+def test_silence_is_noted_unless_quiet(tiny: TinyModel, hush: Path, capfd: Capture) -> None:
+    assert "no speech" in play(capfd, "transcribe", str(hush)).err
+    assert play(capfd, "transcribe", str(hush), "--quiet").err == ""
+
+
+def test_several_recordings_have_headings(
+    tiny: TinyModel, talk: Path, hush: Path, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(talk), str(hush), "gone.mp3")
+    assert played.code == 1
+    assert played.lines == [f"==> {talk} <==", *SAID, f"==> {hush} <=="]
+
+
+def test_what_cannot_be_read_has_no_heading(
+    tiny: TinyModel, talk: Path, hush: Path, capfd: Capture
+) -> None:
+    # Known only when the first sample is asked for.
+    played = play(capfd, "transcribe", str(hush), str(talk), "--start", "3.5")
+    assert played.code == 1
+    assert played.lines == [f"==> {talk} <==", SAID[0]]
+    assert "hush.wav: the start, 3.5 s, is beyond the end" in played.err
+
+
+def test_control_characters_never_reach_stdout(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    tiny.transcriber.said = ["\x1b]0;owned\x07a\x9b31m b\u202ec\r."]
+    for options in (["-f", "txt"], ["-f", "srt"], ["-f", "vtt"], ["-f", "json"], ["--words"]):
+        out = play(capfd, "transcribe", str(talk), *options).out
+        assert "owneda31m" in out
+        assert all(letter.isprintable() or letter in "\n\t" for letter in out)
+
+
+def test_an_output_file_gets_all_and_stdout_nothing(
+    tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    plain = play(capfd, "transcribe", str(talk), "-f", "srt").out
+    played = play(capfd, "transcribe", str(talk), "-f", "srt", "-o", str(tmp_path / "talk.srt"))
+    assert (played.code, played.out, played.err) == (0, "", "")
+    assert (tmp_path / "talk.srt").read_text() == plain
+
+
+def test_when_all_fails_no_output_file_appears_and_an_older_one_stays(
+    tiny: TinyModel, tmp_path: Path, capfd: Capture
+) -> None:
+    out = tmp_path / "talk.txt"
+    assert play(capfd, "transcribe", "gone.mp3", "-o", str(out)).code == 1
+    assert not out.exists()
+    out.write_text("older")
+    assert play(capfd, "transcribe", "gone.mp3", "-o", str(out)).code == 1
+    assert out.read_text() == "older"
+
+
+@pytest.mark.parametrize("place", ["nowhere/talk.txt", "."])
+def test_a_place_that_cannot_be_written_to_is_noticed_before_listening(
+    tiny: TinyModel, talk: Path, place: str, tmp_path: Path, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(talk), "-o", str(tmp_path / place))
+    assert (played.code, played.out) == (2, "")
+    assert tiny.transcriber.asked == []
+
+
+def test_one_track_of_several(tiny: TinyModel, videos: Path, capfd: Capture) -> None:
+    both = str(videos / "two-tracks.mkv")
+    assert play(capfd, "transcribe", both, "--track", "1").lines == list(SAID[:2])
+    played = play(capfd, "transcribe", both, "--track", "2")
+    assert (played.code, played.out) == (1, "")
+    assert "it has audio tracks 0 to 1" in played.err
+
+
+def test_stereo_is_heard(tiny: TinyModel, tmp_path: Path, capfd: Capture) -> None:
+    left = tone(440, 3)
+    both = write_wav(tmp_path / "stereo.wav", np.stack([left, np.zeros_like(left)], axis=1))
+    assert play(capfd, "transcribe", str(both)).lines == list(SAID)
+
+
+def test_an_unknown_format_names_the_known_ones(talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "-f", "docx")
+    assert (played.code, played.out) == (2, "")
+    assert "txt, srt, vtt, json" in played.err
+
+
+def test_language_is_what_was_asked_for(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    told = json.loads(play(capfd, "transcribe", str(talk), "-f", "json", "--language", "de").out)
+    assert told["language"] == "de"
+    assert tiny.transcriber.asked == ["de"]

@@ -1,0 +1,22 @@
+"""What all tests share: the real weights of `mini`, fetched once, and only if a test needs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fls_cli.places import cache_folder
+from fls_models import card, weights
+from fls_models.weights import Installed
+
+
+@pytest.fixture(scope="session")
+def mini_weights() -> Installed:
+    """`mini` in the user's own cache; the first session that asks for it downloads 642 MB."""
+    return weights.pull(card.load("mini"), cache_folder())
+
+
+@pytest.fixture(autouse=True)
+def _weights_before_the_test(request: pytest.FixtureRequest) -> None:
+    """Tests marked `weights` find them there, so that none of them is timed while downloading."""
+    if request.node.get_closest_marker("weights"):
+        request.getfixturevalue("mini_weights")

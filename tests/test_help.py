@@ -1,0 +1,145 @@
+"""What a user sees before anything runs: help, version, completion; and that it costs little."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from fls_cli import __version__
+from fls_cli.app import app
+from fls_models.card import names
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "models" / "fls_models"
+HEAVY = ("torch", "transformers", "numpy", "faster_whisper", "ctranslate2", "huggingface_hub")
+# Runs `fls` with the arguments given, then says on stderr which heavy modules that loaded.
+_PROBE = f"""
+import atexit, sys
+loaded = lambda: print("loaded:", *[n for n in {HEAVY} if n in sys.modules], file=sys.stderr)
+atexit.register(loaded)
+from fls_cli.app import main
+main()
+"""
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "models")])
+    return subprocess.run(
+        [sys.executable, "-c", _PROBE, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", "PYTHONPATH": paths, **environment},
+    )
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words after `fls` of every command and group, those inside groups included."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+
+
+def test_there_are_the_commands_that_the_readme_speaks_of() -> None:
+    assert {("ask",), ("summarize",), ("transcribe",), ("models", "pull")} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(["fls", *words]))
+def test_help_has_an_example_and_loads_nothing_heavy(words: tuple[str, ...]) -> None:
+    done = run(*words, "--help")
+    assert done.returncode == 0
+    assert done.stderr == "loaded:\n"
+    example = " ".join(["Example: fls", *words])
+    assert any(line.strip().startswith(example) for line in done.stdout.splitlines())
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"fls {__version__}\n")
+    assert done.stderr == "loaded:\n"
+
+
+def test_wrong_usage_is_one_sentence_and_exit_code_2() -> None:
+    done = run("ask", "lecture.mp3")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("fls: A recording and a question are needed")
+    assert done.stderr.endswith("loaded:\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_has_a_script_for_each_shell(shell: str) -> None:
+    done = run(_FLS_COMPLETE=f"source_{shell}")
+    assert done.returncode == 0
+    assert f"complete_{shell}" in done.stdout
+
+
+def complete(typed: str) -> list[str]:
+    """What bash is offered after `typed`, whose last word is the one to complete."""
+    words = typed.split(" ")
+    done = run(
+        _FLS_COMPLETE="complete_bash", COMP_WORDS=typed.strip(), COMP_CWORD=str(len(words) - 1)
+    )
+    assert done.stderr == "loaded:\n"
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("command", ["ask", "summarize", "transcribe"])
+def test_completion_knows_the_budgets_and_models(command: str) -> None:
+    assert complete(f"fls {command} --budget ") == ["fast", "balanced", "accurate"]
+    assert complete(f"fls {command} --budget b") == ["balanced"]
+    assert complete(f"fls {command} --model ") == ["auto", *names()]
+
+
+def test_completion_knows_styles_and_formats() -> None:
+    assert complete("fls summarize --style ") == ["brief", "bullets", "chapters"]
+    assert complete("fls transcribe --format ") == ["txt", "srt", "vtt", "json"]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it; `from a import b` gives `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            module = node.module or ""
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.rglob("*.py")), ids=lambda path: path.stem)
+def test_models_know_neither_the_command_line_nor_the_terminal(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imported(path)}
+    assert not tops & {"fls_cli", "typer", "tqdm", "rich", "ffmpeg", "imageio_ffmpeg"}
+
+
+def test_only_the_app_imports_commands() -> None:
+    importing = {
+        path.name
+        for path in (ROOT / "fls_cli").rglob("*.py")
+        if any(name.startswith("fls_cli.commands") for name in imported(path))
+    }
+    assert importing == {"app.py"}
+
+
+def test_the_nouns_import_nothing_that_stands_on_them() -> None:
+    """`lslm/`, `bench/` and `training/` use the modules beside them, not the other way round."""
+    above = ("fls_models.bench", "fls_models.training")
+    offending = {
+        path.name: bad
+        for path in MODELS.glob("*.py")
+        if (bad := {name for name in imported(path) if name.startswith(above)})
+    }
+    assert offending == {}
