@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from fls_models import card
 from fls_models.results import Sentence, Word
 
 if TYPE_CHECKING:
+    from fls_models.lslm.mini import MiniLanguageModel
     from fls_models.transcription import Effort
 
 SAID = (
@@ -91,10 +92,17 @@ class Verdict:
 class Stub:
     """Judges a question by one word in it."""
 
+    model: TinyModel
     question: str = ""
 
+    @property
+    def nothing(self) -> Any:
+        from fls_models.answerable import Answerability
+
+        return Answerability(self.model.language_model).nothing
+
     def judge(self, question: str) -> Stub:
-        return Stub(question)
+        return Stub(self.model, question)
 
     def evidence(self, context: object) -> Verdict:
         return Verdict(-1.0 if FOREIGN in self.question else 1.0)
@@ -107,13 +115,16 @@ class TinyModel:
     weights: Path
     transcriber: Ear = field(default_factory=Ear)
     card = card.load("mini")
-    answerability = Stub()
 
     @cached_property
-    def language_model(self) -> object:
+    def language_model(self) -> MiniLanguageModel:
         from fls_models.lslm.mini import MiniLanguageModel
 
         return MiniLanguageModel(self.weights)
+
+    @cached_property
+    def answerability(self) -> Stub:
+        return Stub(self)
 
 
 @pytest.fixture(scope="session")

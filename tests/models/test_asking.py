@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -29,11 +30,11 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniLanguageModel]
 
 
 def asking(
-    llm: object, *strengths: float, said: Transcript | None = None, most: int = 400, **how: object
+    llm: Any, *strengths: float, said: Transcript | None = None, most: int = 400, **how: object
 ) -> Asking:
     settings = {"heard_in": {"listen": 2.5}, "budget": ALL, "manner": SHORT, **how}
     recording = transcript(SAID) if said is None else said
-    return Asking(model(llm, Verdicts(*strengths), most), "talk.wav", recording, **settings)  # type: ignore[arg-type]
+    return Asking(model(llm, Verdicts(llm, *strengths), most), "talk.wav", recording, **settings)  # type: ignore[arg-type]
 
 
 def test_an_answer_says_what_it_was_made_of(llm: MiniLanguageModel) -> None:
@@ -117,8 +118,7 @@ def test_what_was_read_serves_the_next_question(
     one.answer(WHAT)
     before = len(read)
     one.answer("Which harbor?")
-    assert before == 1
-    assert len(read) == before
+    assert 0 < len(read) == before
 
 
 def test_a_budget_reads_less_of_it(llm: MiniLanguageModel) -> None:

@@ -39,6 +39,7 @@ NUMERALS = ["one", "two", "ten", "twenty", "hundred", "thousand", "and", "oh", "
         ("Mr. Smith and Dr. Jones", "mister Smith & doctor Jones"),
         ("at 10 a.m.", "at ten am"),
         ("the U.S. senate", "the US senate"),
+        ("H. G. Wells", "H.G. Wells"),
         ("don’t", "don't"),
         ("mother-in-law", "mother in law"),
         ("the colour of labour", "the color of labor"),

@@ -11,6 +11,7 @@ import torch
 from tiny_gguf import write_tiny_gguf
 from torch import Tensor
 
+from fls_models.answerable import Answerability
 from fls_models.convert import convert
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.progress import silent
@@ -58,16 +59,15 @@ def tiny_language_model(folder: Path, seed: int = 8) -> MiniLanguageModel:
     return MiniLanguageModel(folder / "converted")
 
 
-class Verdicts:
-    """Stands in for `Answerability`: how far over the threshold each pass is, in order."""
+class Verdicts(Answerability):
+    """Says how far over the threshold each pass is, in order, whatever it holds."""
 
-    def __init__(self, *strengths: float) -> None:
+    def __init__(self, llm: MiniLanguageModel, *strengths: float) -> None:
+        super().__init__(llm)
         self.strengths = strengths
-        self.asked: list[str] = []
         self._passes = 0
 
-    def judge(self, question: str) -> Verdicts:
-        self.asked.append(question)
+    def judge(self, question: str) -> Any:
         self._passes = 0
         return self
 

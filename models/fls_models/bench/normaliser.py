@@ -4,7 +4,7 @@ In this order, on both sides alike:
 
 1. lower case; typographic quotes and dashes become plain ones;
 2. signs that are read aloud become words (`%` percent, `&` and, `$5` 5 dollars); initials lose
-   their full stops (`U.S.` us, `a.m.` am);
+   their full stops (`U.S.` us, `H. G. Wells` hg wells);
 3. titles and `etc.`, `vs.` are written out (mr mister, dr doctor, ...), with or without full stop;
 4. apostrophes vanish (don't, dont); contractions stay ("it's" is not said "it is");
 5. all other punctuation becomes a space, hyphens too (mother-in-law is three words);
@@ -55,7 +55,7 @@ _WRITTEN_OUT = {
     "etc": "et cetera",
     "vs": "versus",
 }
-_INITIALS = re.compile(r"\b(?:[a-z]\.){2,}")
+_INITIALS = re.compile(r"\b[a-z]\.(?:\s?[a-z]\.)+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 # What is left: letters and marks of any script, digits, and the point inside a decimal number.
 _NO_WORD = re.compile(r"[^\w\s.]|_|(?<!\d)\.|\.(?!\d)")
@@ -74,7 +74,7 @@ def normalise(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).translate(_PLAIN).lower()
     for pattern, spoken in _SIGNS:
         text = pattern.sub(spoken, text)
-    text = _INITIALS.sub(lambda found: found[0].replace(".", ""), text)
+    text = _INITIALS.sub(lambda found: re.sub(r"[.\s]", "", found[0]) + " ", text)
     text = _THOUSANDS.sub("", text).replace("'", "")
     words = _NO_WORD.sub(" ", text).split()
     words = " ".join(_WRITTEN_OUT.get(word, word) for word in words).split()
