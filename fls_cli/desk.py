@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fls_cli.inputs import Source, open_sources
+from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.output import clean, write_atomically
 from fls_cli.places import cache_folder
 from fls_cli.progress import Bars
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fls_models.models import Model
     from fls_models.results import Sentence, Transcript
     from fls_models.stopwatch import Stopwatch
+    from fls_models.transcription import Transcriber
     from fls_models.weights import Installed
 
 
@@ -59,6 +61,7 @@ class Desk:
     output: Path | None = None
     failures: list[str] = field(default_factory=list)
     _written: list[str] = field(default_factory=list)
+    _model: Model | None = None
 
     @property
     def streams(self) -> bool:
@@ -67,24 +70,46 @@ class Desk:
 
     def model(self, name: str) -> Model:
         """The model of that name, fetched first if need be. Heavy imports happen here."""
-        installed = self._installed(name)
-        from fls_models.models import Model
+        if self._model is None:
+            installed = self._installed(name)
+            from fls_models.models import Model
 
-        return Model(installed)
+            self._model = Model(installed)
+        return self._model
 
     def each(self, arguments: Sequence[str]) -> Iterator[tuple[Source, int]]:
-        """Every source and how many there are. Use with `attempt`."""
-        with open_sources(arguments) as sources:
+        """Every source that is there to be read, and how many were asked for.
+
+        What is wrong with the others is said before any model is loaded for the rest. Use with
+        `attempt`.
+        """
+        if arguments.count("-") > 1:
+            raise UsageError("- stands for what is piped in and can be given only once.")
+        with ExitStack() as stack:
+            sources: list[Source] = []
+            asked = 0
+            for argument in arguments:
+                with self.attempt(printable(argument)):
+                    asked += 1
+                    found = stack.enter_context(open_sources([argument]))
+                    asked += len(found) - 1
+                    sources += [source for source in found if self._is_there(source)]
             for source in sources:
-                yield source, len(sources)
+                yield source, asked
+
+    def _is_there(self, source: Source) -> bool:
+        with self.attempt(source.name):
+            check_readable(source)
+            return True
+        return False
 
     @contextmanager
-    def attempt(self, source: Source) -> Iterator[None]:
+    def attempt(self, name: str) -> Iterator[None]:
         """Turns what is wrong with one source into a line on stderr and exit code 1."""
         try:
             yield
         except InputError as error:
-            self.failures.append(source.name)
+            self.failures.append(name)
             self.bars.note(f"fls: {clean(str(error))}")
 
     def listen(self, model: Model, source: Source, stretch: Stretch, effort: str) -> Listening:
@@ -115,7 +140,8 @@ class Desk:
             total=None if until is None else max(0.0, until - stretch.start),
             progress=self.bars,
         )
-        return Listening(found, lambda: (transcriber.language, transcriber.until), clock)
+        known = partial(_known, transcriber)
+        return Listening(found, blocks, known, clock)
 
     def say(self, text: str) -> None:
         """A note to the user on stderr."""
@@ -161,16 +187,19 @@ class Listening:
     """Sentences as they are understood, and the transcript when all are."""
 
     found: Iterator[Sentence]
+    blocks: Generator[Any]
     known: Callable[[], tuple[str | None, float]]
     clock: Stopwatch
 
     def __iter__(self) -> Iterator[Sentence]:
-        while True:
-            with self.clock.stage("listen"):
-                sentence = next(self.found, None)
-            if sentence is None:
-                return
-            yield sentence
+        # Closed here, not whenever garbage is collected: a child process hangs on it.
+        with closing(self.blocks):
+            while True:
+                with self.clock.stage("listen"):
+                    sentence = next(self.found, None)
+                if sentence is None:
+                    return
+                yield sentence
 
     def transcript(self) -> Transcript:
         from fls_models.results import Transcript
@@ -178,6 +207,10 @@ class Listening:
         sentences = tuple(self)
         language, duration = self.known()
         return Transcript(language if sentences else None, sentences, duration)
+
+
+def _known(transcriber: Transcriber) -> tuple[str | None, float]:
+    return transcriber.language, transcriber.until
 
 
 @contextmanager

@@ -57,13 +57,14 @@ def ask(
     sources, questions = _split(arguments, question or [])
     stretch = Stretch.parse(track, start, end, language)
     with open_desk(quiet=quiet, offline=offline, output=output) as desk:
-        from fls_models.asking import Asking, Manner
         from fls_models.budget import Budget
 
         paid = Budget(budget, target_length)
-        loaded = desk.model(model)
         for source, count in desk.each(sources):
-            with desk.attempt(source):
+            with desk.attempt(source.name):
+                loaded = desk.model(model)
+                from fls_models.asking import Asking, Manner
+
                 listening = desk.listen(loaded, source, stretch, budget)
                 asking = Asking(
                     loaded,

@@ -54,14 +54,15 @@ def summarize(
         raise UsageError(f"There is no style {style!r}; there are: {', '.join(STYLES)}.")
     stretch = Stretch.parse(track, start, end, language)
     with open_desk(quiet=quiet, offline=offline, output=output) as desk:
-        from fls_models.asking import Manner
         from fls_models.budget import Budget
-        from fls_models.summarising import summarise
 
         paid = Budget(budget, target_length)
-        loaded = desk.model(model)
         for source, count in desk.each(sources):
-            with desk.attempt(source):
+            with desk.attempt(source.name):
+                loaded = desk.model(model)
+                from fls_models.asking import Manner
+                from fls_models.summarising import summarise
+
                 listening = desk.listen(loaded, source, stretch, budget)
                 summary = summarise(
                     loaded,

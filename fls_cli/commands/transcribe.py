@@ -53,9 +53,9 @@ def transcribe(
         from fls_models.budget import Budget
 
         Budget(budget)
-        loaded = desk.model(model)
         for source, count in desk.each(sources):
-            with desk.attempt(source):
+            with desk.attempt(source.name):
+                loaded = desk.model(model)
                 if form in ("srt", "vtt") and count > 1:
                     raise UsageError(
                         f"One {form} file holds one recording; name one source, or use a loop."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from fls_models import prompts
 from fls_models.answerable import Evidence
@@ -19,8 +20,8 @@ from fls_models.progress import Progress, silent
 from fls_models.question_language import language_of
 from fls_models.readers import Reading, TextReader
 from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Span, Transcript, Usage
+from fls_models.sampling import FRAME_RATE
 from fls_models.stopwatch import Stopwatch
-from fls_models.windows import FRAME_RATE
 
 # A pass this much weaker than the strongest (nats per token) has nothing to add to its answer.
 _NEAR_THE_BEST = 0.7
@@ -76,12 +77,29 @@ class Pass:
     """One stretch of the recording that the language model has read, and what speaks for it."""
 
     reading: Reading
-    context: ReadContext
     evidence: Evidence
 
     @property
     def span(self) -> Span:
         return Span(float(self.reading.spans[0, 0]), float(self.reading.spans[:, 1].max()))
+
+
+@dataclass
+class _Spent:
+    """Tokens that one answer took, notes included."""
+
+    read: int = 0
+    written: int = 0
+
+
+def _grouped(notes: list[list[int]], most: int) -> list[list[list[int]]]:
+    """Notes in order, in groups of two or more that one pass reads together."""
+    groups: list[list[list[int]]] = [[]]
+    for note in notes:
+        if len(groups[-1]) >= 2 and sum(map(len, groups[-1])) + len(note) > most:
+            groups.append([])
+        groups[-1].append(note)
+    return groups
 
 
 class Asking:
@@ -130,19 +148,21 @@ class Asking:
             with clock.stage("read"):
                 context = self._read(llm, reading)
             with clock.stage("check"):
-                passes.append(Pass(reading, context, judge.evidence(context)))
+                passes.append(Pass(reading, judge.evidence(context)))
             self._progress("read", done, len(readings))
         speaking = self._speaking(passes)
         if not speaking:
             show(NOT_SAID)
             return self._result(question, clock, False, NOT_SAID, readings, 0, 0)
         with clock.stage("answer"):
-            text = self._merge(llm, prompts.question(question, language), speaking, show)
+            spent = _Spent()
+            request = prompts.question(question, language)
+            text = self._merge(llm, request, speaking, spent, show)
+        if not text:
+            show(NOT_SAID)
+            return self._result(question, clock, False, NOT_SAID, readings, spent.read, 0)
         spans = tuple(one.span for one in speaking)
-        prompt = sum(one.context.tokens for one in speaking)
-        return self._result(
-            question, clock, True, text, readings, prompt, len(llm.tokenize(text)), spans
-        )
+        return self._result(question, clock, True, text, readings, spent.read, spent.written, spans)
 
     def _speaking(self, passes: list[Pass]) -> list[Pass]:
         """The passes worth an answer: those that speak of the question about as much as any."""
@@ -163,17 +183,31 @@ class Asking:
         llm: MiniLanguageModel,
         request: str,
         speaking: list[Pass],
+        spent: _Spent,
         show: Callable[[str], None],
     ) -> str:
+        """One answer from all passes: notes are taken of each, then notes of notes until one."""
+
+        def decode(context: ReadContext, show: Callable[[str], None]) -> str:
+            text = self._manner.decode(llm, context, request, show)
+            spent.read += context.tokens
+            spent.written += len(llm.tokenize(text))
+            return text
+
         if len(speaking) == 1:
-            return self._manner.decode(llm, speaking[0].context, request, show)
+            return decode(self._read(llm, speaking[0].reading), show)
         notes = []
         self._progress("answer", 0, len(speaking) + 1)
         for done, one in enumerate(speaking, 1):
-            notes.append("- " + self._manner.decode(llm, one.context, request))
+            notes.append(llm.tokenize(f"- {decode(self._read(llm, one.reading), _unseen)}\n"))
             self._progress("answer", done, len(speaking) + 1)
-        context = llm.read(prompts.NOTES, llm.embed(llm.tokenize("\n".join(notes))))
-        text = self._manner.decode(llm, context, request, show)
+        while True:
+            groups = _grouped(notes, self._model.card.max_frames)
+            contexts = (llm.read(prompts.NOTES, llm.embed(list(chain(*group)))) for group in groups)
+            if len(groups) == 1:
+                break
+            notes = [llm.tokenize(f"- {decode(context, _unseen)}\n") for context in contexts]
+        text = decode(next(contexts), show)
         self._progress("answer", len(speaking) + 1, len(speaking) + 1)
         return text
 

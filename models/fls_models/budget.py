@@ -12,7 +12,7 @@ from math import ceil
 from typing import Literal
 
 from fls_models.errors import UsageError
-from fls_models.windows import WINDOW_SECONDS
+from fls_models.sampling import WINDOW_SECONDS
 
 Task = Literal["ask", "transcribe"]
 NAMES = ("fast", "balanced", "accurate")

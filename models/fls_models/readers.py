@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -53,7 +54,10 @@ class TextReader:
         self._sentences = transcript.sentences
         self._duration = transcript.duration
         self._tokens = [self._tokenize(sentence) for sentence in transcript.sentences]
-        self._relevance = Relevance([sentence.text for sentence in transcript.sentences])
+
+    @cached_property
+    def _relevance(self) -> Relevance:
+        return Relevance([sentence.text for sentence in self._sentences])
 
     def readings(self, budget: Budget, question: str | None) -> list[Reading]:
         """The passes that hold the recording, in order. `question` None: what is most central."""

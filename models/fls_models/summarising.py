@@ -15,9 +15,9 @@ from fls_models.models import Model
 from fls_models.progress import Progress, silent
 from fls_models.readers import TextReader
 from fls_models.results import Chapter, Summary, Transcript, Usage
+from fls_models.sampling import FRAME_RATE
 from fls_models.stopwatch import Stopwatch
 from fls_models.topics import topics
-from fls_models.windows import FRAME_RATE
 
 _SHORTEST_TOPIC = 40.0
 _MOST_TOPICS = 24

@@ -16,6 +16,7 @@ from fls_models.results import Sentence
 
 # What one more stretch must gain in likeness.
 _PRICE = 0.04
+_MOST_COMPARED = 800
 
 
 def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list[range]:
@@ -27,6 +28,17 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list
     """
     if not sentences:
         return []
+    # Time and memory grow with the square of what is compared: of hours of talk, groups are.
+    step = -(-len(sentences) // _MOST_COMPARED)
+    if step > 1:
+        groups = [
+            Sentence(tuple(word for sentence in sentences[i : i + step] for word in sentence.words))
+            for i in range(0, len(sentences), step)
+        ]
+        return [
+            range(found.start * step, min(found.stop * step, len(sentences)))
+            for found in topics(groups, shortest=shortest, most=most)
+        ]
     alike = Relevance([sentence.text for sentence in sentences]).similarity()
     np.fill_diagonal(alike, 0.0)
     count = len(sentences)

@@ -2,9 +2,6 @@
 
 Holds one window (a batch of them while encoding) and one block of the stream, never the
 recording. It knows neither where the blocks come from nor what the encoder is made of.
-
-Numbers follow Whisper's front end, which Qwen2-Audio shares: a mel frame every 160 samples, halved
-by a strided convolution and again by average pooling, makes 25 frames a second.
 """
 
 from __future__ import annotations
@@ -22,20 +19,13 @@ from fls_models.density import content_density
 from fls_models.errors import InputError
 from fls_models.frames import Frames
 from fls_models.lslm.base import SpeechEncoder
-
-
-def _exact_div(dividend: int, divisor: int) -> int:
-    assert dividend % divisor == 0
-    return dividend // divisor
-
-
-SAMPLE_RATE = 16_000
-HOP_SAMPLES = 160
-FRAME_RATE = _exact_div(SAMPLE_RATE, HOP_SAMPLES * 2 * 2)
-FRAME_SAMPLES = _exact_div(SAMPLE_RATE, FRAME_RATE)
-WINDOW_SECONDS = 30
-WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE
-WINDOW_FRAMES = _exact_div(WINDOW_SAMPLES, FRAME_SAMPLES)
+from fls_models.sampling import (
+    FRAME_SAMPLES,
+    HOP_SAMPLES,
+    SAMPLE_RATE,
+    WINDOW_FRAMES,
+    WINDOW_SAMPLES,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_talk import Verdicts, model, tiny_language_model, transcript
 
-from fls_models.asking import Asking, Manner
+from fls_models.asking import Asking, Manner, _grouped
 from fls_models.budget import Budget
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Transcript
@@ -147,3 +147,22 @@ def test_greedy_ignores_the_seed_and_drawing_does_not(llm: MiniLanguageModel) ->
 
     assert said(Manner(12, seed=1)) == said(Manner(12, seed=2))
     assert said(Manner(12, 2.0, 1)) == said(Manner(12, 2.0, 1)) != said(Manner(12, 2.0, 2))
+
+
+def test_more_notes_than_one_pass_holds_are_merged_in_groups() -> None:
+    notes = [[note] * 30 for note in range(7)]
+    groups = _grouped(notes, most=100)
+    assert [note for group in groups for note in group] == notes
+    assert len(groups) == 3
+    assert all(len(group) >= 2 for group in groups[:-1])
+    assert all(sum(map(len, group)) <= 100 for group in groups)
+    # Two notes that do not fit are still put together, or merging would not end.
+    assert len(_grouped([[0] * 90, [1] * 90], most=100)) == 1
+
+
+def test_an_answer_that_says_nothing_is_no_answer(
+    llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MiniLanguageModel, "generate", lambda *_, **__: iter([" "]))
+    answer = asking(llm, 1.0, most=5000).answer(WHAT)
+    assert (answer.answered, answer.answer, answer.spans) == (False, NOT_SAID, ())

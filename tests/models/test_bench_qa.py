@@ -137,6 +137,12 @@ def test_free_answers_are_judged_and_listed(items):
     assert "Saturday" in replies.replies[0].text
 
 
+def test_free_questions_are_spread_over_the_items(items):
+    bench, _ = bench_of([items[0], items[0], items[1], items[1]])
+    assert [reply.item.name for reply in bench.free(TRUE, 2).replies] == ["market", "clock"]
+    assert len(bench.free(TRUE, 9).replies) == 4
+
+
 def test_foreign_questions_are_caught_and_own_ones_are_not_lost(items):
     bench, _ = bench_of(items)
     refusals = bench.refusals("balanced")

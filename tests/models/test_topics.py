@@ -55,3 +55,13 @@ def test_sentences_without_words_are_no_crash() -> None:
     sentences = transcript(["...", "?", "!", "..."] * 5).sentences
     found = topics(sentences, shortest=40, most=24)
     assert [i for stretch in found for i in stretch] == list(range(20))
+
+
+def test_hours_of_talk_are_divided_at_the_joints_of_groups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fls_models.topics._MOST_COMPARED", 7)
+    sentences = transcript([f"Sentence {i} of many." for i in range(23)]).sentences
+    found = topics(sentences, shortest=10.0, most=5)
+    assert [index for stretch in found for index in stretch] == list(range(23))
+    assert all(stretch.start % 4 == 0 for stretch in found)

@@ -152,9 +152,13 @@ class QaBench:
         return Choices(condition, self._items, tuple(found), seconds)
 
     def free(self, condition: str, count: int) -> Replies:
-        """Has the first `count` questions answered in words."""
+        """Has `count` questions, spread evenly over the items, answered in words."""
+        # Files often hold one kind of item after the other.
+        total = len(self._items)
+        count = min(count, total)
+        chosen = [self._items[index * total // count] for index in range(count)]
         replies = []
-        for item in self._counted(f"{condition}: answers", self._items[:count]):
+        for item in self._counted(f"{condition}: answers", chosen):
             result = self._asked(item, item.question, condition, Manner())
             replies.append(Reply(item, result["answered"], result["answer"], result["seconds"]))
         return Replies(condition, tuple(replies))
