@@ -36,7 +36,7 @@ from fls_models.weights import locate  # noqa: E402
 KINDS = ("own", "general", "foreign", "everyday")
 PASS = ("own", "general")
 GAINS = np.arange(0.2, 1.31, 0.1)
-GENERALS = np.arange(0.0, 0.61, 0.1)
+GENERALS = np.arange(-0.4, 0.41, 0.1)
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 
 

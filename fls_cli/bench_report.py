@@ -130,7 +130,7 @@ def qa_tables(report: QaReport, name: str) -> list[Table]:
         tables.append(
             Table(
                 "Seconds of listening",
-                ("budget", "audio", "work", "real-time factor"),
+                ("effort", "audio", "work", "real-time factor"),
                 tuple(
                     (budget, f"{audio:.0f}", f"{work:.0f}", f"{work / audio:.3f}")
                     for budget, (work, audio) in report.listening.items()

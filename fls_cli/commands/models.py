@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fls_models.card import Card, Part
 
 app = typer.Typer(
-    name="models", help="List, inspect, fetch and remove models.", no_args_is_help=True
+    no_args_is_help=True,
+    help="List, inspect, fetch and remove models.\n\nExample: fls models list",
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `fls models list` shows.")]

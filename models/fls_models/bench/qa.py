@@ -130,12 +130,16 @@ class QaBench:
         self._progress = progress
         self._listen = listen
 
-    def listening(self, budget: str) -> tuple[float, float]:
-        """Hears everything at a budget: seconds of work, seconds of audio."""
+    def effort(self, condition: str) -> str:
+        """The budget at whose effort recordings are heard under a condition."""
+        return self._listen or condition
+
+    def listening(self, effort: str) -> tuple[float, float]:
+        """Hears everything at an effort: seconds of work, seconds of audio."""
         work = audio = 0.0
-        for item in self._counted(f"{budget}: listening", self._items):
+        for item in self._counted(f"{effort}: listening", self._items):
             assert item.audio is not None
-            heard = self._hearing.hear(item.audio, self._listen or budget)
+            heard = self._hearing.hear(item.audio, effort)
             work, audio = work + heard.seconds, audio + heard.transcript.duration
         return work, audio
 
@@ -239,7 +243,7 @@ class QaBench:
         if condition == TRUE:
             return written(item)
         assert item.audio is not None
-        return self._hearing.hear(item.audio, self._listen or condition).transcript
+        return self._hearing.hear(item.audio, self.effort(condition)).transcript
 
     def _counted(self, stage: str, things: Sequence[_T]) -> Iterator[_T]:
         self._progress(stage, 0, len(things))

@@ -13,7 +13,7 @@ from fls_models.bench.qa import NO_AUDIO, TRUE, Choices, QaBench, Refusals, Repl
 class QaReport:
     """What was measured; parts that were not are empty.
 
-    `listening` holds seconds of work and of audio by budget.
+    `listening` holds seconds of work and of audio by the budget at whose effort was heard.
     """
 
     model: str
@@ -82,7 +82,8 @@ def run(
     Questions are answered freely, and refused, where there is something to read: at the budgets,
     and freely from the true transcript; without budgets, both from the true transcript.
     """
-    listening = {budget: bench.listening(budget) for budget in budgets}
+    efforts = dict.fromkeys(bench.effort(budget) for budget in budgets)
+    listening = {effort: bench.listening(effort) for effort in efforts}
     read = [*budgets, TRUE]
     choices = tuple(bench.likelihood(condition) for condition in [NO_AUDIO, *read])
     replies = tuple(bench.free(condition, free) for condition in read) if free else ()
