@@ -215,6 +215,11 @@ def test_words_with_one_stem_are_one():
     assert not holds_fact("A choir of animals.", "What was new?", choices, 0)
 
 
+def test_a_compound_may_be_two_words():
+    assert holds_fact("It is Angel List.", "Which platform?", ["LinkedIn", "AngelList"], 1)
+    assert not holds_fact("2 or 5", "How many?", ["25", "30"], 0)
+
+
 def test_what_the_question_holds_does_not_count():
     choices = ["The clock stopped", "The clock was set fast"]
     question = "What happened to the clock?"
