@@ -41,7 +41,8 @@ class Table:
         ruler = ["---"] + ["---:"] * (len(self.headings) - 1)
         rows = [self.headings, tuple(ruler), *self.rows]
         lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
-        return "\n".join([f"**{_cell(self.title)}**", "", *lines]) + "\n"
+        titles = [f"**{_cell(title)}**" for title in self.title.split("\n")]
+        return "\n\n".join([*titles, "\n".join(lines)]) + "\n"
 
 
 def asr_table(reports: Sequence[AsrReport], name: str) -> Table:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from fls_cli.places import cache_folder
 from fls_models import card, weights
 from fls_models.weights import Installed
+
+
+def pytest_configure() -> None:
+    """Shells start background jobs with Ctrl-C ignored; what the tests start must hear it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
