@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from fls_models import prompts
@@ -136,8 +137,7 @@ class Asking:
             return self._result(question, clock, False, NO_SPEECH, [], 0, 0)
         with clock.stage("load"):
             llm = self._model.language_model
-        reader = TextReader(llm, self._transcript, self._model.card.max_frames)
-        readings = reader.readings(self._budget, question)
+        readings = self._reader.readings(self._budget, question)
         with clock.stage("check"):
             answerability = self._model.answerability
             judge = answerability.judge(question)
@@ -163,6 +163,11 @@ class Asking:
             return self._result(question, clock, False, NOT_SAID, readings, spent.read, 0)
         spans = tuple(one.span for one in speaking)
         return self._result(question, clock, True, text, readings, spent.read, spent.written, spans)
+
+    @cached_property
+    def _reader(self) -> TextReader:
+        model = self._model
+        return TextReader(model.language_model, self._transcript, model.card.max_frames)
 
     def _speaking(self, passes: list[Pass]) -> list[Pass]:
         """The passes worth an answer: those that speak of the question about as much as any."""

@@ -84,5 +84,8 @@ class LanguageModel(Protocol):
     def score(self, context: Any, request: str, reply: str) -> Tensor:
         """Log-likelihood of each token of a reply to a request: (n,) float32."""
 
+    def choose(self, context: Any, request: str, options: Sequence[str]) -> str:
+        """The option whose first token is the likeliest beginning of a reply to a request."""
+
     def surprisal(self, context: Any, text: str) -> Tensor:
         """-log p of each token of text that follows the recording directly: (n,) float32."""
