@@ -1,10 +1,11 @@
 """How fast a model loads, reads and answers on this machine, medians of several runs.
 
-    python benchmarks/speed.py [--model mini] [--json]
+    python benchmarks/speed.py [--model mini] [--busy N] [--json]
 
-Against: the same weights as float32 linear layers in stock transformers, in the same run. Needs the
-model's weights (`fls models pull mini`). Loading leaves the imports out and the file in the page
-cache, as it is from the second run on.
+Against: the same weights as float32 linear layers in stock transformers, in the same run. `--busy`
+has N other processes compute for nothing meanwhile. Needs the model's weights (`fls models pull
+mini`). Loading leaves the imports out and the file in the page cache, as it is from the second run
+on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
 from time import perf_counter
 
@@ -31,9 +34,26 @@ _RUNS = 5
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--model", default="mini")
+    arguments.add_argument("--busy", type=int, default=0, metavar="N")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
-    folder = weights.locate(card.load(chosen.model), cache_folder()).llm
+    others = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(chosen.busy)
+    ]
+    try:
+        found = _measured(chosen.model)
+    finally:
+        for other in others:
+            other.kill()
+    if chosen.json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        print(f"{name:26} {value:8.2f}")
+
+
+def _measured(name: str) -> dict[str, float]:
+    folder = weights.locate(card.load(name), cache_folder()).llm
 
     loads = [_seconds(lambda: MiniLanguageModel(folder)) for _ in range(3)]
     found = {"load s": statistics.median(loads[1:])}
@@ -43,11 +63,7 @@ def main() -> None:
     found |= _measure(model, "float32")
     found["prefill ratio"] = found["prefill 400 s, float32"] / found["prefill 400 s, int8"]
     found["decode ratio"] = found["tokens/s, int8"] / found["tokens/s, float32"]
-    if chosen.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name:26} {value:8.2f}")
+    return found
 
 
 def _measure(model: MiniLanguageModel, name: str) -> dict[str, float]:

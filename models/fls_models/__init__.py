@@ -1,1 +1,37 @@
-"""Speech-language models as tensors in, dataclasses out."""
+"""Speech-language models as tensors in, dataclasses out.
+
+from fls_cli.media import decode
+from fls_cli.places import cache_folder
+from fls_models import load
+
+talk = load("mini", cache_folder()).listen(decode("lecture.mp3"))
+print(talk.ask("What is the main argument?").answer)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fls_models.models import Model
+
+__all__ = ["load"]
+
+# PyTorch's threads (libgomp) wait for each other by spinning. By default they spin so long that a
+# second busy process slows a model several times over; with 20 000 rounds it does not, and a quiet
+# machine is as fast as before (benchmarks/README.md). Read when PyTorch is first imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+
+def load(name: str, cache: Path) -> Model:
+    """The model of a card, its weights fetched into the folder `cache` if they are not there.
+
+    Raises UsageError when there is no such model, and what `fls_models.weights.pull` does.
+    """
+    from fls_models import card, weights
+    from fls_models.models import Model
+
+    return Model(weights.pull(card.load(name), cache))

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From where on a question counts as answerable: nats per token."""
+    """From where on a question counts as answerable: nats per token.
+
+    `follow` is for a question that follows another in a conversation.
+    """
 
     gain: float
     general: float
+    follow: float = 0.5
