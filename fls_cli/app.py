@@ -16,27 +16,38 @@ from typing import Annotated
 
 import typer
 
-from fls_cli import __version__
+from fls_cli import __version__, settings
 from fls_cli.commands.ask import ask
 from fls_cli.commands.bench import app as bench
+from fls_cli.commands.cache import app as cache
+from fls_cli.commands.chat import chat
+from fls_cli.commands.config import config
+from fls_cli.commands.doctor import doctor
 from fls_cli.commands.models import app as models
 from fls_cli.commands.summarize import summarize
 from fls_cli.commands.transcribe import transcribe
+from fls_cli.options import defaults
 from fls_cli.output import clean
-from fls_models.errors import DiskFull, FlsError
+from fls_models.errors import DiskFull, FlsError, UsageError
+
+_HELP = ["-h", "--help"]
 
 app = typer.Typer(
     name="fls",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": _HELP},
     help="Ask questions of long recordings from a shell.\n\n"
     'Example: fls ask lecture.mp3 "What is the main argument?"',
 )
 app.command("ask")(ask)
 app.command("summarize")(summarize)
 app.command("transcribe")(transcribe)
+app.command("chat")(chat)
 app.add_typer(models, name="models")
+app.add_typer(cache, name="cache")
+app.command("config")(config)
+app.command("doctor")(doctor)
 app.add_typer(bench, name="bench")
 
 
@@ -48,12 +59,22 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Options of `fls` itself."""
+    """Options of `fls` itself; and the user's settings become the defaults of all commands."""
+    # These two read the settings themselves, to say where each comes from or what is wrong.
+    if context.invoked_subcommand in ("config", "doctor"):
+        return
+    try:
+        context.default_map = defaults(context.command, settings.take_effect())
+    except UsageError:
+        # Whoever asks for help gets it, above all when something is wrong.
+        if not set(_HELP) & set(sys.argv):
+            raise
 
 
 def main() -> None:

@@ -43,6 +43,9 @@ _RESAMPLE = "aresample=async=1:first_pts=0:rematrix_maxval=1"
 
 _KEPT_LINES = 40
 
+# By the thread that waits for it, which has one at a time if it is one that others may end.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
 Options: TypeAlias = dict[str, str | int | None]
 
 
@@ -72,7 +75,7 @@ def describe(source: Source, *, loglevel: str = "info") -> tuple[int, str]:
     target, options, folder = _input(source)
     # The one output that needs no stream, and so none that could be decoded.
     command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -80,11 +83,21 @@ def describe(source: Source, *, loglevel: str = "info") -> tuple[int, str]:
         cwd=folder,
         env=_environment(),
         process_group=0,
-        check=False,
-    )
+    ) as child:
+        _children[threading.get_ident()] = child
+        try:
+            _, said = child.communicate()
+        finally:
+            child.kill()
+            _children.pop(threading.get_ident(), None)
     # A name may hold newlines and what looks like a description.
-    text = done.stderr.replace(_as_logged(target), b"input").decode(errors="replace")
-    return done.returncode, text
+    return child.returncode, said.replace(_as_logged(target), b"input").decode(errors="replace")
+
+
+def end_child_of(thread: int) -> None:
+    """Kills the child that another thread waits for, if there is one just now."""
+    if child := _children.get(thread):
+        child.kill()
 
 
 class Decoding:
@@ -115,6 +128,8 @@ class Decoding:
             env=_environment(),
             process_group=0,
         )
+        self._thread = threading.get_ident()
+        _children[self._thread] = self._process
         self._out = cast(io.BufferedReader, self._process.stdout)
         self._err = cast(io.BufferedReader, self._process.stderr)
         # An unread stderr would block ffmpeg once the pipe is full.
@@ -130,6 +145,7 @@ class Decoding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _children.pop(self._thread, None)
         self._process.kill()
         self._process.wait()
         self._drain.join()

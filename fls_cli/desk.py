@@ -1,72 +1,78 @@
 """Where a command works: its model, its sources one after the other, and what it tells the user.
 
-One failed source does not stop the others; they are named at the end.
+One failed source does not stop the others; they are named at the end. With a folder for results,
+each source has a file of its own there, and what is finished is not done again (`ledger`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fls_cli.inputs import Source, check_readable, open_sources, printable
+from fls_cli.cache import open_cache
+from fls_cli.hearing import Remembering
+from fls_cli.inputs import Source, check_readable, open_sources
+from fls_cli.ledger import claimed, seems_finished
+from fls_cli.lists import names_listed
 from fls_cli.output import clean, write_atomically
+from fls_cli.outputs import place_all
+from fls_cli.patterns import is_pattern
 from fls_cli.places import cache_folder
 from fls_cli.progress import Bars
-from fls_cli.times import parse_time
+from fls_cli.visits import Request, Visit
 from fls_models.errors import InputError, UsageError
+from fls_models.memory import FORGETFUL, Memory
 
 if TYPE_CHECKING:
     from fls_models.models import Model
-    from fls_models.results import Sentence, Transcript
-    from fls_models.stopwatch import Stopwatch
-    from fls_models.transcription import Transcriber
     from fls_models.weights import Installed
 
-
-@dataclass(frozen=True)
-class Stretch:
-    """Which part of a recording, on which track, in which language."""
-
-    track: int | None
-    start: float
-    end: float | None
-    language: str | None
-
-    @classmethod
-    def parse(
-        cls, track: int | None, start: str | None, end: str | None, language: str | None
-    ) -> Stretch:
-        begin = parse_time(start) if start else 0.0
-        until = parse_time(end) if end else None
-        if until is not None and until <= begin:
-            raise UsageError("--end must come after --start.")
-        return cls(track, begin, until, language)
+ERROR_SCHEMA = "fls.error/1"
+Task = Callable[[Visit], Any]
+"""Writes the result for one source; what it returns (JSON) is kept with a finished result."""
 
 
 @dataclass
 class Desk:
-    """Open for the length of one command."""
+    """Open for the length of one command.
+
+    `output` is a file for everything, or a folder (`work` decides); `ahead` is how many sources
+    are decoded before their turn; `force` does finished results again.
+    """
 
     bars: Bars
     quiet: bool
     offline: bool
-    output: Path | None = None
-    failures: list[str] = field(default_factory=list)
+    output: str | None = None
+    keep: bool = False
+    ahead: int = 0
+    force: bool = False
+    # Sources that `work` was asked for, those that failed included.
+    asked: int = 0
+    _failures: list[tuple[str, str]] = field(default_factory=list)
     _written: list[str] = field(default_factory=list)
     _model: Model | None = None
+    _folder: Path | None = None
+    _skipped: int = 0
+    _coming: Sequence[Visit] = ()
 
     @property
     def streams(self) -> bool:
-        """Whether somebody watches the result appear."""
+        """Whether somebody watches what is shown appear."""
         return self.output is None and sys.stdout.isatty()
+
+    @cached_property
+    def memory(self) -> Memory:
+        return Remembering(open_cache()) if self.keep else FORGETFUL
 
     def model(self, name: str) -> Model:
         """The model of that name, fetched first if need be. Heavy imports happen here."""
@@ -74,74 +80,133 @@ class Desk:
             installed = self._installed(name)
             from fls_models.models import Model
 
-            self._model = Model(installed)
+            self._model = Model(installed, self.memory)
         return self._model
 
-    def each(self, arguments: Sequence[str]) -> Iterator[tuple[Source, int]]:
-        """Every source that is there to be read, and how many were asked for.
+    def work(
+        self, arguments: Sequence[str], listed: Path | None, request: Request, task: Task
+    ) -> list[tuple[Source, Any]]:
+        """Does the task for every source, in order; what it returned for those that went well.
 
-        What is wrong with the others is said before any model is loaded for the rest. Use with
-        `attempt`.
+        `listed` is a file that names more sources. What is wrong with a source is said at once
+        and again at the end (`finish`).
         """
-        if arguments.count("-") > 1:
-            raise UsageError("- stands for what is piped in and can be given only once.")
-        with ExitStack() as stack:
-            sources: list[Source] = []
-            asked = 0
-            for argument in arguments:
-                with self.attempt(printable(argument)):
-                    asked += 1
-                    found = stack.enter_context(open_sources([argument]))
-                    asked += len(found) - 1
-                    sources += [source for source in found if self._is_there(source)]
-            for source in sources:
-                yield source, asked
+        names = [*arguments, *(names_listed(listed, beside=arguments) if listed else ())]
+        if not names:
+            raise UsageError("No recording is named; name files, folders, addresses or -.")
+        self._folder = self._folder_for(names)
 
-    def _is_there(self, source: Source) -> bool:
-        with self.attempt(source.name):
-            check_readable(source)
-            return True
-        return False
+        def failed(name: str, error: InputError) -> None:
+            self._fail(name, error, request)
 
-    @contextmanager
-    def attempt(self, name: str) -> Iterator[None]:
-        """Turns what is wrong with one source into a line on stderr and exit code 1."""
+        with open_sources(names, failed=failed) as found:
+            self.asked = len(found) + len(self._failures)
+            folder = self._folder
+            # All are checked before a model is loaded for the first.
+            sources = [source for source in found if self._is_there(source, request)]
+            places = place_all(sources, folder, request.suffix) if folder else {}
+            many = self.asked > 1
+            visits = [Visit(self, request, one, many, places.get(one)) for one in sources]
+            try:
+                return self._all(visits, folder, task)
+            finally:
+                for visit in visits:
+                    visit.close()
+
+    def _all(
+        self, visits: Sequence[Visit], folder: Path | None, task: Task
+    ) -> list[tuple[Source, Any]]:
+        done: dict[Source, Any] = {}
+        occupied: list[Visit] = []
+        self.bars.files(0, len(visits))
+        for turn, visit in enumerate(visits):
+            self._coming = visits[turn + 1 :]
+            if not self._visit(visit, folder, task, done, wait=False):
+                occupied.append(visit)
+                continue
+            self.bars.files(turn + 1 - len(occupied), len(visits))
+        for turn, visit in enumerate(occupied):
+            self._coming = occupied[turn + 1 :]
+            self.say(f"{visit.source.name}: another fls is at work on it; waiting")
+            self._visit(visit, folder, task, done, wait=True)
+            self.bars.files(len(visits) - len(occupied) + turn + 1, len(visits))
+        if self._skipped:
+            self.say(f"{self._skipped} of {len(visits)} were finished before")
+        return [(one.source, done[one.source]) for one in visits if one.source in done]
+
+    def _visit(
+        self, visit: Visit, folder: Path | None, task: Task, done: dict[Source, Any], *, wait: bool
+    ) -> bool:
+        """Whether it was this process's turn; the result goes to `done`."""
+        source, request = visit.source, visit.request
         try:
-            yield
+            if folder is None or visit.output is None:
+                done[source] = task(visit)
+                return True
+            with claimed(folder, visit.output, source, request.key, wait=wait) as claim:
+                if claim is None:
+                    return False
+                if claim.is_finished and not self.force:
+                    self._skipped += 1
+                    done[source] = claim.kept
+                    return True
+                claim.begin(force=self.force)
+                kept = task(visit)
+                claim.finish("".join(visit.written), kept)
+                done[source] = kept
         except InputError as error:
-            self.failures.append(name)
-            self.bars.note(f"fls: {clean(str(error))}")
+            self._fail(source.name, error, request)
+        finally:
+            visit.close()
+        return True
 
-    def listen(self, model: Model, source: Source, stretch: Stretch, effort: str) -> Listening:
-        """Starts listening to a source; raises the InputError that fits what is wrong with it."""
-        from fls_cli import media
-        from fls_models.stopwatch import Stopwatch
-        from fls_models.transcription import EFFORTS
+    def look_ahead(self) -> None:
+        """Begins to decode the sources whose turn comes next; the model is loaded by now."""
+        begun = 0
+        for visit in self._coming:
+            if begun == self.ahead:
+                return
+            if self.force or not self._seems_finished(visit):
+                visit.prepare()
+                begun += 1
 
-        info = media.probe(source)
-        until = info.duration if stretch.end is None else stretch.end
-        if until is not None and info.duration is not None:
-            until = min(until, info.duration)
-        clock = Stopwatch()
-        with clock.stage("load"):
-            transcriber = model.transcriber
-        blocks = media.stream(
-            source,
-            track=stretch.track,
-            start=stretch.start,
-            end=stretch.end,
-            warn=self.say,
-        )
-        found = transcriber.sentences(
-            blocks,
-            EFFORTS[effort],
-            language=stretch.language,
-            start=stretch.start,
-            total=None if until is None else max(0.0, until - stretch.start),
-            progress=self.bars,
-        )
-        known = partial(_known, transcriber)
-        return Listening(found, blocks, known, clock)
+    def _seems_finished(self, visit: Visit) -> bool:
+        if self._folder is None or visit.output is None:
+            return False
+        try:
+            return seems_finished(self._folder, visit.output, visit.source, visit.request.key)
+        except InputError:
+            # Said when its turn comes.
+            return False
+
+    def _is_there(self, source: Source, request: Request) -> bool:
+        try:
+            check_readable(source)
+        except InputError as error:
+            self._fail(source.name, error, request)
+            return False
+        return True
+
+    def _fail(self, name: str, error: InputError, request: Request) -> None:
+        """Turns what is wrong with one source into a line on stderr and exit code 1."""
+        said = clean(str(error))
+        self._failures.append((name, said))
+        self.bars.note(f"fls: {said}")
+        if request.as_json and self._folder is None:
+            told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
+            self.show(json.dumps(told, ensure_ascii=False) + "\n")
+
+    def _folder_for(self, names: Sequence[str]) -> Path | None:
+        """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix
+        where several sources may be named. Does not depend on how many there are now.
+        """
+        if self.output is None:
+            return None
+        place = Path(self.output)
+        if self.output.endswith("/") or place.is_dir():
+            return place
+        several = len(names) > 1 or os.path.isdir(names[0]) or is_pattern(names[0])
+        return place if several and not place.suffix and not place.exists() else None
 
     def say(self, text: str) -> None:
         """A note to the user on stderr."""
@@ -150,7 +215,7 @@ class Desk:
 
     def show(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, or into the file at the end."""
-        if self.output is not None:
+        if self.output is not None and self._folder is None:
             self._written.append(text)
             return
         self.bars.hide()
@@ -158,11 +223,17 @@ class Desk:
         sys.stdout.flush()
 
     def finish(self) -> None:
-        """Writes the output file; leaves with 1 when a source failed."""
-        if self.output is not None and (self._written or not self.failures):
-            write_atomically(self.output, "".join(self._written))
-        self.bars.hide()
-        if self.failures:
+        """Writes the output file; names what failed, if anything, and leaves with 1."""
+        in_file = self.output is not None and self._folder is None
+        if in_file and (self._written or not self._failures):
+            write_atomically(Path(self.output or ""), "".join(self._written))
+        self.bars.close()
+        # Said again only if other things were said since.
+        if self._failures and self.asked > len(self._failures):
+            self.bars.note(f"fls: {len(self._failures)} of {self.asked} failed:")
+            for _, said in self._failures:
+                self.bars.note(f"fls:   {said}")
+        if self._failures:
             raise typer.Exit(1)
 
     def _installed(self, name: str) -> Installed:
@@ -182,44 +253,23 @@ class Desk:
         return weights.pull(wanted, cache, self.bars)
 
 
-@dataclass(frozen=True)
-class Listening:
-    """Sentences as they are understood, and the transcript when all are."""
-
-    found: Iterator[Sentence]
-    blocks: Generator[Any]
-    known: Callable[[], tuple[str | None, float]]
-    clock: Stopwatch
-
-    def __iter__(self) -> Iterator[Sentence]:
-        # Closed here, not whenever garbage is collected: a child process hangs on it.
-        with closing(self.blocks):
-            while True:
-                with self.clock.stage("listen"):
-                    sentence = next(self.found, None)
-                if sentence is None:
-                    return
-                yield sentence
-
-    def transcript(self) -> Transcript:
-        from fls_models.results import Transcript
-
-        sentences = tuple(self)
-        language, duration = self.known()
-        return Transcript(language if sentences else None, sentences, duration)
-
-
-def _known(transcriber: Transcriber) -> tuple[str | None, float]:
-    return transcriber.language, transcriber.until
-
-
 @contextmanager
-def open_desk(*, quiet: bool, offline: bool, output: Path | None) -> Iterator[Desk]:
+def open_desk(
+    *,
+    quiet: bool,
+    offline: bool,
+    output: str | None = None,
+    keep: bool = False,
+    ahead: int = 0,
+    force: bool = False,
+) -> Iterator[Desk]:
     """A desk whose progress bars are gone afterwards, whatever happens.
 
     Raises UsageError when `output` is no place to write to: better now than after hours.
     """
-    if output is not None and (output.is_dir() or not os.access(output.parent, os.W_OK)):
-        write_atomically(output, "")
+    if output is not None and not output.endswith("/"):
+        place = Path(output)
+        if not place.is_dir() and not os.access(place.parent, os.W_OK):
+            write_atomically(place, "")
     with Bars(quiet=quiet) as bars:
-        yield Desk(bars, quiet, offline, output)
+        yield Desk(bars, quiet, offline, output, keep, ahead, force)

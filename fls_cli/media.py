@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fls_cli.decoder import SAMPLE_RATE, Decoding, describe, find_ffmpeg
-from fls_cli.inputs import Source, check_readable
+from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.probe import MediaInfo, Track, best_track, read_report, wav_promise
 from fls_cli.refusals import undecodable, unreadable
 from fls_cli.times import parse_time
@@ -26,6 +26,7 @@ __all__ = [
     "SAMPLE_RATE",
     "MediaInfo",
     "Track",
+    "decode",
     "find_ffmpeg",
     "parse_time",
     "probe",
@@ -96,6 +97,16 @@ def stream(
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
     if warning := _shortfall(info, count / SAMPLE_RATE, start, end, code, complaints):
         warn(f"{source.name}: {warning}")
+
+
+def decode(
+    location: str, *, track: int | None = None, start: float = 0.0, end: float | None = None
+) -> Generator[npt.NDArray[np.float32], None, None]:
+    """The samples of one file or http(s) address, by its name; otherwise as `stream`."""
+    with open_sources([location]) as sources:
+        if len(sources) != 1:
+            raise UsageError(f"{printable(location)}: name one recording, not a folder of them.")
+        yield from stream(sources[0], track=track, start=start, end=end)
 
 
 def _choose(source: Source, tracks: tuple[Track, ...], index: int | None) -> Track:

@@ -1,17 +1,41 @@
-"""Options that several commands share, each with its help in one place."""
+"""Options that several commands share, each with its help in one place.
+
+Those with a variable are settings: users may set them once for all commands (`settings.py`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from fls_cli import settings
 
 _READING = "What to read"
 _MODEL = "Model"
 _OUTPUT = "Output"
 
 BUDGETS = ("fast", "balanced", "accurate")
+
+
+def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]:
+    """Values that stand for unset variables, as the `default_map` of a click group.
+
+    Every command below gets those of the variables that its options name.
+    """
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found[name] = defaults(command, values)
+        else:
+            found[name] = {
+                option.name: values[option.envvar]
+                for option in command.params
+                if isinstance(option.envvar, str) and option.envvar in values
+            }
+    return found
 
 
 def _complete_model(incomplete: str) -> list[str]:
@@ -24,6 +48,20 @@ def _complete_budget(incomplete: str) -> list[str]:
     return [name for name in BUDGETS if name.startswith(incomplete)]
 
 
+def _checked(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """Names the variable that holds a wrong value; flags are checked where they are used."""
+    source = context.get_parameter_source(option.name or "")
+    if source is not None and source.name == "ENVIRONMENT":
+        settings.find(option.name or "").from_variable(value)
+    return value
+
+
+def _language(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
+    if value is None or _checked(context, option, value) == "auto":
+        return None
+    return value
+
+
 Budget = Annotated[
     str,
     typer.Option(
@@ -31,6 +69,8 @@ Budget = Annotated[
         "-b",
         help="How much of the recording is read: fast, balanced or accurate.",
         autocompletion=_complete_budget,
+        envvar="FLS_BUDGET",
+        callback=_checked,
         rich_help_panel=_MODEL,
     ),
 ]
@@ -50,6 +90,7 @@ Model = Annotated[
         "-m",
         help="auto, a model's name (fls models list), or a folder.",
         autocompletion=_complete_model,
+        envvar="FLS_MODEL",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -58,7 +99,9 @@ Language = Annotated[
     typer.Option(
         "--language",
         metavar="CODE",
-        help="The language spoken (en, de, ...); detected unless given.",
+        help="The language spoken (en, de, ...); detected unless given, or if auto is given.",
+        envvar="FLS_LANGUAGE",
+        callback=_language,
         rich_help_panel=_READING,
     ),
 ]
@@ -81,25 +124,71 @@ End = Annotated[
     str | None,
     typer.Option("--end", metavar="TIME", help="Up to here.", rich_help_panel=_READING),
 ]
+FromFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-file",
+        metavar="LIST",
+        help="Read names of sources from this file, one a line; - for stdin.",
+        rich_help_panel=_READING,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        help="Decode so many recordings ahead while the model works.",
+        envvar="FLS_JOBS",
+        rich_help_panel=_READING,
+    ),
+]
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep what was heard, for the next question.",
+        # FLS_CACHE is the folder, of weights too.
+        envvar="FLS_KEEP",
+        rich_help_panel=_READING,
+    ),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object a line.", rich_help_panel=_OUTPUT)
 ]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--output",
         "-o",
-        metavar="FILE",
-        help="Write here, all or nothing.",
+        metavar="PLACE",
+        help="Write to this file, all or nothing; or below this folder/, a file for each source.",
         rich_help_panel=_OUTPUT,
     ),
 ]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Do finished outputs again.", rich_help_panel=_OUTPUT),
+]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", help="No progress and notes.", rich_help_panel=_OUTPUT)
+    bool,
+    typer.Option(
+        "--quiet/--no-quiet",
+        help="No progress and notes.",
+        envvar="FLS_QUIET",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 Offline = Annotated[
     bool,
-    typer.Option("--offline", help="Never fetch model weights.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--offline/--no-offline",
+        help="Never fetch model weights.",
+        envvar="FLS_OFFLINE",
+        rich_help_panel=_MODEL,
+    ),
 ]
 MaxTokens = Annotated[
     int,

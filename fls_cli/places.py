@@ -25,3 +25,16 @@ def cache_folder() -> Path:
         raise EnvironmentLacks(
             "There is no home folder to keep weights in; set FLS_CACHE to a folder."
         ) from None
+
+
+def state_folder() -> Path | None:
+    """`fls` in `XDG_STATE_HOME`, else `~/.local/state/fls`; not created here.
+
+    None when there is no home folder either.
+    """
+    shared = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        place = Path(shared) if os.path.isabs(shared) else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return place / "fls"

@@ -1,7 +1,8 @@
-"""How far the work is, as a bar on stderr that leaves nothing behind."""
+"""How far the work is, as bars on stderr that leave nothing behind."""
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import Any, TextIO
@@ -12,11 +13,11 @@ _FRACTION = "{desc} {percentage:3.0f}% |{bar}| "
 
 
 class Bars:
-    """A `Progress`: one bar, that of the stage that was last reported.
+    """A `Progress`: a bar for the stage that was last reported; above it, for many, one of files.
 
     Shows nothing when `quiet` or when the stream is no terminal. Stages named "download ..." count
     bytes, "listen ..." seconds of audio, all others whatever they count. Leaving the context
-    takes the bar away, as does the end of its stage.
+    takes the bars away, as does the end of its stage that of a stage.
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
@@ -25,6 +26,9 @@ class Bars:
         self._stage = ""
         # A tqdm bar, whose module is loaded only when there is one to show.
         self._bar: Any = None
+        self._files: Any = None
+        # Stage, time and amount at which the bar that was hidden last had begun.
+        self._hidden: tuple[str, float, float] | None = None
 
     def __enter__(self) -> Bars:
         return self
@@ -35,37 +39,68 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.hide()
+        self.close()
 
     def __call__(self, stage: str, done: float, total: float | None) -> None:
         """Moves the bar, begins another one for another stage, ends it when all is done."""
         if not self._shown:
             return
         if self._bar is None or stage != self._stage:
-            self.hide()
+            self._end()
             if done == total:
                 return
+            if self._files is not None:
+                self._files.refresh()
             self._bar, self._stage = self._begin(stage, done, total), stage
+            if self._hidden is not None and self._hidden[0] == stage:
+                _, self._bar.start_t, self._bar.initial = self._hidden
+                self._bar.refresh()
         self._bar.total = total
         if stage.startswith("listen"):
             self._bar.set_description_str(_heard(self._bar, stage, done, total), refresh=False)
         self._bar.update(done - self._bar.n)
         if done == total:
-            self.hide()
+            self._end()
+            self._hidden = None
+
+    def files(self, done: int, total: int) -> None:
+        """Tells how many files are done; a bar if there are several."""
+        if not self._shown or total < 2:
+            return
+        # The next file begins its stages anew.
+        self._end()
+        self._hidden = None
+        if self._files is None:
+            self._files = self._begin("files", done, total)
+        self._files.update(done - self._files.n)
+        self._files.refresh()
 
     def note(self, text: str) -> None:
-        """Prints one line to stderr; a bar stays below it."""
+        """Prints one line to stderr; bars stay below it."""
         line = " ".join(clean(text).split("\n"))
-        if self._bar is None:
-            print(line, file=self._stream, flush=True)
-        else:
-            self._bar.clear()
-            print(line, file=self._stream, flush=True)
-            self._bar.refresh()
+        bars = [bar for bar in (self._files, self._bar) if bar is not None]
+        for bar in bars:
+            bar.clear()
+        print(line, file=self._stream, flush=True)
+        for bar in bars:
+            bar.refresh()
 
     def hide(self) -> None:
-        """Takes the bar off the screen before something else writes there."""
+        """Takes the bars off the screen before something else writes there."""
+        self._end()
+        if self._files is not None:
+            self._files.clear()
+
+    def close(self) -> None:
+        """Takes the bars away for good."""
+        self.hide()
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+
+    def _end(self) -> None:
         if self._bar is not None:
+            self._hidden = (self._stage, self._bar.start_t, self._bar.initial)
             self._bar.close()
             self._bar = None
 
@@ -80,9 +115,21 @@ class Bars:
             initial=done,
             file=self._stream,
             leave=False,
-            dynamic_ncols=True,
+            position=0 if self._files is None else 1,
+            ncols=_columns(self._stream),
             **_look(stage, total),
         )
+
+
+def _columns(stream: TextIO) -> int:
+    """Columns to fill: all but the last, where what is typed, such as ^C, would break the line."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told) > 1:
+        return int(told) - 1
+    try:
+        return max(1, os.get_terminal_size(stream.fileno()).columns - 1)
+    except (OSError, ValueError):
+        return 79
 
 
 def _look(stage: str, total: float | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -12,7 +13,11 @@ from fls_models.weights import Installed
 
 
 def pytest_configure() -> None:
-    """Shells start background jobs with Ctrl-C ignored; what the tests start must hear it."""
+    """Tests run as on a machine where nobody has set or asked anything yet."""
+    for name in [name for name in os.environ if name.startswith("FLS_") and name != "FLS_CACHE"]:
+        del os.environ[name]
+    os.environ |= {"FLS_CONFIG": os.devnull, "FLS_KEEP": "no"}
+    # Shells start background jobs with Ctrl-C ignored; what the tests start must hear it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

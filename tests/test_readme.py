@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt"
 BLOCK = re.compile(r"^```(.*)\n([\s\S]*?)^```$", re.MULTILINE)
-FLS = re.compile(r"(?:^|[\s|(/])fls (?=ask|summarize|transcribe|models|bench|-)")
+FLS = re.compile(
+    r"(?:^|[\s|(/])fls (?=ask|summarize|transcribe|models|cache|config|doctor|bench|-)"
+)
 
 
 def block(name: str) -> str:

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fls_cli import options
-from fls_cli.desk import Stretch, open_desk
-from fls_cli.inputs import printable
+from fls_cli.desk import Desk, open_desk
+from fls_cli.hearing import Stretch
+from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
+from fls_cli.visits import Request, Visit
 from fls_cli.writers import answer_text
 from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from fls_models.asking import Asking, Manner
 
 
 def ask(
     arguments: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE... QUESTION",
-            help="Files, folders, http(s) addresses or - for a pipe; the question comes last.",
+            help="Files, folders, patterns, http(s) addresses or - for a pipe; the question comes "
+            "last.",
             show_default=False,
         ),
-    ],
+    ] = None,
     question: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,62 +46,121 @@ def ask(
     target_length: options.TargetLength = None,
     model: options.Model = "auto",
     language: options.Language = None,
+    from_file: options.FromFile = None,
     track: options.Track = None,
     start: options.Start = None,
     end: options.End = None,
+    jobs: options.Jobs = 1,
+    keep: options.Cache = True,
     as_json: options.Json = False,
     output: options.Output = None,
+    force: options.Force = False,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Answer questions about recordings. The recording is heard once for all of them.
+    """Answer questions about recordings. Each recording is heard once for all of them.
+
+    Several recordings are asked one by one and then put together.
 
     Example: fls ask lecture.mp3 "What is the main argument?"
     """
-    sources, questions = _split(arguments, question or [])
-    stretch = Stretch.parse(track, start, end, language)
-    with open_desk(quiet=quiet, offline=offline, output=output) as desk:
+    sources, questions = _split(arguments or [], question or [], listed=from_file is not None)
+    request = Request(
+        command="ask",
+        model=model,
+        budget=budget,
+        stretch=Stretch.parse(track, start, end, language),
+        wish={
+            "questions": questions,
+            "target_length": target_length,
+            "manner": [max_tokens, temperature, seed],
+        },
+        suffix=".answers.jsonl" if as_json else ".answers.txt",
+        as_json=as_json,
+    )
+    with open_desk(
+        quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
+    ) as desk:
         from fls_models.budget import Budget
 
         paid = Budget(budget, target_length)
-        for source, count in desk.each(sources):
-            with desk.attempt(source.name):
-                loaded = desk.model(model)
-                from fls_models.asking import Asking, Manner
 
-                listening = desk.listen(loaded, source, stretch, budget)
-                asking = Asking(
-                    loaded,
-                    source.name,
-                    listening.transcript(),
-                    heard_in=listening.clock.seconds,
-                    budget=paid,
-                    manner=Manner(max_tokens, temperature, seed),
-                    progress=desk.bars,
-                )
-                if count > 1 and not as_json:
-                    desk.show(f"==> {source.name} <==\n")
-                for text in questions:
-                    if len(questions) > 1 and not as_json:
-                        desk.show(f"> {text}\n")
-                    if as_json:
-                        answer = asking.answer(text)
-                        told = {**answer.as_json(), "answer": answer_text(answer).strip()}
-                        desk.show(json.dumps(told, ensure_ascii=False) + "\n")
-                    elif desk.streams:
-                        asking.answer(text, lambda piece: desk.show(clean(piece)))
-                        desk.show("\n")
-                    else:
-                        desk.show(answer_text(asking.answer(text)))
+        def task(visit: Visit) -> list[dict[str, Any]]:
+            from fls_models.asking import Asking, Manner
+
+            listening = visit.listen()
+            asking = Asking(
+                visit.model,
+                visit.source.name,
+                listening.transcript(),
+                heard_in=listening.clock.seconds,
+                budget=paid,
+                manner=Manner(max_tokens, temperature, seed),
+                progress=desk.bars,
+            )
+            return [_put(asking, text, visit, headed=len(questions) > 1) for text in questions]
+
+        done = desk.work(sources, from_file, request, task)
+        if desk.asked > 1 and len(done) > 1:
+            from fls_models.asking import Manner
+
+            _over_all(desk, request, questions, done, Manner(max_tokens, temperature, seed))
         desk.finish()
 
 
-def _split(arguments: list[str], questions: list[str]) -> tuple[list[str], list[str]]:
+def _put(asking: Asking, question: str, visit: Visit, *, headed: bool) -> dict[str, Any]:
+    """Writes the answer to one question; what of it is needed to put recordings together."""
+    as_json = visit.request.as_json
+    if headed and not as_json:
+        visit.write(f"> {question}\n")
+    if visit.streams and not as_json:
+        answer = asking.answer(question, lambda piece: visit.write(clean(piece)))
+        visit.write("\n")
+    else:
+        answer = asking.answer(question)
+        told = {**answer.as_json(), "answer": answer_text(answer).strip()}
+        visit.write(json.dumps(told, ensure_ascii=False) + "\n" if as_json else answer_text(answer))
+    return {
+        "answered": answer.answered,
+        "answer": answer_text(answer).strip(),
+        "strength": answer.strength,
+    }
+
+
+def _over_all(
+    desk: Desk,
+    request: Request,
+    questions: Sequence[str],
+    done: Sequence[tuple[Source, Any]],
+    manner: Manner,
+) -> None:
+    """Shows one answer from all recordings to each question."""
+    from fls_models.gathering import Voice, gather
+
+    if not request.as_json:
+        desk.show("==> all recordings <==\n")
+    for turn, text in enumerate(questions):
+        voices = [Voice(source.name, **told[turn]) for source, told in done]
+        if len(questions) > 1 and not request.as_json:
+            desk.show(f"> {text}\n")
+        found = gather(lambda: desk.model(request.model), text, voices, manner=manner)
+        if request.as_json:
+            told = {**found.as_json(), "answer": clean(found.answer).strip()}
+            desk.show(json.dumps(told, ensure_ascii=False) + "\n")
+            continue
+        desk.show(clean(found.answer).strip() + "\n")
+        for name in found.sources:
+            desk.show(f"- {name}\n")
+
+
+def _split(
+    arguments: list[str], questions: list[str], *, listed: bool
+) -> tuple[list[str], list[str]]:
     if not questions:
-        if len(arguments) < 2:
+        if len(arguments) < (1 if listed else 2):
             raise UsageError(
                 'A recording and a question are needed: fls ask lecture.mp3 "What is it about?"'
             )

@@ -69,7 +69,7 @@ def asr(
     """
     budgets = _budgets(budget)
     form = _form(output)
-    with open_desk(quiet=quiet, offline=offline, output=None) as desk:
+    with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.asr import load_manifest, measure
         from fls_models.bench.heard import Hearing
 
@@ -139,7 +139,7 @@ def qa(
     wanted = [] if budgets == "none" else _budgets(budgets)
     listen = _budgets(listen)[0] if listen else None
     form = _form(output)
-    with open_desk(quiet=quiet, offline=offline, output=None) as desk:
+    with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.heard import Hearing
         from fls_models.bench.items import load_items
         from fls_models.bench.kept import Kept

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from fls_cli import options
-from fls_cli.desk import Stretch, open_desk
+from fls_cli.desk import open_desk
+from fls_cli.hearing import Stretch
+from fls_cli.visits import Request, Visit
 from fls_cli.writers import summary_json, summary_text
 from fls_models.errors import UsageError
 from fls_models.results import STYLES
@@ -16,13 +18,13 @@ from fls_models.results import STYLES
 
 def summarize(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Files, folders, http(s) addresses or - for a pipe.",
+            help="Files, folders, patterns, http(s) addresses or - for a pipe.",
             show_default=False,
         ),
-    ],
+    ] = None,
     style: Annotated[
         str,
         typer.Option(
@@ -35,11 +37,15 @@ def summarize(
     target_length: options.TargetLength = None,
     model: options.Model = "auto",
     language: options.Language = None,
+    from_file: options.FromFile = None,
     track: options.Track = None,
     start: options.Start = None,
     end: options.End = None,
+    jobs: options.Jobs = 1,
+    keep: options.Cache = True,
     as_json: options.Json = False,
     output: options.Output = None,
+    force: options.Force = False,
     max_tokens: options.MaxTokens = 160,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
@@ -48,37 +54,50 @@ def summarize(
 ) -> None:
     """Summarize recordings, topic by topic.
 
-    Example: fls summarize podcasts/ --style chapters
+    Example: fls summarize podcasts/ --style chapters -o notes/
     """
     if style not in STYLES:
         raise UsageError(f"There is no style {style!r}; there are: {', '.join(STYLES)}.")
-    stretch = Stretch.parse(track, start, end, language)
-    with open_desk(quiet=quiet, offline=offline, output=output) as desk:
+    request = Request(
+        command="summarize",
+        model=model,
+        budget=budget,
+        stretch=Stretch.parse(track, start, end, language),
+        wish={
+            "style": style,
+            "target_length": target_length,
+            "manner": [max_tokens, temperature, seed],
+        },
+        suffix=".summary.json" if as_json else ".md",
+        as_json=as_json,
+    )
+    with open_desk(
+        quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
+    ) as desk:
         from fls_models.budget import Budget
 
         paid = Budget(budget, target_length)
-        for source, count in desk.each(sources):
-            with desk.attempt(source.name):
-                loaded = desk.model(model)
-                from fls_models.asking import Manner
-                from fls_models.summarising import summarise
 
-                listening = desk.listen(loaded, source, stretch, budget)
-                summary = summarise(
-                    loaded,
-                    source.name,
-                    listening.transcript(),
-                    heard_in=listening.clock.seconds,
-                    style=style,
-                    budget=paid,
-                    manner=Manner(max_tokens, temperature, seed),
-                    progress=desk.bars,
-                )
-                if as_json:
-                    found = summary_json(summary, style)
-                    desk.show(json.dumps(found, ensure_ascii=False) + "\n")
-                    continue
-                if count > 1:
-                    desk.show(f"==> {source.name} <==\n")
-                desk.show(summary_text(summary, style))
+        def task(visit: Visit) -> None:
+            from fls_models.asking import Manner
+            from fls_models.summarising import summarise
+
+            listening = visit.listen()
+            summary = summarise(
+                visit.model,
+                visit.source.name,
+                listening.transcript(),
+                heard_in=listening.clock.seconds,
+                style=style,
+                budget=paid,
+                manner=Manner(max_tokens, temperature, seed),
+                progress=desk.bars,
+            )
+            if as_json:
+                found = summary_json(summary, style)
+                visit.write(json.dumps(found, ensure_ascii=False) + "\n")
+            else:
+                visit.write(summary_text(summary, style))
+
+        desk.work(sources or [], from_file, request, task)
         desk.finish()

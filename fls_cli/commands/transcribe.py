@@ -8,20 +8,22 @@ from typing import Annotated
 import typer
 
 from fls_cli import options
-from fls_cli.desk import Stretch, open_desk
+from fls_cli.desk import open_desk
+from fls_cli.hearing import Stretch
+from fls_cli.visits import Request, Visit
 from fls_cli.writers import FORMATS, render, sentence_line, transcript_json
 from fls_models.errors import UsageError
 
 
 def transcribe(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Files, folders, http(s) addresses or - for a pipe.",
+            help="Files, folders, patterns, http(s) addresses or - for a pipe.",
             show_default=False,
         ),
-    ],
+    ] = None,
     form: Annotated[
         str,
         typer.Option(
@@ -35,10 +37,14 @@ def transcribe(
     budget: options.Budget = "balanced",
     model: options.Model = "auto",
     language: options.Language = None,
+    from_file: options.FromFile = None,
     track: options.Track = None,
     start: options.Start = None,
     end: options.End = None,
+    jobs: options.Jobs = 1,
+    keep: options.Cache = True,
     output: options.Output = None,
+    force: options.Force = False,
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
@@ -48,32 +54,43 @@ def transcribe(
     """
     if form not in FORMATS:
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
-    stretch = Stretch.parse(track, start, end, language)
-    with open_desk(quiet=quiet, offline=offline, output=output) as desk:
+    request = Request(
+        command="transcribe",
+        model=model,
+        budget=budget,
+        stretch=Stretch.parse(track, start, end, language),
+        wish={"form": form, "words": words},
+        suffix=f".{form}",
+        as_json=form == "json",
+    )
+    with open_desk(
+        quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
+    ) as desk:
         from fls_models.budget import Budget
 
         Budget(budget)
-        for source, count in desk.each(sources):
-            with desk.attempt(source.name):
-                loaded = desk.model(model)
-                if form in ("srt", "vtt") and count > 1:
-                    raise UsageError(
-                        f"One {form} file holds one recording; name one source, or use a loop."
-                    )
-                listening = desk.listen(loaded, source, stretch, budget)
-                if form == "json" and count > 1:
-                    found = transcript_json(listening.transcript(), source.name, words=words)
-                    desk.show(json.dumps(found, ensure_ascii=False) + "\n")
-                    continue
-                if form != "txt" or words:
-                    desk.show(render(listening.transcript(), source.name, form, words=words))
-                    continue
-                heading = f"==> {source.name} <==\n" if count > 1 else ""
+
+        def task(visit: Visit) -> None:
+            alone = not visit.many or visit.output is not None
+            if form in ("srt", "vtt") and not alone:
+                raise UsageError(
+                    f"One {form} file holds one recording; write them to a folder: -o subtitles/"
+                )
+            listening = visit.listen()
+            name = visit.source.name
+            if form == "json" and not alone:
+                found = transcript_json(listening.transcript(), name, words=words)
+                visit.write(json.dumps(found, ensure_ascii=False) + "\n")
+            elif form != "txt" or words:
+                visit.write(render(listening.transcript(), name, form, words=words))
+            else:
                 before = None
                 for sentence in listening:
-                    desk.show(heading + sentence_line(sentence, before))
-                    heading, before = "", sentence
+                    visit.write(sentence_line(sentence, before))
+                    before = sentence
                 if before is None:
-                    desk.show(heading)
-                    desk.say(f"{source.name}: no speech was found in it")
+                    visit.write("")
+                    desk.say(f"{name}: no speech was found in it")
+
+        desk.work(sources or [], from_file, request, task)
         desk.finish()

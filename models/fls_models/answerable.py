@@ -10,6 +10,11 @@ A question becomes likelier after a recording that answers it: its names and ter
 A question passes on `gain`, or, as "what is the main argument?" gains nothing from any recording,
 on `general`. The thresholds are each model's own (its card), calibrated on the training part of
 SPIRAL by `benchmarks/calibrate.py`.
+
+In a conversation, "and on Bridge Street?" means little by itself. There a question passes on
+`follow`, too: the gain after the turn before it, which stands on both sides, so that repeating its
+words earns nothing. "Why?" has no words of its own to be judged by and counts as part of the
+question before it.
 """
 
 from __future__ import annotations
@@ -17,12 +22,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from fls_models.lslm.mini import MiniLanguageModel, ReadContext
-from fls_models.prompts import ASK, Prompt
+from fls_models.prompts import ASK, Prompt, before_question
+from fls_models.reads import Reads
+from fls_models.results import Turn
 from fls_models.thresholds import Thresholds
 
 _NOTHING = "..."
+# Letters, in bytes: "why", "for how long", "为什么", but not "who is the mayor".
+_BARE = 10
 _STUDY = Prompt(system="You study questions.", opening="")
 _ANY = (
     "What is it about?",
@@ -62,29 +72,45 @@ class Evidence:
 
     gain: float
     general: float
+    follow: float = -inf
 
     def over(self, thresholds: Thresholds) -> float:
         """Above 0: answerable."""
-        return max(self.gain - thresholds.gain, self.general - thresholds.general)
+        return max(
+            self.gain - thresholds.gain,
+            self.general - thresholds.general,
+            self.follow - thresholds.follow,
+        )
 
 
 class Answerability:
     """Judges questions for one language model. What it compares with is read once."""
 
-    def __init__(self, llm: MiniLanguageModel) -> None:
-        self._llm = llm
+    def __init__(self, reads: Reads) -> None:
+        self.reads = reads
+        self._llm = reads.llm
 
-    def judge(self, question: str) -> Judge:
-        """Everything about a question that does not depend on the recording."""
+    def judge(self, question: str, turn: Turn | None = None) -> Judge:
+        """Everything about a question that does not depend on the recording.
+
+        `turn` is the one before it in a conversation, if the recording answered that.
+        """
+        if turn is not None and is_bare(question):
+            question, turn = f"{turn.question} {question}", None
         before = self._llm.surprisal(self.nothing, question)
         one = self._llm.surprisal(self._one, question)
         general = one - self._llm.surprisal(self._any, question)
-        return Judge(self._llm, question, float(before.mean()), float(general.mean()))
+        follow = None if turn is None else self._following(question, before_question(turn))
+        return Judge(self._llm, question, float(before.mean()), float(general.mean()), follow)
+
+    def _following(self, question: str, lead: str) -> Following:
+        before = self._llm.surprisal(self.nothing, question, lead)
+        return Following(lead, float(before.mean()))
 
     @cached_property
     def nothing(self) -> ReadContext:
         """What a question is held against: a prompt without a recording."""
-        return self._llm.read(ASK, self._llm.embed(self._llm.tokenize(_NOTHING)))
+        return self._read(ASK, _NOTHING)
 
     @cached_property
     def _any(self) -> ReadContext:
@@ -95,8 +121,18 @@ class Answerability:
         return self._listed("Questions that suit only one particular recording:", _ONE)
 
     def _listed(self, title: str, questions: Sequence[str]) -> ReadContext:
-        text = "\n\nQuestion: ".join([title, *questions])
-        return self._llm.read(_STUDY, self._llm.embed(self._llm.tokenize(text)))
+        return self._read(_STUDY, "\n\nQuestion: ".join([title, *questions]))
+
+    def _read(self, prompt: Prompt, text: str) -> ReadContext:
+        return self.reads.read(prompt, self._llm.embed(self._llm.tokenize(text)))
+
+
+@dataclass(frozen=True)
+class Following:
+    """What a question follows, as text, and how surprising it is after that alone."""
+
+    lead: str
+    before: float
 
 
 @dataclass(frozen=True)
@@ -107,7 +143,17 @@ class Judge:
     question: str
     before: float
     general: float
+    following: Following | None = None
 
     def evidence(self, context: ReadContext) -> Evidence:
         after = float(self.llm.surprisal(context, self.question).mean())
-        return Evidence(self.before - after, self.general)
+        gain = self.before - after
+        if self.following is None:
+            return Evidence(gain, self.general)
+        after = float(self.llm.surprisal(context, self.question, self.following.lead).mean())
+        return Evidence(gain, self.general, self.following.before - after)
+
+
+def is_bare(question: str) -> bool:
+    """Whether a question is too short to hold words of its own subject."""
+    return sum(len(letter.encode()) for letter in question if letter.isalpha()) <= _BARE

@@ -7,33 +7,27 @@ stay silent, and when all do, so does the answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, partial
 
 from fls_models import prompts
-from fls_models.answerable import Evidence
+from fls_models.answerable import Evidence, is_bare
 from fls_models.budget import Budget
 from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.merging import merged, unseen
 from fls_models.models import Model
 from fls_models.progress import Progress, silent
 from fls_models.question_language import language_of
 from fls_models.readers import Reading, TextReader
-from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Span, Transcript, Usage
+from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Span, Transcript, Turn, Usage
 from fls_models.sampling import FRAME_RATE
 from fls_models.stopwatch import Stopwatch
 
-# A pass this much weaker than the strongest (nats per token) has nothing to add to its answer.
-_NEAR_THE_BEST = 0.7
+# What is this much weaker than the strongest (nats per token) has nothing to add to its answer.
+NEAR_THE_BEST = 0.7
 # A full stop counts once something follows it: "3.5" and "Dr." at the end of a piece do not.
 _SENTENCE_END = re.compile(r"[a-z0-9)\"']{2}[.!?…]\s|[。！？]|\n\n")
-# Contexts kept for the next question: some 40 MB a pass of `mini`.
-_KEPT = 8
-
-
-def _unseen(text: str) -> None:
-    """Shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +43,14 @@ class Manner:
         llm: MiniLanguageModel,
         context: ReadContext,
         request: str,
-        show: Callable[[str], None] = _unseen,
+        show: Callable[[str], None] = unseen,
         *,
         sentences: int | None = None,
+        earlier: Sequence[Turn] = (),
     ) -> str:
         """The reply to a request, at most so many sentences; `show` gets it piece by piece.
+
+        `earlier` are the turns of the conversation that the request is part of.
 
         A small model asked for one sentence goes on with the recording's own; hence the limit.
         """
@@ -64,6 +61,7 @@ class Manner:
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             seed=self.seed,
+            earlier=prompts.exchanges(earlier),
         ):
             pieces.append(piece)
             show(piece)
@@ -85,6 +83,30 @@ class Pass:
         return Span(float(self.reading.spans[0, 0]), float(self.reading.spans[:, 1].max()))
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """A question held against a recording, not answered yet.
+
+    `speaking` are the passes worth an answer; `strength` is that of `results.Answer`.
+    """
+
+    question: str
+    earlier: Sequence[Turn]
+    readings: Sequence[Reading]
+    speaking: Sequence[Pass]
+    strength: float | None
+    clock: Stopwatch
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        return tuple(one.span for one in self.speaking)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the question is little without the one before it."""
+        return bool(self.earlier) and is_bare(self.question)
+
+
 @dataclass
 class _Spent:
     """Tokens that one answer took, notes included."""
@@ -93,20 +115,11 @@ class _Spent:
     written: int = 0
 
 
-def _grouped(notes: list[list[int]], most: int) -> list[list[list[int]]]:
-    """Notes in order, in groups of two or more that one pass reads together."""
-    groups: list[list[list[int]]] = [[]]
-    for note in notes:
-        if len(groups[-1]) >= 2 and sum(map(len, groups[-1])) + len(note) > most:
-            groups.append([])
-        groups[-1].append(note)
-    return groups
-
-
 class Asking:
     """Questions about one recording; what was read for one question serves the next.
 
-    `heard_in` is what hearing it took, by stage; every answer's usage starts from there.
+    `heard_in` is what hearing it took, by stage; every answer's usage starts from there. `budget`
+    may change between questions.
     """
 
     def __init__(
@@ -120,49 +133,59 @@ class Asking:
         manner: Manner | None = None,
         progress: Progress = silent,
     ) -> None:
+        self.budget = budget
+        self.source = source
         self._model = model
-        self._source = source
         self._transcript = transcript
         self._heard_in = heard_in
-        self._budget = budget
         self._manner = manner or Manner()
         self._progress = progress
-        self._contexts: dict[str, ReadContext] = {}
 
-    def answer(self, question: str, show: Callable[[str], None] = _unseen) -> Answer:
+    def answer(self, question: str, show: Callable[[str], None] = unseen) -> Answer:
         """Answers one question; `show` gets the answer's text piece by piece as it is decoded."""
+        return self.say(self.weigh(question), show)
+
+    def weigh(self, question: str, earlier: Sequence[Turn] = ()) -> Weighed:
+        """Whether, and where, the recording speaks of a question.
+
+        `earlier` are the turns before it in a conversation, oldest first: the last one is looked
+        at to judge the question and to choose what is read, all of them to answer it.
+        """
         clock = Stopwatch(self._heard_in)
         if not self._transcript.sentences:
-            show(NO_SPEECH)
-            return self._result(question, clock, False, NO_SPEECH, [], 0, 0)
+            return Weighed(question, earlier, (), (), None, clock)
         with clock.stage("load"):
-            llm = self._model.language_model
-        readings = self._reader.readings(self._budget, question)
+            # Loaded here for the clock's sake.
+            _ = self._model.language_model
+        turn = earlier[-1] if earlier else None
+        sought = question if turn is None else f"{turn.question} {question}"
+        readings = self._reader.readings(self.budget, sought)
         with clock.stage("check"):
-            answerability = self._model.answerability
-            judge = answerability.judge(question)
-            language = language_of(question, llm, answerability.nothing)
+            judge = self._model.answerability.judge(question, turn)
         passes: list[Pass] = []
         self._progress("read", 0, len(readings))
         for done, reading in enumerate(readings, 1):
             with clock.stage("read"):
-                context = self._read(llm, reading)
+                context = self._read(reading)
             with clock.stage("check"):
                 passes.append(Pass(reading, judge.evidence(context)))
             self._progress("read", done, len(readings))
-        speaking = self._speaking(passes)
-        if not speaking:
-            show(NOT_SAID)
-            return self._result(question, clock, False, NOT_SAID, readings, 0, 0)
-        with clock.stage("answer"):
-            spent = _Spent()
-            request = prompts.question(question, language)
-            text = self._merge(llm, request, speaking, spent, show)
-        if not text:
-            show(NOT_SAID)
-            return self._result(question, clock, False, NOT_SAID, readings, spent.read, 0)
-        spans = tuple(one.span for one in speaking)
-        return self._result(question, clock, True, text, readings, spent.read, spent.written, spans)
+        thresholds = self._model.card.thresholds
+        strength = max(one.evidence.over(thresholds) for one in passes)
+        return Weighed(question, earlier, readings, self._speaking(passes), strength, clock)
+
+    def say(self, weighed: Weighed, show: Callable[[str], None] = unseen) -> Answer:
+        """The answer to a question that was weighed; `show` gets it piece by piece."""
+        spent = _Spent()
+        text = ""
+        if weighed.speaking:
+            with weighed.clock.stage("answer"):
+                text = self._text(weighed, spent, show)
+        if text:
+            return self._result(weighed, True, text, spent)
+        nothing = NOT_SAID if self._transcript.sentences else NO_SPEECH
+        show(nothing)
+        return self._result(weighed, False, nothing, spent)
 
     @cached_property
     def _reader(self) -> TextReader:
@@ -172,71 +195,48 @@ class Asking:
     def _speaking(self, passes: list[Pass]) -> list[Pass]:
         """The passes worth an answer: those that speak of the question about as much as any."""
         strength = [one.evidence.over(self._model.card.thresholds) for one in passes]
-        floor = max(0.0, max(strength) - _NEAR_THE_BEST)
+        floor = max(0.0, max(strength) - NEAR_THE_BEST)
         return [one for one, over in zip(passes, strength, strict=True) if over > floor]
 
-    def _read(self, llm: MiniLanguageModel, reading: Reading) -> ReadContext:
-        known = self._contexts.get(reading.text)
-        if known is None:
-            known = llm.read(prompts.ASK, reading.embeddings)
-            if len(self._contexts) < _KEPT:
-                self._contexts[reading.text] = known
-        return known
+    def _read(self, reading: Reading) -> ReadContext:
+        return self._model.reads.read(prompts.ASK, reading.embeddings)
 
-    def _merge(
-        self,
-        llm: MiniLanguageModel,
-        request: str,
-        speaking: list[Pass],
-        spent: _Spent,
-        show: Callable[[str], None],
-    ) -> str:
-        """One answer from all passes: notes are taken of each, then notes of notes until one."""
+    def _text(self, weighed: Weighed, spent: _Spent, show: Callable[[str], None]) -> str:
+        llm = self._model.language_model
+        question = weighed.question
+        # A small model takes "Where?" for a new subject, and it does not tell its language.
+        if weighed.is_bare:
+            question = f"{weighed.earlier[-1].question} {question}"
+        language = language_of(question, llm, self._model.answerability.nothing)
+        request = prompts.question(question, language)
 
         def decode(context: ReadContext, show: Callable[[str], None]) -> str:
-            text = self._manner.decode(llm, context, request, show)
+            text = self._manner.decode(llm, context, request, show, earlier=weighed.earlier)
             spent.read += context.tokens
             spent.written += len(llm.tokenize(text))
             return text
 
-        if len(speaking) == 1:
-            return decode(self._read(llm, speaking[0].reading), show)
-        notes = []
-        self._progress("answer", 0, len(speaking) + 1)
-        for done, one in enumerate(speaking, 1):
-            notes.append(llm.tokenize(f"- {decode(self._read(llm, one.reading), _unseen)}\n"))
-            self._progress("answer", done, len(speaking) + 1)
-        while True:
-            groups = _grouped(notes, self._model.card.max_frames)
-            contexts = (llm.read(prompts.NOTES, llm.embed(list(chain(*group)))) for group in groups)
-            if len(groups) == 1:
-                break
-            notes = [llm.tokenize(f"- {decode(context, _unseen)}\n") for context in contexts]
-        text = decode(next(contexts), show)
-        self._progress("answer", len(speaking) + 1, len(speaking) + 1)
-        return text
+        return merged(
+            llm,
+            [partial(self._read, one.reading) for one in weighed.speaking],
+            decode,
+            most=self._model.card.max_frames,
+            show=show,
+            progress=self._progress,
+        )
 
-    def _result(
-        self,
-        question: str,
-        clock: Stopwatch,
-        answered: bool,
-        text: str,
-        readings: list[Reading],
-        prompt_tokens: int,
-        answer_tokens: int,
-        spans: tuple[Span, ...] = (),
-    ) -> Answer:
+    def _result(self, weighed: Weighed, answered: bool, text: str, spent: _Spent) -> Answer:
         usage = Usage(
             audio_seconds=self._transcript.duration,
             frames_before=round(self._transcript.duration * FRAME_RATE),
-            frames_after=sum(map(len, readings)),
-            sections=len(readings),
-            seconds=clock.seconds,
-            prompt_tokens=prompt_tokens,
-            answer_tokens=answer_tokens,
+            frames_after=sum(map(len, weighed.readings)),
+            sections=len(weighed.readings),
+            seconds=weighed.clock.seconds,
+            prompt_tokens=spent.read,
+            answer_tokens=spent.written,
             model=self._model.card.name,
-            budget=self._budget.label,
+            budget=self.budget.label,
             reader=TextReader.name,
         )
-        return Answer(self._source, question, answered, text, spans, usage)
+        spans = weighed.spans if answered else ()
+        return Answer(self.source, weighed.question, answered, text, spans, usage, weighed.strength)

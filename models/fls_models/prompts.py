@@ -5,7 +5,10 @@ The recording comes before the request, so that what the model made of it serves
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from fls_models.results import Turn
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,35 @@ NOTES = Prompt(
     opening="Notes taken from consecutive parts of one recording:\n",
 )
 
+RECORDINGS = Prompt(
+    system="You put together what several recordings say. Use only what is given here.",
+    opening="Answers from several recordings, each with the recording's name:\n",
+)
+
 
 def question(text: str, language: str = "English") -> str:
     """The request that goes with ASK and NOTES; the language by its English name."""
     wish = "the question's language" if language == "English" else language
     return f"\n\nQuestion: {text}\nAnswer in one or two sentences, in {wish}."
+
+
+def exchanges(turns: Sequence[Turn]) -> list[tuple[str, str]]:
+    """Earlier turns as requests and replies, in front of a request that goes with ASK."""
+    return [(question(turn.question), turn.answer) for turn in turns]
+
+
+def before_question(turn: Turn) -> str:
+    """A turn as plain text, in front of a question whose likelihood is to be known."""
+    return f"\n\nQuestion: {turn.question}\nAnswer: {turn.answer}"
+
+
+def over_all(text: str, language: str = "English") -> str:
+    """The request that goes with RECORDINGS."""
+    wish = "the question's language" if language == "English" else language
+    return (
+        f"\n\nQuestion: {text}\nAnswer in one or two sentences, in {wish}, from all of these "
+        "answers together, and name the recordings."
+    )
 
 
 IN_A_SENTENCE = (

@@ -6,12 +6,14 @@ The JSON form of an answer is public; `SCHEMA` changes when a field changes mean
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 SCHEMA = "fls.answer/1"
 STYLES = ("brief", "bullets", "chapters")
 NOT_SAID = "The recording does not say."
+NONE_SAYS = "None of the recordings says."
 NO_SPEECH = "No speech was found in the recording."
 
 
@@ -72,6 +74,18 @@ class Transcript:
     def text(self) -> str:
         return " ".join(sentence.text for sentence in self.sentences)
 
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as `from_json` takes it; for keeping, not for publishing."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Transcript:
+        sentences = tuple(
+            Sentence(tuple(Word(**word) for word in sentence["words"]))
+            for sentence in raw["sentences"]
+        )
+        return cls(raw["language"], sentences, raw["duration"])
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -109,7 +123,8 @@ class Answer:
     """One question answered about one recording.
 
     `answered` is False when the recording holds no speech or does not say; `answer` then is the
-    sentence that says so, and `spans` is empty.
+    sentence that says so, and `spans` is empty. `strength` is how far the recording speaks of the
+    question, in nats per token over the model's threshold, None where that was not measured.
     """
 
     source: str
@@ -118,6 +133,7 @@ class Answer:
     answer: str
     spans: tuple[Span, ...]
     usage: Usage
+    strength: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The public form, in the order in which it is printed."""
@@ -129,6 +145,39 @@ class Answer:
             "answer": self.answer,
             "spans": [[round(span.start, 2), round(span.end, 2)] for span in self.spans],
             "usage": self.usage.as_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was asked earlier in a conversation, and the answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """One question answered from the answers of several recordings.
+
+    `sources` are the recordings that speak of it, the one that does so most clearly first; none
+    where `answered` is False.
+    """
+
+    question: str
+    answered: bool
+    answer: str
+    sources: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The public form: an answer whose source is none alone."""
+        return {
+            "schema": SCHEMA,
+            "source": None,
+            "question": self.question,
+            "answered": self.answered,
+            "answer": self.answer,
+            "sources": list(self.sources),
         }
 
 

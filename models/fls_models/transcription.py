@@ -6,8 +6,10 @@ detected once; text that it repeats in a loop is caught.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.errors import UsageError
+from fls_models.memory import FORGETFUL, Memory
 from fls_models.pauses import Piece, cut_at_pauses
 from fls_models.progress import Progress, silent
 from fls_models.results import Sentence, Word
 
+# Changes when the same piece of audio, or the same recording, gives other words.
+FORM = "words-1"
+PIECES = "pieces"
 _ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
 _PAUSE_ENDS_SENTENCE = 1.5
 _LONGEST_SENTENCE = 60
@@ -48,12 +54,21 @@ class Transcriber:
     detected in the first speech) and `until` how many seconds of it were heard.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        threads: int = 0,
+        memory: Memory = FORGETFUL,
+        identity: str = "",
+    ) -> None:
         from faster_whisper import WhisperModel
 
         self._whisper = WhisperModel(
             str(folder), device="cpu", compute_type="int8", cpu_threads=threads
         )
+        self._memory = memory
+        self._identity = identity
         self.language: str | None = None
         self.until = 0.0
 
@@ -95,17 +110,37 @@ class Transcriber:
         progress("listen", self.until, self.until)
 
     def _words(self, piece: Piece, effort: Effort, start: float) -> list[Word]:
-        if self.language is None:
-            self._detect(piece)
+        """The words of a piece, decoded now or before: an interrupted run goes on where it was."""
+        parts = {
+            "form": FORM,
+            "model": self._identity,
+            "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
+            "language": self.language,
+            "effort": asdict(effort),
+        }
+        kept = self._memory.get(PIECES, parts)
+        if kept is None:
+            if self.language is None:
+                self._detect(piece)
+            decoded = [
+                (word.start, max(word.start, word.end), word.word, word.probability)
+                for segment in self._decode(piece, effort)
+                for word in segment.words or ()
+            ]
+            found = {"language": self.language, "words": decoded}
+            kept = json.dumps(found, default=float).encode()
+            self._memory.put(PIECES, parts, kept)
+        # Read back even when just written: so that nothing depends on which it was.
+        found = json.loads(kept)
+        self.language = found["language"]
         words = [
             Word(
-                round(start + piece.start + word.start, 3),
-                round(start + piece.start + max(word.start, word.end), 3),
-                word.word,
-                round(word.probability, 3),
+                round(start + piece.start + begin, 3),
+                round(start + piece.start + end, 3),
+                text,
+                round(probability, 3),
             )
-            for segment in self._decode(piece, effort)
-            for word in segment.words or ()
+            for begin, end, text, probability in found["words"]
         ]
         return _without_loops(words)
 

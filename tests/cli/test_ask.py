@@ -11,7 +11,7 @@ from media_files import Site
 from tiny_model import FOREIGN, TinyModel, play
 
 from fls_cli.desk import Desk
-from fls_models.results import NO_SPEECH, NOT_SAID
+from fls_models.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 
 Capture = pytest.CaptureFixture[str]
 
@@ -82,16 +82,11 @@ def test_several_recordings_and_questions_have_headings(
         (folder / name).write_bytes(talk.read_bytes())
     played = play(capfd, "ask", str(folder), "-q", WHO, "-q", WHO + " Really?")
     assert played.code == 0
+    headings = [f"==> {folder / name} <==" for name in ("a.wav", "b.wav")]
     assert played.lines == [
-        line
-        for name in ("a.wav", "b.wav")
-        for line in (
-            f"==> {folder / name} <==",
-            f"> {WHO}",
-            NOT_SAID,
-            f"> {WHO} Really?",
-            NOT_SAID,
-        )
+        *(headings[0], f"> {WHO}", NOT_SAID, f"> {WHO} Really?", NOT_SAID),
+        *(headings[1], f"> {WHO}", NOT_SAID, f"> {WHO} Really?", NOT_SAID),
+        *("==> all recordings <==", f"> {WHO}", NONE_SAYS, f"> {WHO} Really?", NONE_SAYS),
     ]
 
 
@@ -105,8 +100,13 @@ def test_several_answers_as_json_are_a_line_each(
         (str(talk), WHO),
         (str(hush), WHAT),
         (str(hush), WHO),
+        (None, WHAT),
+        (None, WHO),
     ]
-    assert [one["answered"] for one in told] == [True, False, False, False]
+    assert [one["answered"] for one in told] == [True, False, False, False, True, False]
+    # One recording knows: its answer is the answer over all.
+    assert (told[4]["answer"], told[4]["sources"]) == (told[0]["answer"], [str(talk)])
+    assert (told[5]["answer"], told[5]["sources"]) == (NONE_SAYS, [])
 
 
 def test_a_recording_is_heard_once_for_all_questions(
@@ -269,9 +269,14 @@ def test_a_missing_recording_among_good_ones(
 ) -> None:
     played = play(capfd, "ask", "gone.mp3", str(talk), "-q", WHO, *as_json)
     assert played.code == 1
-    assert played.err == "fls: gone.mp3: there is no such file; check the spelling.\n"
+    reason = "gone.mp3: there is no such file; check the spelling."
+    assert played.err == f"fls: {reason}\nfls: 1 of 2 failed:\nfls:   {reason}\n"
     assert NOT_SAID in played.out
-    assert "gone.mp3" not in played.out
+    if as_json:
+        told = json.loads(played.lines[0])
+        assert told == {"schema": "fls.error/1", "source": "gone.mp3", "error": reason}
+    else:
+        assert "gone.mp3" not in played.out
 
 
 @pytest.mark.parametrize(

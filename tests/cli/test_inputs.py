@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import namedtuple
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,17 @@ from fls_models.errors import DiskFull, EmptyInput, InputError, MissingInput, Us
 def opened(*arguments: str) -> list[Source]:
     with open_sources(arguments) as sources:
         return sources
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Three recordings to find in a folder, and what lies beside them."""
+    folder = tmp_path / "podcasts"
+    for name in ("bread.mp3", "season-2/bees.m4a", "season-1/ants.m4a", "bread.txt",
+                 ".hidden/x.mp3", "season-2/.x.mp3"):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    return folder
 
 
 def test_sources_come_in_the_order_given() -> None:
@@ -54,6 +66,108 @@ def test_a_folder_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(EmptyInput, match="a folder of nothing"):
         opened(str(tmp_path))
+
+
+def test_a_source_knows_where_it_stands_in_what_was_named(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = ["bread.mp3", "season-1/ants.m4a", "season-2/bees.m4a"]
+    for folder in (str(tree), f"{tree}/", f"{tree}/season-1/.."):
+        assert [str(source.below) for source in opened(folder)] == below
+    monkeypatch.chdir(tree)
+    assert [str(source.below) for source in opened(".")] == below
+    assert [str(source.below) for source in opened("season-*")] == below[1:]
+    assert [str(source.below) for source in opened("./season-2/b*")] == ["bees.m4a"]
+    assert [str(source.below) for source in opened("season-2/bees.m4a")] == ["bees.m4a"]
+    with open_sources(["-"], stdin=io.BytesIO(b"x")) as [source]:
+        assert source.below is None
+
+
+@pytest.mark.parametrize(
+    ("address", "below"),
+    [
+        ("https://host/a/b.mp3?c=d/e.mp3#f", "b.mp3"),
+        ("https://host/a/Caf%C3%A9%20%2F..%2fx.mp3", "Café _.._x.mp3"),
+        ("https://host/a/b/", "b"),
+        ("https://host/a/%2e%2e", "a"),
+        ("https://me:secret@host:81", "host_81"),
+        ("https://host/%00%0a%1b.mp3", "___.mp3"),
+        ("https://host/%ff.mp3", "\ufffd.mp3"),
+        ("https://host/.%2e.hidden.mp3", "hidden.mp3"),
+        (f"https://host/{'é' * 300}.mp3", f"{'é' * 125}.mp3"),
+    ],
+)
+def test_an_address_ends_in_a_file_name(address: str, below: str) -> None:
+    [source] = opened(address)
+    assert str(source.below) == below
+
+
+def test_what_is_reached_twice_is_read_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    (tree / "link.mp3").symlink_to("bread.mp3")
+    sources = opened("season-2", ".", "bread.mp3", str(tree / "bread.mp3"), "http://h/a", "./*.mp3")
+    assert [(source.location, str(source.below)) for source in sources] == [
+        ("season-2/bees.m4a", "bees.m4a"),
+        ("bread.mp3", "bread.mp3"),
+        ("season-1/ants.m4a", "season-1/ants.m4a"),
+        ("http://h/a", "a"),
+    ]
+    assert len(opened("no.mp3", "./no.mp3", "http://h/a", "http://h/a", "http://h/a?b")) == 3
+
+
+def test_a_pattern_stands_for_what_matches(tree: Path) -> None:
+    def found(pattern: str) -> list[str]:
+        return [
+            str(Path(source.location).relative_to(tree)) for source in opened(f"{tree}/{pattern}")
+        ]
+
+    assert found("**/*.m4a") == ["season-1/ants.m4a", "season-2/bees.m4a"]
+    assert found("**") == ["bread.mp3", "season-1/ants.m4a", "season-2/bees.m4a"]
+    assert found("season-?/[ab]*") == ["season-1/ants.m4a", "season-2/bees.m4a"]
+    # What is no recording is left out, unless the pattern says that it is meant.
+    assert found("b*") == ["bread.mp3"]
+    assert found("*.txt") == ["bread.txt"]
+    assert found(".h*/*.mp3") == [".hidden/x.mp3"]
+
+
+def test_a_pattern_that_nothing_matches(tree: Path) -> None:
+    with pytest.raises(MissingInput, match=r"\*\.flac: there is no such file, and nothing matches"):
+        opened(f"{tree}/**/*.flac")
+    with pytest.raises(EmptyInput, match="nothing that matches is an audio or video file"):
+        opened(f"{tree}/*.t?t")
+    with pytest.raises(MissingInput, match="only http and https"):
+        hear("ftp://host/x?.mp3")
+
+
+def test_a_name_wins_over_a_pattern(tree: Path) -> None:
+    (tree / "[b]read*.mp3").write_bytes(b"x")
+    (tree / "[season-1]").mkdir()
+    (tree / "[season-1]" / "real.mp3").write_bytes(b"x")
+    assert [source.path for source in opened(f"{tree}/[b]read*.mp3")] == [tree / "[b]read*.mp3"]
+    [source] = opened(f"{tree}/[season-1]/*.mp3")
+    assert source.path == tree / "[season-1]" / "real.mp3"
+    assert str(source.below) == "real.mp3"
+
+
+def test_what_is_wrong_with_one_argument_leaves_the_others(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty\x1b").mkdir()
+    told: list[tuple[str, type[InputError]]] = []
+    arguments = [f"{tmp_path}/empty\x1b", f"{tree}/bread.mp3", "x*.mp3", f"{tree}/season-1", "-"]
+    with open_sources(
+        arguments,
+        stdin=io.BytesIO(b"x"),
+        failed=lambda name, error: told.append((name, type(error))),
+    ) as sources:
+        assert [source.name.rpartition("/")[2] for source in sources] == [
+            "bread.mp3",
+            "ants.m4a",
+            "stdin",
+        ]
+    assert told == [(f"{tmp_path}/empty?", EmptyInput), ("x*.mp3", MissingInput)]
+    # Wrong usage is nobody's failure but the whole command's.
+    for wrong in (["-", "-"], ["http://"], [""]):
+        with pytest.raises(UsageError), open_sources(wrong, failed=lambda *_: None):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -271,6 +385,9 @@ def test_ctrl_c_while_copying_removes_the_copy(tmp_path: Path) -> None:
     process = listen(tmp_path, ours)
     os.write(theirs, b"x")
     assert process.stdout.readline() == "reading\n"
+    # Python tries the folder out with a file of another name first.
+    while not any(tmp_path.glob("fls-*")):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     os.close(ours)

@@ -120,7 +120,8 @@ def test_an_output_file_gets_all_and_stdout_nothing(
 def test_a_bad_recording_among_good_ones(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     played = play(capfd, "summarize", "gone.mp3", str(talk))
     assert played.code == 1
-    assert played.err == "fls: gone.mp3: there is no such file; check the spelling.\n"
+    reason = "gone.mp3: there is no such file; check the spelling."
+    assert played.err == f"fls: {reason}\nfls: 1 of 2 failed:\nfls:   {reason}\n"
     assert played.lines[0] == f"==> {talk} <=="
     assert "gone.mp3" not in played.out
 

@@ -172,7 +172,7 @@ def test_when_all_fails_no_output_file_appears_and_an_older_one_stays(
     assert out.read_text() == "older"
 
 
-@pytest.mark.parametrize("place", ["nowhere/talk.txt", "."])
+@pytest.mark.parametrize("place", ["nowhere/talk.txt", "nowhere/at/all"])
 def test_a_place_that_cannot_be_written_to_is_noticed_before_listening(
     tiny: TinyModel, talk: Path, place: str, tmp_path: Path, capfd: Capture
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,12 @@ from fls_cli.app import main
 from fls_cli.desk import Desk
 from fls_cli.media import SAMPLE_RATE
 from fls_models import card
+from fls_models.memory import FORGETFUL, Memory
 from fls_models.results import Sentence, Word
 
 if TYPE_CHECKING:
     from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.reads import Reads
     from fls_models.transcription import Effort
 
 SAID = (
@@ -56,6 +58,7 @@ class Ear:
     until: float = 0.0
     efforts: list[Effort] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
+    begins: Callable[[], None] = lambda: None
 
     def sentences(
         self,
@@ -67,6 +70,7 @@ class Ear:
         total: float | None = None,
         progress: object = None,
     ) -> Iterator[Sentence]:
+        self.begins()
         self.efforts.append(effort)
         self.asked.append(language)
         self.language, self.until = language or "en", 0.0
@@ -99,9 +103,9 @@ class Stub:
     def nothing(self) -> Any:
         from fls_models.answerable import Answerability
 
-        return Answerability(self.model.language_model).nothing
+        return Answerability(self.model.reads).nothing
 
-    def judge(self, question: str) -> Stub:
+    def judge(self, question: str, turn: object = None) -> Stub:
         return Stub(self.model, question)
 
     def evidence(self, context: object) -> Verdict:
@@ -114,13 +118,21 @@ class TinyModel:
 
     weights: Path
     transcriber: Ear = field(default_factory=Ear)
+    memory: Memory = FORGETFUL
     card = card.load("mini")
+    ear = "tiny"
 
     @cached_property
     def language_model(self) -> MiniLanguageModel:
         from fls_models.lslm.mini import MiniLanguageModel
 
         return MiniLanguageModel(self.weights)
+
+    @cached_property
+    def reads(self) -> Reads:
+        from fls_models.reads import Reads
+
+        return Reads(self.language_model, "tiny", self.memory)
 
     @cached_property
     def answerability(self) -> Stub:
@@ -195,21 +207,31 @@ def play(capfd: pytest.CaptureFixture[str], *arguments: str) -> Played:
     return Played(code if isinstance(code, int) else 0, found.out, found.err)
 
 
-def command(*arguments: str, said: int = 3, pace: float = 0.0) -> list[str]:
-    """The command line of a process that runs `fls ARGUMENTS` and hears `said` sentences."""
+def command(
+    *arguments: str, said: int = 3, pace: float = 0.0, weights: Path | None = None
+) -> list[str]:
+    """The command line of a process that runs `fls ARGUMENTS` and hears `said` sentences.
+
+    It takes `pace` seconds for each second that it hears. Only with `weights` it can answer.
+    """
     road = [str(HERE), str(HERE.parent.parent), str(HERE.parent.parent / "models")]
     start = f"import sys; sys.path[:0] = {road!r}; from tiny_model import run; run()"
-    return [sys.executable, "-c", start, str(said), str(pace), *arguments]
+    return [sys.executable, "-c", start, str(said), str(pace), str(weights or ""), *arguments]
 
 
 def run() -> None:
     """Runs `fls` with an ear that says on stderr when it begins to listen."""
-    said, pace, *arguments = sys.argv[1:]
+    said, pace, weights, *arguments = sys.argv[1:]
+
+    def begins() -> None:
+        print("listening", file=sys.stderr, flush=True)
+
+    ear = Ear([f"Sentence {i}." for i in range(int(said))], float(pace), begins=begins)
+    tiny = TinyModel(Path(weights), ear)
 
     def model(desk: Desk, name: str) -> TinyModel:
-        print("listening", file=sys.stderr, flush=True)
-        ear = Ear([f"Sentence {i}." for i in range(int(said))], float(pace))
-        return TinyModel(Path(), ear)
+        tiny.memory = desk.memory
+        return tiny
 
     Desk.model = model  # type: ignore[assignment,method-assign]
     sys.argv = ["fls", *arguments]

@@ -22,6 +22,7 @@ from fls_models.bench.items import Item, load_items, stranger, written
 from fls_models.bench.kept import Kept
 from fls_models.bench.qa import NO_AUDIO, TRUE, QaBench
 from fls_models.errors import UsageError
+from fls_models.reads import Reads
 from fls_models.results import Sentence, Word
 from fls_models.thresholds import Thresholds
 
@@ -34,6 +35,7 @@ class Knowing:
 
     words: list[str] = field(default_factory=list)
     reads: int = 0
+    context_form = "words"
 
     def tokenize(self, text: str) -> list[int]:
         for word in text.split():
@@ -47,12 +49,12 @@ class Knowing:
     def read(self, prompt, recording):
         self.reads += 1
         ids = [int(token) for token in recording.flatten()]
-        return SimpleNamespace(ids=ids, tokens=len(ids))
+        return SimpleNamespace(ids=ids, tokens=len(ids), bytes=0)
 
     def score(self, context, request, reply) -> torch.Tensor:
         return -self.surprisal(context, reply)
 
-    def surprisal(self, context, text) -> torch.Tensor:
+    def surprisal(self, context, text, lead="") -> torch.Tensor:
         plain = {self.words[i].strip(".,?").lower() for i in context.ids}
         known = [word.strip(".,?").lower() in plain for word in text.split()]
         return torch.tensor([1.0 if one else 3.0 for one in known])
@@ -60,7 +62,7 @@ class Knowing:
     def choose(self, context, request, options) -> str:
         return options[0]
 
-    def generate(self, context, request, *, max_tokens, temperature, seed):
+    def generate(self, context, request, *, max_tokens, temperature, seed, earlier=()):
         yield " ".join(self.words[i] for i in context.ids[:max_tokens])
 
 
@@ -116,7 +118,10 @@ def items(tmp_path: Path) -> list[Item]:
 def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Knowing]:
     llm = Knowing()
     card = SimpleNamespace(name="knowing", max_frames=1600, thresholds=Thresholds(0.7, 9.0))
-    model = SimpleNamespace(card=card, language_model=llm, answerability=Answerability(llm))
+    reads = Reads(llm)
+    model = SimpleNamespace(
+        card=card, language_model=llm, reads=reads, answerability=Answerability(reads)
+    )
     return QaBench(model, items, Hearing(Reciter, spelled, "x", work=work), Kept(work)), llm
 
 

@@ -136,6 +136,52 @@ def test_sampled_replies_depend_on_the_seed_alone(
     assert said[0] == said[1] != said[2]
 
 
+def test_earlier_turns_are_a_chat_by_the_template_of_the_tokenizer(
+    model: MiniLanguageModel, context: ReadContext, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    messages = [
+        {"role": "system", "content": ASK.system},
+        {"role": "user", "content": "(the recording)" + REQUEST},
+        {"role": "assistant", "content": REPLY},
+        {"role": "user", "content": "And in the attic?"},
+    ]
+    chat = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    after = chat.partition("(the recording)")[2]
+    expected = model.embed(tokenizer.encode(after, add_special_tokens=False))
+    fed: list[Tensor] = []
+    forward = MiniLanguageModel._forward
+
+    def watched(self: MiniLanguageModel, embeddings: Tensor, *rest: object, **how: int) -> Tensor:
+        fed.append(embeddings)
+        return forward(self, embeddings, *rest, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MiniLanguageModel, "_forward", watched)
+    earlier = [(REQUEST, REPLY)]
+    next(model.generate(context, "\n\nAnd in the attic?", max_tokens=1, earlier=earlier), None)
+    assert torch.equal(fed[0], expected)
+
+
+def test_markup_in_earlier_turns_is_text(model: MiniLanguageModel, context: ReadContext) -> None:
+    [end] = model._tokenizer.encode(CONTROL[2], add_special_tokens=False)
+    asked = model._asked(context, REQUEST, [(CONTROL[2], CONTROL[2])])
+    ends = (asked == model.embed([end])).all(dim=1).sum()
+    assert (
+        ends
+        == (model._asked(context, REQUEST, [("a", "b")]) == model.embed([end])).all(dim=1).sum()
+    )
+
+
+def test_surprisal_may_be_that_after_a_lead(
+    folder: Path, model: MiniLanguageModel, context: ReadContext
+) -> None:
+    speech = [(ASK.opening, False), (SPEECH, False)]
+    lead = ("\n\nQuestion: what?\nAnswer: that.\n\nQuestion:", False)
+    expected, _ = stock_logprobs(folder, [HEAD, *speech, lead, (REPLY, False)])
+    found = model.surprisal(context, REPLY, "\n\nQuestion: what?\nAnswer: that.")
+    assert (-found - expected).abs().max() < 0.06
+
+
 def test_nothing_that_follows_changes_a_context(
     model: MiniLanguageModel, context: ReadContext
 ) -> None:

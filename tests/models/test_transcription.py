@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,6 +19,7 @@ from fls_cli.inputs import open_sources
 from fls_cli.media import stream
 from fls_models import transcription
 from fls_models.errors import UsageError
+from fls_models.memory import Parts
 from fls_models.pauses import Heard, Piece
 from fls_models.results import Sentence, Word
 from fls_models.transcription import EFFORTS, Transcriber
@@ -233,6 +235,124 @@ def test_effort_is_what_the_budget_buys(listen: Any) -> None:
     assert whisper.asked[0]["beam_size"] == 5
     assert EFFORTS["fast"].beams == 1
     assert EFFORTS["fast"].temperatures == (0.0,)
+
+
+# --- pieces that were decoded before ---
+
+
+class Shelf:
+    """A memory in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def get(self, kind: str, parts: Parts) -> bytes | None:
+        return self.kept.get(f"{kind} {json.dumps(parts, sort_keys=True)}")
+
+    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+        self.kept[f"{kind} {json.dumps(parts, sort_keys=True)}"] = content
+
+
+LINES = ["Guten Tag", "zusammen. Es", "regnet.", "Bis morgen."]
+
+
+class Desk:
+    """Transcribers of four pieces over one memory; each has a recogniser of its own, the last."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.memory = Shelf()
+        self._patch = monkeypatch
+        heard = [
+            Heard(Piece(np.full(9, i, np.float32), 10.0 * i + 0.25), 10.0 * (i + 1))
+            for i in range(len(LINES))
+        ]
+        monkeypatch.setattr(transcription, "cut_at_pauses", lambda blocks: iter(heard))
+
+    def transcriber(
+        self, sure: list[float], lines: list[str] | None = None, identity: str = "whisper"
+    ) -> tuple[Transcriber, Whisper]:
+        whisper = Whisper(LINES if lines is None else lines, sure)
+        self._patch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
+        return Transcriber(Path(), memory=self.memory, identity=identity), whisper
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(monkeypatch)
+
+
+def test_the_second_time_nothing_is_decoded(desk: Desk) -> None:
+    transcriber, whisper = desk.transcriber([0.9])
+    first = list(transcriber.sentences([], EFFORTS["balanced"], start=3.0))
+    assert (len(whisper.asked), whisper.detections) == (4, 1)
+    transcriber, whisper = desk.transcriber([], [])
+    assert list(transcriber.sentences([], EFFORTS["balanced"], start=3.0)) == first
+    assert (len(whisper.asked), whisper.detections) == (0, 0)
+    assert (transcriber.language, transcriber.until) == ("de", 40.0)
+    # With other times around the same pieces the words move along.
+    [word, *_] = next(transcriber.sentences([], EFFORTS["balanced"], start=100.0)).words
+    assert (word.start, first[0].words[0].start) == (100.25, 3.25)
+
+
+def test_what_is_kept_does_not_depend_on_having_been_kept(desk: Desk) -> None:
+    transcriber, _ = desk.transcriber([0.9])
+    kept = list(transcriber.sentences([], EFFORTS["fast"]))
+    forgetful = Transcriber(Path())
+    forgetful._whisper = Whisper(LINES, [0.9])
+    assert list(forgetful.sentences([], EFFORTS["fast"])) == kept
+
+
+def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
+    transcriber, whisper = desk.transcriber([0.9])
+    found = transcriber.sentences([], EFFORTS["balanced"])
+    assert next(found).text == "Guten Tag"
+    found.close()
+    assert len(whisper.asked) == 2
+    transcriber, whisper = desk.transcriber([], LINES[2:])
+    heard = list(transcriber.sentences([], EFFORTS["balanced"]))
+    assert texts(heard) == ["Guten Tag", "zusammen.", "Es", "regnet.", "Bis morgen."]
+    # The language that was detected then is that of what is decoded now.
+    assert [how["language"] for how in whisper.asked] == ["de", "de"]
+    assert whisper.detections == 0
+
+
+@pytest.mark.parametrize(
+    ("effort", "language", "identity", "anew"),
+    [
+        ("balanced", None, "whisper", 0),
+        ("fast", None, "whisper", 4),
+        ("accurate", None, "whisper", 4),
+        ("balanced", "en", "whisper", 4),
+        ("balanced", None, "another", 4),
+    ],
+)
+def test_what_would_give_other_words_is_decoded_anew(
+    desk: Desk, effort: str, language: str | None, identity: str, anew: int
+) -> None:
+    transcriber, _ = desk.transcriber([0.9])
+    list(transcriber.sentences([], EFFORTS["balanced"]))
+    transcriber, whisper = desk.transcriber([0.9], identity=identity)
+    list(transcriber.sentences([], EFFORTS[effort], language=language))
+    assert len(whisper.asked) == anew
+
+
+def test_an_unsure_language_is_looked_for_again_in_the_piece_after(desk: Desk) -> None:
+    transcriber, whisper = desk.transcriber([0.2, 0.3, 0.8])
+    first = list(transcriber.sentences([], EFFORTS["fast"]))
+    assert (transcriber.language, whisper.detections) == ("de", 3)
+    transcriber, whisper = desk.transcriber([], [])
+    assert list(transcriber.sentences([], EFFORTS["fast"])) == first
+    assert (transcriber.language, whisper.detections) == ("de", 0)
+
+
+def test_one_lost_piece_is_decoded_alone(desk: Desk) -> None:
+    transcriber, _ = desk.transcriber([0.9])
+    first = list(transcriber.sentences([], EFFORTS["fast"]))
+    for name in list(desk.memory.kept)[2:3]:
+        del desk.memory.kept[name]
+    transcriber, whisper = desk.transcriber([], LINES[2:3])
+    assert list(transcriber.sentences([], EFFORTS["fast"])) == first
+    assert len(whisper.asked) == 1
 
 
 # --- the real recogniser ---

@@ -15,6 +15,7 @@ from fls_models.answerable import Answerability
 from fls_models.convert import convert
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.progress import silent
+from fls_models.reads import Reads
 from fls_models.results import Sentence, Transcript, Word
 from fls_models.thresholds import Thresholds
 
@@ -63,11 +64,11 @@ class Verdicts(Answerability):
     """Says how far over the threshold each pass is, in order, whatever it holds."""
 
     def __init__(self, llm: MiniLanguageModel, *strengths: float) -> None:
-        super().__init__(llm)
+        super().__init__(Reads(llm))
         self.strengths = strengths
         self._passes = 0
 
-    def judge(self, question: str) -> Any:
+    def judge(self, question: str, turn: object = None) -> Any:
         self._passes = 0
         return self
 
@@ -80,4 +81,5 @@ class Verdicts(Answerability):
 def model(llm: object, answerability: object = None, most: int = 400) -> Any:
     """What `asking` and `summarising` need of a `Model`; a pass holds `most` tokens."""
     card = SimpleNamespace(name="tiny", max_frames=most, thresholds=Thresholds(0.5, 0.2))
-    return SimpleNamespace(card=card, language_model=llm, answerability=answerability)
+    reads = getattr(answerability, "reads", None)
+    return SimpleNamespace(card=card, language_model=llm, answerability=answerability, reads=reads)

@@ -11,15 +11,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.results import Sentence, Transcript, Word
+from fls_models.results import Sentence, Transcript
 from fls_models.transcription import EFFORTS, Effort
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
@@ -77,7 +77,8 @@ class Hearing:
     def _hear(self, audio: Path, budget: str) -> Heard:
         place = self._place(audio, budget)
         if place is not None and place.is_file():
-            return _from_json(json.loads(place.read_text("utf-8")))
+            raw = json.loads(place.read_text("utf-8"))
+            return Heard(Transcript.from_json(raw), raw["seconds"])
         listener = self._listener()
         begun = perf_counter()
         sentences = tuple(
@@ -87,7 +88,8 @@ class Hearing:
         language = listener.language if sentences else None
         heard = Heard(Transcript(language, sentences, listener.until), seconds)
         if place is not None:
-            _write(place, json.dumps(_as_json(heard), ensure_ascii=False))
+            written = {"seconds": seconds, **heard.transcript.as_json()}
+            _write(place, json.dumps(written, ensure_ascii=False))
         return heard
 
     def _place(self, audio: Path, budget: str) -> Path | None:
@@ -97,17 +99,6 @@ class Hearing:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         effort = f"{self._model}-{budget}" + (f"-{self._language}" if self._language else "")
         return self._work / "transcripts" / effort / f"{content}.json"
-
-
-def _as_json(heard: Heard) -> dict[str, Any]:
-    return {"seconds": heard.seconds, **asdict(heard.transcript)}
-
-
-def _from_json(raw: dict[str, Any]) -> Heard:
-    sentences = tuple(
-        Sentence(tuple(Word(**word) for word in sentence["words"])) for sentence in raw["sentences"]
-    )
-    return Heard(Transcript(raw["language"], sentences, raw["duration"]), raw["seconds"])
 
 
 def _write(place: Path, text: str) -> None:

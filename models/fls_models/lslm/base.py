@@ -59,6 +59,10 @@ class Context(Protocol):
     def tokens(self) -> int:
         """Positions it takes in the model's window."""
 
+    @property
+    def bytes(self) -> int:
+        """Memory it takes."""
+
 
 class LanguageModel(Protocol):
     """Reads embeddings of a recording and answers in text."""
@@ -66,6 +70,10 @@ class LanguageModel(Protocol):
     @property
     def width(self) -> int:
         """H."""
+
+    @property
+    def context_form(self) -> str:
+        """Changes when `pack` writes or `read` computes something else."""
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of plain text; markup of the model's own in it is text, too."""
@@ -76,10 +84,26 @@ class LanguageModel(Protocol):
     def read(self, prompt: Prompt, recording: Tensor) -> Any:
         """Reads the prompt and a recording's embeddings (L, H) into a Context."""
 
+    def pack(self, context: Any) -> bytes:
+        """A context as bytes, to be kept for another process."""
+
+    def unpack(self, packed: bytes, prompt: Prompt) -> Any:
+        """The context that was packed, exactly; `prompt` is the one it was read with."""
+
     def generate(
-        self, context: Any, request: str, *, max_tokens: int, temperature: float, seed: int
+        self,
+        context: Any,
+        request: str,
+        *,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+        earlier: Sequence[tuple[str, str]] = (),
     ) -> Iterator[str]:
-        """Streams the reply to a request; greedy at temperature 0. Pieces join to the reply."""
+        """Streams the reply to a request; greedy at temperature 0. Pieces join to the reply.
+
+        `earlier` are requests about the same recording and the replies to them, oldest first.
+        """
 
     def score(self, context: Any, request: str, reply: str) -> Tensor:
         """Log-likelihood of each token of a reply to a request: (n,) float32."""
@@ -87,5 +111,5 @@ class LanguageModel(Protocol):
     def choose(self, context: Any, request: str, options: Sequence[str]) -> str:
         """The option whose first token is the likeliest beginning of a reply to a request."""
 
-    def surprisal(self, context: Any, text: str) -> Tensor:
-        """-log p of each token of text that follows the recording directly: (n,) float32."""
+    def surprisal(self, context: Any, text: str, lead: str = "") -> Tensor:
+        """-log p of each token of a question: (n,) float32. It follows the recording and `lead`."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 from transformers import AutoTokenizer, DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
@@ -25,6 +25,7 @@ from fls_models.prompts import Prompt
 
 _RECORDING = "\x00recording\x00"
 _REQUEST = "\x00request\x00"
+_REPLY = "\x00reply\x00"
 # A reply whose last 3 x n tokens are one n-gram three times over says nothing new.
 _LOOP_LENGTHS = range(4, 33)
 
@@ -40,6 +41,11 @@ class ReadContext:
     def tokens(self) -> int:
         return int(self.keys_values[0][0].shape[2])
 
+    @property
+    def bytes(self) -> int:
+        """Memory it takes."""
+        return sum(part.nbytes for layer in self.keys_values for part in layer)
+
     def cache(self) -> DynamicCache:
         """A cache to continue from. It grows by concatenation: these tensors stay as they are."""
         cache = DynamicCache()
@@ -48,8 +54,20 @@ class ReadContext:
         return cache
 
 
+@dataclass(frozen=True)
+class _Markup:
+    """The chat template around a recording, by the tokenizer's own template."""
+
+    head: str
+    before_request: str
+    before_reply: str
+    after_reply: str
+
+
 class MiniLanguageModel:
     """A `LanguageModel` over a folder that `fls_models.convert` wrote."""
+
+    context_form = "float32-1"
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -80,12 +98,24 @@ class MiniLanguageModel:
 
     @torch.inference_mode()
     def read(self, prompt: Prompt, recording: Tensor) -> ReadContext:
-        head, _, _ = self._markup(prompt)
+        head = self._markup(prompt).head
         before = torch.cat([self._marked(head), self.embed(self.tokenize(prompt.opening))])
         cache = DynamicCache()
         self._forward(torch.cat([before, recording.to(before.dtype)]), cache, logits=1)
         layers: Any = cache.layers
         return ReadContext(tuple((layer.keys, layer.values) for layer in layers), prompt)
+
+    def pack(self, context: ReadContext) -> bytes:
+        """A context as safetensors: what `unpack` makes of it is the same to the last bit."""
+        keys, values = zip(*context.keys_values, strict=True)
+        return save({"keys": torch.cat(keys), "values": torch.cat(values)})
+
+    def unpack(self, packed: bytes, prompt: Prompt) -> ReadContext:
+        """The context that was packed; `prompt` is the one that it was read with."""
+        tensors = load(packed)
+        keys, values = tensors["keys"], tensors["values"]
+        layers = tuple((keys[i : i + 1], values[i : i + 1]) for i in range(len(keys)))
+        return ReadContext(layers, prompt)
 
     @torch.inference_mode()
     def generate(
@@ -96,10 +126,11 @@ class MiniLanguageModel:
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
+        earlier: Sequence[tuple[str, str]] = (),
     ) -> Iterator[str]:
         cache = context.cache()
         dice = torch.Generator().manual_seed(seed)
-        logits = self._forward(self._asked(context, request), cache, logits=1)[-1]
+        logits = self._forward(self._asked(context, request, earlier), cache, logits=1)[-1]
         reply: list[int] = []
         shown = ""
         while len(reply) < max_tokens:
@@ -129,9 +160,9 @@ class MiniLanguageModel:
         return options[int(logits[first].argmax())]
 
     @torch.inference_mode()
-    def surprisal(self, context: ReadContext, text: str) -> Tensor:
-        lead = self.embed(self.tokenize("\n\nQuestion:"))
-        return self._surprisal(context, lead, self.tokenize(text))
+    def surprisal(self, context: ReadContext, text: str, lead: str = "") -> Tensor:
+        lead_in = self.embed(self.tokenize(f"{lead}\n\nQuestion:"))
+        return self._surprisal(context, lead_in, self.tokenize(text))
 
     def _surprisal(self, context: ReadContext, lead: Tensor, tokens: list[int]) -> Tensor:
         if not tokens:
@@ -141,10 +172,19 @@ class MiniLanguageModel:
         targets = torch.tensor(tokens)
         return nn.functional.cross_entropy(logits, targets, reduction="none")
 
-    def _asked(self, context: ReadContext, request: str) -> Tensor:
-        _, between, tail = self._markup(context.prompt)
-        words = self.embed(self.tokenize(between.strip(" ") + request))
-        return torch.cat([words, self._marked(tail)])
+    def _asked(
+        self, context: ReadContext, request: str, earlier: Sequence[tuple[str, str]] = ()
+    ) -> Tensor:
+        """What follows a recording: requests with their replies, then the request, in markup."""
+        markup = self._markup(context.prompt)
+        parts: list[Tensor] = []
+        for number, (asked, replied) in enumerate([*earlier, (request, None)]):
+            # The first goes on in the message that holds the recording; others begin theirs.
+            words = asked.lstrip() if number else markup.before_request.strip(" ") + asked
+            parts += [self.embed(self.tokenize(words)), self._marked(markup.before_reply)]
+            if replied is not None:
+                parts += [self.embed(self.tokenize(replied)), self._marked(markup.after_reply)]
+        return torch.cat(parts)
 
     def _forward(self, embeddings: Tensor, cache: DynamicCache, logits: int) -> Tensor:
         """Runs (n, H) embeddings after what the cache holds; the last `logits` rows of (n, V)."""
@@ -162,19 +202,22 @@ class MiniLanguageModel:
         return self.embed(self._tokenizer.encode(markup, add_special_tokens=False))
 
     @lru_cache  # noqa: B019  (a model lives as long as the process)
-    def _markup(self, prompt: Prompt) -> tuple[str, str, str]:
-        """The chat template around a recording and a request, by the tokenizer's own template."""
+    def _markup(self, prompt: Prompt) -> _Markup:
         rendered: Any = self._tokenizer.apply_chat_template(
             [
                 {"role": "system", "content": prompt.system},
                 {"role": "user", "content": _RECORDING + _REQUEST},
+                {"role": "assistant", "content": _REPLY},
+                {"role": "user", "content": _REQUEST},
             ],
             tokenize=False,
             add_generation_prompt=True,
         )
         head, rest = rendered.split(_RECORDING)
-        between, tail = rest.split(_REQUEST)
-        return head, between, tail
+        before_request, between, tail = rest.split(_REQUEST)
+        before_reply, after_reply = between.split(_REPLY)
+        assert before_reply == tail, "the template marks a first reply as any other"
+        return _Markup(head, before_request, before_reply, after_reply)
 
 
 def _assemble(config: Qwen2Config, tensors: dict[str, Tensor]) -> Qwen2ForCausalLM:

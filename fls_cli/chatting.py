@@ -1,0 +1,153 @@
+"""One conversation: each line is a question or a command, and what comes of it is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fls_cli import slash_commands
+from fls_cli.desk import Desk
+from fls_cli.output import clean, write_atomically
+from fls_cli.sources import printable
+from fls_cli.writers import clock
+from fls_models.errors import DiskFull, UsageError
+
+if TYPE_CHECKING:
+    from fls_models.conversation import Conversation, Reply
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A recording that is talked about: its name, and how many seconds were heard."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A question and its answer, as they were shown."""
+
+    question: str
+    answer: str
+    sources: Sequence[str]
+
+
+@dataclass
+class Chat:
+    """A conversation on a desk.
+
+    `typed` says that a person types the lines, and `echoed` that questions are shown with their
+    answers, for whoever reads only those.
+    """
+
+    desk: Desk
+    conversation: Conversation
+    heard: Sequence[Heard]
+    as_json: bool
+    typed: bool
+    echoed: bool
+    said: list[Spoken] = field(default_factory=list)
+    # Files that this conversation wrote and may write again.
+    _saved: set[str] = field(default_factory=set)
+
+    def talk(self, lines: Iterable[str]) -> int:
+        """Answers line by line until there are no more or one says `/quit`; the exit code.
+
+        At a terminal that is 0, and Ctrl-C stops an answer; in a pipe a command that fails has its
+        error's code, and Ctrl-C is the caller's.
+        """
+        code = 0
+        for line in lines:
+            text = clean(line).replace("\n", " ").strip()
+            if text == "/quit":
+                break
+            try:
+                if text.startswith("/"):
+                    self._do(*slash_commands.split(text))
+                elif text:
+                    self._answer(text)
+            except (UsageError, DiskFull) as error:
+                self._tell(f"fls: {error}")
+                code = code if self.typed else error.exit_code
+            except KeyboardInterrupt:
+                if not self.typed:
+                    raise
+                self.desk.show("" if self.as_json else "\n")
+                self.desk.say("stopped")
+        return code
+
+    def _answer(self, question: str) -> None:
+        desk = self.desk
+        if self.echoed and not self.as_json:
+            desk.show(f"> {question}\n")
+        if desk.streams and not self.as_json:
+            reply = self.conversation.ask(question, lambda piece: desk.show(clean(piece)))
+            desk.show("\n")
+        else:
+            reply = self.conversation.ask(question)
+            desk.show(self._shown(reply))
+        desk.bars.hide()
+        spoken = Spoken(question, clean(reply.text).strip(), reply.sources)
+        self.said.append(spoken)
+        if not self.as_json and self._names(spoken):
+            desk.show(f"({self._names(spoken)})\n")
+
+    def _shown(self, reply: Reply) -> str:
+        text = clean(reply.text).strip()
+        if not self.as_json:
+            return f"{text}\n"
+        return json.dumps({**reply.found.as_json(), "answer": text}, ensure_ascii=False) + "\n"
+
+    def _names(self, spoken: Spoken) -> str:
+        """Where an answer comes from, if there is a choice."""
+        several = len(self.heard) > 1 and spoken.sources
+        return f"from {', '.join(spoken.sources)}" if several else ""
+
+    def _do(self, name: str, argument: str) -> None:
+        if name == "/help":
+            self._tell(*slash_commands.help_lines())
+        elif name == "/budget":
+            if argument:
+                self.conversation.budget = slash_commands.budget_of(argument)
+            self._tell(f"budget {self.conversation.budget.label}")
+        elif name == "/save":
+            self._save(argument)
+        elif name == "/sources":
+            self._tell(*(f"{clock(one.seconds)}  {one.name}" for one in self.heard))
+        elif name == "/forget":
+            self.conversation.forget()
+            self._tell("the next question follows none")
+        else:
+            raise AssertionError(f"{name} is in the list and does nothing")
+
+    def _save(self, name: str) -> None:
+        if not name:
+            raise UsageError("/save takes the name of a file.")
+        if not self.said:
+            raise UsageError("Nothing was asked yet that could be saved.")
+        place = Path(name).expanduser()
+        real = os.path.realpath(place)
+        if os.path.lexists(place) and real not in self._saved:
+            raise UsageError(f"{printable(name)} is there already and stays as it is.")
+        write_atomically(place, self._markdown())
+        self._saved.add(real)
+        self._tell(f"saved {printable(name)}")
+
+    def _markdown(self) -> str:
+        parts = ["# Questions and answers\n\n"]
+        parts += [f"* {one.name}, {clock(one.seconds)}\n" for one in self.heard]
+        for spoken in self.said:
+            parts.append(f"\n## {spoken.question}\n\n{spoken.answer}\n")
+            if names := self._names(spoken):
+                parts.append(f"\n*{names}*\n")
+        return "".join(parts)
+
+    def _tell(self, *lines: str) -> None:
+        """Says what was asked for; on stderr, as it is no answer."""
+        for line in lines:
+            self.desk.bars.note(line)

@@ -1,0 +1,74 @@
+"""`fls cache`: what is kept of recordings, and getting rid of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from fls_cli.cache import open_cache
+from fls_cli.output import clean
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Inspect and empty the cache of what recordings were turned into.\n\n"
+    "Example: fls cache info",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object; sizes in bytes.")]
+
+
+@app.command()
+def info(as_json: AsJson = False) -> None:
+    """What is kept: how many entries of each kind, their size, the limit, and where it lies.
+
+    Example: fls cache info
+    """
+    found = open_cache().info()
+    if as_json:
+        row = {
+            "folder": str(found.folder),
+            "limit": found.limit,
+            "entries": found.entries,
+            "bytes": found.bytes,
+            "kinds": [asdict(kind) for kind in found.kinds],
+        }
+        typer.echo(json.dumps(row, indent=2))
+        return
+    rows = [("kind", "entries", "size")]
+    rows += [(kind.name, str(kind.entries), _mb(kind.bytes)) for kind in found.kinds]
+    rows += [("total", str(found.entries), _mb(found.bytes))]
+    width = max(len(name) for name, _, _ in rows)
+    for name, entries, size in rows:
+        typer.echo(f"{name:<{width}}  {entries:>7}  {size:>10}")
+    typer.echo("")
+    typer.echo(f"folder:  {clean(str(found.folder))}")
+    typer.echo(f"limit:   {_mb(found.limit)}; FLS_CACHE_SIZE sets another")
+
+
+@app.command()
+def clear() -> None:
+    """Remove everything that is kept of recordings; the weights of models stay.
+
+    Example: fls cache clear
+    """
+    _say(open_cache().clear())
+
+
+@app.command()
+def prune() -> None:
+    """Remove what is over the limit, least recently used first, and what interruptions left.
+
+    Example: fls cache prune
+    """
+    _say(open_cache().prune())
+
+
+def _say(freed: int) -> None:
+    typer.echo(f"{_mb(freed)} freed." if freed else "Nothing to remove.", err=True)
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

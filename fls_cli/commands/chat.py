@@ -1,0 +1,184 @@
+"""`fls chat`: a conversation about recordings."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fls_cli import options, slash_commands
+from fls_cli.chatting import Chat, Heard
+from fls_cli.conversation_lines import at_terminal, piped_lines, typed_lines
+from fls_cli.desk import ERROR_SCHEMA, Desk, open_desk
+from fls_cli.hearing import Stretch, Wanted, listen
+from fls_cli.inputs import Source, check_readable, open_sources
+from fls_cli.output import clean
+from fls_cli.places import state_folder
+from fls_models.budget import Budget
+from fls_models.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from fls_models.results import Transcript
+
+
+def chat(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Files, folders, patterns or http(s) addresses.",
+            show_default=False,
+        ),
+    ] = None,
+    budget: options.Budget = "balanced",
+    target_length: options.TargetLength = None,
+    model: options.Model = "auto",
+    language: options.Language = None,
+    track: options.Track = None,
+    start: options.Start = None,
+    end: options.End = None,
+    keep: options.Cache = True,
+    as_json: options.Json = False,
+    max_tokens: options.MaxTokens = 256,
+    temperature: options.Temperature = 0.0,
+    seed: options.Seed = 0,
+    quiet: options.Quiet = False,
+    offline: options.Offline = False,
+) -> None:
+    """Talk about recordings: a question a line, each may follow from those before it.
+
+    At a terminal /help lists the commands, and Ctrl-D leaves. Questions may be piped in.
+
+    Example: fls chat lecture.mp3
+    """
+    names = sources or []
+    _check_names(names)
+    stretch = Stretch.parse(track, start, end, language)
+    paid = Budget(budget, target_length)
+    typed = at_terminal()
+    with open_desk(quiet=quiet, offline=offline, keep=keep) as desk:
+        failures = Failures(desk, as_json)
+        listened = _listen_to_all(desk, names, model, stretch, budget, failures)
+        if not listened:
+            raise typer.Exit(1)
+
+        from fls_models.asking import Asking, Manner
+        from fls_models.conversation import Conversation
+
+        manner = Manner(max_tokens, temperature, seed)
+        loaded = desk.model(model)
+        askings = [
+            Asking(
+                loaded,
+                one.name,
+                one.transcript,
+                heard_in=one.seconds,
+                budget=paid,
+                manner=manner,
+                progress=desk.bars,
+            )
+            for one in listened
+        ]
+        talk = Chat(
+            desk,
+            Conversation(loaded, askings, manner=manner),
+            [Heard(one.name, one.transcript.duration) for one in listened],
+            as_json=as_json,
+            typed=typed,
+            echoed=not (typed and sys.stdout.isatty()),
+        )
+        code = talk.talk(_typed(desk) if typed else piped_lines())
+    raise typer.Exit(code or failures.code)
+
+
+@dataclass(frozen=True)
+class Listened:
+    """A recording that was heard; `seconds` is what that took, by stage."""
+
+    name: str
+    transcript: Transcript
+    seconds: Mapping[str, float]
+
+
+@dataclass
+class Failures:
+    """Sources that cannot be talked about: each is named at once, and the exit code tells."""
+
+    desk: Desk
+    as_json: bool
+    code: int = 0
+
+    def add(self, name: str, error: InputError) -> None:
+        said = clean(str(error))
+        self.desk.bars.note(f"fls: {said}")
+        self.code = error.exit_code
+        if self.as_json:
+            told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
+            self.desk.show(json.dumps(told, ensure_ascii=False) + "\n")
+
+
+def _listen_to_all(
+    desk: Desk,
+    names: Sequence[str],
+    model: str,
+    stretch: Stretch,
+    effort: str,
+    failures: Failures,
+) -> list[Listened]:
+    heard: list[Listened] = []
+    with open_sources(names, failed=failures.add) as found:
+        # All are looked at before a model is loaded for the first.
+        sources = [source for source in found if _is_there(source, failures)]
+        for done, source in enumerate(sources):
+            desk.bars.files(done, len(sources))
+            try:
+                listening = listen(
+                    desk.model(model),
+                    Wanted(source, stretch, effort),
+                    memory=desk.memory,
+                    warn=desk.say,
+                    progress=desk.bars,
+                )
+                transcript = listening.transcript()
+            except InputError as error:
+                failures.add(source.name, error)
+                continue
+            heard.append(Listened(source.name, transcript, listening.clock.seconds))
+    desk.bars.close()
+    return heard
+
+
+def _is_there(source: Source, failures: Failures) -> bool:
+    try:
+        check_readable(source)
+    except InputError as error:
+        failures.add(source.name, error)
+        return False
+    return True
+
+
+def _typed(desk: Desk) -> Iterator[str]:
+    desk.say("/help for help, Ctrl-D to leave")
+    state = state_folder()
+    return typed_lines(slash_commands.completions, state and state / "chat-history")
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise UsageError("No recording is named; name files, folders or addresses.")
+    if any(name == "-" or _is_stdin(name) for name in names):
+        raise UsageError(
+            "The questions come from stdin, so the recording cannot; write it to a file first."
+        )
+
+
+def _is_stdin(name: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(name), os.fstat(0))
+    except OSError:
+        return False

@@ -1,0 +1,76 @@
+"""`fls config`: the settings that apply, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fls_cli import settings
+from fls_cli.output import write_atomically
+from fls_cli.sources import printable
+from fls_models.errors import EnvironmentLacks, UsageError
+
+
+def config(
+    path: Annotated[
+        bool, typer.Option("--path", help="Print where the file of settings lies.")
+    ] = False,
+    init: Annotated[
+        bool, typer.Option("--init", help="Write that file, with all settings commented out.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON array with an object a setting.")
+    ] = False,
+) -> None:
+    """Every setting, its value, and where that comes from: default, a variable, or your file.
+
+    A flag of a command wins over its variable, the variable over the file.
+
+    Example: fls config --init
+    """
+    if path + init + as_json > 1:
+        raise UsageError("Give one of --path, --init and --json.")
+    if init:
+        _write_template(_file())
+    if path or init:
+        typer.echo(_file())
+        return
+    found = settings.chosen()
+    if as_json:
+        rows = [
+            {"name": one.setting.name, "value": one.value, "source": one.source} for one in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    lines = [(one.setting.name, _shown(one.value), printable(one.source)) for one in found]
+    name_width, value_width = (max(len(line[column]) for line in lines) for column in (0, 1))
+    for name, value, source in lines:
+        typer.echo(f"{name:<{name_width}}  {value:<{value_width}}  {source}")
+
+
+def _shown(value: settings.Value) -> str:
+    return printable(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _file() -> Path:
+    file = settings.config_file()
+    if file is None:
+        raise EnvironmentLacks(
+            "There is no home folder to keep settings in; set FLS_CONFIG to a file."
+        )
+    return file
+
+
+def _write_template(file: Path) -> None:
+    # A link to nowhere is there, too.
+    if os.path.lexists(file):
+        raise UsageError(f"{file} is there already and stays as it is.")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise UsageError(f"{file.parent} cannot be made ({failure.strerror}).") from None
+    write_atomically(file, settings.template())

@@ -1,0 +1,103 @@
+"""Which files of a folder are recordings.
+
+Judged by suffix where that says enough, so that a folder of thousands opens at once, and by
+content, with ffmpeg, where the suffix says nothing.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from pathlib import Path
+
+from fls_cli.sources import Source, printable
+from fls_models.errors import InputError
+
+_MEDIA = (
+    ".3g2 .3gp .aac .ac3 .aif .aifc .aiff .amr .ape .asf .au .avi .caf .dts .eac3 .flac .flv .m2ts "
+    ".m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .mxf .oga .ogg .ogv .ogx "
+    ".opus .spx .ts .tta .vob .w64 .wav .weba .webm .wma .wmv .wv"
+)
+MEDIA_SUFFIXES = frozenset(_MEDIA.split())
+# Source code shares these suffixes with the streams of cameras.
+_SHARED = frozenset({".ts", ".mts"})
+# What Python or a system calls audio or video though it holds notes, names of other files or
+# subtitles, and what this program writes though not every Python has heard of it.
+_OTHER = (
+    ".ass .csd .dls .jsonl .kar .m3u .m3u8 .m4u .md .mid .midi .mxmf .mxu .orc .plj .pls .psid "
+    ".ram .sco .sid .wax .wmx .wvx"
+)
+_OTHER_SUFFIXES = frozenset(_OTHER.split())
+_LOOKED_AT = 4096
+# The control characters that no text has; compressed sound has some among any few hundred bytes.
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def files_below(folder: str | Path) -> list[Path]:
+    """The recordings in `folder` and below it, as paths that begin with it, sorted.
+
+    Hidden files and folders are left out, links to folders not followed. Raises InputError when a
+    folder may not be read, FfmpegMissing when a file had to be looked into.
+    """
+
+    def refuse(error: OSError) -> None:
+        shown = printable(os.fsdecode(error.filename or folder))
+        raise InputError(f"{shown}: this folder could not be read: {error.strerror}.") from error
+
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(parent, name) for name in files if not name.startswith("."))
+        found += [path for path in paths if is_recording(path)]
+    return sorted(found, key=lambda path: path.parts)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether there is a file at `path` that is a recording, by suffix, else by content.
+
+    By suffix alone a file may be empty, damaged or silent. Raises FfmpegMissing when the content
+    had to be looked at.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_SUFFIXES or not path.is_file():
+        return False
+    if suffix in MEDIA_SUFFIXES:
+        return suffix not in _SHARED or not _is_text(_opening(path))
+    # Not the whole name, which is taken for an address if it looks like one.
+    kind, packed = mimetypes.guess_type(f"x{suffix}")
+    if packed:
+        return False
+    if kind:
+        return kind.startswith(("audio/", "video/"))
+    return _has_sound(path)
+
+
+def _has_sound(path: Path) -> bool:
+    opening = _opening(path)
+    if not opening or _is_text(opening):
+        return False
+    # These two read Sources and thus import, in the end, this module.
+    from fls_cli.decoder import describe
+    from fls_cli.probe import read_report
+
+    _, text = describe(Source(str(path), "file", path, printable(str(path))))
+    info = read_report(text)
+    # ffmpeg finds sound in programs and noise, too, but then it says that it is not sure.
+    return (
+        info is not None
+        and any(track.codec != "none" for track in info.tracks)
+        and "misdetection possible" not in text
+    )
+
+
+def _opening(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LOOKED_AT)
+    except OSError:
+        return b""
+
+
+def _is_text(opening: bytes) -> bool:
+    return bool(opening) and _NO_TEXT.search(opening) is None

@@ -1,0 +1,209 @@
+"""From a source to what is said in it: heard now, or found where an earlier run kept it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fls_cli.cache import Cache, key
+from fls_cli.contents import Contents, contents_of, is_unchanged
+from fls_cli.sources import Source
+from fls_cli.times import parse_time
+from fls_models.errors import UsageError
+from fls_models.memory import FORGETFUL, Memory, Parts
+from fls_models.progress import Progress
+from fls_models.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from fls_cli.ahead import Blocks
+    from fls_models.models import Model
+    from fls_models.results import Sentence, Transcript
+
+KIND = "transcripts"
+
+
+class Remembering:
+    """The user's cache as the memory of a model."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def get(self, kind: str, parts: Parts) -> bytes | None:
+        return self._cache.get(kind, key(**parts))
+
+    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+        self._cache.put(kind, key(**parts), content)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Which part of a recording, on which track, in which language."""
+
+    track: int | None
+    start: float
+    end: float | None
+    language: str | None
+
+    @classmethod
+    def parse(
+        cls, track: int | None, start: str | None, end: str | None, language: str | None
+    ) -> Stretch:
+        begin = parse_time(start) if start else 0.0
+        until = parse_time(end) if end else None
+        if until is not None and until <= begin:
+            raise UsageError("--end must come after --start.")
+        return cls(track, begin, until, language)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be heard of a source: which stretch, at the effort of which budget."""
+
+    source: Source
+    stretch: Stretch
+    budget: str
+
+    def decode(self, warn: Callable[[str], None]) -> Blocks:
+        """The samples of it, as `media.stream` gives them."""
+        from fls_cli import media
+
+        stretch = self.stretch
+        return media.stream(
+            self.source, track=stretch.track, start=stretch.start, end=stretch.end, warn=warn
+        )
+
+    def seconds(self) -> float | None:
+        """How much audio that is, if the file tells; raises what `media.probe` does."""
+        from fls_cli import media
+
+        found = media.probe(self.source).duration
+        until = self.stretch.end if found is None else min(found, self.stretch.end or found)
+        return None if until is None else max(0.0, until - self.stretch.start)
+
+
+@dataclass
+class Listening:
+    """Sentences as they are understood, and the transcript when all are."""
+
+    found: Iterator[Sentence]
+    clock: Stopwatch
+    # Language and seconds heard, known at the end.
+    known: Callable[[], tuple[str | None, float]]
+    blocks: Generator[Any] | None = None
+    # Told the transcript once all was heard.
+    finished: Callable[[Transcript], None] = field(default=lambda transcript: None)
+
+    def __iter__(self) -> Iterator[Sentence]:
+        from fls_models.results import Transcript
+
+        heard: list[Sentence] = []
+        # Closed here, not whenever garbage is collected: a child process hangs on it.
+        with closing(self.blocks or _nothing()):
+            while True:
+                with self.clock.stage("listen"):
+                    sentence = next(self.found, None)
+                if sentence is None:
+                    break
+                heard.append(sentence)
+                yield sentence
+        language, duration = self.known()
+        self._whole = Transcript(language if heard else None, tuple(heard), duration)
+        self.finished(self._whole)
+
+    def transcript(self) -> Transcript:
+        for _ in self:
+            pass
+        return self._whole
+
+
+def listen(
+    model: Model,
+    wanted: Wanted,
+    *,
+    memory: Memory = FORGETFUL,
+    decoded: Callable[[Callable[[str], None]], Blocks] | None = None,
+    warn: Callable[[str], None],
+    progress: Progress,
+) -> Listening:
+    """Starts listening; raises the InputError that fits what is wrong with the source.
+
+    `decoded` stands in for decoding it now. What was heard to the end before is taken from
+    `memory`: a file is known by its bytes; an address is listened to anew, except that its pieces
+    are known by theirs.
+    """
+    from fls_models.transcription import EFFORTS
+
+    clock = Stopwatch()
+    source = wanted.source
+    contents = contents_of(source)
+    parts = None if contents is None else _parts(model, wanted, contents)
+    if parts is not None and (kept := memory.get(KIND, parts)) is not None:
+        return _recalled(kept, source, clock, warn)
+    total = wanted.seconds()
+    with clock.stage("load"):
+        transcriber = model.transcriber
+    said: list[str] = []
+
+    def note(text: str) -> None:
+        # Without its name: the same bytes may have another next time.
+        said.append(text.removeprefix(f"{source.name}: "))
+        warn(text)
+
+    def keep(transcript: Transcript) -> None:
+        # What is still being recorded has other bytes by now.
+        if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
+            entry = {"warnings": said, "transcript": transcript.as_json()}
+            memory.put(KIND, parts, json.dumps(entry, ensure_ascii=False).encode())
+
+    blocks = (decoded or wanted.decode)(note)
+    stretch = wanted.stretch
+    found = transcriber.sentences(
+        blocks,
+        EFFORTS[wanted.budget],
+        language=stretch.language,
+        start=stretch.start,
+        total=total,
+        progress=progress,
+    )
+    return Listening(
+        found, clock, lambda: (transcriber.language, transcriber.until), blocks, finished=keep
+    )
+
+
+def is_known(model: Model, wanted: Wanted, memory: Memory) -> bool:
+    """Whether `listen` would find it in `memory`."""
+    contents = contents_of(wanted.source)
+    return contents is not None and memory.get(KIND, _parts(model, wanted, contents)) is not None
+
+
+def _recalled(
+    kept: bytes, source: Source, clock: Stopwatch, warn: Callable[[str], None]
+) -> Listening:
+    from fls_models.results import Transcript
+
+    entry = json.loads(kept)
+    transcript = Transcript.from_json(entry["transcript"])
+    for text in entry["warnings"]:
+        warn(f"{source.name}: {text}")
+    return Listening(
+        iter(transcript.sentences), clock, lambda: (transcript.language, transcript.duration)
+    )
+
+
+def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
+    """What a transcript depends on."""
+    from fls_models.transcription import EFFORTS
+
+    return {
+        "ear": model.ear,
+        "audio": contents.sha256,
+        **asdict(wanted.stretch),
+        "effort": asdict(EFFORTS[wanted.budget]),
+    }
+
+
+def _nothing() -> Generator[Any]:
+    yield from ()

@@ -1,0 +1,176 @@
+"""Which results in a folder are finished, and who is at work on which.
+
+Beside the results lies a folder `.fls` with one small file for each. A process that works on a
+result holds a lock on its file, which the system lets go of when the process ends, however it does.
+A result is finished when it is there and its file tells of the same request for the same source.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fls_cli.contents import Contents, contents_of, is_unchanged
+from fls_cli.output import write_atomically
+from fls_cli.sources import Source, printable
+from fls_models.errors import InputError, UsageError
+
+_FOLDER = ".fls"
+
+
+@dataclass
+class Claim:
+    """One result, locked for this process."""
+
+    output: Path
+    source: Source
+    request: str
+    _file: BinaryIO
+    # None: fls never wrote this result; empty: nobody can tell what it wrote.
+    _known: Mapping[str, Any] | None
+    _contents: Contents | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the same request was answered from the same source, and the answer is there."""
+        return _is_finished(self._known, self.output, self.source, self.request)
+
+    @property
+    def kept(self) -> Any:
+        """What was recorded with the result."""
+        return (self._known or {}).get("kept")
+
+    def begin(self, *, force: bool) -> None:
+        """To be called before the work. Raises InputError when it could not be finished.
+
+        That is when something lies there that is no result for this source; with `force`, a file
+        is written over all the same.
+        """
+        shown = printable(str(self.output))
+        if self.output.is_dir():
+            raise InputError(f"{shown} is a folder where the result would go; move it away.")
+        # What the recording is now; it may change while it is worked on.
+        self._contents = contents_of(self.source)
+        if force or not self.output.exists():
+            return
+        if self._known is None:
+            raise InputError(
+                f"{shown} is there already and fls did not write it; move it away, or write over "
+                "it with --force."
+            )
+        if self._is_of_another(self._known):
+            raise InputError(
+                f"{shown} is the result for another recording; choose another folder, or write "
+                "over it with --force."
+            )
+
+    def finish(self, text: str, kept: object) -> None:
+        """Writes the result and notes that it is; `kept` is anything that JSON holds."""
+        entry = {"output": self.output.name, "source": _seal(self.source)}
+        # Whoever is killed after the next line leaves a result of ours that is not finished.
+        self._write(entry)
+        write_atomically(self.output, text)
+        state = None if self._contents is None else asdict(self._contents)
+        self._write({**entry, "request": self.request, "state": state, "kept": kept})
+
+    def _is_of_another(self, known: Mapping[str, Any]) -> bool:
+        if known.get("source") in (None, _seal(self.source)):
+            return False
+        # The same recording may have been moved.
+        state = known.get("state") or {}
+        return self._contents is None or state.get("sha256") != self._contents.sha256
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        content = json.dumps(entry).encode()
+        # Never empty in between, which would make the result look like somebody else's.
+        self._file.seek(0)
+        self._file.write(content)
+        self._file.flush()
+        self._file.truncate(len(content))
+        self._known = entry
+
+
+@contextmanager
+def claimed(
+    folder: Path, output: Path, source: Source, request: str, *, wait: bool
+) -> Iterator[Claim | None]:
+    """The claim on one result below `folder`; None when another process has it.
+
+    With `wait`, waits for that process. Raises UsageError when the folder cannot be written to,
+    InputError when only this result cannot.
+    """
+    place = _place(folder, output)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = os.fdopen(os.open(place, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    except OSError as error:
+        raise UsageError(
+            f"{printable(str(folder))} cannot be written to: {error.strerror}."
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield None
+            return
+        except OSError as error:
+            raise UsageError(
+                f"Files in {printable(str(folder))} cannot be locked: {error.strerror}; choose "
+                "a folder on a disk of this machine."
+            ) from None
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            shown = printable(str(output))
+            raise InputError(f"{shown} cannot be written: {error.strerror}.") from None
+        yield Claim(output, source, request, file, _entry(file.read()))
+
+
+def seems_finished(folder: Path, output: Path, source: Source, request: str) -> bool:
+    """What `Claim.is_finished` would say, without a lock."""
+    try:
+        content = _place(folder, output).read_bytes()
+    except OSError:
+        return False
+    return _is_finished(_entry(content), output, source, request)
+
+
+def _place(folder: Path, output: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(output.relative_to(folder))).hexdigest()[:32]
+    return folder / _FOLDER / f"{name}.json"
+
+
+def _is_finished(
+    known: Mapping[str, Any] | None, output: Path, source: Source, request: str
+) -> bool:
+    return (
+        known is not None
+        and known.get("request") == request
+        and known.get("source") == _seal(source)
+        and output.is_file()
+        and is_unchanged(source, known.get("state"))
+    )
+
+
+def _seal(source: Source) -> str:
+    """Stands for where a source lies; not that itself, which may hold a password."""
+    place = os.path.abspath(source.location) if source.kind == "file" else source.location
+    return hashlib.sha256(os.fsencode(place)).hexdigest()
+
+
+def _entry(content: bytes) -> Mapping[str, Any] | None:
+    """What a file says; None for nothing, and nothing in particular for half of it."""
+    if not content:
+        return None
+    with suppress(ValueError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    return {}

@@ -1,0 +1,22 @@
+"""What a person writes for a size, in bytes. Knows nothing of what is measured."""
+
+from __future__ import annotations
+
+import re
+
+from fls_models.errors import UsageError
+
+_FORM = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([KMGT])B?", re.IGNORECASE)
+_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def parse_size(text: str) -> int:
+    """`500MB`, `1.5 GB`, `4G` or `0` in bytes; units are powers of 1000.
+
+    Raises UsageError for anything else, a number without a unit included.
+    """
+    if text.strip() == "0":
+        return 0
+    if match := _FORM.fullmatch(text.strip()):
+        return round(float(match[1]) * _UNITS[match[2].upper()])
+    raise UsageError(f"{text!r} is not a size; write 500MB, 4GB or 0.")

@@ -1,0 +1,125 @@
+"""One source being worked on: what is heard in it, and where its result goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fls_cli.ahead import Ahead
+from fls_cli.contents import Contents, contents_of, is_unchanged
+from fls_cli.hearing import Listening, Stretch, Wanted, is_known, listen
+from fls_cli.sources import Source
+
+if TYPE_CHECKING:
+    from fls_cli.ahead import Blocks
+    from fls_cli.desk import Desk
+    from fls_models.models import Model
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of every source of a command; equal ones have equal results.
+
+    `wish` is whatever else the result depends on, as JSON. `suffix` is that of result files in a
+    folder; `as_json` says that results are JSON lines, which have no headings.
+    """
+
+    command: str
+    model: str
+    budget: str
+    stretch: Stretch
+    wish: Mapping[str, Any]
+    suffix: str
+    as_json: bool
+
+    @property
+    def key(self) -> str:
+        """Tells this request from others."""
+        told = {**asdict(self), "wish": dict(self.wish)}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass
+class Visit:
+    """A source on the desk. `output` is its own result file, if there is a folder of them."""
+
+    desk: Desk
+    request: Request
+    source: Source
+    many: bool
+    output: Path | None = None
+    written: list[str] = field(default_factory=list)
+    _ahead: Ahead | None = None
+    # What was there when decoding ahead began.
+    _ahead_of: Contents | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.source, self.request.stretch, self.request.budget)
+
+    @property
+    def model(self) -> Model:
+        return self.desk.model(self.request.model)
+
+    @property
+    def streams(self) -> bool:
+        """Whether somebody watches the result appear."""
+        return self.output is None and self.desk.streams
+
+    def listen(self) -> Listening:
+        """Starts listening; raises the InputError that fits what is wrong with the source."""
+        model = self.model
+        self.desk.look_ahead()
+        return listen(
+            model,
+            self.wanted,
+            memory=self.desk.memory,
+            decoded=self._decode,
+            warn=self.desk.say,
+            progress=self.desk.bars,
+        )
+
+    def prepare(self) -> None:
+        """Begins to decode before its turn comes, unless it is known what is said in it."""
+        if self._ahead is not None:
+            return
+        model, memory, wanted = self.model, self.desk.memory, self.wanted
+
+        def decode(warn: Callable[[str], None]) -> Generator[Any]:
+            self._ahead_of = contents_of(wanted.source)
+            if not is_known(model, wanted, memory):
+                yield from wanted.decode(warn)
+
+        self._ahead = Ahead(decode)
+
+    def _decode(self, warn: Callable[[str], None]) -> Blocks:
+        # A file that was replaced since is not the one that was decoded.
+        before = None if self._ahead_of is None else asdict(self._ahead_of)
+        if self._ahead is not None and (before is None or is_unchanged(self.source, before)):
+            count = 0
+            for block in self._ahead.blocks(warn):
+                count += 1
+                yield block
+            if count:
+                return
+        self.close()
+        # Not begun before, or known then and forgotten since: no recording has no blocks.
+        yield from self.wanted.decode(warn)
+
+    def write(self, text: str) -> None:
+        """Writes a piece of the result: to stdout at once, into a file when all of it is there."""
+        headed = self.many and self.output is None and not self.request.as_json
+        if headed and not self.written:
+            text = f"==> {self.source.name} <==\n{text}"
+        if self.output is None:
+            self.desk.show(text)
+        self.written.append(text)
+
+    def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = self._ahead_of = None

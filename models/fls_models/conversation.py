@@ -1,0 +1,151 @@
+"""A conversation about one recording or several: every question may lean on those before it.
+
+Each recording is asked, and those that speak of a question most clearly answer it. What was said
+goes into the next request as turns of a chat, the newest of them, as far as there is room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from fls_models import prompts
+from fls_models.asking import NEAR_THE_BEST, Asking, Manner, Weighed
+from fls_models.budget import Budget
+from fls_models.gathering import Voice, gather
+from fls_models.lslm.base import LanguageModel
+from fls_models.merging import unseen
+from fls_models.models import Model
+from fls_models.results import Answer, Gathered, Turn
+
+# Tokens that earlier turns take in a request.
+HISTORY = 300
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to one question; `sources` are the recordings that it was taken from."""
+
+    found: Answer | Gathered
+    sources: tuple[str, ...]
+
+    @property
+    def answered(self) -> bool:
+        return self.found.answered
+
+    @property
+    def text(self) -> str:
+        return self.found.answer
+
+
+class Conversation:
+    """Questions that follow one another. All `askings` are of the model given."""
+
+    def __init__(
+        self,
+        model: Model,
+        askings: Sequence[Asking],
+        *,
+        manner: Manner | None = None,
+        history: int = HISTORY,
+    ) -> None:
+        self.turns: tuple[Turn, ...] = ()
+        self._model = model
+        self._askings = askings
+        self._manner = manner or Manner()
+        self._history = history
+
+    @property
+    def budget(self) -> Budget:
+        """How much of each recording is read from now on."""
+        return self._askings[0].budget
+
+    @budget.setter
+    def budget(self, budget: Budget) -> None:
+        for asking in self._askings:
+            asking.budget = budget
+
+    def forget(self) -> None:
+        """The next question follows none."""
+        self.turns = ()
+
+    def ask(self, question: str, show: Callable[[str], None] = unseen) -> Reply:
+        """Answers a question; `show` gets the text piece by piece.
+
+        Only what was answered becomes a turn: a small model that reads refusals writes more.
+        Whatever interrupts an answer leaves the conversation as it was before the question.
+        """
+        weighed = [asking.weigh(question, self.turns) for asking in self._askings]
+        several = len(weighed) > 1
+        speaking = (
+            _clearest(self._askings, weighed) if several else [(self._askings[0], weighed[0])]
+        )
+        if len(speaking) == 1:
+            [(asking, one)] = speaking
+            answer = asking.say(one, show)
+            reply = Reply(answer, (answer.source,) if answer.answered else ())
+        else:
+            reply = self._gathered(question, [asking.say(one) for asking, one in speaking], show)
+        if reply.answered:
+            turns = (*self.turns, Turn(question, reply.text))
+            self.turns = recent(turns, self._model.language_model, self._history)
+        return reply
+
+    def _gathered(
+        self, question: str, answers: Sequence[Answer], show: Callable[[str], None]
+    ) -> Reply:
+        voices = [
+            Voice(answer.source, answer.answered, answer.answer, answer.strength)
+            for answer in answers
+        ]
+        sought = f"{self.turns[-1].question} {question}" if self.turns else question
+        found = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
+        return Reply(replace(found, question=question), found.sources)
+
+
+def recent(turns: Sequence[Turn], model: LanguageModel, most: int) -> tuple[Turn, ...]:
+    """The last turns that take at most so many tokens, oldest first.
+
+    If the last alone takes more, it stays without the end of its answer; none if its question
+    alone does.
+    """
+    kept: list[Turn] = []
+    for turn in reversed(turns):
+        cost = _cost(turn, model)
+        if cost > most:
+            break
+        kept.insert(0, turn)
+        most -= cost
+    if turns and not kept:
+        return _shortened(turns[-1], model, most)
+    return tuple(kept)
+
+
+def _shortened(turn: Turn, model: LanguageModel, most: int) -> tuple[Turn, ...]:
+    words = turn.answer.split()
+    # Tokens grow with words, so the longest beginning that fits is found by halving.
+    fits, too_many = 0, len(words)
+    while too_many - fits > 1:
+        half = (fits + too_many) // 2
+        if _cost(Turn(turn.question, " ".join(words[:half])), model) <= most:
+            fits = half
+        else:
+            too_many = half
+    return (Turn(turn.question, " ".join(words[:fits])),) if fits else ()
+
+
+def _cost(turn: Turn, model: LanguageModel) -> int:
+    """Tokens of a turn in a request, but for the few of the markup around it."""
+    [(request, reply)] = prompts.exchanges([turn])
+    return len(model.tokenize(request)) + len(model.tokenize(reply))
+
+
+def _clearest(
+    askings: Sequence[Asking], weighed: Sequence[Weighed]
+) -> list[tuple[Asking, Weighed]]:
+    """Those that speak of the question about as clearly as any, in order."""
+    strengths = [-inf if one.strength is None else one.strength for one in weighed]
+    floor = max(0.0, max(strengths) - NEAR_THE_BEST)
+    found = zip(askings, weighed, strengths, strict=True)
+    return [(asking, one) for asking, one, strength in found if strength > floor]

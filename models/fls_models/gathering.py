@@ -1,0 +1,72 @@
+"""One answer from many recordings: each was asked alone; those that speak of it are put together.
+
+Which recordings these are is a matter of evidence, not of the language model's words: they are
+listed whatever it makes of their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fls_models import prompts
+from fls_models.asking import Manner
+from fls_models.models import Model
+from fls_models.question_language import language_of
+from fls_models.results import NONE_SAYS, Gathered
+
+# A recording that speaks of the question this much less than the clearest one only brushes it: the
+# baker who once says "bee", beside an episode about bees.
+_FAINT = 0.5
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What one recording answered; `strength` as in `results.Answer`."""
+
+    name: str
+    answered: bool
+    answer: str
+    strength: float | None
+
+
+def _unseen(text: str) -> None:
+    """Shows nothing."""
+
+
+def gather(
+    model: Callable[[], Model],
+    question: str,
+    voices: Sequence[Voice],
+    *,
+    manner: Manner,
+    show: Callable[[str], None] = _unseen,
+) -> Gathered:
+    """The answer over all recordings; `show` gets its text piece by piece.
+
+    The model is asked for only when several recordings have something to say. Of so many that
+    their answers do not fit into one pass, the clearest are read.
+    """
+    speaking = sorted(
+        (voice for voice in voices if voice.answered),
+        key=lambda voice: -(voice.strength or 0.0),
+    )
+    clearest = speaking[0].strength or 0.0 if speaking else 0.0
+    speaking = [voice for voice in speaking if (voice.strength or 0.0) >= _FAINT * clearest]
+    names = tuple(voice.name for voice in speaking)
+    if len(speaking) < 2:
+        text = speaking[0].answer if speaking else NONE_SAYS
+        show(text)
+        return Gathered(question, bool(speaking), text, names)
+    loaded = model()
+    llm = loaded.language_model
+    notes: list[int] = []
+    for voice in speaking:
+        note = llm.tokenize(f"- {voice.name}: {' '.join(voice.answer.split())}\n")
+        if notes and len(notes) + len(note) > loaded.card.max_frames:
+            break
+        notes += note
+    context = llm.read(prompts.RECORDINGS, llm.embed(notes))
+    language = language_of(question, llm, loaded.answerability.nothing)
+    text = manner.decode(llm, context, prompts.over_all(question, language), show)
+    return Gathered(question, True, text or speaking[0].answer, names)
