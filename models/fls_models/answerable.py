@@ -13,8 +13,8 @@ SPIRAL by `benchmarks/calibrate.py`.
 
 In a conversation, "and on Bridge Street?" means little by itself. There a question passes on
 `follow`, too: the gain after the turn before it, which stands on both sides, so that repeating its
-words earns nothing. "Why?" has no words of its own to be judged by and counts as part of the
-question before it.
+words earns nothing. "Why?" has no words of its own to be judged by: it counts as the end of the
+question before it, and of the turn before it.
 """
 
 from __future__ import annotations
@@ -95,17 +95,20 @@ class Answerability:
 
         `turn` is the one before it in a conversation, if the recording answered that.
         """
+        text, lead = question, "" if turn is None else before_question(turn)
         if turn is not None and is_bare(question):
-            question, turn = f"{turn.question} {question}", None
+            # The question before it may be no better: "And eight years later?"
+            text, lead = f"{turn.question} {turn.answer} {question}", ""
+            question = f"{turn.question} {question}"
         before = self._llm.surprisal(self.nothing, question)
         one = self._llm.surprisal(self._one, question)
         general = one - self._llm.surprisal(self._any, question)
-        follow = None if turn is None else self._following(question, before_question(turn))
+        follow = None if turn is None else self._following(text, lead)
         return Judge(self._llm, question, float(before.mean()), float(general.mean()), follow)
 
-    def _following(self, question: str, lead: str) -> Following:
-        before = self._llm.surprisal(self.nothing, question, lead)
-        return Following(lead, float(before.mean()))
+    def _following(self, text: str, lead: str) -> Following:
+        before = self._llm.surprisal(self.nothing, text, lead)
+        return Following(text, lead, float(before.mean()))
 
     @cached_property
     def nothing(self) -> ReadContext:
@@ -129,8 +132,11 @@ class Answerability:
 
 @dataclass(frozen=True)
 class Following:
-    """What a question follows, as text, and how surprising it is after that alone."""
+    """A question in its conversation: the text to judge, what stands before it, and how surprising
+    the text is after that alone.
+    """
 
+    text: str
     lead: str
     before: float
 
@@ -150,7 +156,8 @@ class Judge:
         gain = self.before - after
         if self.following is None:
             return Evidence(gain, self.general)
-        after = float(self.llm.surprisal(context, self.question, self.following.lead).mean())
+        text, lead = self.following.text, self.following.lead
+        after = float(self.llm.surprisal(context, text, lead).mean())
         return Evidence(gain, self.general, self.following.before - after)
 
 

@@ -148,8 +148,9 @@ class Asking:
     def weigh(self, question: str, earlier: Sequence[Turn] = ()) -> Weighed:
         """Whether, and where, the recording speaks of a question.
 
-        `earlier` are the turns before it in a conversation, oldest first: the last one is looked
-        at to judge the question and to choose what is read, all of them to answer it.
+        `earlier` are the turns before it in a conversation, oldest first. All of them are looked
+        at to answer it; the last one, if it came from this recording, also to judge the question
+        and to choose what is read.
         """
         clock = Stopwatch(self._heard_in)
         if not self._transcript.sentences:
@@ -157,7 +158,7 @@ class Asking:
         with clock.stage("load"):
             # Loaded here for the clock's sake.
             _ = self._model.language_model
-        turn = earlier[-1] if earlier else None
+        turn = earlier[-1] if earlier and self.source in earlier[-1].sources else None
         sought = question if turn is None else f"{turn.question} {question}"
         readings = self._reader.readings(self.budget, sought)
         with clock.stage("check"):

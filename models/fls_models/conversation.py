@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from fls_models import prompts
+from fls_models.answerable import is_bare
 from fls_models.asking import NEAR_THE_BEST, Asking, Manner, Weighed
 from fls_models.budget import Budget
 from fls_models.gathering import Voice, gather
@@ -76,11 +77,10 @@ class Conversation:
         Only what was answered becomes a turn: a small model that reads refusals writes more.
         Whatever interrupts an answer leaves the conversation as it was before the question.
         """
-        weighed = [asking.weigh(question, self.turns) for asking in self._askings]
-        several = len(weighed) > 1
-        speaking = (
-            _clearest(self._askings, weighed) if several else [(self._askings[0], weighed[0])]
-        )
+        askings = self._asked(question)
+        weighed = [asking.weigh(question, self.turns) for asking in askings]
+        several = len(self._askings) > 1
+        speaking = _clearest(askings, weighed) if several else [(askings[0], weighed[0])]
         if len(speaking) == 1:
             [(asking, one)] = speaking
             answer = asking.say(one, show)
@@ -88,9 +88,15 @@ class Conversation:
         else:
             reply = self._gathered(question, [asking.say(one) for asking, one in speaking], show)
         if reply.answered:
-            turns = (*self.turns, Turn(question, reply.text))
+            turns = (*self.turns, Turn(question, reply.text, reply.sources))
             self.turns = recent(turns, self._model.language_model, self._history)
         return reply
+
+    def _asked(self, question: str) -> Sequence[Asking]:
+        """The recordings to ask: "Why?" is for those that the answer before it came from."""
+        if not self.turns or not is_bare(question):
+            return self._askings
+        return [asking for asking in self._askings if asking.source in self.turns[-1].sources]
 
     def _gathered(
         self, question: str, answers: Sequence[Answer], show: Callable[[str], None]
@@ -99,7 +105,8 @@ class Conversation:
             Voice(answer.source, answer.answered, answer.answer, answer.strength)
             for answer in answers
         ]
-        sought = f"{self.turns[-1].question} {question}" if self.turns else question
+        bare = self.turns and is_bare(question)
+        sought = f"{self.turns[-1].question} {question}" if bare else question
         found = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
         return Reply(replace(found, question=question), found.sources)
 
@@ -128,11 +135,11 @@ def _shortened(turn: Turn, model: LanguageModel, most: int) -> tuple[Turn, ...]:
     fits, too_many = 0, len(words)
     while too_many - fits > 1:
         half = (fits + too_many) // 2
-        if _cost(Turn(turn.question, " ".join(words[:half])), model) <= most:
+        if _cost(replace(turn, answer=" ".join(words[:half])), model) <= most:
             fits = half
         else:
             too_many = half
-    return (Turn(turn.question, " ".join(words[:fits])),) if fits else ()
+    return (replace(turn, answer=" ".join(words[:fits])),) if fits else ()
 
 
 def _cost(turn: Turn, model: LanguageModel) -> int:

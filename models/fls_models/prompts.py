@@ -45,8 +45,11 @@ def question(text: str, language: str = "English") -> str:
 
 
 def exchanges(turns: Sequence[Turn]) -> list[tuple[str, str]]:
-    """Earlier turns as requests and replies, in front of a request that goes with ASK."""
-    return [(question(turn.question), turn.answer) for turn in turns]
+    """Earlier turns as requests and replies, in front of a request that goes with ASK.
+
+    How to answer is said once, with the request: a small model muddles it with the questions.
+    """
+    return [(f"\n\nQuestion: {turn.question}", turn.answer) for turn in turns]
 
 
 def before_question(turn: Turn) -> str:

@@ -150,10 +150,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Turn:
-    """What was asked earlier in a conversation, and the answer."""
+    """What was asked earlier in a conversation, the answer, and the recordings it came from."""
 
     question: str
     answer: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -112,13 +112,16 @@ def test_a_question_that_follows_is_judged_after_the_turn_before_it(
 
 
 @pytest.mark.parametrize("question", ["Why?", "For how long?", "为什么？", "…"])
-def test_a_question_without_words_of_its_own_is_part_of_the_one_before(
+def test_a_question_without_words_of_its_own_is_part_of_the_turn_before(
     llm: MiniLanguageModel, question: str
 ) -> None:
     context = read(llm, " Trees stand along the streets.")
     one = Answerability(Reads(llm))
+    found = one.judge(question, BEFORE).evidence(context)
     joined = one.judge(f"{BEFORE.question} {question}").evidence(context)
-    assert one.judge(question, BEFORE).evidence(context) == joined
+    assert (found.gain, found.general) == (joined.gain, joined.general)
+    whole = one.judge(f"{BEFORE.question} {BEFORE.answer} {question}").evidence(context)
+    assert found.follow == whole.gain
 
 
 @pytest.mark.parametrize("question", ["And who is the mayor?", "Who is the mayor?", "谁是市长？"])

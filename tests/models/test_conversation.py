@@ -208,6 +208,40 @@ def test_none_of_several_recordings_says(llm: MiniLanguageModel) -> None:
     assert silent.ask(WHAT).text == NONE_SAYS
 
 
+def test_a_question_without_words_of_its_own_goes_where_the_answer_came_from(
+    llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[tuple[str, str]] = []
+    weigh = Asking.weigh
+
+    def watched(self: Asking, question: str, earlier: Any = ()) -> Any:
+        weighed.append((self.source, question))
+        return weigh(self, question, earlier)
+
+    monkeypatch.setattr(Asking, "weigh", watched)
+    talk = conversation(llm, 0.2, 2.0)
+    for text in ("Why?", WHAT, "Why?"):
+        assert talk.ask(text).sources == ("b",)
+    assert weighed == [("a", "Why?"), ("b", "Why?"), ("a", WHAT), ("b", WHAT), ("b", "Why?")]
+
+
+def test_only_the_recording_that_answered_judges_with_the_answer(
+    llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Turn | None] = []
+    judge = Verdicts.judge
+
+    def watched(self: Verdicts, question: str, turn: Turn | None = None) -> Any:
+        judged.append(turn)
+        return judge(self, question, turn)
+
+    monkeypatch.setattr(Verdicts, "judge", watched)
+    talk = conversation(llm, 0.2, 2.0)
+    first = talk.ask(WHAT)
+    talk.ask("And who planted it?")
+    assert judged == [None, None, None, Turn(WHAT, first.text, ("b",))]
+
+
 def test_the_budget_holds_from_the_next_question_on(llm: MiniLanguageModel) -> None:
     talk = conversation(llm, 1.0)
 
