@@ -19,7 +19,10 @@ from fls_models.card import names
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models" / "fls_models"
-HEAVY = ("torch", "transformers", "numpy", "faster_whisper", "ctranslate2", "huggingface_hub")
+HEAVY = (
+    *("torch", "transformers", "numpy", "faster_whisper", "ctranslate2", "huggingface_hub"),
+    "prompt_toolkit",
+)
 # Runs `fls` with the arguments given, then says on stderr which heavy modules that loaded.
 _PROBE = f"""
 import atexit, sys
@@ -94,7 +97,7 @@ def complete(typed: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("command", ["ask", "summarize", "transcribe"])
+@pytest.mark.parametrize("command", ["ask", "summarize", "transcribe", "chat"])
 def test_completion_knows_the_budgets_and_models(command: str) -> None:
     assert complete(f"fls {command} --budget ") == ["fast", "balanced", "accurate"]
     assert complete(f"fls {command} --budget b") == ["balanced"]

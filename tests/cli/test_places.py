@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fls_cli.places import cache_folder
+from fls_cli.places import cache_folder, state_folder
 from fls_models.errors import EnvironmentLacks
 
 
@@ -51,3 +51,17 @@ def test_no_home_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     with pytest.raises(EnvironmentLacks, match="set FLS_CACHE"):
         cache_folder()
+
+
+@pytest.mark.parametrize(
+    ("xdg", "expected"),
+    [
+        ("/xdg", "/xdg/fls"),
+        ("not/absolute", "/home/me/.local/state/fls"),
+        ("", "/home/me/.local/state/fls"),
+    ],
+)
+def test_the_state_folder(xdg: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("XDG_STATE_HOME", xdg)
+    assert state_folder() == Path(expected)
