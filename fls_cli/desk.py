@@ -97,13 +97,13 @@ class Desk:
         self._folder = self._folder_for(names)
 
         def failed(name: str, error: InputError) -> None:
-            self._fail(name, error, request)
+            self.fail(name, error, as_json=request.as_json)
 
         with open_sources(names, failed=failed) as found:
             self.asked = len(found) + len(self._failures)
             folder = self._folder
             # All are checked before a model is loaded for the first.
-            sources = [source for source in found if self._is_there(source, request)]
+            sources = [source for source in found if self.is_there(source, as_json=request.as_json)]
             places = place_all(sources, folder, request.suffix) if folder else {}
             many = self.asked > 1
             visits = [Visit(self, request, one, many, places.get(one)) for one in sources]
@@ -155,7 +155,7 @@ class Desk:
                 claim.finish("".join(visit.written), kept)
                 done[source] = kept
         except InputError as error:
-            self._fail(source.name, error, request)
+            self.fail(source.name, error, as_json=request.as_json)
         finally:
             visit.close()
         return True
@@ -179,20 +179,29 @@ class Desk:
             # Said when its turn comes.
             return False
 
-    def _is_there(self, source: Source, request: Request) -> bool:
+    @property
+    def has_failures(self) -> bool:
+        """Whether something was wrong with a source."""
+        return bool(self._failures)
+
+    def is_there(self, source: Source, *, as_json: bool) -> bool:
+        """Whether there is a file with something in it; if not, that is said (`fail`)."""
         try:
             check_readable(source)
         except InputError as error:
-            self._fail(source.name, error, request)
+            self.fail(source.name, error, as_json=as_json)
             return False
         return True
 
-    def _fail(self, name: str, error: InputError, request: Request) -> None:
-        """Turns what is wrong with one source into a line on stderr and exit code 1."""
+    def fail(self, name: str, error: InputError, *, as_json: bool) -> None:
+        """Turns what is wrong with one source into a line on stderr and exit code 1.
+
+        With `as_json`, into a JSON line as well, among the results.
+        """
         said = clean(str(error))
         self._failures.append((name, said))
         self.bars.note(f"fls: {said}")
-        if request.as_json and self._folder is None:
+        if as_json and self._folder is None:
             told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
             self.show(json.dumps(told, ensure_ascii=False) + "\n")
 

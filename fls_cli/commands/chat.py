@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,10 +14,9 @@ import typer
 from fls_cli import options, slash_commands
 from fls_cli.chatting import Chat, Heard
 from fls_cli.conversation_lines import at_terminal, piped_lines, typed_lines
-from fls_cli.desk import ERROR_SCHEMA, Desk, open_desk
+from fls_cli.desk import Desk, open_desk
 from fls_cli.hearing import Stretch, Wanted, listen
-from fls_cli.inputs import Source, check_readable, open_sources
-from fls_cli.output import clean
+from fls_cli.inputs import open_sources
 from fls_cli.places import state_folder
 from fls_models.budget import Budget
 from fls_models.errors import InputError, UsageError
@@ -62,8 +61,7 @@ def chat(
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with open_desk(quiet=quiet, offline=offline, keep=keep) as desk:
-        failures = Failures(desk, as_json)
-        listened = _listen_to_all(desk, names, model, stretch, budget, failures)
+        listened = _listen_to_all(desk, names, model, stretch, budget, as_json=as_json)
         if not listened:
             raise typer.Exit(1)
 
@@ -93,7 +91,7 @@ def chat(
             echoed=not (typed and sys.stdout.isatty()),
         )
         code = talk.talk(_typed(desk) if typed else piped_lines())
-    raise typer.Exit(code or failures.code)
+        raise typer.Exit(code or int(desk.has_failures))
 
 
 @dataclass(frozen=True)
@@ -105,35 +103,20 @@ class Listened:
     seconds: Mapping[str, float]
 
 
-@dataclass
-class Failures:
-    """Sources that cannot be talked about: each is named at once, and the exit code tells."""
-
-    desk: Desk
-    as_json: bool
-    code: int = 0
-
-    def add(self, name: str, error: InputError) -> None:
-        said = clean(str(error))
-        self.desk.bars.note(f"fls: {said}")
-        self.code = error.exit_code
-        if self.as_json:
-            told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
-            self.desk.show(json.dumps(told, ensure_ascii=False) + "\n")
-
-
 def _listen_to_all(
     desk: Desk,
     names: Sequence[str],
     model: str,
     stretch: Stretch,
     effort: str,
-    failures: Failures,
+    *,
+    as_json: bool,
 ) -> list[Listened]:
     heard: list[Listened] = []
-    with open_sources(names, failed=failures.add) as found:
+    fail = partial(desk.fail, as_json=as_json)
+    with open_sources(names, failed=fail) as found:
         # All are looked at before a model is loaded for the first.
-        sources = [source for source in found if _is_there(source, failures)]
+        sources = [source for source in found if desk.is_there(source, as_json=as_json)]
         for done, source in enumerate(sources):
             desk.bars.files(done, len(sources))
             try:
@@ -146,20 +129,11 @@ def _listen_to_all(
                 )
                 transcript = listening.transcript()
             except InputError as error:
-                failures.add(source.name, error)
+                fail(source.name, error)
                 continue
             heard.append(Listened(source.name, transcript, listening.clock.seconds))
     desk.bars.close()
     return heard
-
-
-def _is_there(source: Source, failures: Failures) -> bool:
-    try:
-        check_readable(source)
-    except InputError as error:
-        failures.add(source.name, error)
-        return False
-    return True
 
 
 def _typed(desk: Desk) -> Iterator[str]:

@@ -172,8 +172,11 @@ class Asking:
                 passes.append(Pass(reading, judge.evidence(context)))
             self._progress("read", done, len(readings))
         thresholds = self._model.card.thresholds
-        strength = max(one.evidence.over(thresholds) for one in passes)
-        return Weighed(question, earlier, readings, self._speaking(passes), strength, clock)
+        strengths = [one.evidence.over(thresholds) for one in passes]
+        # The passes worth an answer: those that speak of the question about as much as any.
+        floor = max(0.0, max(strengths) - NEAR_THE_BEST)
+        speaking = [one for one, over in zip(passes, strengths, strict=True) if over > floor]
+        return Weighed(question, earlier, readings, speaking, max(strengths), clock)
 
     def say(self, weighed: Weighed, show: Callable[[str], None] = unseen) -> Answer:
         """The answer to a question that was weighed; `show` gets it piece by piece."""
@@ -192,12 +195,6 @@ class Asking:
     def _reader(self) -> TextReader:
         model = self._model
         return TextReader(model.language_model, self._transcript, model.card.max_frames)
-
-    def _speaking(self, passes: list[Pass]) -> list[Pass]:
-        """The passes worth an answer: those that speak of the question about as much as any."""
-        strength = [one.evidence.over(self._model.card.thresholds) for one in passes]
-        floor = max(0.0, max(strength) - NEAR_THE_BEST)
-        return [one for one, over in zip(passes, strength, strict=True) if over > floor]
 
     def _read(self, reading: Reading) -> ReadContext:
         return self._model.reads.read(prompts.ASK, reading.embeddings)
