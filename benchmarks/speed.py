@@ -2,10 +2,10 @@
 
     python benchmarks/speed.py [--model mini] [--busy N] [--json]
 
-Against: the same weights as float32 linear layers in stock transformers, in the same run. `--busy`
-has N other processes compute for nothing meanwhile. Needs the model's weights (`fls models pull
-mini`). Loading leaves the imports out and the file in the page cache, as it is from the second run
-on.
+Against: the same weights as float32 linear layers in stock transformers, and in the blocks' layers
+as NF4 (bitsandbytes, the engine of the large models), in the same run. `--busy` has N other
+processes compute for nothing meanwhile. Needs the model's weights (`fls models pull mini`). Loading
+leaves the imports out and the file in the page cache, as it is from the second run on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 
 import torch
@@ -25,6 +26,7 @@ from fls_cli.places import cache_folder
 from fls_models import card, prompts, weights
 from fls_models.lslm.int8 import Int8Linear
 from fls_models.lslm.mini import MiniLanguageModel
+from fls_models.quantised import bitsandbytes
 
 _PREFILL = 400
 _DECODE = 48
@@ -57,12 +59,14 @@ def _measured(name: str) -> dict[str, float]:
 
     loads = [_seconds(lambda: MiniLanguageModel(folder)) for _ in range(3)]
     found = {"load s": statistics.median(loads[1:])}
-    model = MiniLanguageModel(folder)
-    found |= _measure(model, "int8")
-    _to_float32(model)
-    found |= _measure(model, "float32")
-    found["prefill ratio"] = found["prefill 400 s, float32"] / found["prefill 400 s, int8"]
-    found["decode ratio"] = found["tokens/s, int8"] / found["tokens/s, float32"]
+    found |= _measure(MiniLanguageModel(folder), "int8")
+    for other, linear in (("float32", _float32), ("nf4", _nf4)):
+        model = MiniLanguageModel(folder)
+        _replace(model, linear)
+        found |= _measure(model, other)
+        ratio = found[f"prefill 400 s, {other}"] / found["prefill 400 s, int8"]
+        found[f"prefill, int8 : {other}"] = ratio
+        found[f"decode, int8 : {other}"] = found["tokens/s, int8"] / found[f"tokens/s, {other}"]
     return found
 
 
@@ -85,17 +89,43 @@ def _measure(model: MiniLanguageModel, name: str) -> dict[str, float]:
     }
 
 
-def _to_float32(model: MiniLanguageModel) -> None:
-    inner = model._model
-    for name, module in list(inner.named_modules()):
+def _replace(model: MiniLanguageModel, linear: Callable[[Int8Linear], nn.Module]) -> None:
+    """Puts another engine in the place of every 8-bit layer."""
+    parts = model._parts
+    for name, module in list(parts.body.named_modules()):
         if isinstance(module, Int8Linear):
-            rows, columns = module.weight.shape
-            linear = nn.Linear(columns, rows, bias=module.bias is not None)
-            weight = module.weight.to(torch.float32) * module.scale[:, None]
-            linear.weight = nn.Parameter(weight, requires_grad=False)
-            if module.bias is not None:
-                linear.bias = nn.Parameter(module.bias, requires_grad=False)
-            inner.set_submodule(name, linear)
+            parts.body.set_submodule(name, linear(module))
+    if linear is _float32:
+        assert isinstance(parts.head, Int8Linear)
+        model._parts = replace(parts, head=_float32(parts.head))
+
+
+def _float32(module: Int8Linear) -> nn.Module:
+    rows, columns = module.weight.shape
+    linear = nn.Linear(columns, rows, bias=module.bias is not None)
+    linear.weight = nn.Parameter(_weight(module), requires_grad=False)
+    if module.bias is not None:
+        linear.bias = nn.Parameter(module.bias, requires_grad=False)
+    return linear
+
+
+def _nf4(module: Int8Linear) -> nn.Module:
+    layers = bitsandbytes().nn
+    rows, columns = module.weight.shape
+    linear: nn.Module = layers.LinearNF4(
+        columns, rows, bias=module.bias is not None, compute_dtype=torch.bfloat16
+    )
+    linear.weight = layers.Params4bit(
+        _weight(module), requires_grad=False, compress_statistics=True, quant_type="nf4"
+    )
+    if module.bias is not None:
+        linear.bias = nn.Parameter(module.bias, requires_grad=False)
+    # It quantises when it is moved.
+    return linear.to("cpu")
+
+
+def _weight(module: Int8Linear) -> torch.Tensor:
+    return module.weight.to(torch.float32) * module.scale[:, None]
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -14,14 +14,14 @@ from fls_cli.desk import Desk
 from fls_cli.output import clean, write_atomically
 from fls_cli.sources import printable
 from fls_cli.writers import clock
-from fls_models.errors import DiskFull, UsageError
+from fls_models.errors import DiskFull, InputError, UsageError
 
 if TYPE_CHECKING:
     from fls_models.conversation import Conversation, Reply
 
 
 @dataclass(frozen=True)
-class Heard:
+class Named:
     """A recording that is talked about: its name, and how many seconds were heard."""
 
     name: str
@@ -47,7 +47,7 @@ class Chat:
 
     desk: Desk
     conversation: Conversation
-    heard: Sequence[Heard]
+    heard: Sequence[Named]
     as_json: bool
     typed: bool
     echoed: bool
@@ -71,7 +71,7 @@ class Chat:
                     self._do(*slash_commands.split(text))
                 elif text:
                     self._answer(text)
-            except (UsageError, DiskFull) as error:
+            except (UsageError, InputError, DiskFull) as error:
                 self._tell(f"fls: {error}")
                 code = code if self.typed else error.exit_code
             except KeyboardInterrupt:

@@ -132,7 +132,12 @@ def _bitsandbytes() -> Verdict:
 
 
 def _memory() -> Verdict:
+    from fls_models.card import FrameCard
+
     memory, wanted = machine.memory(), _wanted()
+    if isinstance(wanted, FrameCard):
+        told = f"{_gb(memory.available)} available" if memory else "unknown on this system"
+        return "optional", f"{told}; {wanted.name} takes {wanted.memory_gb:g} GB of the device"
     if memory is None:
         return "optional", f"unknown on this system; {wanted.name} takes {wanted.memory_gb:g} GB"
     told = f"{_gb(memory.available)} of {_gb(memory.total)} available"
@@ -144,10 +149,8 @@ def _memory() -> Verdict:
 
 
 def _disk() -> Verdict:
-    from fls_models import weights
-
     cache, wanted = cache_folder(), _wanted()
-    free, needed = machine.free_disk(cache), _ROOM * weights.bytes_to_fetch(wanted, cache)
+    free, needed = machine.free_disk(cache), _room(wanted, cache)
     told = f"{_gb(free)} free for {cache}"
     if free < needed:
         return "problem", (
@@ -157,17 +160,33 @@ def _disk() -> Verdict:
     return "ok", told
 
 
+def _room(wanted: Card, cache: Path) -> float:
+    """Bytes that fetching a model takes for a while; at least what it asks for."""
+    from fls_models import released_weights, weights
+    from fls_models.card import FrameCard
+
+    if weights.is_ready(wanted, cache):
+        return 0
+    missing = weights.bytes_to_fetch(wanted, cache)
+    if isinstance(wanted, FrameCard):
+        return released_weights.room(wanted, cache, "nf4", missing)
+    return _ROOM * missing
+
+
 def _model(name: str) -> Verdict:
     from fls_models import card, weights
     from fls_models.downloads import size_of
 
     found, cache = card.load(name), cache_folder()
-    if missing := weights.bytes_to_fetch(found, cache):
-        told = f"{missing / 1e6:.0f} MB to download, as `fls models pull {name}` does"
+    if not weights.is_ready(found, cache):
+        missing = weights.bytes_to_fetch(found, cache)
+        large = isinstance(found, card.FrameCard)
+        size = f"about {_gb(missing)}" if large else f"{missing / 1e6:.0f} MB"
+        told = f"{size} to download, as `fls models pull {name}` does"
         needed = found == _wanted() and _setting("offline") is True
         return ("problem", f"{told}, but offline is set") if needed else ("optional", told)
-    size = sum(size_of(weights.folder(part, cache)) for part in found.parts)
-    return "ok", f"downloaded, {size / 1e6:.0f} MB"
+    taken = sum(size_of(folder) for folder in weights.folders(found, cache))
+    return "ok", f"downloaded, {taken / 1e6:.0f} MB"
 
 
 def _cache() -> Verdict:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fls_cli import engines
 from fls_cli.cache import open_cache
+from fls_cli.engines import Engine
 from fls_cli.hearing import Remembering
 from fls_cli.inputs import Source, check_readable, open_sources
 from fls_cli.ledger import claimed, seems_finished
@@ -26,7 +28,6 @@ from fls_cli.lists import names_listed
 from fls_cli.output import clean, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
-from fls_cli.places import cache_folder
 from fls_cli.progress import Bars
 from fls_cli.visits import Request, Visit
 from fls_models.errors import InputError, UsageError
@@ -34,7 +35,6 @@ from fls_models.memory import FORGETFUL, Memory
 
 if TYPE_CHECKING:
     from fls_models.models import Model
-    from fls_models.weights import Installed
 
 ERROR_SCHEMA = "fls.error/1"
 Task = Callable[[Visit], Any]
@@ -74,13 +74,16 @@ class Desk:
     def memory(self) -> Memory:
         return Remembering(open_cache()) if self.keep else FORGETFUL
 
-    def model(self, name: str) -> Model:
-        """The model of that name, fetched first if need be. Heavy imports happen here."""
+    def model(self, engine: Engine) -> Model:
+        """The model, its weights fetched first if need be. Heavy imports happen here."""
         if self._model is None:
-            installed = self._installed(name)
-            from fls_models.models import Model
-
-            self._model = Model(installed, self.memory)
+            self._model = engines.start(
+                engine,
+                offline=self.offline,
+                memory=self.memory,
+                say=self.say,
+                progress=self.bars,
+            )
         return self._model
 
     def work(
@@ -244,22 +247,6 @@ class Desk:
                 self.bars.note(f"fls:   {said}")
         if self._failures:
             raise typer.Exit(1)
-
-    def _installed(self, name: str) -> Installed:
-        from fls_models import card, weights
-
-        cache = cache_folder()
-        if name == "auto":
-            name = card.names()[0]
-            self.say(f"using {name}, the model that runs on any CPU")
-        elif Path(name).is_dir():
-            return weights.local(Path(name))
-        wanted = card.load(name)
-        if self.offline or not weights.bytes_to_fetch(wanted, cache):
-            return weights.locate(wanted, cache)
-        size = weights.bytes_to_fetch(wanted, cache) / 1e6
-        self.say(f"downloading {name}: {size:.0f} MB, once")
-        return weights.pull(wanted, cache, self.bars)
 
 
 @contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fls_cli.cache import Cache, key
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
+from fls_models.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.memory import FORGETFUL, Memory, Parts
 from fls_models.progress import Progress
@@ -19,10 +20,12 @@ from fls_models.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
-    from fls_models.models import Model
+    from fls_models.fused import FusedRecording
+    from fls_models.models import FrameModel, Heard, Model
     from fls_models.results import Sentence, Transcript
 
 KIND = "transcripts"
+FRAMES = "frames"
 
 
 class Remembering:
@@ -60,11 +63,20 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be heard of a source: which stretch, at the effort of which budget."""
+    """What is to be heard of a source: which stretch, at the effort of which budget.
+
+    `words` says that a transcript is wanted, whatever the model reads.
+    """
 
     source: Source
     stretch: Stretch
     budget: str
+    target_length: int | None = None
+    words: bool = False
+
+    @property
+    def paid(self) -> Budget:
+        return Budget(self.budget, self.target_length)
 
     def decode(self, warn: Callable[[str], None]) -> Blocks:
         """The samples of it, as `media.stream` gives them."""
@@ -134,8 +146,6 @@ def listen(
     `memory`: a file is known by its bytes; an address is listened to anew, except that its pieces
     are known by theirs.
     """
-    from fls_models.transcription import EFFORTS
-
     clock = Stopwatch()
     source = wanted.source
     contents = contents_of(source)
@@ -147,22 +157,17 @@ def listen(
         transcriber = model.transcriber
     said: list[str] = []
 
-    def note(text: str) -> None:
-        # Without its name: the same bytes may have another next time.
-        said.append(text.removeprefix(f"{source.name}: "))
-        warn(text)
-
     def keep(transcript: Transcript) -> None:
         # What is still being recorded has other bytes by now.
         if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
             entry = {"warnings": said, "transcript": transcript.as_json()}
             memory.put(KIND, parts, json.dumps(entry, ensure_ascii=False).encode())
 
-    blocks = (decoded or wanted.decode)(note)
+    blocks = (decoded or wanted.decode)(_noting(said, source, warn))
     stretch = wanted.stretch
     found = transcriber.sentences(
         blocks,
-        EFFORTS[wanted.budget],
+        wanted.budget,
         language=stretch.language,
         start=stretch.start,
         total=total,
@@ -176,7 +181,82 @@ def listen(
 def is_known(model: Model, wanted: Wanted, memory: Memory) -> bool:
     """Whether `listen` would find it in `memory`."""
     contents = contents_of(wanted.source)
-    return contents is not None and memory.get(KIND, _parts(model, wanted, contents)) is not None
+    kind = KIND if _by_words(model, wanted) else FRAMES
+    return contents is not None and memory.get(kind, _parts(model, wanted, contents)) is not None
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """A recording as the model heard it; `seconds` is what that took, by stage."""
+
+    heard: Heard
+    seconds: Mapping[str, float]
+
+
+def hear(
+    model: Model,
+    wanted: Wanted,
+    *,
+    memory: Memory = FORGETFUL,
+    decoded: Callable[[Callable[[str], None]], Blocks] | None = None,
+    warn: Callable[[str], None],
+    progress: Progress,
+) -> Hearing:
+    """Hears a recording to its end, as the model reads it: its words, or frames of its sound.
+
+    Raises and remembers as `listen` does.
+    """
+    if model.reads_by == "text":
+        listening = listen(
+            model, wanted, memory=memory, decoded=decoded, warn=warn, progress=progress
+        )
+        return Hearing(listening.transcript(), listening.clock.seconds)
+    from fls_models.frame_reader import FramesHeard
+    from fls_models.models import FrameModel
+
+    assert isinstance(model, FrameModel)
+    clock = Stopwatch()
+
+    def again(paid: Budget) -> FusedRecording:
+        anew = replace(wanted, budget=paid.name, target_length=paid.target_length)
+        return _frames(model, anew, memory, None, warn, progress, Stopwatch())
+
+    first = _frames(model, wanted, memory, decoded, warn, progress, clock)
+    return Hearing(FramesHeard(first, again), clock.seconds)
+
+
+def _frames(
+    model: FrameModel,
+    wanted: Wanted,
+    memory: Memory,
+    decoded: Callable[[Callable[[str], None]], Blocks] | None,
+    warn: Callable[[str], None],
+    progress: Progress,
+    clock: Stopwatch,
+) -> FusedRecording:
+    from fls_models.fused import FusedRecording
+
+    source = wanted.source
+    contents = contents_of(source)
+    parts = None if contents is None else _parts(model, wanted, contents)
+    if parts is not None and (kept := memory.get(FRAMES, parts)) is not None:
+        warnings, packed = kept.split(b"\n", 1)
+        for text in json.loads(warnings):
+            warn(f"{source.name}: {text}")
+        return FusedRecording.unpack(packed)
+    total = wanted.seconds()
+    with clock.stage("load"):
+        # Loaded here for the clock's sake.
+        _ = model.language_model
+    said: list[str] = []
+    note = _noting(said, source, warn)
+    with clock.stage("listen"), closing((decoded or wanted.decode)(note)) as blocks:
+        found = model.hear(
+            blocks, wanted.paid, start=wanted.stretch.start, total=total, progress=progress
+        )
+    if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
+        memory.put(FRAMES, parts, json.dumps(said).encode() + b"\n" + found.pack())
+    return found
 
 
 def _recalled(
@@ -194,15 +274,29 @@ def _recalled(
 
 
 def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
-    """What a transcript depends on."""
-    from fls_models.transcription import EFFORTS
-
+    """What a transcript depends on, or the frames of it."""
+    effort = model.effort(wanted.budget) if _by_words(model, wanted) else wanted.paid.label
     return {
         "ear": model.ear,
         "audio": contents.sha256,
         **asdict(wanted.stretch),
-        "effort": asdict(EFFORTS[wanted.budget]),
+        "effort": effort,
     }
+
+
+def _by_words(model: Model, wanted: Wanted) -> bool:
+    return wanted.words or model.reads_by == "text"
+
+
+def _noting(said: list[str], source: Source, warn: Callable[[str], None]) -> Callable[[str], None]:
+    """Warns, and keeps what was said for the next time the recording is found."""
+
+    def note(text: str) -> None:
+        # Without its name: the same bytes may have another next time.
+        said.append(text.removeprefix(f"{source.name}: "))
+        warn(text)
+
+    return note
 
 
 def _nothing() -> Generator[Any]:

@@ -16,6 +16,7 @@ from fls_cli import settings
 _READING = "What to read"
 _MODEL = "Model"
 _OUTPUT = "Output"
+_LARGE = "Large models"
 
 BUDGETS = ("fast", "balanced", "accurate")
 
@@ -194,6 +195,64 @@ MaxTokens = Annotated[
     int,
     typer.Option(
         "--max-tokens", metavar="N", min=1, help="Longest answer.", rich_help_panel=_MODEL
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Where a large model runs: auto, cpu, cuda or cuda:N.",
+        rich_help_panel=_LARGE,
+    ),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype", help="A large model's weights: nf4, int8 or bf16.", rich_help_panel=_LARGE
+    ),
+]
+LowMemory = Annotated[
+    bool,
+    typer.Option(
+        "--low-memory",
+        help="Keep a large model's embedding table, and its audio tower while it answers, off the "
+        "GPU.",
+        rich_help_panel=_LARGE,
+    ),
+]
+Head = Annotated[
+    Path | None,
+    typer.Option(
+        "--head",
+        metavar="FILE",
+        help="A CTC head for a model that comes without one: safetensors.",
+        rich_help_panel=_LARGE,
+    ),
+]
+Vocabulary = Annotated[
+    Path | None,
+    typer.Option(
+        "--ctc-vocab",
+        metavar="FILE",
+        help="The CTC head's SentencePiece model: words are timed by the head.",
+        rich_help_panel=_LARGE,
+    ),
+]
+Compress = Annotated[
+    bool,
+    typer.Option(
+        "--no-compress",
+        help="Read every frame of a recording, without fusion: the baseline.",
+        rich_help_panel=_LARGE,
+    ),
+]
+Rope = Annotated[
+    str,
+    typer.Option(
+        "--rope",
+        metavar="WAY",
+        help="With --no-compress, how the model's window is stretched to hold all frames: ntk.",
+        rich_help_panel=_LARGE,
     ),
 ]
 Temperature = Annotated[

@@ -51,7 +51,7 @@ def split(line: str) -> tuple[str, str]:
 
 
 def budget_of(text: str) -> Budget:
-    """A budget by name or as a number of tokens.
+    """A budget by name or as a number of tokens or frames.
 
     Raises UsageError when it is neither.
     """
@@ -59,7 +59,7 @@ def budget_of(text: str) -> Budget:
         return Budget(text)
     if text.isdecimal() and int(text) > 0:
         return Budget(target_length=int(text))
-    raise UsageError(f"/budget takes {', '.join(NAMES)} or a number of tokens from 1 up.")
+    raise UsageError(f"/budget takes {', '.join(NAMES)} or a number of tokens or frames from 1 up.")
 
 
 def completions(typed: str) -> list[str]:

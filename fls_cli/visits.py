@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.ahead import Ahead
 from fls_cli.contents import Contents, contents_of, is_unchanged
-from fls_cli.hearing import Listening, Stretch, Wanted, is_known, listen
+from fls_cli.engines import Engine
+from fls_cli.hearing import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
 from fls_cli.sources import Source
 
 if TYPE_CHECKING:
@@ -29,17 +30,18 @@ class Request:
     """
 
     command: str
-    model: str
+    engine: Engine
     budget: str
     stretch: Stretch
     wish: Mapping[str, Any]
     suffix: str
     as_json: bool
+    target_length: int | None = None
 
     @property
     def key(self) -> str:
         """Tells this request from others."""
-        told = {**asdict(self), "wish": dict(self.wish)}
+        told = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -59,11 +61,18 @@ class Visit:
 
     @property
     def wanted(self) -> Wanted:
-        return Wanted(self.source, self.request.stretch, self.request.budget)
+        request = self.request
+        return Wanted(
+            self.source,
+            request.stretch,
+            request.budget,
+            request.target_length,
+            words=request.command == "transcribe",
+        )
 
     @property
     def model(self) -> Model:
-        return self.desk.model(self.request.model)
+        return self.desk.model(self.request.engine)
 
     @property
     def streams(self) -> bool:
@@ -75,6 +84,19 @@ class Visit:
         model = self.model
         self.desk.look_ahead()
         return listen(
+            model,
+            self.wanted,
+            memory=self.desk.memory,
+            decoded=self._decode,
+            warn=self.desk.say,
+            progress=self.desk.bars,
+        )
+
+    def hear(self) -> Hearing:
+        """The recording as the model hears it, to its end; raises as `listen` does."""
+        model = self.model
+        self.desk.look_ahead()
+        return hear(
             model,
             self.wanted,
             memory=self.desk.memory,

@@ -11,6 +11,7 @@ import typer
 
 from fls_cli import options
 from fls_cli.desk import Desk, open_desk
+from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
@@ -55,6 +56,12 @@ def ask(
     as_json: options.Json = False,
     output: options.Output = None,
     force: options.Force = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    head: options.Head = None,
+    no_compress: options.Compress = False,
+    rope: options.Rope = "ntk",
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
@@ -67,19 +74,21 @@ def ask(
 
     Example: fls ask lecture.mp3 "What is the main argument?"
     """
+    if rope != "ntk":
+        raise UsageError(f"--rope takes ntk, not {rope!r}.")
     sources, questions = _split(arguments or [], question or [], listed=from_file is not None)
     request = Request(
         command="ask",
-        model=model,
+        engine=Engine(model, device, dtype, low_memory, head, compress=not no_compress),
         budget=budget,
         stretch=Stretch.parse(track, start, end, language),
         wish={
             "questions": questions,
-            "target_length": target_length,
             "manner": [max_tokens, temperature, seed],
         },
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,
+        target_length=target_length,
     )
     with open_desk(
         quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
@@ -91,12 +100,12 @@ def ask(
         def task(visit: Visit) -> list[dict[str, Any]]:
             from fls_models.asking import Asking, Manner
 
-            listening = visit.listen()
+            hearing = visit.hear()
             asking = Asking(
                 visit.model,
                 visit.source.name,
-                listening.transcript(),
-                heard_in=listening.clock.seconds,
+                hearing.heard,
+                heard_in=hearing.seconds,
                 budget=paid,
                 manner=Manner(max_tokens, temperature, seed),
                 progress=desk.bars,
@@ -146,7 +155,7 @@ def _over_all(
         voices = [Voice(source.name, **told[turn]) for source, told in done]
         if len(questions) > 1 and not request.as_json:
             desk.show(f"> {text}\n")
-        found = gather(lambda: desk.model(request.model), text, voices, manner=manner)
+        found = gather(lambda: desk.model(request.engine), text, voices, manner=manner)
         if request.as_json:
             told = {**found.as_json(), "answer": clean(found.answer).strip()}
             desk.show(json.dumps(told, ensure_ascii=False) + "\n")

@@ -10,6 +10,7 @@ import typer
 
 from fls_cli import bench_report, options
 from fls_cli.desk import open_desk
+from fls_cli.engines import Engine
 from fls_cli.output import clean, write_atomically
 from fls_models.errors import UsageError
 
@@ -74,7 +75,7 @@ def asr(
         from fls_models.bench.heard import Hearing
 
         utterances = load_manifest(manifest, limit)
-        loaded = desk.model(model)
+        loaded = desk.model(Engine(model))
         name = loaded.card.name
         hearing = Hearing(lambda: loaded.transcriber, _decode, name, work=work, language=language)
         reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
@@ -153,8 +154,10 @@ def qa(
                 f"{silent} of {len(found)} items of {items} have no audio; "
                 f"`python benchmarks/speak.py {items} --out spoken/` speaks them."
             )
-        loaded = desk.model(model)
+        loaded = desk.model(Engine(model))
         name = loaded.card.name
+        if loaded.reads_by != "text":
+            raise UsageError(f"{name} reads frames; fls bench qa is for models that read text.")
         hearing = Hearing(lambda: loaded.transcriber, _decode, name, work=work, language=language)
         bench = QaBench(loaded, found, hearing, Kept(work), desk.bars, listen=listen)
         report = run(bench, name, len(found), wanted, free, refusals)

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import options, slash_commands
-from fls_cli.chatting import Chat, Heard
+from fls_cli.chatting import Chat, Named
 from fls_cli.conversation_lines import at_terminal, piped_lines, typed_lines
 from fls_cli.desk import Desk, open_desk
-from fls_cli.hearing import Stretch, Wanted, listen
+from fls_cli.engines import Engine
+from fls_cli.hearing import Stretch, Wanted, hear
 from fls_cli.inputs import open_sources
 from fls_cli.places import state_folder
 from fls_models.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.results import Transcript
+    from fls_models.models import Heard
 
 
 def chat(
@@ -43,6 +44,10 @@ def chat(
     end: options.End = None,
     keep: options.Cache = True,
     as_json: options.Json = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    head: options.Head = None,
     max_tokens: options.MaxTokens = 256,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
@@ -61,7 +66,8 @@ def chat(
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with open_desk(quiet=quiet, offline=offline, keep=keep) as desk:
-        listened = _listen_to_all(desk, names, model, stretch, budget, as_json=as_json)
+        engine = Engine(model, device, dtype, low_memory, head)
+        listened = _listen_to_all(desk, names, engine, stretch, paid, as_json=as_json)
         if not listened:
             raise typer.Exit(1)
 
@@ -69,12 +75,12 @@ def chat(
         from fls_models.conversation import Conversation
 
         manner = Manner(max_tokens, temperature, seed)
-        loaded = desk.model(model)
+        loaded = desk.model(engine)
         askings = [
             Asking(
                 loaded,
                 one.name,
-                one.transcript,
+                one.heard,
                 heard_in=one.seconds,
                 budget=paid,
                 manner=manner,
@@ -85,7 +91,7 @@ def chat(
         talk = Chat(
             desk,
             Conversation(loaded, askings, manner=manner),
-            [Heard(one.name, one.transcript.duration) for one in listened],
+            [Named(one.name, one.heard.duration) for one in listened],
             as_json=as_json,
             typed=typed,
             echoed=not (typed and sys.stdout.isatty()),
@@ -99,16 +105,16 @@ class Listened:
     """A recording that was heard; `seconds` is what that took, by stage."""
 
     name: str
-    transcript: Transcript
+    heard: Heard
     seconds: Mapping[str, float]
 
 
 def _listen_to_all(
     desk: Desk,
     names: Sequence[str],
-    model: str,
+    engine: Engine,
     stretch: Stretch,
-    effort: str,
+    paid: Budget,
     *,
     as_json: bool,
 ) -> list[Listened]:
@@ -120,18 +126,17 @@ def _listen_to_all(
         for done, source in enumerate(sources):
             desk.bars.files(done, len(sources))
             try:
-                listening = listen(
-                    desk.model(model),
-                    Wanted(source, stretch, effort),
+                hearing = hear(
+                    desk.model(engine),
+                    Wanted(source, stretch, paid.name, paid.target_length),
                     memory=desk.memory,
                     warn=desk.say,
                     progress=desk.bars,
                 )
-                transcript = listening.transcript()
             except InputError as error:
                 fail(source.name, error)
                 continue
-            heard.append(Listened(source.name, transcript, listening.clock.seconds))
+            heard.append(Listened(source.name, hearing.heard, hearing.seconds))
     desk.bars.close()
     return heard
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fls_cli.places import cache_folder
 from fls_cli.progress import Bars
+from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from fls_models.card import Card, FrameCard, Part
 
-    from fls_models.card import Card, Part
+_DTYPES = ("nf4", "int8", "bf16")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +26,22 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that `fls models list` shows.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON array with an object a model.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="nf4 (the default), int8 or bf16: how weights of a large model are kept.",
+        autocompletion=lambda incomplete: [one for one in _DTYPES if one.startswith(incomplete)],
+    ),
+]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FOLDER",
+        help="Convert a large model that lies in this folder as the hub has it; download nothing.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -35,13 +54,16 @@ def list_models(as_json: AsJson = False) -> None:
     from fls_models import card, weights
 
     cache = cache_folder()
-    rows = []
-    for found in map(card.load, card.names()):
-        missing = weights.bytes_to_fetch(found, cache)
+    found_cards = [card.load(name) for name in card.names()]
+    rows, states = [], []
+    for found in found_cards:
+        ready = weights.is_ready(found, cache)
+        missing = 0 if ready else weights.bytes_to_fetch(found, cache)
+        states.append("installed" if ready else f"{_size(found, missing)} to download")
         rows.append(
             {
                 "name": found.name,
-                "installed": missing == 0,
+                "installed": ready,
                 "bytes_to_download": missing,
                 "summary": found.summary,
                 "runs_on": found.runs_on,
@@ -51,10 +73,11 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    width = max(len(str(row["name"])) for row in rows)
-    for row in rows:
-        state = "installed" if row["installed"] else f"{_mb(row['bytes_to_download'])} to download"
-        typer.echo(f"{row['name']:<{width}}  {state:<19}  {row['summary']}")
+    width = max(len(one.name) for one in found_cards)
+    # As wide for small models alone as it was always.
+    room = max(19, *map(len, states))
+    for found, state in zip(found_cards, states, strict=True):
+        typer.echo(f"{found.name:<{width}}  {state:<{room}}  {found.summary}")
 
 
 @app.command()
@@ -68,38 +91,52 @@ def show(name: Name) -> None:
     found, cache = card.load(name), cache_folder()
     typer.echo(f"{found.name}: {found.summary}")
     typer.echo(f"runs on:   {found.runs_on}")
-    typer.echo(f"takes:     {found.memory_gb:g} GB of memory")
+    large = isinstance(found, card.FrameCard)
+    typer.echo(f"takes:     {found.memory_gb:g} GB of memory{' of the device' * large}")
     typer.echo(f"limits:    {found.limits}")
     typer.echo(f"one pass:  at most {found.max_frames} frames or tokens of a recording")
-    lines = (f"{name} {value:g}" for name, value in asdict(found.thresholds).items())
-    typer.echo(f"says no:   below {', '.join(lines)} nats a token")
-    for role, part in (("speech", found.speech), ("language", found.llm)):
-        typer.echo("")
-        _show_part(role, part, cache)
+    typer.echo(f"says no:   {_refuses(found)}")
+    if isinstance(found, card.FrameCard):
+        _show_large(found, cache)
+    elif isinstance(found, card.TextCard):
+        for role, part in (("speech", found.speech), ("language", found.llm)):
+            typer.echo("")
+            _show_part(role, part, cache)
 
 
 @app.command()
-def pull(name: Name, quiet: Quiet = False) -> None:
+def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = False) -> None:
     """Download a model; prints the folders it lies in.
 
-    Does nothing when it is there; goes on where an interrupted download stopped.
+    Does nothing when it is there; goes on where an interrupted download stopped. Large models are
+    converted once to the dtype that is asked for.
 
     Example: fls models pull mini
     """
     from fls_models import card, weights
 
     found, cache = card.load(name), cache_folder()
+    if not isinstance(found, card.FrameCard) and (dtype or source):
+        flag = "--dtype" if dtype else "--from"
+        raise UsageError(f"{flag} is for large models; {name} is none. Leave it out.")
+    wanted = dtype or _DTYPES[0]
+    if wanted not in _DTYPES:
+        raise UsageError(f"--dtype takes {', '.join(_DTYPES)}, not {wanted!r}.")
     with Bars(quiet=quiet) as bars:
-        if missing := weights.bytes_to_fetch(found, cache):
-            bars.note(f"Downloading {name}: {_mb(missing)}, once.")
-        installed = weights.pull(found, cache, bars)
+        if missing := weights.bytes_to_fetch(found, cache, wanted):
+            said = f"Downloading {name}: {_size(found, missing)}, once."
+            bars.note(f"Converting {source}, once." if source else said)
+        installed = weights.pull(found, cache, bars, wanted, source)
+    if isinstance(installed, weights.InstalledFrames):
+        typer.echo(installed.folder)
+        return
     for place in dict.fromkeys((installed.speech, installed.llm)):
         typer.echo(place)
 
 
 @app.command()
 def remove(name: Name) -> None:
-    """Delete a model's weights; parts that other installed models need stay.
+    """Delete a model's weights, in all dtypes; parts that other installed models need stay.
 
     Example: fls models remove small
     """
@@ -107,19 +144,62 @@ def remove(name: Name) -> None:
 
     found, cache = card.load(name), cache_folder()
     others = [card.load(other) for other in card.names() if other != name]
-    keep = [other for other in others if _is_installed(other, cache)]
+    keep = [other for other in others if weights.is_ready(other, cache)]
     freed = weights.remove(found, cache, keep)
     said = f"Removed {name}: {_mb(freed)} freed." if freed else f"Nothing of {name} to remove."
     for other in keep:
-        if shared := ", ".join(part.name for part in found.parts if part in other.parts):
+        if shared := ", ".join(part.name for part in _parts(found) if part in _parts(other)):
             said += f" Kept for {other.name}: {shared}."
     typer.echo(said, err=True)
 
 
-def _is_installed(card: Card, cache: Path) -> bool:
-    from fls_models import weights
+def _parts(found: Card) -> tuple[Part, ...]:
+    from fls_models.card import TextCard
 
-    return all(weights.is_installed(part, cache) for part in card.parts)
+    return found.parts if isinstance(found, TextCard) else ()
+
+
+def _refuses(found: Card) -> str:
+    if found.thresholds is None:
+        return "never: not calibrated"
+    lines = (f"{name} {value:g}" for name, value in asdict(found.thresholds).items())
+    return f"below {', '.join(lines)} nats a token"
+
+
+def _show_large(found: FrameCard, cache: Path) -> None:
+    typer.echo(f"window:    {found.window} positions of {found.token_bytes} bytes each")
+    sizes = ", ".join(f"{dtype} {size:g} GB" for dtype, size in found.weights_gb.items())
+    typer.echo(f"weights:   {sizes}; --low-memory keeps {found.low_memory_gb:g} GB off the device")
+    typer.echo("")
+    lora = ", with its LoRA" if found.adapter else ""
+    typer.echo(f"model:  {found.architecture}{lora}")
+    typer.echo(f"  licence  {found.licence}")
+    typer.echo(f"  origin   {found.origin}")
+    typer.echo(f"  hub      {found.repo}")
+    for line in _lies(found, cache):
+        typer.echo(f"  {line}")
+
+
+def _lies(found: FrameCard, cache: Path) -> Iterator[str]:
+    """Where a large model lies in each dtype, and what it was made of."""
+    from fls_models import weights
+    from fls_models.released_weights import stated
+
+    places = weights.folders(found, cache)
+    if not places:
+        size = _size(found, weights.bytes_to_fetch(found, cache))
+        yield f"lies in  not here; {size} to download"
+    for place in places:
+        yield f"lies in  {place}"
+        told = stated(place)
+        if "commit" in told:
+            yield f"  commit {told['commit']}, SHA-256 as the hub stated it"
+        if "folder" in told:
+            yield f"  from   {told['folder']}"
+        for file in told.get("files", ()):
+            yield f"  {file['path']}  {file['bytes']} bytes"
+            if file["sha256"]:
+                yield f"    sha256  {file['sha256']}"
 
 
 def _show_part(role: str, part: Part, cache: Path) -> None:
@@ -139,6 +219,12 @@ def _show_part(role: str, part: Part, cache: Path) -> None:
         typer.echo(f"    or      {' '.join(packages)}")
 
 
-def _mb(count: object) -> str:
-    assert isinstance(count, int)
+def _size(found: Card, count: int) -> str:
+    """Bytes for people; about, where only the hub knows exactly."""
+    from fls_models.card import FrameCard
+
+    return f"about {count / 1e9:.1f} GB" if isinstance(found, FrameCard) else _mb(count)
+
+
+def _mb(count: int) -> str:
     return f"{count / 1e6:.0f} MB"

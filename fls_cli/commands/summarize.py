@@ -9,6 +9,7 @@ import typer
 
 from fls_cli import options
 from fls_cli.desk import open_desk
+from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import summary_json, summary_text
@@ -46,6 +47,10 @@ def summarize(
     as_json: options.Json = False,
     output: options.Output = None,
     force: options.Force = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    head: options.Head = None,
     max_tokens: options.MaxTokens = 160,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
@@ -60,16 +65,16 @@ def summarize(
         raise UsageError(f"There is no style {style!r}; there are: {', '.join(STYLES)}.")
     request = Request(
         command="summarize",
-        model=model,
+        engine=Engine(model, device, dtype, low_memory, head),
         budget=budget,
         stretch=Stretch.parse(track, start, end, language),
         wish={
             "style": style,
-            "target_length": target_length,
             "manner": [max_tokens, temperature, seed],
         },
         suffix=".summary.json" if as_json else ".md",
         as_json=as_json,
+        target_length=target_length,
     )
     with open_desk(
         quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
@@ -82,12 +87,12 @@ def summarize(
             from fls_models.asking import Manner
             from fls_models.summarising import summarise
 
-            listening = visit.listen()
+            hearing = visit.hear()
             summary = summarise(
                 visit.model,
                 visit.source.name,
-                listening.transcript(),
-                heard_in=listening.clock.seconds,
+                hearing.heard,
+                heard_in=hearing.seconds,
                 style=style,
                 budget=paid,
                 manner=Manner(max_tokens, temperature, seed),

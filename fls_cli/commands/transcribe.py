@@ -9,6 +9,7 @@ import typer
 
 from fls_cli import options
 from fls_cli.desk import open_desk
+from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import FORMATS, render, sentence_line, transcript_json
@@ -43,6 +44,11 @@ def transcribe(
     end: options.End = None,
     jobs: options.Jobs = 1,
     keep: options.Cache = True,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    head: options.Head = None,
+    vocabulary: options.Vocabulary = None,
     output: options.Output = None,
     force: options.Force = False,
     quiet: options.Quiet = False,
@@ -56,7 +62,7 @@ def transcribe(
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
     request = Request(
         command="transcribe",
-        model=model,
+        engine=Engine(model, device, dtype, low_memory, head, vocabulary),
         budget=budget,
         stretch=Stretch.parse(track, start, end, language),
         wish={"form": form, "words": words},

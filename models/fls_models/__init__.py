@@ -26,12 +26,19 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
-def load(name: str, cache: Path) -> Model:
+def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") -> Model:
     """The model of a card, its weights fetched into the folder `cache` if they are not there.
 
-    Raises UsageError when there is no such model, and what `fls_models.weights.pull` does.
+    `device` and `dtype` are a large model's. Raises UsageError when there is no such model, and
+    what `fls_models.weights.pull` and `fls_models.devices.place` do.
     """
-    from fls_models import card, weights
-    from fls_models.models import Model
+    from fls_models import card, devices, weights
+    from fls_models.models import FrameModel, Running, TextModel
 
-    return Model(weights.pull(card.load(name), cache))
+    wanted = card.load(name)
+    if isinstance(wanted, card.TextCard):
+        return TextModel(weights.pull(wanted, cache))
+    assert isinstance(wanted, card.FrameCard), "there are two kinds of cards"
+    # Before gigabytes are fetched for a device that is not there.
+    placed = devices.place(wanted, device, dtype, low_memory=False)
+    return FrameModel(weights.pull(wanted, cache, dtype=dtype), running=Running(placed))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.base import Context, LanguageModel
 from fls_models.prompts import ASK, Prompt, before_question
 from fls_models.reads import Reads
 from fls_models.results import Turn
@@ -74,8 +74,10 @@ class Evidence:
     general: float
     follow: float = -inf
 
-    def over(self, thresholds: Thresholds) -> float:
-        """Above 0: answerable."""
+    def over(self, thresholds: Thresholds | None) -> float:
+        """Above 0: answerable. The gain alone for a model without thresholds."""
+        if thresholds is None:
+            return self.gain
         return max(
             self.gain - thresholds.gain,
             self.general - thresholds.general,
@@ -84,16 +86,21 @@ class Evidence:
 
 
 class Answerability:
-    """Judges questions for one language model. What it compares with is read once."""
+    """Judges questions for one language model. What it compares with is read once.
 
-    def __init__(self, reads: Reads) -> None:
+    `asked` is the prompt that recordings are read with.
+    """
+
+    def __init__(self, reads: Reads, asked: Prompt = ASK) -> None:
         self.reads = reads
+        self._asked = asked
         self._llm = reads.llm
 
-    def judge(self, question: str, turn: Turn | None = None) -> Judge:
+    def judge(self, question: str, turn: Turn | None = None, *, general: bool = True) -> Judge:
         """Everything about a question that does not depend on the recording.
 
-        `turn` is the one before it in a conversation, if the recording answered that.
+        `turn` is the one before it in a conversation, if the recording answered that. Without
+        `general`, it is not asked whether the question suits any recording.
         """
         text, lead = question, "" if turn is None else before_question(turn)
         if turn is not None and is_bare(question):
@@ -101,32 +108,34 @@ class Answerability:
             text, lead = f"{turn.question} {turn.answer} {question}", ""
             question = f"{turn.question} {question}"
         before = self._llm.surprisal(self.nothing, question)
-        one = self._llm.surprisal(self._one, question)
-        general = one - self._llm.surprisal(self._any, question)
+        suits = -inf
+        if general:
+            one = self._llm.surprisal(self._one, question)
+            suits = float((one - self._llm.surprisal(self._any, question)).mean())
         follow = None if turn is None else self._following(text, lead)
-        return Judge(self._llm, question, float(before.mean()), float(general.mean()), follow)
+        return Judge(self._llm, question, float(before.mean()), suits, follow)
 
     def _following(self, text: str, lead: str) -> Following:
         before = self._llm.surprisal(self.nothing, text, lead)
         return Following(text, lead, float(before.mean()))
 
     @cached_property
-    def nothing(self) -> ReadContext:
+    def nothing(self) -> Context:
         """What a question is held against: a prompt without a recording."""
-        return self._read(ASK, _NOTHING)
+        return self._read(self._asked, _NOTHING)
 
     @cached_property
-    def _any(self) -> ReadContext:
+    def _any(self) -> Context:
         return self._listed("Questions that suit any recording, whatever it is about:", _ANY)
 
     @cached_property
-    def _one(self) -> ReadContext:
+    def _one(self) -> Context:
         return self._listed("Questions that suit only one particular recording:", _ONE)
 
-    def _listed(self, title: str, questions: Sequence[str]) -> ReadContext:
+    def _listed(self, title: str, questions: Sequence[str]) -> Context:
         return self._read(_STUDY, "\n\nQuestion: ".join([title, *questions]))
 
-    def _read(self, prompt: Prompt, text: str) -> ReadContext:
+    def _read(self, prompt: Prompt, text: str) -> Context:
         return self.reads.read(prompt, self._llm.embed(self._llm.tokenize(text)))
 
 
@@ -145,13 +154,13 @@ class Following:
 class Judge:
     """One question, ready to be held against passes over a recording."""
 
-    llm: MiniLanguageModel
+    llm: LanguageModel
     question: str
     before: float
     general: float
     following: Following | None = None
 
-    def evidence(self, context: ReadContext) -> Evidence:
+    def evidence(self, context: Context) -> Evidence:
         after = float(self.llm.surprisal(context, self.question).mean())
         gain = self.before - after
         if self.following is None:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from fls_models import prompts
-from fls_models.answerable import Evidence, is_bare
+from fls_models.answerable import Evidence, Judge, is_bare
 from fls_models.budget import Budget
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.base import Context, LanguageModel
 from fls_models.merging import merged, unseen
-from fls_models.models import Model
+from fls_models.models import Heard, Model
 from fls_models.progress import Progress, silent
 from fls_models.question_language import language_of
-from fls_models.readers import Reading, TextReader
-from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Span, Transcript, Turn, Usage
+from fls_models.readers import Reader, Reading
+from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Span, Turn, Usage
 from fls_models.sampling import FRAME_RATE
 from fls_models.stopwatch import Stopwatch
 
@@ -40,8 +40,8 @@ class Manner:
 
     def decode(
         self,
-        llm: MiniLanguageModel,
-        context: ReadContext,
+        llm: LanguageModel,
+        context: Context,
         request: str,
         show: Callable[[str], None] = unseen,
         *,
@@ -73,10 +73,12 @@ class Manner:
 
 @dataclass(frozen=True)
 class Pass:
-    """One stretch of the recording that the language model has read, and what speaks for it."""
+    """One stretch of the recording for the language model to read, and what speaks for it, if that
+    was asked.
+    """
 
     reading: Reading
-    evidence: Evidence
+    evidence: Evidence | None
 
     @property
     def span(self) -> Span:
@@ -126,7 +128,7 @@ class Asking:
         self,
         model: Model,
         source: str,
-        transcript: Transcript,
+        heard: Heard,
         *,
         heard_in: Mapping[str, float],
         budget: Budget,
@@ -136,24 +138,28 @@ class Asking:
         self.budget = budget
         self.source = source
         self._model = model
-        self._transcript = transcript
+        self._heard = heard
         self._heard_in = heard_in
         self._manner = manner or Manner()
         self._progress = progress
 
     def answer(self, question: str, show: Callable[[str], None] = unseen) -> Answer:
         """Answers one question; `show` gets the answer's text piece by piece as it is decoded."""
-        return self.say(self.weigh(question), show)
+        return self.say(self.weigh(question, at_once=True), show)
 
-    def weigh(self, question: str, earlier: Sequence[Turn] = ()) -> Weighed:
+    def weigh(
+        self, question: str, earlier: Sequence[Turn] = (), *, at_once: bool = False
+    ) -> Weighed:
         """Whether, and where, the recording speaks of a question.
+
+        With `at_once`, what only compares this recording with others waits until it was answered.
 
         `earlier` are the turns before it in a conversation, oldest first. All of them are looked
         at to answer it; the last one, if it came from this recording, also to judge the question
         and to choose what is read.
         """
         clock = Stopwatch(self._heard_in)
-        if not self._transcript.sentences:
+        if not self._heard.speaks:
             return Weighed(question, earlier, (), (), None, clock)
         with clock.stage("load"):
             # Loaded here for the clock's sake.
@@ -161,20 +167,34 @@ class Asking:
         turn = earlier[-1] if earlier and self.source in earlier[-1].sources else None
         sought = question if turn is None else f"{turn.question} {question}"
         readings = self._reader.readings(self.budget, sought)
+        thresholds = self._model.card.thresholds
+        if at_once and thresholds is None and len(readings) == 1:
+            # Nothing is refused, and there is no choice: nothing to be judged before the answer.
+            self._progress("read", 0, 1)
+            with clock.stage("read"):
+                self._read(readings[0])
+            self._progress("read", 1, 1)
+            return Weighed(question, earlier, readings, [Pass(readings[0], None)], None, clock)
         with clock.stage("check"):
-            judge = self._model.answerability.judge(question, turn)
+            judge = self._judge(question, turn)
         passes: list[Pass] = []
+        strengths: list[float] = []
         self._progress("read", 0, len(readings))
         for done, reading in enumerate(readings, 1):
             with clock.stage("read"):
                 context = self._read(reading)
             with clock.stage("check"):
-                passes.append(Pass(reading, judge.evidence(context)))
+                evidence = judge.evidence(context)
+            # The next one takes its place: two are more than a GPU may hold.
+            del context
+            passes.append(Pass(reading, evidence))
+            strengths.append(evidence.over(thresholds))
             self._progress("read", done, len(readings))
-        thresholds = self._model.card.thresholds
-        strengths = [one.evidence.over(thresholds) for one in passes]
-        # The passes worth an answer: those that speak of the question about as much as any.
-        floor = max(0.0, max(strengths) - NEAR_THE_BEST)
+        # The passes worth an answer: those that speak of the question about as much as any. Without
+        # thresholds there is nothing that the best of them must be over.
+        floor = max(strengths) - NEAR_THE_BEST
+        if thresholds is not None:
+            floor = max(0.0, floor)
         speaking = [one for one, over in zip(passes, strengths, strict=True) if over > floor]
         return Weighed(question, earlier, readings, speaking, max(strengths), clock)
 
@@ -186,18 +206,31 @@ class Asking:
             with weighed.clock.stage("answer"):
                 text = self._text(weighed, spent, show)
         if text:
-            return self._result(weighed, True, text, spent)
-        nothing = NOT_SAID if self._transcript.sentences else NO_SPEECH
+            return self._result(self._measured(weighed), True, text, spent)
+        nothing = NOT_SAID if self._heard.speaks else NO_SPEECH
         show(nothing)
         return self._result(weighed, False, nothing, spent)
 
-    @cached_property
-    def _reader(self) -> TextReader:
-        model = self._model
-        return TextReader(model.language_model, self._transcript, model.card.max_frames)
+    def _judge(self, question: str, turn: Turn | None) -> Judge:
+        calibrated = self._model.card.thresholds is not None
+        return self._model.answerability.judge(question, turn, general=calibrated)
 
-    def _read(self, reading: Reading) -> ReadContext:
-        return self._model.reads.read(prompts.ASK, reading.embeddings)
+    def _measured(self, weighed: Weighed) -> Weighed:
+        """The strength that `weigh` left for later."""
+        if weighed.strength is not None:
+            return weighed
+        with weighed.clock.stage("check"):
+            judge = self._judge(weighed.question, None)
+            evidence = judge.evidence(self._read(weighed.speaking[0].reading))
+        return replace(weighed, strength=evidence.over(self._model.card.thresholds))
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return self._model.reader(self._heard)
+
+    def _read(self, reading: Reading) -> Context:
+        prompt = self._reader.prompt(prompts.ASK)
+        return self._model.reads.read(prompt, reading.embeddings, reading.stretch)
 
     def _text(self, weighed: Weighed, spent: _Spent, show: Callable[[str], None]) -> str:
         llm = self._model.language_model
@@ -205,10 +238,13 @@ class Asking:
         # A small model takes "Where?" for a new subject, and it does not tell its language.
         if weighed.is_bare:
             question = f"{weighed.earlier[-1].question} {question}"
-        language = language_of(question, llm, self._model.answerability.nothing)
+        language = "English"
+        if self._model.reads_by == "text":
+            # A large model tells by itself.
+            language = language_of(question, llm, self._model.answerability.nothing)
         request = prompts.question(question, language)
 
-        def decode(context: ReadContext, show: Callable[[str], None]) -> str:
+        def decode(context: Context, show: Callable[[str], None]) -> str:
             text = self._manner.decode(llm, context, request, show, earlier=weighed.earlier)
             spent.read += context.tokens
             spent.written += len(llm.tokenize(text))
@@ -225,8 +261,8 @@ class Asking:
 
     def _result(self, weighed: Weighed, answered: bool, text: str, spent: _Spent) -> Answer:
         usage = Usage(
-            audio_seconds=self._transcript.duration,
-            frames_before=round(self._transcript.duration * FRAME_RATE),
+            audio_seconds=self._heard.duration,
+            frames_before=round(self._heard.duration * FRAME_RATE),
             frames_after=sum(map(len, weighed.readings)),
             sections=len(weighed.readings),
             seconds=weighed.clock.seconds,
@@ -234,7 +270,7 @@ class Asking:
             answer_tokens=spent.written,
             model=self._model.card.name,
             budget=self.budget.label,
-            reader=TextReader.name,
+            reader=self._model.reads_by,
         )
         spans = weighed.spans if answered else ()
         return Answer(self.source, weighed.question, answered, text, spans, usage, weighed.strength)

@@ -49,6 +49,12 @@ class Budget:
             return self.target_length
         return max(LEAST, round(_FRAMES[task][self.name] * seconds / WINDOW_SECONDS))
 
+    def rate(self, task: Task = "ask") -> float | None:
+        """Fused frames for a second of audio; None where a length is given for all of it."""
+        if self.target_length is not None:
+            return None
+        return _FRAMES[task][self.name] / WINDOW_SECONDS
+
     def tokens(self, seconds: float) -> int | None:
         """Transcript tokens to read of a recording; None for all of them."""
         if self.target_length is not None:

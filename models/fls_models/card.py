@@ -1,13 +1,15 @@
 """Model cards: what a model is made of, where its weights come from and what they hash to.
 
-A card is data (`cards/*.toml`); a part (`cards/parts/*.toml`) is a set of files that several cards
-may share. Reads nothing but those files.
+A card is data (`cards/*.toml`). Models that read text are made of parts (`cards/parts/*.toml`):
+sets of files that several cards may share, each pinned by its SHA-256. A large model is a
+repository on the hub, whose files nobody pinned (`FrameCard`). Reads nothing but those files.
 """
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -61,30 +63,72 @@ class Part:
         return sum(file.bytes for file in self.files)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a user picks by name. `max_frames`: what one pass of the LLM reads at most."""
+    """What a user picks by name.
+
+    Attributes:
+        memory_gb: for a model that runs on CUDA, of the device.
+        max_frames: what one pass of the LLM reads at most: frames, or tokens of a transcript.
+        thresholds: None for a model that was not calibrated, which refuses no question.
+    """
 
     name: str
     summary: str
-    speech: Part
-    llm: Part
     runs_on: str
     memory_gb: float
     max_frames: int
-    thresholds: Thresholds
     limits: str
+    thresholds: Thresholds | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextCard(Card):
+    """A model that turns speech into text, and reads the text."""
+
+    speech: Part
+    llm: Part
 
     @property
     def parts(self) -> tuple[Part, ...]:
         return (self.speech, self.llm)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FrameCard(Card):
+    """A large model that hears by itself, as it lies on the Hugging Face hub.
+
+    Attributes:
+        architecture: `qwen2_audio` or `qwen2_5_omni`.
+        repo: on the hub. Which files it has, how large they are and what they hash to, the hub
+            says when it is asked.
+        adapter: whether the LoRA that lies there is merged into the weights.
+        download_gb: about.
+        window: positions that the language model was made for.
+        weights_gb: memory that weights take, by dtype.
+        token_bytes: keys and values of one position, in bf16.
+        low_memory_gb: what is saved when the embedding table and the audio tower leave the device.
+    """
+
+    architecture: str
+    repo: str
+    adapter: bool
+    licence: str
+    origin: str
+    download_gb: float
+    window: int
+    # Cards are hashable, and dictionaries are not.
+    weights_gb: Mapping[str, float] = field(hash=False)
+    token_bytes: int
+    low_memory_gb: float
+
+
 def names() -> list[str]:
-    """All cards, the default first."""
+    """All cards: the default, then others that run on any CPU, then those that read frames."""
     files_there = (entry.name for entry in _folder().iterdir())
     found = [name.removesuffix(".toml") for name in files_there if name.endswith(".toml")]
-    return sorted(found, key=lambda name: (name != "mini", name))
+    large = {name for name in found if "repo" in _read(_folder() / f"{name}.toml")}
+    return sorted(found, key=lambda name: (name != "mini", name in large, name))
 
 
 @cache
@@ -93,8 +137,11 @@ def load(name: str) -> Card:
     if name not in names():
         raise UsageError(f"There is no model {name!r}; there are: {', '.join(names())}.")
     raw = _read(_folder() / f"{name}.toml")
-    raw |= {"speech": _part(raw["speech"]), "llm": _part(raw["llm"])}
-    return Card(**{**raw, "thresholds": Thresholds(**raw["thresholds"])})
+    if "thresholds" in raw:
+        raw["thresholds"] = Thresholds(**raw["thresholds"])
+    if "repo" in raw:
+        return FrameCard(**raw)
+    return TextCard(**{**raw, "speech": _part(raw["speech"]), "llm": _part(raw["llm"])})
 
 
 @cache

@@ -153,6 +153,6 @@ def _clearest(
 ) -> list[tuple[Asking, Weighed]]:
     """Those that speak of the question about as clearly as any, in order."""
     strengths = [-inf if one.strength is None else one.strength for one in weighed]
-    floor = max(0.0, max(strengths) - NEAR_THE_BEST)
+    floor = max(strengths) - NEAR_THE_BEST
     found = zip(askings, weighed, strengths, strict=True)
-    return [(asking, one) for asking, one, strength in found if strength > floor]
+    return [(asking, one) for asking, one, strength in found if one.speaking and strength > floor]

@@ -9,7 +9,8 @@ Shapes: T frames, D encoder width, H the head's inner width, V tokens plus one b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,9 @@ Density = Callable[[Tensor], Tensor]
 
 _PIECE_ELEMENTS = 2**22
 """Bound of the logits (rows, V + 1) that exist at once, and of their input: 16 MB of float32."""
+
+_CUDA_PIECE_ELEMENTS = 2**24
+"""The same on a GPU, 64 MB: there, small pieces are so many launches that it waits for."""
 
 
 def content_density(blank_probability: Tensor) -> Tensor:
@@ -106,18 +110,73 @@ class FoldedCtcHead:
         """(..., D) -> (..., V + 1) float32."""
         width = self.weight.shape[1]
         normed = F.layer_norm(hidden.float(), (width,), self.norm_weight, self.norm_bias, self.eps)
-        return F.linear(normed, self.weight, self.bias)
+        # The product is most of what the extractor computes.
+        with _tensor_cores(normed.device):
+            return F.linear(normed, self.weight, self.bias)
 
     @torch.no_grad()
     def blank_probability(self, hidden: Tensor) -> Tensor:
         """(T, D) -> (T,) float32, in pieces; (T, V + 1) never exists as a whole."""
         return _blank_in_pieces(self.logits, hidden, len(self.weight))
 
+    @torch.no_grad()
+    def log_probabilities(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Log-softmax values of the asked tokens and, last, of the blank, in pieces.
+
+        Args:
+            hidden: (T, D).
+            tokens: (S,) int64, ids from 0 to V - 1, in any order and any number of times.
+
+        Returns:
+            (T, S + 1) float32; (T, V + 1) never exists as a whole.
+
+        Raises:
+            ValueError: `tokens` are of another shape or dtype, or are no tokens of this head.
+        """
+        blank = len(self.weight) - 1
+        if tokens.ndim != 1 or tokens.dtype != torch.int64:
+            raise ValueError(f"tokens are (S,) int64, not {tuple(tokens.shape)} {tokens.dtype}")
+        if not ((tokens >= 0) & (tokens < blank)).all():
+            raise ValueError(f"the head knows the tokens 0 to {blank - 1}")
+        asked = torch.cat([tokens, tokens.new_tensor([blank])]).to(hidden.device)
+        found = hidden.new_empty(len(hidden), len(asked), dtype=torch.float32)
+        rows = _rows(hidden, len(self.weight))
+        for first in range(0, len(hidden), rows):
+            piece = self.logits(hidden[first : first + rows])
+            total = piece.logsumexp(-1, keepdim=True)
+            found[first : first + rows] = piece[:, asked] - total
+        return found
+
 
 def _blank_in_pieces(logits: Callable[[Tensor], Tensor], hidden: Tensor, classes: int) -> Tensor:
-    rows = max(1, _PIECE_ELEMENTS // max(classes, hidden.shape[1]))
+    rows = _rows(hidden, classes)
     blank = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
     for first in range(0, len(hidden), rows):
         piece = logits(hidden[first : first + rows])
         blank[first : first + rows] = piece.softmax(-1, dtype=torch.float32)[:, -1]
     return blank
+
+
+def _rows(hidden: Tensor, classes: int) -> int:
+    """How many rows make a piece."""
+    elements = _CUDA_PIECE_ELEMENTS if hidden.device.type == "cuda" else _PIECE_ELEMENTS
+    return max(1, elements // max(classes, hidden.shape[1]))
+
+
+@contextmanager
+def _tensor_cores(device: torch.device) -> Iterator[None]:
+    """Within it, matrix products of float32 run in TF32 on a GPU: those of all threads.
+
+    Not by `allow_tf32`: torch refuses to read either setting's state where they differ, and with
+    this one it is set back exactly.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before

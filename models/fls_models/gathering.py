@@ -52,7 +52,9 @@ def gather(
         key=lambda voice: -(voice.strength or 0.0),
     )
     clearest = speaking[0].strength or 0.0 if speaking else 0.0
-    speaking = [voice for voice in speaking if (voice.strength or 0.0) >= _FAINT * clearest]
+    # Below 0 where a model has no thresholds: then half of it would be more than all.
+    enough = min(_FAINT * clearest, clearest)
+    speaking = [voice for voice in speaking if (voice.strength or 0.0) >= enough]
     names = tuple(voice.name for voice in speaking)
     if len(speaking) < 2:
         text = speaking[0].answer if speaking else NONE_SAYS

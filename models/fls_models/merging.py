@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from fls_models import prompts
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.base import Context, LanguageModel
 from fls_models.progress import Progress
 
 Show = Callable[[str], None]
@@ -17,9 +17,9 @@ def unseen(text: str) -> None:
 
 
 def merged(
-    llm: MiniLanguageModel,
-    passes: Sequence[Callable[[], ReadContext]],
-    decode: Callable[[ReadContext, Show], str],
+    llm: LanguageModel,
+    passes: Sequence[Callable[[], Context]],
+    decode: Callable[[Context, Show], str],
     *,
     most: int,
     show: Show,

@@ -1,38 +1,152 @@
-"""A model by name: its card, and its two halves loaded when they are first needed.
+"""A model by its card: what hears, what reads and answers, each loaded when it is first needed.
 
-Transcribing needs no language model and therefore not the seconds it takes to import one.
+Two kinds: a text model hears with Whisper and reads the transcript; a frame model (FastLongSpeech)
+encodes, fuses and reads what it hears. All that follows a reader is the same program.
 """
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.errors import UsageError
 from fls_models.memory import FORGETFUL, Memory
 from fls_models.recording import Recording
-from fls_models.transcription import FORM, Transcriber
-from fls_models.weights import Installed, fingerprint
+from fls_models.results import Sentence, Transcript
+from fls_models.weights import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fls_models.answerable import Answerability
-    from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.budget import Budget
+    from fls_models.card import Card, FrameCard
+    from fls_models.frame_reader import FramesHeard
+    from fls_models.fused import FusedRecording
+    from fls_models.lslm.base import LanguageModel
+    from fls_models.lslm.hearing import HearingModel
+    from fls_models.progress import Progress
+    from fls_models.readers import Reader
     from fls_models.reads import Reads
+    from fls_models.transcription import Transcriber
+    from fls_models.weights import Installed, InstalledFrames
 
 
-class Model:
-    """`mini` or `small`: listens with Whisper, reads and answers with Qwen2.5.
+class Heard(Protocol):
+    """A recording as a model heard it: a `Transcript`, or `frame_reader.FramesHeard`."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that were heard."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether anything was said."""
+
+    @property
+    def heard_for(self) -> Budget:
+        """The budget that it is read at unless another is asked for."""
+
+
+class Listener(Protocol):
+    """Turns speech into sentences with times. Of the last stream, it knows the language (ISO 639-1
+    or None) and how many seconds were heard.
+    """
+
+    language: str | None
+    until: float
+
+    def sentences(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        budget: str,
+        *,
+        language: str | None = None,
+        start: float = 0.0,
+        total: float | None = None,
+        progress: Progress = ...,
+    ) -> Iterator[Sentence]:
+        """Sentences as they are understood, from blocks of 16 kHz mono float32."""
+
+
+class Model(ABC):
+    """What commands and questions need of any model.
 
     What it has heard and read goes to `memory`, for the next process.
     """
 
-    def __init__(self, installed: Installed, memory: Memory = FORGETFUL) -> None:
-        self.card = installed.card
-        self._installed = installed
+    reads_by: str
+    """`text` or `frames`."""
+
+    def __init__(self, card: Card, memory: Memory) -> None:
+        self.card = card
         self._memory = memory
+
+    @property
+    @abstractmethod
+    def ear(self) -> str:
+        """What tells what this model hears from what others hear."""
+
+    @abstractmethod
+    def effort(self, budget: str) -> Any:
+        """What a transcript depends on besides the ear, as JSON."""
+
+    @property
+    @abstractmethod
+    def transcriber(self) -> Listener:
+        """Writes down what is said."""
+
+    @property
+    @abstractmethod
+    def language_model(self) -> LanguageModel:
+        """Reads and answers."""
+
+    @abstractmethod
+    def reader(self, heard: Any) -> Reader:
+        """What gives a recording that this model heard to its language model."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> Reads:
+        """What the language model has read."""
+
+    @property
+    @abstractmethod
+    def answerability(self) -> Answerability:
+        """Judges whether a recording speaks of a question."""
+
+    @abstractmethod
+    def listen(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        *,
+        name: str = "",
+        language: str | None = None,
+        budget: str = "balanced",
+    ) -> Recording:
+        """Listens to blocks of 16 kHz mono float32, of any size, to their end, to ask about them.
+
+        `budget` is the effort of listening; `name` becomes the `source` of answers. Raises
+        UsageError for a budget or a language that there is none of.
+        """
+
+
+class TextModel(Model):
+    """`mini` or `small`: listens with Whisper, reads and answers with Qwen2.5."""
+
+    reads_by = "text"
+
+    def __init__(self, installed: Installed, memory: Memory = FORGETFUL) -> None:
+        super().__init__(installed.card, memory)
+        self._installed = installed
 
     def listen(
         self,
@@ -42,23 +156,41 @@ class Model:
         language: str | None = None,
         budget: str = "balanced",
     ) -> Recording:
-        """Listens to a recording (`Recording.listen`), to ask about it."""
-        return Recording.listen(self, blocks, name=name, language=language, budget=budget)
+        from fls_models.budget import Budget
+
+        listener = self.transcriber
+        effort = Budget(budget).name
+        sentences = tuple(listener.sentences(blocks, effort, language=language))
+        known = listener.language if sentences else None
+        return Recording(self, name, Transcript(known, sentences, listener.until))
 
     @cached_property
     def ear(self) -> str:
-        """What tells transcripts of this model's speech recogniser from others'."""
+        from fls_models.transcription import FORM
+
         return f"{FORM} {fingerprint(self._installed.speech)}"
+
+    def effort(self, budget: str) -> Any:
+        from fls_models.transcription import EFFORTS
+
+        return asdict(EFFORTS[budget])
 
     @cached_property
     def transcriber(self) -> Transcriber:
+        from fls_models.transcription import Transcriber
+
         return Transcriber(self._installed.speech, memory=self._memory, identity=self.ear)
 
     @cached_property
-    def language_model(self) -> MiniLanguageModel:
+    def language_model(self) -> LanguageModel:
         from fls_models.lslm.mini import MiniLanguageModel
 
         return MiniLanguageModel(self._installed.llm)
+
+    def reader(self, heard: Transcript) -> Reader:
+        from fls_models.readers import TextReader
+
+        return TextReader(self.language_model, heard, self.card.max_frames)
 
     @cached_property
     def answerability(self) -> Answerability:
@@ -71,3 +203,134 @@ class Model:
         from fls_models.reads import Reads
 
         return Reads(self.language_model, fingerprint(self._installed.llm), self._memory)
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a frame model is run.
+
+    Attributes:
+        device: `cpu`, `cuda` or `cuda:N`.
+        low_memory: the embedding table stays on the host, and the audio tower leaves the device
+            before the language model reads.
+        head: a CTC head for a model that comes without one (safetensors).
+        vocabulary: the SentencePiece model that goes with the head; times words exactly.
+        compress: False reads all frames, without fusion (the NTK-RoPE baseline).
+    """
+
+    device: str = "cpu"
+    low_memory: bool = False
+    head: Path | None = None
+    vocabulary: Path | None = None
+    compress: bool = True
+
+
+class FrameModel(Model):
+    """A large speech-language model: it hears by itself, and reads fused frames."""
+
+    reads_by = "frames"
+
+    def __init__(
+        self,
+        installed: InstalledFrames,
+        memory: Memory = FORGETFUL,
+        running: Running | None = None,
+    ) -> None:
+        super().__init__(installed.card, memory)
+        self.card: FrameCard = installed.card
+        self.running = running or Running()
+        self._installed = installed
+
+    def listen(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        *,
+        name: str = "",
+        language: str | None = None,
+        budget: str = "balanced",
+    ) -> Recording:
+        from fls_models.budget import Budget
+        from fls_models.frame_reader import FramesHeard
+
+        return Recording(self, name, FramesHeard(self.hear(blocks, Budget(budget))))
+
+    def hear(
+        self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
+    ) -> FusedRecording:
+        """`frame_listening.listen_to_frames` with this model's encoder and limits."""
+        from fls_models.frame_listening import listen_to_frames
+
+        return listen_to_frames(
+            self.language_model,
+            blocks,
+            budget,
+            most=self.card.max_frames,
+            compress=self.running.compress,
+            **how,
+        )
+
+    @cached_property
+    def ear(self) -> str:
+        head = self.running.head
+        stat = head.stat() if head is not None else None
+        told = "" if stat is None else f" {head} {stat.st_size} {stat.st_mtime_ns}"
+        told += "" if self.running.compress else " unfused"
+        return f"frames-1 {fingerprint(self._installed.folder)}{told}"
+
+    def effort(self, budget: str) -> Any:
+        return {"budget": budget, "vocabulary": self._vocabulary_identity}
+
+    @cached_property
+    def _vocabulary_identity(self) -> str | None:
+        file = self.running.vocabulary
+        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+    @cached_property
+    def transcriber(self) -> Listener:
+        from fls_models.ctc_alignment import SentencePieces
+        from fls_models.speech_transcription import SpeechTranscriber
+
+        model = self.language_model
+        vocabulary = None
+        if self.running.vocabulary is not None:
+            if model.ctc_tokens is None:
+                raise UsageError(f"{self.card.name} has no CTC head; --ctc-vocab goes with --head.")
+            vocabulary = SentencePieces(self.running.vocabulary, model.ctc_tokens)
+        return SpeechTranscriber(
+            model,
+            model,
+            vocabulary=vocabulary,
+            memory=self._memory,
+            identity=f"{self.ear} {self._vocabulary_identity}",
+        )
+
+    @cached_property
+    def language_model(self) -> HearingModel:
+        from fls_models.lslm.hearing import load
+
+        running = self.running
+        return load(
+            self._installed.folder,
+            device=running.device,
+            low_memory=running.low_memory,
+            head=running.head,
+        )
+
+    def reader(self, heard: FramesHeard) -> Reader:
+        from fls_models.frame_reader import FrameReader
+
+        return FrameReader(self.language_model, heard, self.card.window)
+
+    @cached_property
+    def answerability(self) -> Answerability:
+        from fls_models.answerable import Answerability
+        from fls_models.prompts import ASK
+
+        return Answerability(self.reads, ASK.heard())
+
+    @cached_property
+    def reads(self) -> Reads:
+        from fls_models.reads import Reads
+
+        # Not kept between processes: gigabytes, and read anew in less time than from a disk.
+        return Reads(self.language_model)

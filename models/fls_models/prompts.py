@@ -1,22 +1,32 @@
 """What is said to the language model around a recording. Words only; the model adds its markup.
 
 The recording comes before the request, so that what the model made of it serves every question.
+A model that hears gets it where its chat template puts audio, and no words for what it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fls_models.results import Turn
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Everything before the request: a system message, then `opening`, then the recording."""
+    """Everything before the request: a system message, then `opening`, then the recording.
+
+    With `audio`, the recording's embeddings are sound, and stand where the model's chat template
+    puts it.
+    """
 
     system: str
     opening: str
+    audio: bool = False
+
+    def heard(self) -> Prompt:
+        """The same for a recording that the model hears instead of reading what was said."""
+        return replace(self, opening="", audio=True)
 
 
 ASK = Prompt(
@@ -75,3 +85,15 @@ IN_A_FEW = (
     "sentences."
 )
 TITLE = "\n\nGive this a title of two to six words. Reply with the title only."
+
+
+TRANSCRIBE = Prompt(system="You are a helpful assistant.", opening="", audio=True)
+
+
+def transcription(language: str | None) -> str:
+    """The request that goes with TRANSCRIBE; the language by its English name, if it is known."""
+    spoken = "" if language is None else f", which is in {language},"
+    return (
+        f"\n\nWrite down the speech{spoken} as text, word for word, with punctuation. Reply with "
+        "the text only."
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.base import Context, LanguageModel
 
 _BY_SCRIPT = {
     "HIRAGANA": "Japanese",
@@ -40,7 +40,7 @@ _LATIN = (
 _TOO_SHORT = 8
 
 
-def language_of(question: str, llm: MiniLanguageModel, nothing: ReadContext) -> str:
+def language_of(question: str, llm: LanguageModel, nothing: Context) -> str:
     """The English name of a question's language; `nothing` is a context without a recording."""
     letters = [letter for letter in question if letter.isalpha()]
     scripts = {unicodedata.name(letter, "").split(" ")[0].split("-")[0] for letter in letters}

@@ -1,7 +1,7 @@
 """Readers turn a recording into what the language model gets: embeddings with their times.
 
 The text reader embeds the tokens of a transcript. What follows a reader does not know which one
-it was.
+it was (`frame_reader` has the other).
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from fls_models.budget import Budget, sections
 from fls_models.lslm.base import LanguageModel
+from fls_models.prompts import Prompt
 from fls_models.relevance import Relevance
-from fls_models.results import Sentence, Transcript
+from fls_models.results import Sentence, Span, Transcript
+from fls_models.topics import topics
 
 # A transcript this little over its budget is read whole: every question then finds the same text
 # already read, which saves more than a few sentences less would.
@@ -31,11 +34,13 @@ class Reading:
         embeddings: (L, H).
         spans: (L, 2) float64, seconds: the stretch of audio that each embedding stands for.
         text: what was understood, for a reader that goes by text; empty for frames.
+        stretch: by how much the language model's window is stretched to hold it (NTK-RoPE).
     """
 
     embeddings: Tensor
     spans: Tensor
     text: str = ""
+    stretch: float = 1.0
 
     def __post_init__(self) -> None:
         if self.spans.shape != (len(self.embeddings), 2):
@@ -45,6 +50,34 @@ class Reading:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+
+class Reader(Protocol):
+    """A recording, as a language model is to read it."""
+
+    name: str
+    """What usage reports: `text` or `frames`."""
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        """A prompt for text, as it is before what this reader reads."""
+
+    def readings(self, budget: Budget, question: str | None) -> Sequence[Reading]:
+        """The passes that hold the recording, in order. `question` None: what is most central."""
+
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Stretch]:
+        """Consecutive parts of the recording, each about one thing as far as that can be told.
+
+        None is shorter than `shortest` seconds, there are at most `most`, and with `whole` no more
+        of them than passes need.
+        """
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a recording, to be read by itself."""
+
+    span: Span
+    reader: Reader
 
 
 class TextReader:
@@ -57,7 +90,11 @@ class TextReader:
         self._most = most
         self._sentences = transcript.sentences
         self._duration = transcript.duration
+        self._language = transcript.language
         self._tokens = [self._tokenize(sentence) for sentence in transcript.sentences]
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        return prompt
 
     @cached_property
     def _relevance(self) -> Relevance:
@@ -67,6 +104,21 @@ class TextReader:
         """The passes that hold the recording, in order. `question` None: what is most central."""
         kept = self.kept(budget, question)
         return [self._read(section) for section in self._sections(kept)]
+
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Stretch]:
+        """Divided where the words change (`topics`); times are those of the words."""
+        sentences = self._sentences
+        if whole or self._duration <= shortest:
+            found = [range(len(sentences))] if sentences else []
+        else:
+            found = topics(sentences, shortest=shortest, most=most)
+        stretches = []
+        for part in found:
+            said = sentences[part.start : part.stop]
+            span = Span(said[0].start, said[-1].end)
+            heard = Transcript(self._language, said, span.end - span.start)
+            stretches.append(Stretch(span, TextReader(self._model, heard, self._most)))
+        return stretches
 
     def kept(self, budget: Budget, question: str | None) -> list[int]:
         """Indices of the sentences that the budget pays for: the most relevant ones, in order."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 
+import torch
 from torch import Tensor
 
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.base import Context, LanguageModel
 from fls_models.memory import FORGETFUL, Memory
 from fls_models.prompts import Prompt
 
@@ -23,22 +24,22 @@ _MOST = 400_000_000
 class Reads:
     """Contexts of one language model. `identity` tells its weights from others'."""
 
-    def __init__(
-        self, llm: MiniLanguageModel, identity: str = "", memory: Memory = FORGETFUL
-    ) -> None:
+    def __init__(self, llm: LanguageModel, identity: str = "", memory: Memory = FORGETFUL) -> None:
         self.llm = llm
         self._identity = identity
         self._memory = memory
-        self._here: OrderedDict[str, ReadContext] = OrderedDict()
+        self._here: OrderedDict[str, Context] = OrderedDict()
 
-    def read(self, prompt: Prompt, recording: Tensor) -> ReadContext:
+    def read(self, prompt: Prompt, recording: Tensor, stretch: float = 1.0) -> Context:
         """The context of a prompt and a recording's embeddings (L, H), read now or before."""
-        content = hashlib.sha256(recording.float().contiguous().numpy().data).hexdigest()
+        raw = recording.cpu().contiguous().view(torch.uint8).numpy().data
+        content = f"{recording.dtype} {hashlib.sha256(raw).hexdigest()}"
         parts = {
             "form": self.llm.context_form,
             "model": self._identity,
-            "prompt": [prompt.system, prompt.opening],
+            "prompt": [prompt.system, prompt.opening, prompt.audio],
             "recording": content,
+            "stretch": stretch,
         }
         name = str(parts)
         if name in self._here:
@@ -46,12 +47,21 @@ class Reads:
             return self._here[name]
         kept = self._memory.get(KIND, parts)
         if kept is not None:
-            context = self.llm.unpack(kept, prompt)
+            context: Context = self.llm.unpack(kept, prompt)
         else:
-            context = self.llm.read(prompt, recording)
+            self._make_room(len(recording))
+            context = self.llm.read(prompt, recording, stretch=stretch)
             if self._memory is not FORGETFUL:
                 self._memory.put(KIND, parts, self.llm.pack(context))
         self._here[name] = context
-        while len(self._here) > 1 and sum(one.bytes for one in self._here.values()) > _MOST:
-            self._here.popitem(last=False)
+        self._make_room(0)
         return context
+
+    def _make_room(self, tokens: int) -> None:
+        """Forgets what was used longest ago, before so many tokens more would be too many."""
+        while len(self._here) > (0 if tokens else 1):
+            held = self._here.values()
+            each = max(one.bytes / max(1, one.tokens) for one in held)
+            if sum(one.bytes for one in held) + tokens * each <= _MOST:
+                break
+            self._here.popitem(last=False)

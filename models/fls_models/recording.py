@@ -2,74 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fls_models.budget import Budget
 from fls_models.results import Answer, Summary, Transcript
-from fls_models.transcription import EFFORTS
 
 if TYPE_CHECKING:
-    from fls_models.models import Model
+    from fls_models.models import Heard, Model
 
 
 class Recording:
-    """What was said, and what may be asked about it."""
+    """What was heard, and what may be asked about it."""
 
-    def __init__(self, model: Model, name: str, transcript: Transcript) -> None:
-        self.transcript = transcript
+    def __init__(self, model: Model, name: str, heard: Heard) -> None:
+        self.heard = heard
         self._model = model
         self._name = name
 
-    @classmethod
-    def listen(
-        cls,
-        model: Model,
-        blocks: Iterable[NDArray[np.float32]],
-        *,
-        name: str = "",
-        language: str | None = None,
-        budget: str = "balanced",
-    ) -> Recording:
-        """Listens to blocks of 16 kHz mono float32, of any size, to their end.
+    @property
+    def transcript(self) -> Transcript:
+        """The words with their times. A model that reads frames has none: AttributeError."""
+        if not isinstance(self.heard, Transcript):
+            raise AttributeError(
+                f"{self._model.card.name} heard frames and made no transcript; "
+                "`model.transcriber.sentences(blocks, budget)` does."
+            )
+        return self.heard
 
-        `budget` is the effort of listening; `name` becomes the `source` of answers. Raises
-        UsageError for a budget or a language that there is none of.
+    def ask(self, question: str, *, budget: str | None = None, max_tokens: int = 256) -> Answer:
+        """Answers a question, or says that the recording does not (`answered` is False).
+
+        `budget` is balanced for a transcript; frames are read as they were heard, and no other way.
         """
-        effort = EFFORTS[Budget(budget).name]
-        transcriber = model.transcriber
-        sentences = tuple(transcriber.sentences(blocks, effort, language=language))
-        known = transcriber.language if sentences else None
-        return cls(model, name, Transcript(known, sentences, transcriber.until))
-
-    def ask(self, question: str, *, budget: str = "balanced", max_tokens: int = 256) -> Answer:
-        """Answers a question, or says that the recording does not (`answered` is False)."""
         from fls_models.asking import Asking, Manner
 
         asking = Asking(
             self._model,
             self._name,
-            self.transcript,
+            self.heard,
             heard_in={},
-            budget=Budget(budget),
+            budget=self._budget(budget),
             manner=Manner(max_tokens),
         )
         return asking.answer(question)
 
-    def summarize(self, *, style: str = "brief", budget: str = "balanced") -> Summary:
-        """A summary in one of `fls_models.results.STYLES`."""
+    def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
+        """A summary in one of `fls_models.results.STYLES`; `budget` as for `ask`."""
         from fls_models.asking import Manner
         from fls_models.summarising import summarise
 
         return summarise(
             self._model,
             self._name,
-            self.transcript,
+            self.heard,
             heard_in={},
             style=style,
-            budget=Budget(budget),
+            budget=self._budget(budget),
             manner=Manner(max_tokens=160),
         )
+
+    def _budget(self, name: str | None) -> Budget:
+        return self.heard.heard_for if name is None else Budget(name)

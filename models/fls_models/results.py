@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fls_models.budget import Budget
+
 SCHEMA = "fls.answer/1"
 STYLES = ("brief", "bullets", "chapters")
 NOT_SAID = "The recording does not say."
@@ -65,6 +67,16 @@ class Transcript:
     language: str | None
     sentences: tuple[Sentence, ...]
     duration: float
+
+    @property
+    def speaks(self) -> bool:
+        """Whether anything was said."""
+        return bool(self.sentences)
+
+    @property
+    def heard_for(self) -> Budget:
+        """A transcript serves any budget."""
+        return Budget()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -124,7 +136,8 @@ class Answer:
 
     `answered` is False when the recording holds no speech or does not say; `answer` then is the
     sentence that says so, and `spans` is empty. `strength` is how far the recording speaks of the
-    question, in nats per token over the model's threshold, None where that was not measured.
+    question, in nats per token over the model's threshold (over nothing where it has none), None
+    where that was not measured.
     """
 
     source: str

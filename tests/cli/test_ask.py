@@ -208,7 +208,7 @@ def test_budget_and_language_reach_the_recogniser(
     tiny: TinyModel, talk: Path, capfd: Capture
 ) -> None:
     play(capfd, "ask", str(talk), WHO, "-b", "accurate", "--language", "de")
-    assert [effort.beams for effort in tiny.transcriber.efforts] == [5]
+    assert tiny.transcriber.efforts == ["accurate"]
     assert tiny.transcriber.asked == ["de"]
 
 

@@ -238,11 +238,34 @@ def test_a_full_disk_is_a_problem_until_the_model_is_there(
 def test_the_room_for_a_download_is_at_least_what_pulling_asks_for(cache: Path) -> None:
     """`weights.pull` refuses below a free space that it alone knows exactly."""
     for name in card.names():
-        told = checks._ROOM * weights.bytes_to_fetch(card.load(name), cache)
+        found = card.load(name)
+        told = checks._room(found, cache)
+        if isinstance(found, card.FrameCard):
+            assert told == round((found.download_gb + found.weights_gb["nf4"]) * 1e9)
+            continue
         with pytest.MonkeyPatch.context() as patch:
             usage = SimpleNamespace(free=told)
             patch.setattr(weights.shutil, "disk_usage", lambda place, usage=usage: usage)
-            weights._check_disk(list(card.load(name).parts), cache)
+            weights._check_disk(list(found.parts), cache)
+
+
+def test_a_large_model_takes_memory_of_the_device(
+    capfd: Capture, cache: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setenv("FLS_MODEL", "fastlongspeech")
+    found = examined(capfd)
+    assert found["memory"] == ("--", "6.0 GB available; fastlongspeech takes 10.6 GB of the device")
+    assert found["model fastlongspeech"] == (
+        "--",
+        "about 17.6 GB to download, as `fls models pull fastlongspeech` does",
+    )
+    monkeypatch.setattr(machine, "free_disk", lambda folder: 20 * 10**9)
+    assert "but fetching fastlongspeech takes 24.9 GB" in problems(capfd)["disk"]
+    (cache / "weights" / "fastlongspeech-int8-1").mkdir(parents=True)
+    (cache / "weights" / "fastlongspeech-int8-1" / "model.bin").write_bytes(bytes(2_000_000))
+    found = examined(capfd)
+    assert found["model fastlongspeech"] == ("ok", "downloaded, 2 MB")
+    assert found["disk"][0] == "ok"
 
 
 def install(name: str, cache: Path) -> None:

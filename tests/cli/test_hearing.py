@@ -70,9 +70,9 @@ def runs(
 
     read = MiniLanguageModel.read
 
-    def counting(self: MiniLanguageModel, *given: object) -> object:
+    def counting(self: MiniLanguageModel, *given: object, **how: object) -> object:
         runs.read.append(given)
-        return read(self, *given)  # type: ignore[arg-type]
+        return read(self, *given, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Desk, "model", model)
     monkeypatch.setattr(MiniLanguageModel, "read", counting)

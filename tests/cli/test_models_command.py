@@ -1,4 +1,7 @@
-"""`fls models`, with two small cards that share a part and a hub that is a dictionary."""
+"""`fls models`, with two small cards that share a part and a hub that is a dictionary.
+
+A third one is large; what is downloaded and converted for it is `test_released_weights`' affair.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fls_cli.commands.models import app
-from fls_models import card, downloads, weights
-from fls_models.card import Card, HubFile, Part, WeightFile
+from fls_models import card, downloads, released_weights, weights
+from fls_models.card import Card, FrameCard, HubFile, Part, TextCard, WeightFile
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
 
 DATA = {"speech.bin": bytes(3_000_000), "a.bin": bytes(2_000_000), "b.bin": bytes(5_000_000)}
@@ -33,17 +36,20 @@ def part(name: str) -> Part:
 
 @pytest.fixture(autouse=True)
 def cards(monkeypatch: pytest.MonkeyPatch) -> dict[str, Card]:
-    mini = card.load("mini")
-    found = {
+    mini, big = card.load("mini"), card.load("fastlongspeech")
+    assert isinstance(mini, TextCard)
+    found: dict[str, Card] = {
         name: replace(
             mini, name=name, summary=f"Card {name}.", speech=part("speech"), llm=part(llm)
         )
         for name, llm in (("mini", "a"), ("small", "b"))
     }
 
+    found["big"] = replace(big, name="big", summary="Card big.")
+
     def load(name: str) -> Card:
         if name not in found:
-            raise UsageError(f"There is no model {name!r}; there are: mini, small.")
+            raise UsageError(f"There is no model {name!r}; there are: mini, small, big.")
         return found[name]
 
     monkeypatch.setattr(card, "load", load)
@@ -73,14 +79,22 @@ def run(*arguments: str) -> Result:
 
 def test_list_says_what_is_here_and_what_is_to_download() -> None:
     assert run("list").stdout.splitlines() == [
-        "mini   5 MB to download     Card mini.",
-        "small  8 MB to download     Card small.",
+        "mini   5 MB to download           Card mini.",
+        "small  8 MB to download           Card small.",
+        "big    about 17.6 GB to download  Card big.",
     ]
     run("pull", "mini")
     assert run("list").stdout.splitlines() == [
-        "mini   installed            Card mini.",
-        "small  5 MB to download     Card small.",
+        "mini   installed                  Card mini.",
+        "small  5 MB to download           Card small.",
+        "big    about 17.6 GB to download  Card big.",
     ]
+
+
+def test_a_large_model_is_installed_in_any_dtype(big: Path) -> None:
+    run("pull", "big", "--dtype", "int8")
+    assert run("list").stdout.splitlines()[-1] == "big    installed            Card big."
+    assert json.loads(run("list", "--json").stdout)[-1]["bytes_to_download"] == 0
 
 
 def test_list_as_json() -> None:
@@ -89,6 +103,7 @@ def test_list_as_json() -> None:
     assert [(row["name"], row["installed"], row["bytes_to_download"]) for row in found] == [
         ("mini", True, 0),
         ("small", False, 5_000_000),
+        ("big", False, 17_600_000_000),
     ]
     assert set(found[0]) >= {"summary", "runs_on", "memory_gb"}
 
@@ -97,6 +112,7 @@ def test_show_tells_everything_on_the_card(cards: dict[str, Card], cache: Path) 
     run("pull", "mini")
     text = run("show", "small").stdout
     found = cards["small"]
+    assert isinstance(found, TextCard)
     for fact in (found.summary, found.limits, found.runs_on, str(found.max_frames)):
         assert fact in text
     for piece in found.parts:
@@ -104,6 +120,70 @@ def test_show_tells_everything_on_the_card(cards: dict[str, Card], cache: Path) 
             assert fact in text
     assert f"lies in  {cache / 'weights' / 'speech'}" in text
     assert "lies in  not here; 5 MB to download" in text
+
+
+@pytest.fixture
+def big(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where weights go; those of `big` appear without being downloaded or converted."""
+
+    def pull(
+        found: FrameCard, cache: Path, dtype: str, progress: object, source: Path | None
+    ) -> weights.InstalledFrames:
+        place = released_weights.folder(found, cache, dtype)
+        place.mkdir(parents=True, exist_ok=True)
+        files = [{"path": "model.safetensors", "bytes": 7, "sha256": "5a5a", "blob": None}]
+        told = {"repository": found.repo, "commit": "c0ffee", "files": files}
+        (place / "source.json").write_text(json.dumps({"folder": str(source)} if source else told))
+        return weights.locate(found, cache, dtype)
+
+    monkeypatch.setattr(released_weights, "pull", pull)
+    return cache / "weights"
+
+
+def test_show_tells_everything_of_a_large_model(cards: dict[str, Card], big: Path) -> None:
+    found = cards["big"]
+    assert isinstance(found, FrameCard)
+    text = run("show", "big").stdout
+    facts = (
+        *(found.summary, found.limits, found.runs_on, found.repo, found.origin, found.licence),
+        *(found.architecture, f"{found.max_frames} frames", f"{found.window} positions"),
+        *(
+            "nf4 7.28 GB, int8 10.41 GB, bf16 16.89 GB",
+            "10.6 GB of memory of the device",
+            "with its LoRA",
+        ),
+        *("--low-memory keeps 2.55 GB", "says no:   never: not calibrated"),
+    )
+    for fact in facts:
+        assert fact in text
+    assert "lies in  not here; about 17.6 GB to download" in text
+    run("pull", "big")
+    run("pull", "big", "--dtype", "bf16", "--from", "/some/where")
+    text = run("show", "big").stdout
+    assert "not here" not in text
+    assert f"lies in  {big / 'big-nf4-1'}\n    commit c0ffee, SHA-256 as the hub stated it" in text
+    assert "model.safetensors  7 bytes" in text
+    assert "sha256  5a5a" in text
+    assert f"lies in  {big / 'big-bf16-1'}\n    from   /some/where" in text
+
+
+def test_pull_takes_the_dtype_of_a_large_model(big: Path) -> None:
+    result = run("pull", "big")
+    assert result.stderr == "Downloading big: about 17.6 GB, once.\n"
+    assert result.stdout == f"{big / 'big-nf4-1'}\n"
+    assert run("pull", "big", "--dtype", "nf4").stderr == ""
+    assert run("pull", "big", "--dtype", "int8").stdout == f"{big / 'big-int8-1'}\n"
+    from_folder = run("pull", "big", "--dtype", "bf16", "--from", "/some/where")
+    assert from_folder.stderr == "Converting /some/where, once.\n"
+    with pytest.raises(UsageError, match="--dtype takes nf4, int8, bf16, not 'q4'"):
+        run("pull", "big", "--dtype", "q4")
+    assert run("remove", "big").stderr.startswith("Removed big: 0 MB freed.")
+
+
+@pytest.mark.parametrize("flag", ["--dtype", "--from"])
+def test_what_is_for_large_models_is_refused_for_others(flag: str) -> None:
+    with pytest.raises(UsageError, match=f"{flag} is for large models; mini is none"):
+        run("pull", "mini", flag, "nf4")
 
 
 def test_pull_says_how_much_first_and_where_last(cache: Path) -> None:
@@ -128,7 +208,7 @@ def test_remove_says_how_much_and_keeps_what_others_need(cache: Path) -> None:
 
 @pytest.mark.parametrize("command", ["show", "pull", "remove"])
 def test_an_unknown_model_is_a_usage_error(command: str) -> None:
-    with pytest.raises(UsageError, match="there are: mini, small"):
+    with pytest.raises(UsageError, match="there are: mini, small, big"):
         run(command, "tiny")
 
 

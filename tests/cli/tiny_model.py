@@ -28,8 +28,9 @@ from fls_models.results import Sentence, Word
 
 if TYPE_CHECKING:
     from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.readers import TextReader
     from fls_models.reads import Reads
-    from fls_models.transcription import Effort
+    from fls_models.results import Transcript
 
 SAID = (
     "Copper Bay planted trees.",
@@ -56,14 +57,14 @@ class Ear:
     pace: float = 0.0
     language: str | None = None
     until: float = 0.0
-    efforts: list[Effort] = field(default_factory=list)
+    efforts: list[str] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
     begins: Callable[[], None] = lambda: None
 
     def sentences(
         self,
         blocks: Iterable[np.ndarray],
-        effort: Effort,
+        budget: str,
         *,
         language: str | None = None,
         start: float = 0.0,
@@ -71,7 +72,7 @@ class Ear:
         progress: object = None,
     ) -> Iterator[Sentence]:
         self.begins()
-        self.efforts.append(effort)
+        self.efforts.append(budget)
         self.asked.append(language)
         self.language, self.until = language or "en", 0.0
         heard = 0
@@ -105,7 +106,7 @@ class Stub:
 
         return Answerability(self.model.reads).nothing
 
-    def judge(self, question: str, turn: object = None) -> Stub:
+    def judge(self, question: str, turn: object = None, *, general: bool = True) -> Stub:
         return Stub(self.model, question)
 
     def evidence(self, context: object) -> Verdict:
@@ -121,6 +122,15 @@ class TinyModel:
     memory: Memory = FORGETFUL
     card = card.load("mini")
     ear = "tiny"
+    reads_by = "text"
+
+    def effort(self, budget: str) -> str:
+        return budget
+
+    def reader(self, heard: Transcript) -> TextReader:
+        from fls_models.readers import TextReader
+
+        return TextReader(self.language_model, heard, self.card.max_frames)
 
     @cached_property
     def language_model(self) -> MiniLanguageModel:

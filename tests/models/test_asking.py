@@ -110,9 +110,9 @@ def test_what_was_read_serves_the_next_question(
     read: list[object] = []
     original = MiniLanguageModel.read
 
-    def count(self: MiniLanguageModel, *given: object) -> object:
+    def count(self: MiniLanguageModel, *given: object, **how: object) -> object:
         read.append(given)
-        return original(self, *given)  # type: ignore[arg-type]
+        return original(self, *given, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MiniLanguageModel, "read", count)
     one = asking(llm, 1.0, most=5000)

@@ -22,6 +22,7 @@ from fls_models.bench.items import Item, load_items, stranger, written
 from fls_models.bench.kept import Kept
 from fls_models.bench.qa import NO_AUDIO, TRUE, QaBench
 from fls_models.errors import UsageError
+from fls_models.readers import TextReader
 from fls_models.reads import Reads
 from fls_models.results import Sentence, Word
 from fls_models.thresholds import Thresholds
@@ -46,7 +47,7 @@ class Knowing:
     def embed(self, tokens) -> torch.Tensor:
         return torch.tensor(list(tokens), dtype=torch.float32).reshape(-1, 1)
 
-    def read(self, prompt, recording):
+    def read(self, prompt, recording, *, stretch=1.0):
         self.reads += 1
         ids = [int(token) for token in recording.flatten()]
         return SimpleNamespace(ids=ids, tokens=len(ids), bytes=0)
@@ -120,7 +121,12 @@ def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Know
     card = SimpleNamespace(name="knowing", max_frames=1600, thresholds=Thresholds(0.7, 9.0))
     reads = Reads(llm)
     model = SimpleNamespace(
-        card=card, language_model=llm, reads=reads, answerability=Answerability(reads)
+        card=card,
+        language_model=llm,
+        reads=reads,
+        reads_by="text",
+        reader=lambda heard: TextReader(llm, heard, card.max_frames),
+        answerability=Answerability(reads),
     )
     return QaBench(model, items, Hearing(Reciter, spelled, "x", work=work), Kept(work)), llm
 

@@ -46,6 +46,15 @@ def test_a_target_length_overrides_the_rate() -> None:
     assert Budget("fast").label == "fast"
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("task", ["ask", "transcribe"])
+def test_a_rate_is_frames_for_a_second(name, task) -> None:
+    rate = Budget(name).rate(task)
+    assert rate is not None
+    assert Budget(name).frames(900, task) == 900 * rate
+    assert Budget(name, 400).rate(task) is None
+
+
 def test_an_unknown_name_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="fast, balanced, accurate"):
         Budget("lavish")

@@ -7,15 +7,34 @@ import re
 import pytest
 
 from fls_models import card
-from fls_models.card import Part
+from fls_models.bench.cost import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
+from fls_models.card import FrameCard, Part, TextCard
 from fls_models.errors import UsageError
 
-PARTS = [part for name in card.names() for part in card.load(name).parts]
+CARDS = [card.load(name) for name in card.names()]
+TEXT = [one for one in CARDS if isinstance(one, TextCard)]
+LARGE = [one for one in CARDS if isinstance(one, FrameCard)]
+PARTS = [part for one in TEXT for part in one.parts]
+
+ENCODER = QWEN2_AUDIO_7B.encoder
+QWEN2_AUDIO = QWEN2_AUDIO_7B.decoder
+# As in the config.json of Qwen/Qwen2.5-Omni-3B and -7B.
+OMNI_3B = DecoderDims(2048, 11008, 36, 16, 2, 128, 151_936)
+OMNI_7B = DecoderDims(3584, 18944, 28, 28, 4, 128, 152_064)
+DIMS = {
+    "fastlongspeech": (QWEN2_AUDIO, True),
+    "qwen2-audio": (QWEN2_AUDIO, True),
+    "qwen2.5-omni-3b": (OMNI_3B, False),
+    "qwen2.5-omni-7b": (OMNI_7B, False),
+}
 
 
-def test_the_default_comes_first() -> None:
-    assert card.names()[0] == "mini"
-    assert card.names()[1:] == sorted(card.names()[1:])
+def test_the_default_comes_first_and_large_models_last() -> None:
+    small, large = [one.name for one in TEXT], [one.name for one in LARGE]
+    assert card.names() == [*small, *large]
+    assert small[0] == "mini"
+    assert small[1:] == sorted(small[1:])
+    assert large == sorted(large) == list(DIMS)
 
 
 @pytest.mark.parametrize("name", card.names())
@@ -27,7 +46,65 @@ def test_a_card_says_what_a_person_needs(name: str) -> None:
     assert found.runs_on
     assert found.memory_gb > 0
     assert found.max_frames >= 12
+
+
+@pytest.mark.parametrize("found", TEXT, ids=lambda one: one.name)
+def test_a_model_that_reads_text_has_two_parts_and_is_calibrated(found: TextCard) -> None:
     assert found.parts == (found.speech, found.llm)
+    assert found.thresholds is not None
+
+
+@pytest.mark.parametrize("found", LARGE, ids=lambda one: one.name)
+def test_a_large_model_says_where_it_is_and_what_was_not_done(found: FrameCard) -> None:
+    assert found.runs_on == "CUDA"
+    assert found.origin == f"https://huggingface.co/{found.repo}"
+    assert found.licence in ("Apache-2.0", "qwen-research")
+    assert found.architecture in ("qwen2_audio", "qwen2_5_omni")
+    assert found.adapter == (found.name == "fastlongspeech")
+    assert found.max_frames < found.window
+    assert found.thresholds is None
+    assert "Not calibrated" in found.limits
+    assert "none is pinned here" in found.limits
+    assert ("not for commercial use" in found.limits) == (found.licence == "qwen-research")
+
+
+@pytest.mark.parametrize("found", LARGE, ids=lambda one: one.name)
+def test_a_large_models_sizes_follow_from_its_dimensions(found: FrameCard) -> None:
+    dims, ctc = DIMS[found.name]
+    quantised, plain = linear_weights(dims), other_weights(ENCODER, dims, ctc=ctc)
+    # Blocks of 64 have a scale of one byte, blocks of 256 scales one of four.
+    nf4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+    for dtype, each in {"nf4": nf4, "int8": 1, "bf16": 2}.items():
+        expected = (each * quantised + 2 * plain) / 1e9
+        assert found.weights_gb[dtype] == pytest.approx(expected, rel=0.02)
+    shared = dims.key_value_heads * dims.head_width
+    assert found.token_bytes == 2 * 2 * dims.layers * shared
+    saved = 2 * (dims.vocabulary * dims.width + encoder_weights(ENCODER)) / 1e9
+    assert found.low_memory_gb == pytest.approx(saved, rel=0.02)
+    read = found.max_frames * found.token_bytes / 1e9
+    assert found.memory_gb - found.weights_gb["nf4"] - read == pytest.approx(1.2, abs=0.06)
+    # The hub has them in bf16, and there is more in them than is used.
+    assert found.download_gb >= round(found.weights_gb["bf16"], 1)
+
+
+def linear_weights(dims: DecoderDims) -> int:
+    """In the linear layers of the language model's blocks: q, k, v, o; gate, up, down."""
+    inner, shared = dims.heads * dims.head_width, dims.key_value_heads * dims.head_width
+    attention = 2 * dims.width * inner + 2 * dims.width * shared
+    return dims.layers * (attention + 3 * dims.width * dims.feed_forward)
+
+
+def other_weights(encoder: EncoderDims, dims: DecoderDims, *, ctc: bool) -> int:
+    """Both embeddings, the audio tower with its projector, the CTC head (norms: next to none)."""
+    head = 4096 * encoder.width + 10_001 * 4096 if ctc else 0
+    projector = encoder.width * dims.width
+    return 2 * dims.vocabulary * dims.width + encoder_weights(encoder) + projector + head
+
+
+def encoder_weights(dims: EncoderDims) -> int:
+    convolutions = 3 * dims.width * (dims.mel_bins + dims.width)
+    layer = 4 * dims.width**2 + 2 * dims.width * dims.feed_forward
+    return convolutions + dims.positions * dims.width + dims.layers * layer
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
@@ -60,3 +137,4 @@ def test_an_unknown_name_gets_the_known_ones(name: str) -> None:
 
 def test_a_card_is_read_once() -> None:
     assert card.load("mini") is card.load("mini")
+    assert len({hash(one) for one in CARDS}) == len(CARDS)

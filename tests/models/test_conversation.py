@@ -231,9 +231,9 @@ def test_only_the_recording_that_answered_judges_with_the_answer(
     judged: list[Turn | None] = []
     judge = Verdicts.judge
 
-    def watched(self: Verdicts, question: str, turn: Turn | None = None) -> Any:
+    def watched(self: Verdicts, question: str, turn: Turn | None = None, **how: bool) -> Any:
         judged.append(turn)
-        return judge(self, question, turn)
+        return judge(self, question, turn, **how)
 
     monkeypatch.setattr(Verdicts, "judge", watched)
     talk = conversation(llm, 0.2, 2.0)

@@ -78,3 +78,53 @@ def test_a_folded_head_of_the_wrong_shape_is_refused():
         FoldedCtcHead(torch.ones(3), torch.zeros(4), torch.zeros(5, 4), torch.zeros(5))
     with pytest.raises(ValueError, match="5 classes"):
         FoldedCtcHead(torch.ones(4), torch.zeros(4), torch.zeros(5, 4), torch.zeros(4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_log_probabilities_are_columns_of_the_whole(head, dtype, monkeypatch):
+    hidden = (3 * torch.randn(501, 48)).to(dtype)
+    tokens = torch.tensor([7, 0, 29, 7])
+    expected = head(hidden.float()).log_softmax(-1)[:, [7, 0, 29, 7, 30]]
+    monkeypatch.setattr(density, "_PIECE_ELEMENTS", 100 * 48)
+    folded, rows = head.fold(), []
+    logits = FoldedCtcHead.logits
+    monkeypatch.setattr(
+        FoldedCtcHead, "logits", lambda self, h: rows.append(len(h)) or logits(self, h)
+    )
+    found = folded.log_probabilities(hidden, tokens)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert rows == [100] * 5 + [1]
+
+
+def test_log_probabilities_of_nothing_and_of_no_tokens(head):
+    folded, none = head.fold(), torch.zeros(0, dtype=torch.int64)
+    hidden = torch.randn(9, 48)
+    assert folded.log_probabilities(hidden[:0], torch.tensor([1, 2])).shape == (0, 3)
+    torch.testing.assert_close(
+        folded.log_probabilities(hidden, none)[:, 0].exp(), folded.blank_probability(hidden)
+    )
+    for wrong in ([30], [-1]):
+        with pytest.raises(ValueError, match="tokens 0 to 29"):
+            folded.log_probabilities(hidden, torch.tensor(wrong))
+    with pytest.raises(ValueError, match="int64"):
+        folded.log_probabilities(hidden, torch.tensor([1.0]))
+
+
+@pytest.mark.parametrize("before", ["none", "ieee", "tf32"])
+def test_the_precision_of_products_is_left_as_it_was(before):
+    matmul = torch.backends.cuda.matmul
+    at_first = matmul.fp32_precision
+
+    def fail_on(device):
+        with density._tensor_cores(torch.device(device)):
+            raise KeyError(matmul.fp32_precision)
+
+    try:
+        matmul.fp32_precision = before
+        for device, within in (("cuda", "tf32"), ("cpu", before)):
+            with pytest.raises(KeyError, match=within):
+                fail_on(device)
+            assert matmul.fp32_precision == before
+    finally:
+        matmul.fp32_precision = at_first

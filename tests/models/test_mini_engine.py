@@ -15,8 +15,9 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.convert import convert
 from fls_models.errors import DamagedWeights
+from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.int8 import Int8Embedding, Int8Linear, quantise
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.progress import silent
 from fls_models.prompts import ASK
 

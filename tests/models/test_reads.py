@@ -10,7 +10,8 @@ from tiny_talk import tiny_language_model
 from torch import Tensor
 
 from fls_models import reads as reads_module
-from fls_models.lslm.mini import MiniLanguageModel, ReadContext
+from fls_models.lslm.contexts import ReadContext
+from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.memory import FORGETFUL, Memory, Parts
 from fls_models.prompts import ASK, NOTES, Prompt
 from fls_models.reads import KIND, Reads
@@ -51,9 +52,11 @@ def read(llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[Prompt
     found: list[Prompt] = []
     original = MiniLanguageModel.read
 
-    def count(self: MiniLanguageModel, prompt: Prompt, recording: Tensor) -> ReadContext:
+    def count(
+        self: MiniLanguageModel, prompt: Prompt, recording: Tensor, **how: float
+    ) -> ReadContext:
         found.append(prompt)
-        return original(self, prompt, recording)
+        return original(self, prompt, recording, **how)
 
     monkeypatch.setattr(MiniLanguageModel, "read", count)
     return found

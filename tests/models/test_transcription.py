@@ -62,12 +62,12 @@ def said(found: list[Word]) -> str:
     ],
 )
 def test_a_loop_is_said_once(heard: str, kept: str) -> None:
-    assert said(transcription._without_loops(words(heard))) == kept
+    assert said(transcription.without_loops(words(heard))) == kept
 
 
 def test_what_follows_a_loop_keeps_its_times() -> None:
     heard = words("go " * 8 + "home now")
-    kept = transcription._without_loops(heard)
+    kept = transcription.without_loops(heard)
     assert kept == [heard[0], *heard[-2:]]
 
 
@@ -75,7 +75,7 @@ def test_what_follows_a_loop_keeps_its_times() -> None:
 
 
 def split(found: list[Word]) -> tuple[list[str], str]:
-    complete, rest = transcription._split(found)
+    complete, rest = transcription.split_sentences(found)
     return texts(complete), said(rest)
 
 
@@ -102,14 +102,14 @@ def test_a_long_pause_ends_a_sentence() -> None:
 
 
 def test_speech_without_stops_is_cut_somewhere() -> None:
-    complete, rest = transcription._split(words("word " * 150))
+    complete, rest = transcription.split_sentences(words("word " * 150))
     assert [len(sentence.words) for sentence in complete] == [60, 60]
     assert len(rest) == 30
 
 
 def test_nothing_is_lost() -> None:
     heard = words("A b. " * 40 + "c " * 70 + "d? e")
-    complete, rest = transcription._split(heard)
+    complete, rest = transcription.split_sentences(heard)
     assert [word for sentence in complete for word in sentence.words] + rest == heard
 
 
@@ -159,7 +159,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_language_is_detected_once(listen: Any) -> None:
     transcriber, whisper = listen([None, "Ja.", "Nein.", "Doch."], [0.9])
-    assert texts(list(transcriber.sentences([], EFFORTS["fast"]))) == ["Ja.", "Nein.", "Doch."]
+    assert texts(list(transcriber.sentences([], "fast"))) == ["Ja.", "Nein.", "Doch."]
     assert whisper.detections == 1
     assert [how["language"] for how in whisper.asked] == ["de"] * 3
     assert (transcriber.language, transcriber.until) == ("de", 40.0)
@@ -167,23 +167,23 @@ def test_the_language_is_detected_once(listen: Any) -> None:
 
 def test_a_language_is_looked_for_until_it_is_sure(listen: Any) -> None:
     transcriber, whisper = listen(["Hm.", "Ja.", "Nein."], [0.2, 0.8])
-    list(transcriber.sentences([], EFFORTS["fast"]))
+    list(transcriber.sentences([], "fast"))
     assert whisper.detections == 2
     assert [how["language"] for how in whisper.asked][1:] == ["de", "de"]
 
 
 def test_a_language_that_is_given_is_not_looked_for(listen: Any) -> None:
     transcriber, whisper = listen(["Yes."], [])
-    list(transcriber.sentences([], EFFORTS["fast"], language="en"))
+    list(transcriber.sentences([], "fast", language="en"))
     assert whisper.detections == 0
     assert whisper.asked[0]["language"] == "en"
 
 
 def test_the_language_of_one_recording_is_not_that_of_the_next(listen: Any) -> None:
     transcriber, _ = listen(["Ja.", "Nein."], [0.9])
-    list(transcriber.sentences([], EFFORTS["fast"]))
+    list(transcriber.sentences([], "fast"))
     listen([], [])
-    list(transcriber.sentences([], EFFORTS["fast"]))
+    list(transcriber.sentences([], "fast"))
     assert transcriber.language is None
     assert transcriber.until == 0.0
 
@@ -191,26 +191,26 @@ def test_the_language_of_one_recording_is_not_that_of_the_next(listen: Any) -> N
 def test_an_unknown_language_names_the_known_ones(listen: Any) -> None:
     transcriber, _ = listen(["Ja."], [])
     with pytest.raises(UsageError, match="de, en"):
-        list(transcriber.sentences([], EFFORTS["fast"], language="xx"))
+        list(transcriber.sentences([], "fast", language="xx"))
 
 
 def test_a_sentence_may_go_on_in_the_next_piece(listen: Any) -> None:
     transcriber, _ = listen(["We went", "home. It was", None, "late."], [0.9])
-    found = list(transcriber.sentences([], EFFORTS["fast"]))
+    found = list(transcriber.sentences([], "fast"))
     assert texts(found)[-1].endswith("late.")
     assert " ".join(texts(found)) == "We went home. It was late."
 
 
 def test_times_count_from_the_beginning_of_the_recording(listen: Any) -> None:
     transcriber, _ = listen(["One two.", "Three."], [0.9])
-    first, second = transcriber.sentences([], EFFORTS["fast"], start=100.0)
+    first, second = transcriber.sentences([], "fast", start=100.0)
     assert (first.start, first.end) == (100.0, 101.0)
     assert (second.start, second.end) == (110.0, 110.5)
 
 
 def test_sentences_come_before_the_rest_is_heard(listen: Any) -> None:
     transcriber, whisper = listen(["One.", "Two.", "Three."], [0.9])
-    found = transcriber.sentences([], EFFORTS["fast"])
+    found = transcriber.sentences([], "fast")
     assert next(found).text == "One."
     assert len(whisper.asked) == 1
 
@@ -218,11 +218,7 @@ def test_sentences_come_before_the_rest_is_heard(listen: Any) -> None:
 def test_progress_ends_when_all_is_heard(listen: Any) -> None:
     told: list[tuple[str, float, float | None]] = []
     transcriber, _ = listen(["One.", None, "Two."], [0.9])
-    list(
-        transcriber.sentences(
-            [], EFFORTS["fast"], total=25.0, progress=lambda *news: told.append(news)
-        )
-    )
+    list(transcriber.sentences([], "fast", total=25.0, progress=lambda *news: told.append(news)))
     assert {stage for stage, _, _ in told} == {"listen"}
     assert [done for _, done, _ in told] == [0, 10.0, 20.0, 30.0, 30.0]
     # A recording longer than it promised ends once, not before its end.
@@ -231,7 +227,7 @@ def test_progress_ends_when_all_is_heard(listen: Any) -> None:
 
 def test_effort_is_what_the_budget_buys(listen: Any) -> None:
     transcriber, whisper = listen(["One."], [0.9])
-    list(transcriber.sentences([], EFFORTS["accurate"]))
+    list(transcriber.sentences([], "accurate"))
     assert whisper.asked[0]["beam_size"] == 5
     assert EFFORTS["fast"].beams == 1
     assert EFFORTS["fast"].temperatures == (0.0,)
@@ -283,33 +279,33 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 def test_the_second_time_nothing_is_decoded(desk: Desk) -> None:
     transcriber, whisper = desk.transcriber([0.9])
-    first = list(transcriber.sentences([], EFFORTS["balanced"], start=3.0))
+    first = list(transcriber.sentences([], "balanced", start=3.0))
     assert (len(whisper.asked), whisper.detections) == (4, 1)
     transcriber, whisper = desk.transcriber([], [])
-    assert list(transcriber.sentences([], EFFORTS["balanced"], start=3.0)) == first
+    assert list(transcriber.sentences([], "balanced", start=3.0)) == first
     assert (len(whisper.asked), whisper.detections) == (0, 0)
     assert (transcriber.language, transcriber.until) == ("de", 40.0)
     # With other times around the same pieces the words move along.
-    [word, *_] = next(transcriber.sentences([], EFFORTS["balanced"], start=100.0)).words
+    [word, *_] = next(transcriber.sentences([], "balanced", start=100.0)).words
     assert (word.start, first[0].words[0].start) == (100.25, 3.25)
 
 
 def test_what_is_kept_does_not_depend_on_having_been_kept(desk: Desk) -> None:
     transcriber, _ = desk.transcriber([0.9])
-    kept = list(transcriber.sentences([], EFFORTS["fast"]))
+    kept = list(transcriber.sentences([], "fast"))
     forgetful = Transcriber(Path())
     forgetful._whisper = Whisper(LINES, [0.9])
-    assert list(forgetful.sentences([], EFFORTS["fast"])) == kept
+    assert list(forgetful.sentences([], "fast")) == kept
 
 
 def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
     transcriber, whisper = desk.transcriber([0.9])
-    found = transcriber.sentences([], EFFORTS["balanced"])
+    found = transcriber.sentences([], "balanced")
     assert next(found).text == "Guten Tag"
     found.close()
     assert len(whisper.asked) == 2
     transcriber, whisper = desk.transcriber([], LINES[2:])
-    heard = list(transcriber.sentences([], EFFORTS["balanced"]))
+    heard = list(transcriber.sentences([], "balanced"))
     assert texts(heard) == ["Guten Tag", "zusammen.", "Es", "regnet.", "Bis morgen."]
     # The language that was detected then is that of what is decoded now.
     assert [how["language"] for how in whisper.asked] == ["de", "de"]
@@ -330,28 +326,28 @@ def test_what_would_give_other_words_is_decoded_anew(
     desk: Desk, effort: str, language: str | None, identity: str, anew: int
 ) -> None:
     transcriber, _ = desk.transcriber([0.9])
-    list(transcriber.sentences([], EFFORTS["balanced"]))
+    list(transcriber.sentences([], "balanced"))
     transcriber, whisper = desk.transcriber([0.9], identity=identity)
-    list(transcriber.sentences([], EFFORTS[effort], language=language))
+    list(transcriber.sentences([], effort, language=language))
     assert len(whisper.asked) == anew
 
 
 def test_an_unsure_language_is_looked_for_again_in_the_piece_after(desk: Desk) -> None:
     transcriber, whisper = desk.transcriber([0.2, 0.3, 0.8])
-    first = list(transcriber.sentences([], EFFORTS["fast"]))
+    first = list(transcriber.sentences([], "fast"))
     assert (transcriber.language, whisper.detections) == ("de", 3)
     transcriber, whisper = desk.transcriber([], [])
-    assert list(transcriber.sentences([], EFFORTS["fast"])) == first
+    assert list(transcriber.sentences([], "fast")) == first
     assert (transcriber.language, whisper.detections) == ("de", 0)
 
 
 def test_one_lost_piece_is_decoded_alone(desk: Desk) -> None:
     transcriber, _ = desk.transcriber([0.9])
-    first = list(transcriber.sentences([], EFFORTS["fast"]))
+    first = list(transcriber.sentences([], "fast"))
     for name in list(desk.memory.kept)[2:3]:
         del desk.memory.kept[name]
     transcriber, whisper = desk.transcriber([], LINES[2:3])
-    assert list(transcriber.sentences([], EFFORTS["fast"])) == first
+    assert list(transcriber.sentences([], "fast")) == first
     assert len(whisper.asked) == 1
 
 
@@ -366,7 +362,7 @@ def plain(text: str) -> str:
 def test_no_word_is_lost_at_the_joints_of_pieces(mini_weights: Installed) -> None:
     with open_sources([str(EXAMPLES / "talk.mp4")]) as [source]:
         transcriber = Transcriber(mini_weights.speech)
-        found = list(transcriber.sentences(stream(source), EFFORTS["fast"]))
+        found = list(transcriber.sentences(stream(source), "fast"))
     assert transcriber.language == "en"
     spoken = (EXAMPLES / "texts" / "talk.txt").read_text(encoding="utf-8")
     assert jiwer.wer(plain(spoken), plain(" ".join(texts(found)))) < 0.05

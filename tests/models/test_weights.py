@@ -222,6 +222,35 @@ def test_an_offline_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not downloads.hub_answers()
 
 
+def test_a_mirror_of_the_hub_is_asked_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    assert downloads.hub_address() == "https://huggingface.co"
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
+    assert downloads.hub_address() == "https://mirror.example"
+
+
+def test_a_card_is_ready_when_all_parts_are_there(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub(monkeypatch, {"model.bin": FIRST + SECOND, "config.json": CONFIG, "llm.bin": LLM})
+    found = weights.pull(ONLY_SMALL, cache)
+    assert weights.folders(ONLY_SMALL, cache) == [found.llm]
+    assert weights.is_ready(ONLY_SMALL, cache)
+    assert not weights.is_ready(BOTH, cache)
+    assert weights.folders(BOTH, cache) == [found.llm]
+
+
+def test_a_folder_with_both_parts_is_a_model(cache: Path, tmp_path: Path) -> None:
+    place = tmp_path / "own"
+    for name in weights._LOCAL:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    found = weights.from_folder(place, cache)
+    assert found == weights.local(place)
+    assert found.card.name == "own"
+    assert not cache.exists(), "used where it lies"
+
+
 def test_removing_keeps_what_another_card_needs(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from contextlib import closing
+
 import numpy as np
 import pytest
 import torch
@@ -29,18 +32,19 @@ class TinyEncoder:
             encoder_attention_heads=2,
             encoder_ffn_dim=32,
         )
-        self.features = WhisperFeatureExtractor(feature_size=16)
+        self.extractor = WhisperFeatureExtractor(feature_size=16)
         self.model = Qwen2AudioEncoder(config).eval()
         self.model.layer_norm = torch.nn.Identity()
         self.head = torch.nn.Linear(16, 5)
         self.batches: list[int] = []
 
-    def encode(self, windows: list[Tensor]) -> Tensor:
-        self.batches.append(len(windows))
-        mel = self.features(
-            [window.numpy() for window in windows], sampling_rate=16_000, return_tensors="pt"
-        )
-        return self.model(mel.input_features).last_hidden_state
+    def features(self, samples: Tensor) -> Tensor:
+        mel = self.extractor(samples.numpy(), sampling_rate=16_000, return_tensors="pt")
+        return mel.input_features[0]
+
+    def encode(self, features: list[Tensor]) -> Tensor:
+        self.batches.append(len(features))
+        return self.model(torch.stack(features)).last_hidden_state
 
     def blank_probability(self, hidden: Tensor) -> Tensor:
         return self.head(hidden).softmax(-1)[:, -1]
@@ -142,7 +146,7 @@ def test_bad_audio_is_refused():
     ],
 )
 def test_frame_count_is_that_of_qwen2_audio(encoder, samples):
-    features = encoder.features(
+    features = encoder.extractor(
         noise(samples), sampling_rate=16_000, return_attention_mask=True, return_tensors="pt"
     )
     mel_frames = features.attention_mask.sum(-1)
@@ -166,7 +170,7 @@ def test_frames_are_the_encoders_and_density_is_that_of_its_head(encoder):
     samples = torch.from_numpy(noise(50_000))
     (frames,) = encode_windows(encoder, [Window(samples)])
     with torch.no_grad():
-        hidden = encoder.encode([samples])[0, :78]
+        hidden = encoder.encode([encoder.features(samples)])[0, :78]
         torch.testing.assert_close(frames.hidden, hidden)
         torch.testing.assert_close(frames.density, 1 - encoder.head(hidden).softmax(-1)[:, -1])
     assert not frames.hidden.requires_grad
@@ -192,7 +196,7 @@ def test_a_breath_of_audio_is_worth_no_frame(encoder):
     assert frames.hidden.shape == (0, 16)
 
 
-def test_encoding_draws_one_batch_at_a_time(encoder):
+def test_encoding_draws_a_batch_ahead_at_most(encoder):
     drawn = 0
 
     def stream():
@@ -202,17 +206,76 @@ def test_encoding_draws_one_batch_at_a_time(encoder):
             yield Window(torch.zeros(1_000))
 
     encoder.batches.clear()
-    encoded = encode_windows(encoder, stream(), batch_size=3)
-    for _ in range(4):
+    with closing(encode_windows(encoder, stream(), batch_size=3)) as encoded:
+        for _ in range(3):
+            next(encoded)
+        assert drawn <= 3 + 3
         next(encoded)
-    assert drawn == 6
-    assert encoder.batches == [3, 3]
+        assert 6 <= drawn <= 6 + 3
+        assert encoder.batches == [3, 3]
+
+
+class Listed(TinyEncoder):
+    """Its features are the samples, and frames are all alike: the first sample of the window."""
+
+    def features(self, samples: Tensor) -> Tensor:
+        self.thread = threading.get_ident()
+        self.gradients = torch.is_grad_enabled()
+        return samples
+
+    def encode(self, features: list[Tensor]) -> Tensor:
+        return torch.stack([window[0].expand(750, 16) for window in features])
+
+
+def test_features_are_made_beside_the_encoder_and_without_gradients():
+    encoder = Listed()
+    list(encode_windows(encoder, [Window(torch.ones(1_000))]))
+    assert encoder.thread != threading.get_ident()
+    assert not encoder.gradients
+
+
+@pytest.mark.parametrize("error", [InputError("damaged"), RuntimeError("torn"), MemoryError()])
+def test_an_error_comes_after_the_frames_before_it(error):
+    def decoder():
+        for value in range(5):
+            yield np.full(WINDOW_SAMPLES, value, np.float32)
+        raise error
+
+    seen = []
+
+    def see():
+        for frames in encode_windows(Listed(), cut(decoder()), batch_size=3):
+            seen.append(frames.hidden[0, 0].item())
+
+    with pytest.raises(type(error)) as raised:
+        see()
+    assert raised.value is error
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_closing_ends_the_thread_and_the_decoder():
+    where, threads = [], set(threading.enumerate())
+
+    def decoder():
+        try:
+            while True:
+                yield np.zeros(WINDOW_SAMPLES, np.float32)
+        finally:
+            where.append("closed")
+
+    blocks = decoder()
+    encoded = encode_windows(Listed(), cut(blocks), batch_size=2)
+    next(encoded)
+    assert set(threading.enumerate()) > threads
+    encoded.close()
+    assert where == ["closed"]
+    assert set(threading.enumerate()) == threads
 
 
 def test_an_encoder_that_breaks_its_promise_is_refused(encoder):
     class Short(TinyEncoder):
-        def encode(self, windows: list[Tensor]) -> Tensor:
-            return torch.zeros(len(windows), 749, 16)
+        def encode(self, features: list[Tensor]) -> Tensor:
+            return torch.zeros(len(features), 749, 16)
 
     with pytest.raises(ValueError, match="instead of"):
         list(encode_windows(Short(), [Window(torch.zeros(1_000))]))

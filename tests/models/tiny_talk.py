@@ -15,6 +15,7 @@ from fls_models.answerable import Answerability
 from fls_models.convert import convert
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.progress import silent
+from fls_models.readers import TextReader
 from fls_models.reads import Reads
 from fls_models.results import Sentence, Transcript, Word
 from fls_models.thresholds import Thresholds
@@ -68,7 +69,7 @@ class Verdicts(Answerability):
         self.strengths = strengths
         self._passes = 0
 
-    def judge(self, question: str, turn: object = None) -> Any:
+    def judge(self, question: str, turn: object = None, *, general: bool = True) -> Any:
         self._passes = 0
         return self
 
@@ -82,4 +83,11 @@ def model(llm: object, answerability: object = None, most: int = 400) -> Any:
     """What `asking` and `summarising` need of a `Model`; a pass holds `most` tokens."""
     card = SimpleNamespace(name="tiny", max_frames=most, thresholds=Thresholds(0.5, 0.2))
     reads = getattr(answerability, "reads", None)
-    return SimpleNamespace(card=card, language_model=llm, answerability=answerability, reads=reads)
+    return SimpleNamespace(
+        card=card,
+        language_model=llm,
+        answerability=answerability,
+        reads=reads,
+        reads_by="text",
+        reader=lambda heard: TextReader(llm, heard, most),  # type: ignore[arg-type]
+    )

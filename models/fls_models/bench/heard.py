@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.results import Sentence, Transcript
-from fls_models.transcription import EFFORTS, Effort
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
 """Blocks of 16 kHz mono float32 of a media file."""
@@ -35,7 +34,7 @@ class Listener(Protocol):
     def sentences(
         self,
         blocks: Iterable[NDArray[np.float32]],
-        effort: Effort,
+        budget: str,
         *,
         language: str | None = None,
     ) -> Iterator[Sentence]: ...
@@ -81,9 +80,7 @@ class Hearing:
             return Heard(Transcript.from_json(raw), raw["seconds"])
         listener = self._listener()
         begun = perf_counter()
-        sentences = tuple(
-            listener.sentences(self._decode(audio), EFFORTS[budget], language=self._language)
-        )
+        sentences = tuple(listener.sentences(self._decode(audio), budget, language=self._language))
         seconds = perf_counter() - begun
         language = listener.language if sentences else None
         heard = Heard(Transcript(language, sentences, listener.until), seconds)

@@ -190,7 +190,7 @@ class QaBench:
     def _asked(self, item: Item, question: str, condition: str, manner: Manner) -> dict[str, Any]:
         card = self._model.card
         texts = self._texts(item, condition, question)
-        limits = [card.thresholds.gain, card.thresholds.general]
+        limits = [] if card.thresholds is None else [card.thresholds.gain, card.thresholds.general]
         key = ["reply", card.name, limits, manner.max_tokens, texts, question]
         return self._kept.get(key, lambda: self._answer(item, question, condition, manner))
 

@@ -31,11 +31,17 @@ class SpeechEncoder(Protocol):
     def hidden_width(self) -> int:
         """D."""
 
-    def encode(self, windows: Sequence[Tensor]) -> Tensor:
+    def features(self, samples: Tensor) -> Any:
+        """What `encode` takes of one window: (n,) float32 on the CPU, not padded, n <= 480 000.
+
+        Runs on the CPU and in any thread, so that it overlaps with encoding.
+        """
+
+    def encode(self, features: Sequence[Any]) -> Tensor:
         """Encodes windows of audio, each on its own: no window changes another's frames.
 
         Args:
-            windows: B of (n,) float32 on the CPU, 1 <= n <= 480 000, not padded.
+            features: B of what `features` gave.
 
         Returns:
             (B, 750, D), on the model's device: hidden states after pooling, *before* the
@@ -43,7 +49,16 @@ class SpeechEncoder(Protocol):
         """
 
     def blank_probability(self, hidden: Tensor) -> Tensor:
-        """Probability that the CTC head reads nothing in a frame: (T, D) -> (T,) float32."""
+        """Probability that the CTC head reads nothing in a frame: (T, D) -> (T,) float32.
+
+        0 for every frame where there is no head: density is uniform then.
+        """
+
+    def token_log_probabilities(self, hidden: Tensor, tokens: Tensor) -> Tensor | None:
+        """What the CTC head makes of frames: (T, D), ids (S,) -> (T, S + 1) float32, blank last.
+
+        None where there is no head.
+        """
 
     def project(self, hidden: Tensor) -> Tensor:
         """Final norm, then the model's own audio projector: (L, D) -> (L, H)."""
@@ -79,10 +94,13 @@ class LanguageModel(Protocol):
         """Token ids of plain text; markup of the model's own in it is text, too."""
 
     def embed(self, tokens: Sequence[int]) -> Tensor:
-        """Input embeddings: n ids -> (n, H) float32."""
+        """Input embeddings: n ids -> (n, H)."""
 
-    def read(self, prompt: Prompt, recording: Tensor) -> Any:
-        """Reads the prompt and a recording's embeddings (L, H) into a Context."""
+    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> Any:
+        """Reads the prompt and a recording's embeddings (L, H) into a Context.
+
+        With `stretch` above 1 the rotary positions' window is that much longer (NTK-RoPE).
+        """
 
     def pack(self, context: Any) -> bytes:
         """A context as bytes, to be kept for another process."""

@@ -1,0 +1,346 @@
+"""Whether the device computes what the CPU and other implementations do. No timings.
+
+    python benchmarks/gpu/parity.py --out DIR [--wheels DIR]
+
+* `golden`: the recorded outputs of the released implementation (tests/golden), fused on the device
+  in float32, with the CTC head as it runs (TF32 on a GPU) and in full float32. The tests allow 1e-4
+  of the largest value; `rows_off` of `rows` are further away than that.
+* `tiny`: a Qwen2-Audio of a megabyte against transformers' own, as tests/models/test_qwen2_audio.py
+  has it on the CPU; in 4 and 8 bits against transformers with the weights dequantised.
+* `linear`: layers of the real size in 4 and 8 bits against a product with dequantised weights, and
+  whether the device and the CPU quantise to the same bytes.
+* `streaming`: listening to blocks of any size against one pass over all windows, to the last bit.
+* `low memory`: the same reply to the last bit, also after listening a second time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import ROOT, Job, parser, speech_like
+from torch import Tensor
+
+from fls_models import density as densities
+from fls_models.budget import Budget
+from fls_models.density import CtcHead, density_from
+from fls_models.frame_listening import listen_to_frames
+from fls_models.frames import Frames
+from fls_models.fusion import fuse, halving, ladder
+from fls_models.installing import install
+from fls_models.lslm.hearing import HearingModel, load
+from fls_models.prompts import Prompt
+from fls_models.quantised import pack
+from fls_models.released import find
+from fls_models.windows import cut, encode_windows
+
+_CLOSE = 1e-4
+_HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)
+_QUESTION = "What is the main argument?"
+
+
+def golden_cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((ROOT / "tests" / "golden").glob("*.npz")):
+        with np.load(path) as archive:
+            golden = dict(archive)
+        schedule = halving if path.name.startswith("long") else ladder
+        if not path.name.startswith("train"):
+            yield path.stem, golden | {"schedule": schedule}
+            continue
+        # Row 2 of such a file rests on a slip of the released code.
+        for row in (0, 1):
+            length = golden["lengths"][row]
+            own = {
+                "frames": golden["frames"][row, :length],
+                "density": golden["density"][row, :length],
+                "fused": golden["fused"][row],
+            }
+            yield f"{path.stem}-{row}", golden | own | {"schedule": schedule}
+
+
+def golden(device: torch.device, *, exact: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"cases": {}}
+    with in_full() if exact else nullcontext():
+        for name, case in golden_cases():
+            found["cases"][name] = golden_case(case, device)
+    cases = found["cases"].values()
+    for key in ("density_error", "fused_error"):
+        found[key] = max(case[key] for case in cases)
+    found["rows"] = sum(case["rows"] for case in cases)
+    found["rows_off"] = sum(case["rows_off"] for case in cases)
+    found["passed"] = bool(max(found["density_error"], found["fused_error"]) < _CLOSE)
+    return found
+
+
+@contextmanager
+def in_full() -> Iterator[None]:
+    """Products of float32 without TF32, within it."""
+    before = densities._tensor_cores
+    densities._tensor_cores = lambda device: nullcontext()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        densities._tensor_cores = before
+
+
+def golden_case(case: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    inner, width = case["ctc_proj_weight"].shape
+    head = CtcHead(width, inner, len(case["ctc_out_weight"]) - 1)
+    names = {
+        "layer_norm.weight": "ln_weight",
+        "layer_norm.bias": "ln_bias",
+        "projector.weight": "ctc_proj_weight",
+        "projector.bias": "ctc_proj_bias",
+        "linear.weight": "ctc_out_weight",
+    }
+    head.load_state_dict({ours: torch.from_numpy(case[name]) for ours, name in names.items()})
+    density = density_from(head.to(device).fold().blank_probability)
+    hidden = torch.from_numpy(case["frames"]).to(device)
+    steps = torch.arange(len(hidden) + 1, dtype=torch.float64, device=device) / 25
+    frames = Frames(hidden, density(hidden), torch.stack([steps[:-1], steps[1:]], dim=-1))
+    fused = fuse(frames, len(case["fused"]), density, case["schedule"]).frames.hidden.cpu().numpy()
+    wanted = case["fused"]
+    scale = float(np.abs(wanted).max())
+    off = np.abs(fused - wanted).max(axis=-1) > _CLOSE * scale
+    density_error = np.abs(frames.density.cpu().numpy() - case["density"]).max()
+    return {
+        "density_error": float(density_error / np.abs(case["density"]).max()),
+        "fused_error": float(np.abs(fused - wanted).max() / scale),
+        "rows": len(wanted),
+        "rows_off": int(off.sum()),
+    }
+
+
+def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> HearingModel:
+    """The tests' checkpoint, installed and loaded."""
+    from tiny_checkpoints import write_qwen2_audio
+
+    kind = torch.float32 if dtype == "float32" else torch.bfloat16
+    if not (folder / "released").is_dir():
+        write_qwen2_audio(folder / "released", dtype=kind, ctc=True)
+        # As the hub has it without a CTC head: transformers would not know it.
+        write_qwen2_audio(folder / "plain", dtype=kind)
+    if not (folder / dtype).is_dir():
+        install(find(folder / "released"), folder / dtype, dtype=dtype)
+    return load(folder / dtype, device=str(device), **how)
+
+
+def whole(model: HearingModel, audio: np.ndarray) -> Tensor:
+    heard = listen_to_frames(model, [audio], Budget(target_length=10**6), most=10**6)
+    return model.project(heard.sections[0].hidden)
+
+
+@torch.inference_mode()
+def first_logits(model: HearingModel, embeddings: Tensor) -> Tensor:
+    context = model.read(_HEARD, embeddings)
+    asked = model._asked(context, _QUESTION)
+    return model._forward(asked, context.cache(), logits=1, stretch=1.0)[-1]
+
+
+@torch.inference_mode()
+def tiny(dtype: str, device: torch.device) -> dict[str, Any]:
+    """The first token's logits and a greedy reply, against transformers on the same device."""
+    from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
+
+    audio = noise(12.34)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        model = tiny_model(folder, dtype, device)
+        kind = torch.float32 if dtype == "float32" else torch.bfloat16
+        theirs: Any = Qwen2AudioForConditionalGeneration.from_pretrained(
+            folder / "plain", dtype=kind
+        )
+        processor = AutoProcessor.from_pretrained(folder / "plain")
+        if dtype in ("nf4", "int8"):
+            dequantise(theirs, dtype)
+        theirs.to(device).train(False)
+        content = [{"type": "audio", "audio_url": "a"}, {"type": "text", "text": _QUESTION}]
+        messages = [
+            {"role": "system", "content": _HEARD.system},
+            {"role": "user", "content": content},
+        ]
+        text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        inputs = processor(text=text, audio=[audio], sampling_rate=16_000, return_tensors="pt")
+        inputs = inputs.to(device)
+        wanted = theirs(**inputs).logits[0, -1].float().cpu()
+        embeddings = whole(model, audio)
+        got = first_logits(model, embeddings)
+        context = model.read(_HEARD, embeddings)
+        ours = reply(model, context)
+        made = theirs.generate(**inputs, max_new_tokens=12, do_sample=False, min_new_tokens=1)
+        replied = made[0, inputs["input_ids"].shape[1] :].tolist()
+    error = float((got - wanted).abs().max() / wanted.abs().max())
+    # Two ways to the same sums: as far apart as rounding takes them, four layers deep.
+    close = {"float32": 1e-5, "bf16": 2e-2, "nf4": 5e-2, "int8": 1e-1}[dtype]
+    if device.type == "cuda" and dtype == "float32":
+        close = 1e-3
+    return {
+        "error": error,
+        "same_first_token": bool(got.argmax() == wanted.argmax()),
+        "same_reply": replied[: len(ours)] == ours,
+        "ours": ours,
+        "theirs": replied,
+        "passed": bool(error < close),
+    }
+
+
+def dequantise(theirs: Any, dtype: str) -> None:
+    """Puts into transformers' model what the quantised weights stand for."""
+    for name, weight in theirs.model.language_model.named_parameters():
+        canonical = f"language_model.{name}"
+        kept = pack(canonical, weight.data, dtype)
+        if len(kept) > 1:
+            weight.data = unpacked(canonical, kept, weight.shape).to(weight.dtype)
+
+
+def unpacked(name: str, kept: dict[str, Tensor], shape: torch.Size) -> Tensor:
+    """The weight that packed tensors stand for: of NF4 by the library, of int8 by the formula."""
+    import bitsandbytes
+
+    weight = kept[name]
+    if weight.dtype == torch.int8:
+        return weight.float() * kept[f"{name.removesuffix('.weight')}.SCB"][:, None] / 127
+    state = {key.removeprefix(f"{name}."): part for key, part in kept.items() if key != name}
+    described = bitsandbytes.functional.QuantState.from_dict(state, device=weight.device)
+    found: Tensor = bitsandbytes.functional.dequantize_4bit(weight, described)
+    return found.reshape(shape)
+
+
+@torch.inference_mode()
+def linear(dtype: str, rows: int, columns: int, device: torch.device) -> dict[str, Any]:
+    """A layer as `quantised.fill` makes it, for 1, 7 and 512 positions."""
+    from torch import nn
+
+    from fls_models.quantised import _int8_linear, _nf4_linear
+
+    name = "language_model.layers.0.mlp.up_proj.weight"
+    dice = torch.Generator().manual_seed(3)
+    weight = (torch.randn(rows, columns, generator=dice) * 0.02).bfloat16()
+    kept = pack(name, weight.to(device), dtype)
+    host = pack(name, weight, dtype)
+    same = {key: bool(torch.equal(kept[key].cpu(), part)) for key, part in host.items()}
+    with torch.device("meta"):
+        empty = nn.Linear(columns, rows, bias=False)
+    fill = _nf4_linear if dtype == "nf4" else _int8_linear
+    on_host = {key: part.cpu() for key, part in kept.items()}
+    layer = fill(name.removesuffix(".weight"), empty, on_host, device).train(False)
+    plain = unpacked(name, on_host, weight.shape).float()
+    found: dict[str, Any] = {"same_bytes_as_the_cpu": same}
+    bytes_off = (kept[name].cpu() != host[name]).float().mean()
+    found["share_of_bytes_that_differ"] = float(bytes_off)
+    for positions in (1, 7, 512):
+        heard = torch.randn(1, positions, columns, generator=dice).bfloat16()
+        # The CPU's own product in float32: nothing that the device could get wrong.
+        wanted = heard.float() @ plain.bfloat16().float().T
+        got = layer(heard.to(device)).float().cpu()
+        found[f"error, {positions}"] = float((got - wanted).norm() / wanted.norm())
+    worst = max(found[f"error, {positions}"] for positions in (1, 7, 512))
+    found["passed"] = bool(worst < (0.01 if dtype == "nf4" else 0.03))
+    return found
+
+
+def streaming(device: torch.device, dtype: str) -> dict[str, Any]:
+    """Blocks of a tenth of a second, of a second and a bit, all at once, and from all windows."""
+    audio = np.concatenate(speech_like(70.0, seed=5))
+    budget = Budget(target_length=200)
+    with tempfile.TemporaryDirectory() as place:
+        model = tiny_model(Path(place), dtype, device)
+        windows = list(encode_windows(model, cut([audio])))
+        frames = Frames.concatenate(windows)
+        density = density_from(model.blank_probability)
+        offline = fuse(frames, 200, density, halving).frames.hidden.cpu()
+        found: dict[str, Any] = {"frames": len(frames)}
+        for size in (1600, 17_123, len(audio)):
+            blocks = [audio[i : i + size] for i in range(0, len(audio), size)]
+            heard = listen_to_frames(model, blocks, budget, most=10**6)
+            [section] = heard.sections
+            found[f"same, blocks of {size}"] = bool(torch.equal(section.hidden, offline))
+    found["passed"] = all(value for key, value in found.items() if key.startswith("same"))
+    return found
+
+
+def low_memory(device: torch.device, dtype: str) -> dict[str, Any]:
+    """Plain and with low memory, twice: the tower comes and goes."""
+    audio = noise(40.0)
+    with tempfile.TemporaryDirectory() as place:
+        plain = tiny_model(Path(place), dtype, device)
+        low = tiny_model(Path(place), dtype, device, low_memory=True)
+        wanted = first_logits(plain, whole(plain, audio))
+        found: dict[str, Any] = {}
+        for attempt in ("first", "second"):
+            embeddings = whole(low, audio)
+            found[f"tower_while_hearing, {attempt}"] = str(low._tower.device)
+            found[f"same, {attempt}"] = bool(torch.equal(first_logits(low, embeddings), wanted))
+            found[f"tower_after_reading, {attempt}"] = str(low._tower.device)
+        context = low.read(_HEARD, embeddings)
+        replied = reply(low, context)
+        stretched = low.read(_HEARD, embeddings, stretch=2.0)
+        found["reply"] = replied
+        found["stretched_tokens"] = stretched.tokens
+        found["surprisal"] = float(low.surprisal(context, _QUESTION).mean())
+        packed = low.pack(context)
+        again = low.unpack(packed, _HEARD)
+        found["same, unpacked"] = reply(low, again) == replied
+        usual = plain.read(_HEARD, whole(plain, audio))
+        found["same, reply"] = reply(plain, usual) == replied
+    found["passed"] = all(value for key, value in found.items() if key.startswith("same"))
+    return found
+
+
+def reply(model: HearingModel, context: Any) -> list[int]:
+    """The tokens of a greedy reply: the text of random weights is hardly any."""
+    from fls_models.lslm import decoder
+
+    tokens: list[int] = []
+    before = decoder._pick
+
+    def pick(*given: Any) -> int:
+        tokens.append(before(*given))
+        return tokens[-1]
+
+    decoder._pick = pick
+    try:
+        for _ in model.generate(context, _QUESTION, max_tokens=12):
+            pass
+    finally:
+        decoder._pick = before
+    # One that ends a reply is not of it.
+    return tokens[:-1] if tokens[-1] in model._parts.ends else tokens
+
+
+def noise(seconds: float) -> np.ndarray:
+    dice = np.random.default_rng(0)
+    return (0.1 * dice.standard_normal(round(seconds * 16_000))).astype(np.float32)
+
+
+def main() -> int:
+    arguments = parser(__doc__).parse_args()
+    job = Job("parity", arguments)
+    device = job.device
+    job.measure("golden, as it runs", lambda: golden(device, exact=False))
+    job.measure("golden, in full float32", lambda: golden(device, exact=True))
+    for dtype in ("bf16", "float32", "nf4", "int8"):
+        job.measure(f"tiny, {dtype}", partial(tiny, dtype, device))
+    rows, columns = (128, 192) if arguments.toy else (11008, 4096)
+    for dtype in ("nf4", "int8"):
+        job.measure(f"linear, {dtype}", partial(linear, dtype, rows, columns, device))
+    for dtype in ("float32", "bf16"):
+        job.measure(f"streaming, {dtype}", partial(streaming, device, dtype))
+    for dtype in ("bf16", "nf4"):
+        job.measure(f"low memory, {dtype}", partial(low_memory, device, dtype))
+    taken = job.found["measurements"]
+    job.found["passed"] = {name: bool(one.get("passed")) for name, one in taken.items()}
+    print(json.dumps(job.found["passed"], indent=1))
+    return job.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

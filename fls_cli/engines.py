@@ -1,0 +1,139 @@
+"""Which model answers, and how it is run: from what the user typed to a model that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fls_cli.places import cache_folder
+from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from fls_models.card import FrameCard
+    from fls_models.memory import Memory
+    from fls_models.models import Model
+    from fls_models.progress import Progress
+    from fls_models.weights import Installed, InstalledFrames
+
+DEVICES = "auto, cpu, cuda or cuda:N"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model by name (or a folder, or `auto`), and for those that hear by themselves how to run
+    them: see `fls_models.models.Running`.
+    """
+
+    model: str = "auto"
+    device: str = "auto"
+    dtype: str = "nf4"
+    low_memory: bool = False
+    head: Path | None = None
+    vocabulary: Path | None = None
+    compress: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """What results depend on: where it runs is not part of that."""
+        told = {name: value for name, value in asdict(self).items() if name != "device"}
+        return {name: str(one) if isinstance(one, Path) else one for name, one in told.items()}
+
+
+def check(engine: Engine) -> None:
+    """Raises UsageError for what no model can be asked for."""
+    from fls_models.devices import is_device
+    from fls_models.quantised import DTYPES
+
+    if not is_device(engine.device):
+        raise UsageError(f"--device takes {DEVICES}, not {engine.device!r}.")
+    if engine.dtype not in DTYPES:
+        raise UsageError(f"--dtype takes {', '.join(DTYPES)}, not {engine.dtype!r}.")
+    for option, file in (("--head", engine.head), ("--ctc-vocab", engine.vocabulary)):
+        if file is not None and not file.is_file():
+            raise UsageError(f"{option}: there is no file {file}.")
+
+
+def start(
+    engine: Engine,
+    *,
+    offline: bool,
+    memory: Memory,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> Model:
+    """The model, its weights fetched first if need be. Heavy imports happen here.
+
+    Raises what `fls_models.weights.pull` and `fls_models.devices.place` do.
+    """
+    check(engine)
+    found, reason = _installed(engine, offline=offline, say=say, progress=progress)
+    from fls_models.models import FrameModel, Running, TextModel
+    from fls_models.weights import Installed
+
+    if isinstance(found, Installed):
+        _check_text(engine, found.card.name)
+        return TextModel(found, memory)
+    from fls_models import devices
+    from fls_models.installing import has_head
+
+    device = devices.place(found.card, engine.device, found.dtype, low_memory=engine.low_memory)
+    say(f"using {found.card.name} in {found.dtype} on {device}{reason}")
+    if engine.head is None and not has_head(found.folder):
+        say(f"{found.card.name} has no CTC head: frames are fused by likeness alone; see --head")
+    running = Running(device, engine.low_memory, engine.head, engine.vocabulary, engine.compress)
+    return FrameModel(found, memory, running)
+
+
+def _installed(
+    engine: Engine, *, offline: bool, say: Callable[[str], None], progress: Progress
+) -> tuple[Installed | InstalledFrames, str]:
+    """The weights, and why it is these, if the choice was not the user's."""
+    from fls_models import card, weights
+
+    def check(card: FrameCard) -> None:
+        # Before gigabytes are fetched or converted for a device that is not there.
+        from fls_models import devices
+
+        devices.place(card, engine.device, engine.dtype, low_memory=engine.low_memory)
+
+    cache, name = cache_folder(), engine.model
+    # A folder that bears a model's name is given as ./mini.
+    known = name in ("", "auto", *card.names())
+    if not known and Path(name).is_dir():
+        return weights.from_folder(Path(name), cache, progress, engine.dtype, check), ""
+    reason = ""
+    if name == "auto":
+        from fls_models import devices
+
+        choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
+        name, reason = choice.name, f", {choice.reason}"
+    wanted = card.load(name)
+    if isinstance(wanted, card.FrameCard):
+        check(wanted)
+    else:
+        _check_text(engine, name)
+        if reason:
+            say(f"using {name}{reason}")
+    if offline or weights.is_ready(wanted, cache, engine.dtype):
+        return weights.locate(wanted, cache, engine.dtype), reason
+    size = weights.bytes_to_fetch(wanted, cache, engine.dtype)
+    told = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
+    say(f"downloading {name}: {told}, once")
+    return weights.pull(wanted, cache, progress, engine.dtype), reason
+
+
+def _check_text(engine: Engine, name: str) -> None:
+    """Refuses what only a model that hears by itself can be asked for, before it is fetched."""
+    asked = {
+        "--device": engine.device not in ("auto", "cpu"),
+        "--low-memory": engine.low_memory,
+        "--head": engine.head is not None,
+        "--ctc-vocab": engine.vocabulary is not None,
+        "--no-compress": not engine.compress,
+    }
+    if refused := [option for option, wanted in asked.items() if wanted]:
+        raise UsageError(
+            f"{', '.join(refused)}: {name} reads a transcript on the CPU; that is for models that "
+            "read frames (`fls models list`)."
+        )

@@ -1,0 +1,170 @@
+"""From blocks of audio to fused frames, section by section: a recording of any length.
+
+A section is what the language model reads in one pass. It is fused as soon as its last window is
+encoded, and its hidden states are forgotten then. Windows, encoding, where sections end and fusing
+are others' work, and so is reading.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fls_models.budget import Budget, Task
+from fls_models.density import density_from
+from fls_models.division import Division, quietest
+from fls_models.frames import Frames
+from fls_models.fused import FusedRecording
+from fls_models.fusion import fuse, halving, ladder
+from fls_models.lslm.base import SpeechEncoder
+from fls_models.progress import Progress, silent
+from fls_models.sampling import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES
+from fls_models.windows import Window, cut, encode_windows
+
+# A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
+_AUDIBLE = 10 ** (-60 / 20)
+# From here on a frame is likelier a token than blank.
+_TOKEN = 0.5
+
+
+@torch.no_grad()
+def listen_to_frames(
+    encoder: SpeechEncoder,
+    blocks: Iterable[NDArray[np.float32]],
+    budget: Budget,
+    *,
+    task: Task = "ask",
+    most: int,
+    start: float = 0.0,
+    total: float | None = None,
+    batch_size: int = 8,
+    compress: bool = True,
+    progress: Progress = silent,
+) -> FusedRecording:
+    """Listens to a stream to its end; the stream is closed if it is a generator.
+
+    With a rate, no section becomes more than `most` frames; there are as few sections as possible,
+    equally long where `total` is known and as long as possible where it is not. With a target
+    length N, one section becomes N frames if N <= `most`; else the recording is divided into
+    equal sections that become N frames together (all hidden states are kept to its end if `total`
+    is not known). A section ends at a quiet moment and never becomes more frames than it has.
+
+    Args:
+        blocks: 1-d float32 arrays of any length, 16 kHz mono.
+        most: fused frames that one pass holds, at least 1.
+        start: seconds, the time of the first sample; added to all spans.
+        total: seconds that the stream is thought to last.
+        batch_size: windows encoded at once.
+        compress: False for all frames as they are, in one section of any length.
+        progress: its stage `listen` counts seconds of audio.
+
+    Returns:
+        Fused frames, on the CPU.
+
+    Raises:
+        ValueError: `most` or `batch_size` is below 1, or a block is not a 1-d float32 array.
+        InputError: a sample is NaN or infinite.
+        Exception: whatever `blocks` raise.
+    """
+    if most < 1:
+        raise ValueError(f"one pass holds at least one frame, not {most}")
+    sounds: deque[_Sound] = deque()
+    fusing = _Fusing(encoder, Division(budget, task, most, total), compress)
+    heard, samples, audible, likeliest = 0, 0, False, 0.0
+    progress("listen", 0, total)
+    windows = _listening(cut(blocks, first=round(start * SAMPLE_RATE)), sounds)
+    with closing(encode_windows(encoder, windows, batch_size)) as encoded:
+        for frames in encoded:
+            sound = sounds.popleft()
+            heard += len(frames)
+            samples += sound.samples
+            audible |= sound.audible
+            if len(frames):
+                likeliest = max(likeliest, float(frames.density.max()))
+                fusing.add(frames, sound.loudness)
+            until = samples / SAMPLE_RATE
+            progress("listen", until, total if total and total > until else None)
+    done, until = fusing.finish(), samples / SAMPLE_RATE
+    progress("listen", until, until)
+    speaks = audible and likeliest >= _TOKEN
+    return FusedRecording(done, heard, until, budget.label, speaks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sound:
+    """What a window sounds like: its length, RMS of each frame (n,), and whether it is silent."""
+
+    samples: int
+    loudness: NDArray[np.float64]
+    audible: bool
+
+
+def _listening(
+    windows: Generator[Window, None, None], sounds: deque[_Sound]
+) -> Generator[Window, None, None]:
+    """Passes windows on. Frames come back in their order, so that a queue is enough."""
+    with closing(windows):
+        for window in windows:
+            samples = window.samples.numpy()
+            starts = np.arange(window.frames) * FRAME_SAMPLES
+            loudness = np.zeros(window.frames)
+            if window.frames:
+                squares = np.add.reduceat(np.square(samples, dtype=np.float64), starts)
+                loudness = np.sqrt(squares / np.diff(starts, append=len(samples)))
+            audible = bool(np.abs(samples).max() >= _AUDIBLE)
+            sounds.append(_Sound(len(window), loudness, audible))
+            yield window
+
+
+class _Fusing:
+    """Holds the frames of the running section, and all sections that are fused."""
+
+    def __init__(self, encoder: SpeechEncoder, division: Division, compress: bool) -> None:
+        self._density = density_from(encoder.blank_probability)
+        self._division = division
+        self._compress = compress
+        self._held: list[Frames] = []
+        self._loudness: list[NDArray[np.float64]] = []
+        self._done: list[Frames] = []
+
+    def add(self, frames: Frames, loudness: NDArray[np.float64]) -> None:
+        """Takes what was encoded, and fuses what is complete."""
+        self._held.append(frames)
+        self._loudness.append(loudness)
+        self._fuse_complete()
+
+    def finish(self) -> tuple[Frames, ...]:
+        """Fuses the rest; all sections."""
+        self._division.left = self._count()
+        self._fuse_complete()
+        if self._count():
+            self._fuse_until(self._count())
+        return tuple(self._done)
+
+    def _count(self) -> int:
+        return sum(map(len, self._held))
+
+    def _fuse_complete(self) -> None:
+        while self._compress and (places := self._division.end(self._count())):
+            density = torch.cat([frames.density for frames in self._held]).cpu().numpy()
+            self._fuse_until(quietest(density, np.concatenate(self._loudness), places))
+
+    def _fuse_until(self, end: int) -> None:
+        held, loudness = Frames.concatenate(self._held), np.concatenate(self._loudness)
+        section, rest = held[:end], held[end:]
+        # A copy, because a view would keep what it is a view of.
+        self._held = [Frames(rest.hidden.clone(), rest.density.clone(), rest.spans.clone())]
+        self._loudness = [loudness[end:].copy()]
+        if self._compress:
+            seconds = float(section.spans[-1, 1] - section.spans[0, 0])
+            length = self._division.close(end, seconds)
+            # The schedule of training for what training saw: a window at most.
+            schedule = ladder if end <= WINDOW_FRAMES else halving
+            section = fuse(section, length, self._density, schedule).frames
+        self._done.append(Frames(section.hidden.cpu(), section.density.cpu(), section.spans.cpu()))

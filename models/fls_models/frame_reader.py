@@ -1,0 +1,168 @@
+"""The frame reader: fused frames, projected to where the language model expects sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+
+from fls_models.budget import Budget
+from fls_models.errors import UsageError
+from fls_models.frames import Frames
+from fls_models.fused import FusedRecording
+from fls_models.prompts import Prompt
+from fls_models.readers import Reading, Stretch
+from fls_models.results import Span
+
+if TYPE_CHECKING:
+    from fls_models.lslm.base import SpeechEncoder
+
+# A summary by stretches of about this many seconds, where more than one is wanted.
+_STRETCH = 120.0
+# Positions for the prompt, requests and replies beside the frames.
+_WORDS = 700
+# NTK-aware scaling keeps models usable to some multiple of their window; beyond this, text falls
+# apart, and it is better said than shown.
+MOST_STRETCHED = 8.0
+
+
+class FramesHeard:
+    """A recording as a model that hears it: fused for one budget, and anew for another.
+
+    `again` listens once more; without it, the budget is the one that was heard.
+    """
+
+    def __init__(
+        self, first: FusedRecording, again: Callable[[Budget], FusedRecording] | None = None
+    ) -> None:
+        self._fused = {first.budget: first}
+        self._first = first
+        self._again = again
+
+    @property
+    def duration(self) -> float:
+        return self._first.duration
+
+    @property
+    def speaks(self) -> bool:
+        return self._first.speaks
+
+    @property
+    def heard_for(self) -> Budget:
+        label = self.at_hand().budget
+        if label.startswith("L="):
+            return Budget(target_length=int(label.removeprefix("L=")))
+        return Budget(label)
+
+    def at_hand(self) -> FusedRecording:
+        """The recording at the budget that it was heard for last."""
+        return next(iter(self._fused.values()))
+
+    def at(self, budget: Budget) -> FusedRecording:
+        """The recording at a budget; UsageError where it cannot be heard again."""
+        if budget.label not in self._fused:
+            if self._again is None:
+                raise _heard_for(self._first.budget, budget)
+            # One at a time: frames are what a long recording takes memory for.
+            self._fused = {budget.label: self._again(budget)}
+        return self._fused[budget.label]
+
+
+class FrameReader:
+    """Reads what was heard, a section of the recording in a pass.
+
+    `window` is the number of positions that the language model was made for.
+    """
+
+    name = "frames"
+
+    def __init__(self, encoder: SpeechEncoder, heard: FramesHeard, window: int) -> None:
+        self._encoder = encoder
+        self._heard = heard
+        self._window = window
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        return prompt.heard()
+
+    def readings(self, budget: Budget, question: str | None) -> list[Reading]:
+        """All sections, whatever the question: what is said is known to the model alone."""
+        return [self._read(section) for section in self._heard.at(budget).sections]
+
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Stretch]:
+        """Equal parts of some two minutes within each section; with `whole`, the sections.
+
+        A section is a stretch at least, even if it is shorter or there are more of them.
+        """
+        fused = self._heard.at_hand()
+        # One for each section, and the others where most was said.
+        spare = max(0, most - len(fused.sections))
+        return [
+            Stretch(_span(part), _Part(self, part, fused.budget))
+            for section in fused.sections
+            for part in (
+                [section]
+                if whole
+                else _parts(section, shortest, 1 + spare * len(section) // fused.frames_after)
+            )
+        ]
+
+    def _read(self, frames: Frames) -> Reading:
+        needed = len(frames) + _WORDS
+        stretch = needed / self._window
+        if stretch > MOST_STRETCHED:
+            raise UsageError(
+                f"{len(frames)} frames are more than the model's window of {self._window} positions"
+                f" holds even when stretched {MOST_STRETCHED:g} times; leave out --no-compress."
+            )
+        with torch.inference_mode():
+            embeddings = self._encoder.project(frames.hidden)
+        return Reading(embeddings, frames.spans.cpu(), stretch=max(1.0, stretch))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A reader of some frames of another's, which were fused for one budget."""
+
+    whole: FrameReader
+    frames: Frames
+    budget: str
+    name = "frames"
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        return self.whole.prompt(prompt)
+
+    def readings(self, budget: Budget, question: str | None) -> Sequence[Reading]:
+        if budget.label != self.budget:
+            raise _heard_for(self.budget, budget)
+        return [self.whole._read(self.frames)]
+
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Stretch]:
+        return [Stretch(_span(self.frames), self)]
+
+
+def _parts(frames: Frames, shortest: float, most: int) -> list[Frames]:
+    """Equal in frames, so that each says about as much as the others."""
+    span = _span(frames)
+    seconds = span.end - span.start
+    wanted = min(most, round(seconds / _STRETCH), int(seconds / shortest), len(frames))
+    # Where much is said, as many frames are fewer seconds.
+    for count in range(wanted, 1, -1):
+        edges = [len(frames) * i // count for i in range(count + 1)]
+        parts = [frames[first:last] for first, last in pairwise(edges)]
+        spans = map(_span, parts)
+        if all(one.end - one.start >= shortest for one in spans):
+            return parts
+    return [frames]
+
+
+def _heard_for(heard: str, wanted: Budget) -> UsageError:
+    return UsageError(
+        f"The recording was heard for the budget {heard}; listen to it again for {wanted.label}."
+    )
+
+
+def _span(frames: Frames) -> Span:
+    return Span(float(frames.spans[0, 0]), float(frames.spans[-1, 1]))

@@ -1,0 +1,85 @@
+"""A large model in a folder of the user's: recognised, and converted once into the cache.
+
+A folder in a release's layout becomes `CACHE/weights/local-FINGERPRINT-DTYPE-FORM`; the folder
+itself is never written to. One that is converted is used where it lies. What is left of folders
+that have changed since stays in the cache until somebody deletes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fls_models.errors import UsageError
+from fls_models.progress import Progress, silent
+from fls_models.released_weights import (
+    FORM,
+    InstalledFrames,
+    card_of,
+    check_converter,
+    convert,
+    converted,
+    discard_old,
+    folder,
+    is_installed,
+    known,
+)
+from fls_models.weight_folders import locked, writing
+
+if TYPE_CHECKING:
+    from fls_models.card import FrameCard
+    from fls_models.released import Released
+
+
+def from_folder(
+    place: Path,
+    cache: Path,
+    dtype: str,
+    progress: Progress = silent,
+    check: Callable[[FrameCard], object] = lambda card: None,
+) -> InstalledFrames:
+    """The model in a folder, by the card that fits it best and the folder's name.
+
+    `check` may raise before a card's model is converted. Raises what `released.find` and
+    `installing.install` do.
+    """
+    name = place.resolve().name
+    if (settings := converted(place)) is not None:
+        if settings["form"] != FORM:
+            raise UsageError(
+                f"{place} was converted by another version of fls; give the folder of the "
+                "released checkpoint instead."
+            )
+        # Whether an adapter was merged is not written down, and both cards have the same numbers.
+        card = card_of(str(settings["architecture"]), settings, adapter=True)
+        return InstalledFrames(replace(card, name=name), place, str(settings["dtype"]))
+    from fls_models.released import find
+
+    found = find(place)
+    card = card_of(found.architecture, found.config, adapter=found.adapter is not None)
+    own = replace(card, name=f"local-{_fingerprint(place, found)}")
+    if not is_installed(own, cache, known(dtype)):
+        check(replace(card, name=name))
+        check_converter(dtype)
+        with writing(cache):
+            (cache / "weights").mkdir(parents=True, exist_ok=True)
+            with locked(cache, own.name):
+                if not is_installed(own, cache, dtype):
+                    discard_old(cache, own.name)
+                    convert(found, own, cache, dtype, progress, place)
+    return InstalledFrames(replace(card, name=name), folder(own, cache, dtype), dtype)
+
+
+def _fingerprint(place: Path, found: Released) -> str:
+    """Tells a checkpoint from others by its files' names, sizes and times: no bytes are read."""
+    parts = {part for part in (found.base, found.adapter, found.processor) if part}
+    files = sorted(
+        (str(file.relative_to(place)), file.stat().st_size, file.stat().st_mtime_ns)
+        for part in parts
+        for file in part.iterdir()
+        if file.is_file()
+    )
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]

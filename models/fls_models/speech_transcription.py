@@ -1,0 +1,207 @@
+"""Speech to words with times by a speech language model: it hears the audio and writes it down.
+
+Each piece of speech (`pauses`) is encoded, fused to what the budget reads of it and given to the
+model with the instruction to transcribe; the words' times come from the encoder's frames. It leaves
+to `word_times` and `ctc_alignment` where in the frames the words are, and to `transcription`, which
+does the same with Whisper, what a sentence is and what a loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fls_models import prompts
+from fls_models.budget import Budget
+from fls_models.ctc_alignment import SentencePieces, align
+from fls_models.density import density_from
+from fls_models.frames import Frames
+from fls_models.fusion import fuse, ladder
+from fls_models.lslm.base import LanguageModel, SpeechEncoder
+from fls_models.memory import FORGETFUL, Memory
+from fls_models.pauses import Piece, cut_at_pauses
+from fls_models.progress import Progress, silent
+from fls_models.results import Sentence, Word
+from fls_models.sampling import SAMPLE_RATE
+from fls_models.transcription import PIECES, split_sentences, without_loops
+from fls_models.windows import Window, encode_windows
+from fls_models.word_times import Times, by_density, by_pieces, words_of
+
+# Changes when the same piece of audio gives other words or times.
+FORM = "speech-words-1"
+
+_QUOTES = {"'": "'", '"': '"', "‘": "’", "“": "”", "「": "」"}
+# With its colon, and in the present: people who read aloud say `The man said, "Come in."`
+_WRAPPER = re.compile(
+    r"(?P<lead>The (?:person|speaker|speech|audio|recording|original content of (?:this|the) audio)"
+    r" (?:says|is saying|is)(?: in [A-Z][a-z]+)?:\s*)?"
+    r"(?P<open>['\"‘“「])(?P<said>.*)(?P<close>['\"’”」])(?(lead)\.?)",
+    re.DOTALL,
+)
+
+
+class SpeechTranscriber:
+    """A speech language model that writes down what it hears, on a stream.
+
+    Of the last stream listened to, `language` is the ISO 639-1 code if it was given (the model
+    writes in the language it hears and does not say which) and `until` how many seconds of it were
+    heard. Every word's `probability` is 1: it is not measured, since generating does not tell it
+    and scoring the text would cost as much again.
+
+    Args:
+        encoder, llm: two halves of one model.
+        vocabulary: the CTC head's pieces. With them words are where the head reads them; without,
+            or where the text does not fit the audio, where as much has been said.
+        memory, identity: where pieces heard before are kept, and the model's name among others.
+        max_tokens: of the text of one piece.
+    """
+
+    def __init__(
+        self,
+        encoder: SpeechEncoder,
+        llm: LanguageModel,
+        *,
+        vocabulary: SentencePieces | None = None,
+        memory: Memory = FORGETFUL,
+        identity: str = "",
+        max_tokens: int = 400,
+    ) -> None:
+        self._encoder = encoder
+        self._llm = llm
+        self._vocabulary = vocabulary
+        self._memory = memory
+        self._identity = identity
+        self._max_tokens = max_tokens
+        self.language: str | None = None
+        self.until = 0.0
+
+    def sentences(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        budget: str,
+        *,
+        language: str | None = None,
+        start: float = 0.0,
+        total: float | None = None,
+        progress: Progress = silent,
+    ) -> Iterator[Sentence]:
+        """Sentences as they are understood, from blocks of 16 kHz mono float32.
+
+        `budget` is a budget's name: how many fused frames the model reads.
+        `start` is the time of the first sample and is added to every time. The progress stage
+        `listen` counts seconds of audio. Raises UsageError for an unknown budget and for a
+        vocabulary that does not fit the model, before it listens.
+        """
+        rate = Budget(budget)
+        if self._vocabulary is not None:
+            self._vocabulary.load()
+        self.language, self.until = language, 0.0
+        progress("listen", 0, total)
+        pending: list[Word] = []
+        for heard in cut_at_pauses(blocks):
+            if heard.piece is not None:
+                pending += self._words(heard.piece, rate, start)
+                complete, pending = split_sentences(pending)
+                yield from complete
+            self.until = heard.until
+            progress("listen", heard.until, total if total and total > heard.until else None)
+        complete, rest = split_sentences(pending)
+        yield from complete
+        if rest:
+            yield Sentence(tuple(rest))
+        progress("listen", self.until, self.until)
+
+    def _words(self, piece: Piece, budget: Budget, start: float) -> list[Word]:
+        """The words of a piece, heard now or before: an interrupted run goes on where it was."""
+        parts = {
+            "form": FORM,
+            "model": self._identity,
+            "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
+            "language": self.language,
+            "budget": budget.name,
+            "aligned": self._vocabulary is not None,
+            "most": self._max_tokens,
+        }
+        kept = self._memory.get(PIECES, parts)
+        if kept is None:
+            kept = json.dumps({"words": self._hear(piece, budget, start)}).encode()
+            self._memory.put(PIECES, parts, kept)
+        # Read back even when just written: so that nothing depends on which it was.
+        return [
+            Word(
+                round(start + piece.start + begin, 3),
+                round(start + piece.start + end, 3),
+                text,
+                1.0,
+            )
+            for begin, end, text in json.loads(kept)["words"]
+        ]
+
+    @torch.no_grad()
+    def _hear(self, piece: Piece, budget: Budget, start: float) -> list[tuple[float, float, str]]:
+        """A piece's words, with times from the piece's first sample."""
+        first = round((start + piece.start) * SAMPLE_RATE)
+        window = Window(torch.from_numpy(np.ascontiguousarray(piece.samples)), first)
+        [frames] = encode_windows(self._encoder, [window], batch_size=1)
+        if not len(frames):
+            return []
+        length = budget.frames(len(window) / SAMPLE_RATE, "transcribe")
+        fused = fuse(frames, length, density_from(self._encoder.blank_probability), ladder).frames
+        words = _words_without_loops(unwrapped(self._write(fused.hidden)))
+        return [
+            (begin - window.start, end - window.start, word)
+            for word, (begin, end) in zip(words, self._place(words, frames), strict=True)
+        ]
+
+    def _write(self, hidden: Tensor) -> str:
+        from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+        code = self.language
+        name = None if code is None else LANGUAGES[code].title() if code in LANGUAGES else code
+        context = self._llm.read(prompts.TRANSCRIBE, self._encoder.project(hidden))
+        request = prompts.transcription(name)
+        reply = self._llm.generate(
+            context, request, max_tokens=self._max_tokens, temperature=0.0, seed=0
+        )
+        return "".join(reply)
+
+    def _place(self, words: list[str], frames: Frames) -> Times:
+        # Frames before fusion: a fused one stands for up to a second.
+        if self._vocabulary is not None and (pieces := self._vocabulary.pieces(words)):
+            ids, owners = zip(*pieces, strict=True)
+            wanted = torch.tensor(ids, device=frames.hidden.device)
+            read = self._encoder.token_log_probabilities(frames.hidden, wanted)
+            try:
+                found = None if read is None else align(read, ids)
+            except ValueError:
+                # More text than frames: the model wrote what was not said.
+                found = None
+            if found is not None:
+                return by_pieces(len(words), owners, found, frames.spans)
+        return by_density(words, frames.density, frames.spans)
+
+
+def unwrapped(reply: str) -> str:
+    """A reply without what some models put around a transcript: `The person says: '...'`, quotes.
+
+    Only where one pair of quotes holds everything: quotes inside of them, other than apostrophes,
+    belong to the text, and so do then those around it.
+    """
+    text = reply.strip()
+    found = _WRAPPER.fullmatch(text)
+    if found is None or _QUOTES[found["open"]] != found["close"]:
+        return text
+    within = re.sub(r"(?<=\w)['’](?=\w)", "", found["said"])
+    return text if {found["open"], found["close"]} & set(within) else found["said"].strip()
+
+
+def _words_without_loops(text: str) -> list[str]:
+    """Before they have times: what was not said must not take time from what was."""
+    return [word.text for word in without_loops([Word(0, 0, word, 1.0) for word in words_of(text)])]

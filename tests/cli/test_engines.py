@@ -1,0 +1,348 @@
+"""From what was typed to a model: what is refused, and which of the two kinds is started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fls_cli.engines import Engine, check, start
+from fls_cli.hearing import Stretch
+from fls_cli.visits import Request
+from fls_models import card, devices, weights
+from fls_models.card import FrameCard, TextCard
+from fls_models.devices import Choice
+from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
+from fls_models.memory import FORGETFUL
+from fls_models.models import FrameModel, TextModel
+from fls_models.progress import silent
+from fls_models.released_weights import InstalledFrames, folder
+from fls_models.weights import Installed
+
+GB = 10**9
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache on a machine without a GPU."""
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(devices, "_DRIVERS", ())
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def pulled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, str]]:
+    """What was fetched: names and dtypes. Nothing really is."""
+    found: list[tuple[str, str]] = []
+
+    def pull(
+        wanted: card.Card, place: Path, progress: object = None, dtype: str = "nf4"
+    ) -> Installed | InstalledFrames:
+        found.append((wanted.name, dtype))
+        if isinstance(wanted, FrameCard):
+            return InstalledFrames(wanted, converted(folder(wanted, place, dtype)), dtype)
+        assert isinstance(wanted, TextCard)
+        return Installed(wanted, tmp_path, tmp_path)
+
+    monkeypatch.setattr(weights, "pull", pull)
+    return found
+
+
+def converted(place: Path, tokens: int | None = 10) -> Path:
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(json.dumps({"ctc_tokens": tokens}))
+    return place
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A machine whose CUDA devices have so many GB free, for whoever asks `devices`."""
+
+    def there(*free: float) -> None:
+        told = {f"cuda:{number}": round(one * GB) for number, one in enumerate(free)}
+        for name in ("place", "choose"):
+            how = getattr(devices, name).__kwdefaults__
+            monkeypatch.setitem(how, "devices", lambda: len(told))
+            monkeypatch.setitem(how, "free", lambda device: told[device])
+
+    return there
+
+
+class Started:
+    """What came of starting an engine."""
+
+    def __init__(self, engine: Engine, *, offline: bool = False) -> None:
+        self.said: list[str] = []
+        self.model: Any = start(
+            engine, offline=offline, memory=FORGETFUL, say=self.said.append, progress=silent
+        )
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:3"])
+@pytest.mark.parametrize("dtype", ["nf4", "int8", "bf16", "float32"])
+def test_what_may_be_asked_for(device: str, dtype: str, tmp_path: Path) -> None:
+    file = tmp_path / "head.safetensors"
+    file.touch()
+    check(Engine("mini", device, dtype, True, file, file, False))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": "gpu"}, "--device takes auto, cpu, cuda or cuda:N, not 'gpu'."),
+        ({"device": "cuda:"}, "--device takes auto, cpu, cuda or cuda:N, not 'cuda:'."),
+        ({"dtype": "fp16"}, "--dtype takes nf4, int8, bf16, float32, not 'fp16'."),
+        ({"head": Path("gone.st")}, "--head: there is no file gone.st."),
+        ({"vocabulary": Path("gone.model")}, "--ctc-vocab: there is no file gone.model."),
+        ({"head": Path("/")}, "--head: there is no file /."),
+    ],
+)
+def test_what_no_model_can_be_asked_for(
+    changes: dict[str, Any], said: str, pulled: list[tuple[str, str]]
+) -> None:
+    engine = Engine(**changes)
+    for way in (check, Started):
+        with pytest.raises(UsageError) as raised:
+            way(engine)
+        assert str(raised.value) == said
+    assert pulled == []
+
+
+# What results depend on
+
+
+def test_all_but_the_device_is_told_of_as_json(tmp_path: Path) -> None:
+    engine = Engine("mini", "cpu", "int8", True, tmp_path / "head", tmp_path / "pieces", False)
+    told = engine.as_json()
+    assert json.loads(json.dumps(told)) == told
+    assert set(told) == {one.name for one in fields(Engine)} - {"device"}
+    assert replace(engine, device="cuda:1").as_json() == told
+    others: dict[str, Any] = {
+        "model": "small",
+        "dtype": "nf4",
+        "low_memory": False,
+        "head": None,
+        "vocabulary": tmp_path / "others",
+        "compress": True,
+    }
+    assert set(others) == set(told)
+    for name, value in others.items():
+        assert replace(engine, **{name: value}).as_json() != told
+
+
+def test_a_finished_result_is_known_wherever_it_was_made() -> None:
+    def key(engine: Engine) -> str:
+        return Request("ask", engine, "fast", Stretch(None, 0, None, None), {}, ".txt", False).key
+
+    assert key(Engine(device="cuda:0")) == key(Engine(device="cpu"))
+    assert key(Engine(compress=False)) != key(Engine())
+
+
+# Models that read text
+
+
+def test_a_text_model_is_fetched_and_started(pulled: list[tuple[str, str]]) -> None:
+    started = Started(Engine("mini"))
+    assert isinstance(started.model, TextModel)
+    assert pulled == [("mini", "nf4")]
+    assert started.said == ["downloading mini: 642 MB, once"]
+
+
+def test_auto_is_mini_without_a_gpu(pulled: list[tuple[str, str]]) -> None:
+    started = Started(Engine())
+    assert isinstance(started.model, TextModel)
+    assert started.model.card.name == "mini"
+    assert started.said[0] == "using mini, the model that runs on any CPU"
+
+
+def test_offline_nothing_is_fetched(pulled: list[tuple[str, str]]) -> None:
+    for name in ("mini", "auto"):
+        with pytest.raises(WeightsMissing, match="fls models pull mini"):
+            Started(Engine(name), offline=True)
+    with pytest.raises(WeightsMissing, match="fls models pull fastlongspeech --dtype int8"):
+        Started(Engine("fastlongspeech", "cpu", "int8"), offline=True)
+    assert pulled == []
+
+
+@pytest.mark.parametrize("name", ["mini", "small", "auto"])
+def test_what_only_large_models_can_be_asked_for(
+    name: str, pulled: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    asked: dict[str, dict[str, Any]] = {
+        "--device": {"device": "cuda"},
+        "--low-memory": {"low_memory": True},
+        "--head": {"head": file},
+        "--ctc-vocab": {"vocabulary": file},
+        "--no-compress": {"compress": False},
+    }
+    for option, changes in asked.items():
+        with pytest.raises(UsageError, match=rf"^{option}: \w+ reads a transcript on the CPU;"):
+            Started(Engine(name, **changes))
+    together = {field: value for changes in asked.values() for field, value in changes.items()}
+    with pytest.raises(UsageError) as raised:
+        Started(Engine(name, **together))
+    assert str(raised.value).startswith(f"{', '.join(asked)}: ")
+    assert pulled == []
+
+
+def test_a_folder_with_a_text_model(tmp_path: Path, pulled: list[tuple[str, str]]) -> None:
+    place = tmp_path / "mine"
+    for name in weights._LOCAL:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    started = Started(Engine(str(place)))
+    assert isinstance(started.model, TextModel)
+    assert started.model.card.name == "mine"
+    with pytest.raises(UsageError, match="--no-compress: mine reads a transcript"):
+        Started(Engine(str(place), compress=False))
+    assert pulled == []
+
+
+# Models that hear by themselves
+
+
+def test_a_large_model_is_fetched_for_the_cpu_when_asked_for(
+    pulled: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    engine = Engine("fastlongspeech", "cpu", "int8", True, file, file, False)
+    started = Started(engine)
+    assert isinstance(started.model, FrameModel)
+    assert pulled == [("fastlongspeech", "int8")]
+    running = started.model.running
+    assert (running.device, running.low_memory, running.compress) == ("cpu", True, False)
+    assert (running.head, running.vocabulary) == (file, file)
+    assert started.said == [
+        "downloading fastlongspeech: 17.6 GB, once",
+        "using fastlongspeech in int8 on cpu",
+    ]
+
+
+def test_what_is_there_is_not_fetched(cache: Path, pulled: list[tuple[str, str]]) -> None:
+    wanted = card.load("qwen2-audio")
+    assert isinstance(wanted, FrameCard)
+    converted(folder(wanted, cache, "bf16"))
+    started = Started(Engine("qwen2-audio", "cpu", "bf16"))
+    assert isinstance(started.model, FrameModel)
+    assert started.said == ["using qwen2-audio in bf16 on cpu"]
+    assert pulled == []
+
+
+def test_a_model_without_a_head_says_so(cache: Path, tmp_path: Path) -> None:
+    wanted = card.load("qwen2.5-omni-3b")
+    assert isinstance(wanted, FrameCard)
+    converted(folder(wanted, cache, "nf4"), tokens=None)
+    started = Started(Engine("qwen2.5-omni-3b", "cpu"))
+    assert started.said[1:] == [
+        "qwen2.5-omni-3b has no CTC head: frames are fused by likeness alone; see --head"
+    ]
+    (tmp_path / "head").touch()
+    started = Started(Engine("qwen2.5-omni-3b", "cpu", head=tmp_path / "head"))
+    assert len(started.said) == 1
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:0"])
+def test_nothing_is_fetched_for_a_device_that_is_not_there(
+    device: str, pulled: list[tuple[str, str]]
+) -> None:
+    with pytest.raises(EnvironmentLacks, match="needs an NVIDIA GPU"):
+        Started(Engine("fastlongspeech", device))
+    assert pulled == []
+
+
+def test_nothing_is_fetched_for_a_device_that_is_too_small(
+    gpu: Callable[..., None], pulled: list[tuple[str, str]]
+) -> None:
+    gpu(9, 8)
+    with pytest.raises(EnvironmentLacks, match=r"cuda:0 has 9\.0 GB free; --low-memory takes"):
+        Started(Engine("fastlongspeech"))
+    assert pulled == []
+    assert Started(Engine("fastlongspeech", low_memory=True)).model.running.device == "cuda:0"
+
+
+def test_auto_never_downloads_the_large_model(
+    gpu: Callable[..., None], pulled: list[tuple[str, str]], cache: Path
+) -> None:
+    gpu(12, 80)
+    started = Started(Engine())
+    assert isinstance(started.model, TextModel)
+    assert pulled == [("mini", "nf4")]
+    assert started.said[0] == (
+        "using mini, as fastlongspeech is not downloaded; `fls models pull fastlongspeech` fetches "
+        "about 17.6 GB for cuda:1"
+    )
+    # Once somebody has fetched it, it is what is used.
+    wanted = card.load("fastlongspeech")
+    assert isinstance(wanted, FrameCard)
+    converted(folder(wanted, cache, "nf4"))
+    started = Started(Engine())
+    assert isinstance(started.model, FrameModel)
+    assert started.said == ["using fastlongspeech in nf4 on cuda:1, as cuda:1 has 80.0 GB free"]
+    assert started.model.running.device == "cuda:1"
+    assert pulled == [("mini", "nf4")]
+
+
+def test_auto_passes_on_how_it_is_to_run(
+    monkeypatch: pytest.MonkeyPatch, pulled: list[tuple[str, str]], cache: Path
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def choose(place: Path, device: str, dtype: str, *, low_memory: bool) -> Choice:
+        asked.append((place, device, dtype, low_memory))
+        return Choice("small", "because")
+
+    monkeypatch.setattr(devices, "choose", choose)
+    Started(Engine("auto", "cpu", "int8"))
+    assert asked == [(cache, "cpu", "int8", False)]
+    assert pulled == [("small", "int8")]
+
+
+def test_a_folder_with_a_large_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pulled: list[tuple[str, str]], cache: Path
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+    wanted = card.load("fastlongspeech")
+    assert isinstance(wanted, FrameCard)
+    made = InstalledFrames(replace(wanted, name="mine"), converted(tmp_path / "made"), "bf16")
+
+    def from_folder(*given: Any) -> InstalledFrames:
+        asked.append(given)
+        return made
+
+    monkeypatch.setattr(weights, "from_folder", from_folder)
+    (tmp_path / "mine").mkdir()
+    started = Started(Engine(str(tmp_path / "mine"), "cpu", "nf4"))
+    assert [given[:4] for given in asked] == [(tmp_path / "mine", cache, silent, "nf4")]
+    assert isinstance(started.model, FrameModel)
+    # A converted folder has the dtype that it has.
+    assert started.said == ["using mine in bf16 on cpu"]
+    assert pulled == []
+
+
+def test_a_name_that_no_model_has(pulled: list[tuple[str, str]], tmp_path: Path) -> None:
+    for name in ("huge", str(tmp_path / "nowhere"), ""):
+        with pytest.raises(UsageError, match="There is no model"):
+            Started(Engine(name))
+    assert pulled == []
+
+
+def test_a_folder_with_a_models_name_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pulled: list[tuple[str, str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mini", "auto"):
+        (tmp_path / name).mkdir()
+        assert Started(Engine(name)).model.card.name == "mini"
+        with pytest.raises(UsageError, match="holds no model"):
+            Started(Engine(f"./{name}"))
+    assert len(pulled) == 2

@@ -1,0 +1,75 @@
+"""Tiny large models, converted as real ones are, and sound for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fls_models.budget import Budget
+from fls_models.frame_listening import listen_to_frames
+from fls_models.installing import install
+from fls_models.lslm.hearing import HearingModel, load
+from fls_models.prompts import Prompt
+from fls_models.released import find
+from fls_models.sampling import SAMPLE_RATE
+
+HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)
+QUESTION = "What is the main argument?"
+
+
+def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    dice = np.random.default_rng(seed)
+    return (0.1 * dice.standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
+
+
+def babble(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """Five tones a second, some louder than others: frames of it differ."""
+    dice = np.random.default_rng(seed)
+    count, each = round(seconds * SAMPLE_RATE), SAMPLE_RATE // 5
+    pitch = np.repeat(dice.uniform(80, 4000, count // each + 1), each)[:count]
+    loud = np.repeat(dice.uniform(0, 0.5, count // each + 1) ** 2, each)[:count]
+    tones = loud * np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE)
+    return (tones + 0.01 * dice.standard_normal(count)).astype(np.float32)
+
+
+def blocks_of(audio: NDArray[np.float32], size: int = 40_001) -> Iterator[NDArray[np.float32]]:
+    return (audio[first : first + size] for first in range(0, len(audio), size))
+
+
+def converted(released: Path, into: Path, dtype: str = "float32") -> Path:
+    """The folder that a release becomes."""
+    install(find(released), into, dtype=dtype)
+    return into
+
+
+def loaded(released: Path, into: Path, dtype: str = "float32") -> HearingModel:
+    return load(converted(released, into, dtype))
+
+
+def whole(model: HearingModel, audio: NDArray[np.float32]) -> Tensor:
+    """Embeddings (T, H) of all frames of a recording, none of them fused."""
+    heard = listen_to_frames(
+        model, blocks_of(audio), Budget(target_length=10**6), most=10**6, compress=False
+    )
+    [section] = heard.sections
+    return model.project(section.hidden)
+
+
+@torch.inference_mode()
+def first_logits(model: HearingModel, embeddings: Tensor, stretch: float = 1.0) -> Tensor:
+    """Logits (V,) of the first token of the reply to QUESTION."""
+    context = model.read(HEARD, embeddings, stretch=stretch)
+    asked = model._asked(context, QUESTION)
+    return model._forward(asked, context.cache(), logits=1, stretch=stretch)[-1]
+
+
+def assert_close(found: Tensor, expected: Tensor, close: float) -> None:
+    """To that part of the largest expected number."""
+    torch.testing.assert_close(
+        found.float(), expected.float(), rtol=0, atol=close * float(expected.abs().max())
+    )
