@@ -254,7 +254,7 @@ def test_a_large_model_takes_memory_of_the_device(
 ) -> None:
     monkeypatch.setenv("FLS_MODEL", "fastlongspeech")
     found = examined(capfd)
-    assert found["memory"] == ("--", "6.0 GB available; fastlongspeech takes 10.6 GB of the device")
+    assert found["memory"] == ("--", "6.0 GB available; fastlongspeech takes 10.1 GB of the device")
     assert found["model fastlongspeech"] == (
         "--",
         "about 17.6 GB to download, as `fls models pull fastlongspeech` does",

@@ -149,7 +149,7 @@ def test_show_tells_everything_of_a_large_model(cards: dict[str, Card], big: Pat
         *(found.architecture, f"{found.max_frames} frames", f"{found.window} positions"),
         *(
             "nf4 7.28 GB, int8 10.41 GB, bf16 16.89 GB",
-            "10.6 GB of memory of the device",
+            f"{found.memory_gb:g} GB of memory of the device",
             "with its LoRA",
         ),
         *("--low-memory keeps 2.55 GB", "says no:   never: not calibrated"),
