@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fls_cli.ahead import Ahead
 from fls_cli.contents import Contents, contents_of, is_unchanged
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
     from fls_cli.desk import Desk
     from fls_models.models import Model
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,16 @@ class Visit:
 
     def listen(self) -> Listening:
         """Starts listening; raises the InputError that fits what is wrong with the source."""
-        model = self.model
-        self.desk.look_ahead()
-        return listen(
-            model,
-            self.wanted,
-            memory=self.desk.memory,
-            decoded=self._decode,
-            warn=self.desk.say,
-            progress=self.desk.bars,
-        )
+        return self._begun(listen)
 
     def hear(self) -> Hearing:
         """The recording as the model hears it, to its end; raises as `listen` does."""
+        return self._begun(hear)
+
+    def _begun(self, listening: Callable[..., _T]) -> _T:
         model = self.model
         self.desk.look_ahead()
-        return hear(
+        return listening(
             model,
             self.wanted,
             memory=self.desk.memory,

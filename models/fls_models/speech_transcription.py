@@ -30,7 +30,7 @@ from fls_models.pauses import Piece, cut_at_pauses
 from fls_models.progress import Progress, silent
 from fls_models.results import Sentence, Word
 from fls_models.sampling import SAMPLE_RATE
-from fls_models.transcription import PIECES, split_sentences, without_loops
+from fls_models.transcription import PIECES, in_sentences, without_loops
 from fls_models.windows import Window, encode_windows
 from fls_models.word_times import Times, by_density, by_pieces, words_of
 
@@ -94,28 +94,23 @@ class SpeechTranscriber:
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
-        `budget` is a budget's name: how many fused frames the model reads.
-        `start` is the time of the first sample and is added to every time. The progress stage
-        `listen` counts seconds of audio. Raises UsageError for an unknown budget and for a
-        vocabulary that does not fit the model, before it listens.
+        `budget` is a budget's name: how many fused frames the model reads. `start` is the time of
+        the first sample and is added to every time. The progress stage `listen` counts seconds of
+        audio. Raises UsageError for an unknown budget and for a vocabulary that does not fit the
+        model, before it listens.
         """
         rate = Budget(budget)
         if self._vocabulary is not None:
             self._vocabulary.load()
         self.language, self.until = language, 0.0
         progress("listen", 0, total)
-        pending: list[Word] = []
-        for heard in cut_at_pauses(blocks):
-            if heard.piece is not None:
-                pending += self._words(heard.piece, rate, start)
-                complete, pending = split_sentences(pending)
-                yield from complete
-            self.until = heard.until
-            progress("listen", heard.until, total if total and total > heard.until else None)
-        complete, rest = split_sentences(pending)
-        yield from complete
-        if rest:
-            yield Sentence(tuple(rest))
+        for heard, complete in in_sentences(
+            cut_at_pauses(blocks), lambda piece: self._words(piece, rate, start)
+        ):
+            yield from complete
+            if heard is not None:
+                self.until = heard
+                progress("listen", heard, total if total and total > heard else None)
         progress("listen", self.until, self.until)
 
     def _words(self, piece: Piece, budget: Budget, start: float) -> list[Word]:

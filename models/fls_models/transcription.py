@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fls_models.errors import UsageError
 from fls_models.memory import FORGETFUL, Memory
-from fls_models.pauses import Piece, cut_at_pauses
+from fls_models.pauses import Heard, Piece, cut_at_pauses
 from fls_models.progress import Progress, silent
 from fls_models.results import Sentence, Word
 
@@ -84,9 +84,9 @@ class Transcriber:
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
-        `budget` is a budget's name: how hard to try.
-        `start` is the time of the first sample and is added to every time. The progress stage
-        `listen` counts seconds of audio. Raises UsageError for a language the model does not know.
+        `budget` is a budget's name: how hard to try. `start` is the time of the first sample and is
+        added to every time. The progress stage `listen` counts seconds of audio. Raises UsageError
+        for a language the model does not know.
         """
         known = self._whisper.supported_languages
         if language is not None and language not in known:
@@ -97,18 +97,13 @@ class Transcriber:
         effort = EFFORTS[budget]
         self.language, self.until = language, 0.0
         progress("listen", 0, total)
-        pending: list[Word] = []
-        for heard in cut_at_pauses(blocks):
-            if heard.piece is not None:
-                pending += self._words(heard.piece, effort, start)
-                complete, pending = split_sentences(pending)
-                yield from complete
-            self.until = heard.until
-            progress("listen", heard.until, total if total and total > heard.until else None)
-        complete, rest = split_sentences(pending)
-        yield from complete
-        if rest:
-            yield Sentence(tuple(rest))
+        for heard, complete in in_sentences(
+            cut_at_pauses(blocks), lambda piece: self._words(piece, effort, start)
+        ):
+            yield from complete
+            if heard is not None:
+                self.until = heard
+                progress("listen", heard, total if total and total > heard else None)
         progress("listen", self.until, self.until)
 
     def _words(self, piece: Piece, effort: Effort, start: float) -> list[Word]:
@@ -167,6 +162,23 @@ class Transcriber:
         language, probability, _ = self._whisper.detect_language(piece.samples)
         if probability >= _SURE:
             self.language = language
+
+
+def in_sentences(
+    pieces: Iterable[Heard], words: Callable[[Piece], list[Word]]
+) -> Iterator[tuple[float | None, list[Sentence]]]:
+    """The sentences that each piece completes, and how far the stream was heard by then.
+
+    At the end, with None, what is left: sentences, and words that no full stop ends.
+    """
+    pending: list[Word] = []
+    for heard in pieces:
+        complete: list[Sentence] = []
+        if heard.piece is not None:
+            complete, pending = split_sentences(pending + words(heard.piece))
+        yield heard.until, complete
+    complete, rest = split_sentences(pending)
+    yield None, [*complete, Sentence(tuple(rest))] if rest else complete
 
 
 def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
