@@ -25,6 +25,8 @@ from fls_cli.commands.config import config
 from fls_cli.commands.doctor import doctor
 from fls_cli.commands.models import app as models
 from fls_cli.commands.summarize import summarize
+from fls_cli.commands.train import app as train
+from fls_cli.commands.train_compress import compress
 from fls_cli.commands.transcribe import transcribe
 from fls_cli.options import defaults
 from fls_cli.output import clean
@@ -49,6 +51,8 @@ app.add_typer(cache, name="cache")
 app.command("config")(config)
 app.command("doctor")(doctor)
 app.add_typer(bench, name="bench")
+train.command("compress")(compress)
+app.add_typer(train, name="train")
 
 
 def _version(wanted: bool) -> None:

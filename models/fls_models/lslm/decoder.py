@@ -15,12 +15,15 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
+from fls_models.errors import DamagedWeights
 from fls_models.lslm.contexts import ReadContext, new_cache
 from fls_models.prompts import Prompt
 
 _RECORDING = "\x00recording\x00"
 _REQUEST = "\x00request\x00"
 _REPLY = "\x00reply\x00"
+UNTAUGHT = -100
+"""The label of a position that nothing is learned from, as everywhere in transformers."""
 # A reply whose last 3 x n tokens are one n-gram three times over says nothing new.
 _LOOP_LENGTHS = range(4, 33)
 # Positions that go through the layers at once: bounds what one pass keeps besides its result.
@@ -79,6 +82,11 @@ class DecoderLanguageModel:
     def width(self) -> int:
         body: Any = self._parts.body
         return int(body.config.hidden_size)
+
+    @property
+    def body(self) -> nn.Module:
+        """The layers between embeddings and logits: what adapters are put on."""
+        return self._parts.body
 
     @property
     def context_form(self) -> str:
@@ -169,6 +177,57 @@ class DecoderLanguageModel:
             before = self._markup(context.prompt).before_request
             lead_in = torch.cat([self._marked(before), lead_in])
         return self._surprisal(context, lead_in, self.tokenize(text))
+
+    def conversation(
+        self, prompt: Prompt, recording: Tensor, request: str, reply: str
+    ) -> tuple[Tensor, Tensor]:
+        """A request and its reply: what `read`, `score` and `generate` see, to be trained on.
+
+        Args:
+            recording: (L, H).
+
+        Returns:
+            Embeddings (n, H), and for each the token that stands there, (n,) int64 on the CPU:
+            `UNTAUGHT` for all but the reply's own tokens and the one that ends it.
+        """
+        markup = self._markup(prompt)
+        head = [self._marked(markup.head), self.embed(self.tokenize(prompt.opening))]
+        asked = self._asked(ReadContext((), prompt), request)
+        after = self._tokenizer.encode(markup.after_reply, add_special_tokens=False)
+        ends = [place for place, token in enumerate(after) if token in self._parts.ends]
+        if not ends:
+            raise DamagedWeights(
+                "The model's chat template ends replies with a token that its generation_config "
+                "does not stop at; pull the model again."
+            )
+        said = [*self.tokenize(reply), *after[: ends[0] + 1]]
+        before = torch.cat([*head, recording.to(asked.device, asked.dtype), asked])
+        labels = torch.tensor([*[UNTAUGHT] * len(before), *said])
+        return torch.cat([before, self.embed(said)]), labels
+
+    def through(self, embeddings: Tensor, places: Tensor, own: Tensor) -> Tensor:
+        """What the layers make of a batch, with gradients where they are wanted.
+
+        Args:
+            embeddings: (B, n, H).
+            places: (B, n) int64, the positions.
+            own: (B, n) bool, False for padding.
+
+        Returns:
+            (B, n, H), which `logits` takes.
+        """
+        self._stretch(1.0)
+        hidden: Tensor = self._parts.body(
+            inputs_embeds=embeddings,
+            attention_mask=own.long(),
+            position_ids=places,
+            use_cache=False,
+        ).last_hidden_state
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(n, H) -> (n, V), in the precision of the layers."""
+        return self._parts.head(hidden)
 
     def _surprisal(self, context: ReadContext, lead: Tensor, tokens: list[int]) -> Tensor:
         if not tokens:

@@ -103,6 +103,11 @@ class HearingModel(DecoderLanguageModel):
         return int(self._norm.weight.shape[0])
 
     @property
+    def final_norm(self) -> nn.LayerNorm:
+        """The encoder's final norm, which `project` and a CTC head begin with."""
+        return self._norm
+
+    @property
     def ctc_tokens(self) -> int | None:
         """V, without the blank; None where there is no CTC head."""
         return None if self._ctc is None else len(self._ctc.weight) - 1

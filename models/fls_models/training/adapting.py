@@ -1,0 +1,206 @@
+"""LoRA (arXiv 2106.09685) by PEFT on the attention of a large model's language model, and on disk.
+
+`Adapted` puts it on, names its parameters, writes it as PEFT does and takes it off again. The base
+is never changed; which loss trains it is left to others, and `lora` merges what is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fls_models.errors import EnvironmentLacks
+from fls_models.lslm.hearing import HearingModel
+from fls_models.lslm.qwen2_5_omni import Qwen25Omni
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+# For PEFT on the whole model of transformers: its tower has projections of these names, too.
+_WITHIN = r".*(language_model|thinker\.model)\.(.*\.)?self_attn\.[qkvo]_proj"
+_NAME = "default"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a LoRA, the paper's by default: `W + alpha / rank * B A`, A's input dropped out."""
+
+    rank: int = 128
+    alpha: float = 256
+    dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not math.isfinite(self.alpha) or not 0 <= self.dropout < 1:
+            raise ValueError("rank is at least 1, alpha finite, dropout from 0 to below 1")
+
+
+class Adapted:
+    """A LoRA on a model's language model; used with `with`, it is taken off in the end.
+
+    A is drawn with `seed`, B is 0: the model answers as before until B is trained. Both are
+    float32 whatever the base is in, as updates of a learning rate of 2e-4 are lost in bfloat16.
+    With `checkpointing`, activations are computed again on the way back instead of being kept.
+
+    Attributes:
+        parameters: all that is trained, by the names that `save` writes.
+
+    Raises:
+        EnvironmentLacks: PEFT is not installed.
+    """
+
+    def __init__(
+        self,
+        model: HearingModel,
+        settings: Settings,
+        *,
+        seed: int = 0,
+        checkpointing: bool = False,
+    ) -> None:
+        peft, body = _peft(), cast(Any, model.body)
+        self._settings = settings
+        self._body = body
+        config = peft.LoraConfig(
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=list(_TARGETS),
+        )
+        if model.device.type == "cpu":
+            # Where the model has answered before, bitsandbytes may have repacked 4 bits for the
+            # CPU (see `train`), and unpacks them when they are asked for.
+            body.state_dict()
+        # PEFT asks the model and not the layers, which `quantised` has put there by itself.
+        kinds = {type(module).__name__ for module in body.modules()}
+        told = {
+            "is_loaded_in_4bit": "Linear4bit" in kinds,
+            "is_loaded_in_8bit": "Linear8bitLt" in kinds,
+        }
+        body.__dict__.update(told)
+        with torch.random.fork_rng(devices=[]):
+            # The CPU's alone: that is where PEFT draws.
+            torch.default_generator.manual_seed(seed)
+            peft.inject_adapter_in_model(config, body, _NAME)
+        for name in (*told, "peft_config"):
+            body.__dict__.pop(name, None)
+        self.parameters = self._found(_layout(model))
+        if checkpointing:
+            _switch(body, "enable", {"use_reentrant": False})
+        self._checkpointing = checkpointing
+        self.train(False)
+
+    def __enter__(self) -> Adapted:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.take_off()
+
+    def train(self, mode: bool = True) -> None:
+        """With dropout, and computing again if asked for; or (False) as the model answers."""
+        self._body.train(mode)
+        for module in self._body.modules():
+            # When nothing is trained, bitsandbytes repacks 4 bits for some CPUs, and cannot find
+            # a way back through what it has packed.
+            module.training |= type(module).__name__ == "Linear4bit"
+
+    def fill(self, values: Mapping[str, Tensor]) -> None:
+        """Gives the parameters these values."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(values[name])
+
+    def save(self, folder: Path, base: str) -> None:
+        """Writes `adapter_config.json` and `adapter_model.safetensors` as PEFT does, in float32.
+
+        `base` is a name for people; nothing that reads the adapter here looks for it. Raises
+        EnvironmentLacks when the folder cannot be written to.
+        """
+        config = _peft().LoraConfig(
+            r=self._settings.rank,
+            lora_alpha=self._settings.alpha,
+            lora_dropout=self._settings.dropout,
+            target_modules=_WITHIN,
+            base_model_name_or_path=base,
+            task_type="CAUSAL_LM",
+            inference_mode=True,
+        )
+        values = {name: one.detach().cpu().contiguous() for name, one in self.parameters.items()}
+        text = json.dumps(_plain(config.to_dict()), indent=2, sort_keys=True)
+        part, size = folder / f"{WEIGHTS}.part", sum(one.nbytes for one in values.values())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(values, part, metadata={"format": "pt"})
+            part.replace(folder / WEIGHTS)
+            # The settings last: a folder with both is whole.
+            (folder / CONFIG).write_text(f"{text}\n", "utf-8")
+        except (OSError, SafetensorError) as error:
+            raise EnvironmentLacks(
+                f"{folder} cannot be written ({error}); with {size / 1e6:.0f} MB "
+                "free there, the same command goes on from what is kept."
+            ) from error
+
+    def take_off(self) -> None:
+        """The model as it was."""
+        if self._checkpointing:
+            _switch(self._body, "disable")
+        layers = _peft().tuners.lora.LoraLayer
+        for name, module in list(self._body.named_modules()):
+            if isinstance(module, layers):
+                self._body.set_submodule(name, module.get_base_layer())
+        self._body.train(False)
+
+    def _found(self, layout: str) -> dict[str, nn.Parameter]:
+        found = {}
+        for name, parameter in self._body.named_parameters():
+            # Nothing but the adapter has a gradient.
+            parameter.requires_grad_(f".{_NAME}." in name and ".lora_" in name)
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+                plain = re.sub(rf"\.{_NAME}(?=\.weight$)", "", name)
+                found[f"base_model.model.{layout}.{plain}"] = parameter
+        return found
+
+
+def _layout(model: HearingModel) -> str:
+    """Where a released checkpoint of the family has the language model, which PEFT goes by."""
+    return "thinker.model" if isinstance(model, Qwen25Omni) else "language_model.model"
+
+
+def _switch(body: Any, way: str, *how: Any) -> None:
+    """Checkpointing of activations, which transformers has renamed."""
+    renamed = getattr(body, f"activation_checkpointing_{way}", None)
+    (renamed or getattr(body, f"gradient_checkpointing_{way}"))(*how)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has it: PEFT's sets and enumerations have an order and are words there."""
+    return {
+        key: sorted(value) if isinstance(value, set) else getattr(value, "value", value)
+        for key, value in settings.items()
+    }
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise EnvironmentLacks(
+            f"Training an adapter needs PEFT, which cannot be loaded ({error}); "
+            "`pip install peft` brings it."
+        ) from error
+    return peft

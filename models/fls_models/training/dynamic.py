@@ -1,0 +1,94 @@
+"""Dynamic compression: a batch of conversations about clips that are fused to a drawn length.
+
+Each window of a clip is fused as in the paper's training (arXiv 2507.14815): down the ladder, to
+one length L for the whole batch. What is trained is left to others; nothing here has parameters.
+
+Shapes: T frames of a clip, D encoder width, H the language model's width, n positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from fls_models.density import density_from
+from fls_models.frames import Frames
+from fls_models.fusion import RUNGS, fuse, ladder
+from fls_models.lslm.base import SpeechEncoder
+from fls_models.lslm.decoder import UNTAUGHT, DecoderLanguageModel
+from fls_models.sampling import WINDOW_FRAMES
+
+LENGTHS = (WINDOW_FRAMES, *RUNGS)
+"""Lengths of a window in the paper's training: 750, which leaves it as it is, 400, ..., 12."""
+
+
+def draw(lengths: Sequence[int], dice: torch.Generator) -> int:
+    """One of them, each as likely as the others."""
+    return lengths[int(torch.randint(len(lengths), (), generator=dice))]
+
+
+def members(count: int, size: int, number: int, seed: int) -> list[int]:
+    """Which of `count` things are in micro-batch `number`, from 0: a function of its arguments.
+
+    Things are drawn without replacement until all were; each pass has an order of its own. A batch
+    may hold the end of one pass and the beginning of the next.
+    """
+    passes: dict[int, list[int]] = {}
+    found = []
+    for place in range(number * size, (number + 1) * size):
+        turn, at = divmod(place, count)
+        if turn not in passes:
+            # Far apart: passes of one seed are not those of the next, shifted by one.
+            dice = torch.Generator().manual_seed((seed << 20) + turn)
+            passes[turn] = torch.randperm(count, generator=dice).tolist()
+        found.append(passes[turn][at])
+    return found
+
+
+@torch.no_grad()
+def fused(encoder: SpeechEncoder, hidden: Tensor, length: int) -> Tensor:
+    """A clip's frames, each window of it fused to L: (T, D) -> (T', D).
+
+    L is at least 1. Windows of L frames or fewer stay as they are: what a clip of 4 s takes more
+    than 100 frames for does not exist. Gradients end here.
+    """
+    density = density_from(encoder.blank_probability)
+    done = []
+    for window in torch.split(hidden, WINDOW_FRAMES):
+        if length < len(window):
+            edges = torch.arange(len(window) + 1, dtype=torch.float64, device=window.device)
+            spans = torch.stack([edges[:-1], edges[1:]], dim=-1)
+            frames = Frames(window, density(window), spans)
+            window = fuse(frames, length, density, ladder).frames.hidden
+        done.append(window)
+    return torch.cat(done)
+
+
+def surprisals(
+    model: DecoderLanguageModel, conversations: Sequence[tuple[Tensor, Tensor]]
+) -> list[Tensor]:
+    """-log p of each token that is taught, given all that stands before it, with gradients.
+
+    Args:
+        conversations: embeddings (n, H) and labels (n,) as `conversation` gives them, of any
+            lengths. They go through the layers at once, padded on the right: nothing that is real
+            comes behind padding, and positions are those of each alone.
+
+    Returns:
+        For each conversation (k,) float32, on the model's device.
+    """
+    embeddings = pad_sequence([one for one, _ in conversations], batch_first=True)
+    labels = pad_sequence(
+        [one for _, one in conversations], batch_first=True, padding_value=UNTAUGHT
+    ).to(embeddings.device)
+    lengths = torch.tensor([len(one) for _, one in conversations], device=embeddings.device)
+    places = torch.arange(labels.shape[1], device=embeddings.device).expand_as(labels)
+    hidden = model.through(embeddings, places, places < lengths[:, None])
+    # Logits are a vocabulary wide: only those that a token is held against are computed.
+    taught = labels[:, 1:] != UNTAUGHT
+    logits = model.logits(hidden[:, :-1][taught]).float()
+    losses = nn.functional.cross_entropy(logits, labels[:, 1:][taught], reduction="none")
+    return list(torch.split(losses, taught.sum(1).tolist()))

@@ -1,0 +1,205 @@
+"""What a CTC head writes: characters or SentencePiece pieces, made of the texts it is trained on.
+
+Ids run from 0 to V - 1; V is the blank. Texts are `plain` before they become ids: small letters,
+marks, digits and apostrophes, with single spaces between words. What is done to texts before they
+are compared is the bench's `normaliser`; what is done with ids is others' work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import unicodedata
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fls_models.errors import EnvironmentLacks, UsageError
+
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
+_FORM = "characters-1"
+
+
+def plain(text: str) -> str:
+    """NFKC, small letters, straight apostrophes; all else that is no letter, mark or digit becomes
+    a space, and single spaces stand between words.
+    """
+    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
+    kept = (sign if sign == "'" or unicodedata.category(sign)[0] in "LMN" else " " for sign in text)
+    return " ".join("".join(kept).split())
+
+
+class Vocabulary(ABC):
+    """V tokens, and how text becomes them and they text."""
+
+    file_name: str
+    """How it is called beside a head."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """V, without the blank."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, made `plain` first; what there is no token for is left out."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids."""
+
+    @abstractmethod
+    def as_bytes(self) -> bytes:
+        """The file's content."""
+
+    @property
+    def blank(self) -> int:
+        """V."""
+        return self.size
+
+    @property
+    def identity(self) -> str:
+        """Tells it from others."""
+        return hashlib.sha256(self.as_bytes()).hexdigest()
+
+    def save(self, folder: Path) -> Path:
+        """Writes the file into a folder."""
+        file = folder / self.file_name
+        folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(f"{file.name}.part")
+        part.write_bytes(self.as_bytes())
+        part.replace(file)
+        return file
+
+
+class Characters(Vocabulary):
+    """Single characters, the space among them."""
+
+    file_name = "vocab.json"
+
+    def __init__(self, characters: Sequence[str]) -> None:
+        self._characters = list(characters)
+        self._ids = {one: at for at, one in enumerate(self._characters)}
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Characters:
+        """All characters of `plain` texts, in the order of their code points."""
+        return cls(sorted({" "}.union(*map(plain, texts))))
+
+    @classmethod
+    def read(cls, file: Path) -> Characters:
+        """Raises UsageError when it is no file that `save` wrote."""
+        try:
+            raw = json.loads(file.read_text("utf-8"))
+            if raw["form"] != _FORM:
+                raise ValueError(f"form {raw['form']}")
+            return cls([str(one) for one in raw["characters"]])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{file} is no vocabulary of a CTC head ({error}).") from error
+
+    @property
+    def size(self) -> int:
+        return len(self._characters)
+
+    def encode(self, text: str) -> list[int]:
+        return [self._ids[one] for one in plain(text) if one in self._ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return " ".join("".join(self._characters[one] for one in ids).split())
+
+    def as_bytes(self) -> bytes:
+        told = {"form": _FORM, "characters": self._characters}
+        return json.dumps(told, ensure_ascii=False, indent=1).encode()
+
+
+class Pieces(Vocabulary):
+    """SentencePiece's unigram pieces; `ctc_alignment.SentencePieces` times words by them."""
+
+    file_name = "spm.model"
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._processor: Any = _sentencepiece().SentencePieceProcessor(model_proto=model)
+
+    @classmethod
+    def of(cls, texts: Iterable[str], size: int) -> Pieces:
+        """So many pieces, trained on `plain` texts; the same for the same texts.
+
+        Raises UsageError when the texts are too few for that many, or have more characters.
+        """
+        library, written = _sentencepiece(), io.BytesIO()
+        try:
+            library.SentencePieceTrainer.train(
+                sentence_iterator=map(plain, texts),
+                model_writer=written,
+                vocab_size=size,
+                model_type="unigram",
+                character_coverage=1.0,
+                # `plain` has done it.
+                normalization_rule_name="identity",
+                # Nothing marks the ends in CTC.
+                bos_id=-1,
+                eos_id=-1,
+                # Sums of several threads depend on their order.
+                num_threads=1,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            limit = re.search(r"<= (\d+)", str(error))
+            told = f"at most {limit[1]}" if limit else "another number"
+            raise UsageError(
+                f"These texts do not make {size} pieces; --vocab takes {told} for them, or "
+                "`characters`."
+            ) from error
+        return cls(written.getvalue())
+
+    @property
+    def size(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    def encode(self, text: str) -> list[int]:
+        unknown = self._processor.unk_id()
+        found: list[int] = self._processor.encode(plain(text))
+        return [one for one in found if one != unknown]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        unknown = self._processor.unk_id()
+        text: str = self._processor.decode([int(one) for one in ids if one != unknown])
+        return " ".join(text.split())
+
+    def as_bytes(self) -> bytes:
+        return self._model
+
+
+def greedy(logits: Tensor) -> list[int]:
+    """The likeliest token of each frame, repeats joined and blanks (the last class) left out.
+
+    (T, V + 1) -> ids; best path decoding of Graves et al. 2006, section 3.2.
+    """
+    best = logits.argmax(-1).tolist()
+    blank = logits.shape[-1] - 1
+    return [two for one, two in pairwise([blank, *best]) if two not in (one, blank)]
+
+
+def frames_needed(ids: Sequence[int]) -> int:
+    """The fewest frames that CTC writes a text in: a blank stands between equal neighbours."""
+    numbers = torch.tensor(ids)
+    return len(ids) + int((numbers[1:] == numbers[:-1]).sum())
+
+
+def _sentencepiece() -> Any:
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise EnvironmentLacks(
+            "Making a vocabulary of pieces takes the package sentencepiece: "
+            "pip install sentencepiece, or --vocab characters."
+        ) from error
+    return sentencepiece
