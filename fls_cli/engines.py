@@ -43,7 +43,7 @@ class Engine:
 def check(engine: Engine) -> None:
     """Raises UsageError for what no model can be asked for."""
     from fls_models.devices import is_device
-    from fls_models.quantised import DTYPES
+    from fls_models.weight_forms import DTYPES
 
     if not is_device(engine.device):
         raise UsageError(f"--device takes {DEVICES}, not {engine.device!r}.")

@@ -1,10 +1,13 @@
-"""What the commands of `fls train` share: which model it is, what it hears in the recordings."""
+"""What the commands of `fls train` share: options, the model, what it hears, how it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from fls_models.errors import UsageError
 
@@ -16,11 +19,66 @@ if TYPE_CHECKING:
     from fls_cli.engines import Engine
     from fls_models.models import FrameModel
     from fls_models.training.encoded import Encoded
+    from fls_models.training.loop import Step
 
 
-def complete_large(incomplete: str) -> list[str]:
+_TOLD_EVERY = 10
+
+
+def _complete(incomplete: str) -> list[str]:
     """Names of large models that begin so."""
     return [name for name in _large() if name.startswith(incomplete)]
+
+
+LargeModel = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|FOLDER",
+        help="A large model (fls models list), or the folder of one.",
+        autocompletion=_complete,
+    ),
+]
+Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates.")]
+Every = Annotated[
+    int, typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")]
+
+
+class Telling:
+    """Says how training goes: each time it was evaluated, a few times before, and interrupted."""
+
+    def __init__(self, desk: Desk, output: Path) -> None:
+        self._desk = desk
+        self._output = output
+        self._any = False
+
+    def __enter__(self) -> Telling:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt) and self._any:
+            self._desk.say(
+                f"interrupted; a checkpoint is in {self._output}, and the same command goes on"
+            )
+
+    def step(self, step: Step, evaluated: Callable[[float], str], more: str = "") -> None:
+        """One update was made; `evaluated` puts its evaluation into words, `more` follows them."""
+        self._any = True
+        if step.value is None and step.number % _TOLD_EVERY:
+            return
+        line = f"step {step.number} of {step.steps}: loss {step.loss:.3f}"
+        if step.value is not None:
+            line += f", {evaluated(step.value)}" + ", the best" * step.best + more
+        self._desk.say(line)
 
 
 def check_model(name: str) -> None:

@@ -10,16 +10,23 @@ import typer
 from fls_cli import options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
-from fls_cli.training import check_model, complete_large, encode_all, load_large
+from fls_cli.training import (
+    Every,
+    Fresh,
+    LargeModel,
+    Seed,
+    Steps,
+    Telling,
+    check_model,
+    encode_all,
+    load_large,
+)
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.training.corpus import Utterance
     from fls_models.training.encoded import Encoded
-    from fls_models.training.loop import Step
     from fls_models.training.vocabulary import Vocabulary
-
-_TOLD_EVERY = 10
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,16 +60,7 @@ def ctc(
             help="For head.safetensors, its vocabulary, checkpoints, and what was encoded.",
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME|FOLDER",
-            help="A large model (fls models list), or the folder of one.",
-            autocompletion=complete_large,
-        ),
-    ],
+    model: LargeModel,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -79,7 +77,7 @@ def ctc(
             help="characters, or N SentencePiece pieces made of the texts; the paper has 10000.",
         ),
     ] = "characters",
-    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates.")] = 10_000,
+    steps: Steps = 10_000,
     batch: Annotated[
         int,
         typer.Option("--batch", metavar="N", min=1, help="Recordings an update; the paper has 16."),
@@ -93,14 +91,9 @@ def ctc(
             "on 4000 hours; a fresh head on less needs more.",
         ),
     ] = 5e-4,
-    every: Annotated[
-        int,
-        typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints."),
-    ] = 100,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")
-    ] = False,
+    every: Every = 100,
+    seed: Seed = 0,
+    fresh: Fresh = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "nf4",
     quiet: options.Quiet = False,
@@ -133,8 +126,7 @@ def ctc(
         _say_crowded(desk, taken, encoded, vocabulary)
         if fresh:
             checkpoints.forget(output)
-        told = _Told(desk)
-        try:
+        with Telling(desk, output) as told:
             found = train_head(
                 loaded.language_model,
                 taken,
@@ -146,33 +138,16 @@ def ctc(
                 identity=loaded.ear,
                 batch_size=batch,
                 progress=desk.bars,
-                report=told,
+                report=lambda step: told.step(step, _rated),
             )
-        except KeyboardInterrupt:
-            if told.any:
-                desk.say(f"interrupted; a checkpoint is in {output}, and the same command goes on")
-            raise
-        rated = f"word error rate {100 * found.word_error_rate:.1f} % on what was held out"
+        rated = f"{_rated(found.word_error_rate)} on what was held out"
         desk.say(f"the best head is that of step {found.steps}: {rated}")
         desk.show(f"{found.head}\n")
         desk.finish()
 
 
-class _Told:
-    """Says how training goes, each time it was evaluated and a few times before."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self.any = False
-
-    def __call__(self, step: Step) -> None:
-        self.any = True
-        if step.value is None and step.number % _TOLD_EVERY:
-            return
-        line = f"step {step.number} of {step.steps}: loss {step.loss:.3f}"
-        if step.value is not None:
-            line += f", word error rate {100 * step.value:.1f} %" + ", the best" * step.best
-        self._desk.say(line)
+def _rated(rate: float) -> str:
+    return f"word error rate {100 * rate:.1f} %"
 
 
 def _pieces(vocab: str) -> int | None:

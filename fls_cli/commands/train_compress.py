@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import options
-from fls_cli.desk import Desk, open_desk
+from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
-from fls_cli.training import check_model, complete_large, encode_all, load_large
+from fls_cli.training import (
+    Every,
+    Fresh,
+    LargeModel,
+    Seed,
+    Steps,
+    Telling,
+    check_model,
+    encode_all,
+    load_large,
+)
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from fls_models.training.loop import Step
-
-_TOLD_EVERY = 10
 
 
 def compress(
@@ -41,16 +47,7 @@ def compress(
             help="For the adapter, checkpoints, and what was encoded.",
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME|FOLDER",
-            help="A large model (fls models list), or the folder of one.",
-            autocompletion=complete_large,
-        ),
-    ],
+    model: LargeModel,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -67,7 +64,7 @@ def compress(
             help="Frames that a window of 30 s is fused to; one is drawn for each batch.",
         ),
     ] = "750,400,200,100,50,25,12",
-    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates.")] = 10_000,
+    steps: Steps = 10_000,
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", min=1, help="Clips that are computed at once.")
     ] = 4,
@@ -81,13 +78,9 @@ def compress(
     rank: Annotated[int, typer.Option("--rank", min=1, help="Of the LoRA.")] = 128,
     alpha: Annotated[float, typer.Option("--alpha", help="Of the LoRA.")] = 256.0,
     dropout: Annotated[float, typer.Option("--dropout", help="Of the LoRA.")] = 0.05,
-    every: Annotated[
-        int, typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints.")
-    ] = 100,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")
-    ] = False,
+    every: Every = 100,
+    seed: Seed = 0,
+    fresh: Fresh = False,
     head: options.Head = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "nf4",
@@ -117,8 +110,7 @@ def compress(
         encoded = encode_all(desk, loaded, [one.audio for one in [*taken, *held]], output)
         if fresh:
             checkpoints.forget(output)
-        told = _Told(desk)
-        try:
+        with Telling(desk, output) as told:
             found = train_compression(
                 loaded.language_model,
                 taken,
@@ -134,35 +126,17 @@ def compress(
                 dropout=dropout,
                 batch_size=batch,
                 progress=desk.bars,
-                report=told,
+                report=lambda step, losses: told.step(
+                    step,
+                    lambda value: f"held out {value:.3f}",
+                    more=f" ({_by_length(losses)})",
+                ),
             )
-        except KeyboardInterrupt:
-            if told.any:
-                desk.say(f"interrupted; a checkpoint is in {output}, and the same command goes on")
-            raise
         before, after = _by_length(found.before), _by_length(found.after)
         desk.say(f"the best adapter is that of step {found.steps}; nats a token by frames a window")
         desk.say(f"before {before}; after {after}")
         desk.show(f"{found.adapter}\n")
         desk.finish()
-
-
-class _Told:
-    """Says how training goes, each time it was evaluated and a few times before."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self.any = False
-
-    def __call__(self, step: Step, losses: Mapping[int, float]) -> None:
-        self.any = True
-        if step.value is None and step.number % _TOLD_EVERY:
-            return
-        line = f"step {step.number} of {step.steps}: loss {step.loss:.3f}"
-        if step.value is not None:
-            line += f", held out {step.value:.3f}" + ", the best" * step.best
-            line += f" ({_by_length(losses)})"
-        self._desk.say(line)
 
 
 def _by_length(losses: Mapping[int, float]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from fls_models import prompts
-from fls_models.answerable import Evidence, Judge, is_bare
+from fls_models.answerable import Judge, is_bare
 from fls_models.budget import Budget
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.merging import merged, unseen
@@ -72,36 +72,24 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One stretch of the recording for the language model to read, and what speaks for it, if that
-    was asked.
-    """
-
-    reading: Reading
-    evidence: Evidence | None
-
-    @property
-    def span(self) -> Span:
-        return Span(float(self.reading.spans[0, 0]), float(self.reading.spans[:, 1].max()))
-
-
-@dataclass(frozen=True)
 class Weighed:
     """A question held against a recording, not answered yet.
 
-    `speaking` are the passes worth an answer; `strength` is that of `results.Answer`.
+    `speaking` are the readings worth an answer; `strength` is that of `results.Answer`.
     """
 
     question: str
     earlier: Sequence[Turn]
     readings: Sequence[Reading]
-    speaking: Sequence[Pass]
+    speaking: Sequence[Reading]
     strength: float | None
     clock: Stopwatch
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        return tuple(one.span for one in self.speaking)
+        return tuple(
+            Span(float(one.spans[0, 0]), float(one.spans[:, 1].max())) for one in self.speaking
+        )
 
     @property
     def is_bare(self) -> bool:
@@ -168,34 +156,30 @@ class Asking:
         sought = question if turn is None else f"{turn.question} {question}"
         readings = self._reader.readings(self.budget, sought)
         thresholds = self._model.card.thresholds
-        if at_once and thresholds is None and len(readings) == 1:
-            # Nothing is refused, and there is no choice: nothing to be judged before the answer.
-            self._progress("read", 0, 1)
-            with clock.stage("read"):
-                self._read(readings[0])
-            self._progress("read", 1, 1)
-            return Weighed(question, earlier, readings, [Pass(readings[0], None)], None, clock)
-        with clock.stage("check"):
-            judge = self._judge(question, turn)
-        passes: list[Pass] = []
+        judge: Judge | None = None
+        # Where nothing is refused and there is no choice, nothing needs judging before the answer.
+        if not (at_once and thresholds is None and len(readings) == 1):
+            with clock.stage("check"):
+                judge = self._judge(question, turn)
         strengths: list[float] = []
         self._progress("read", 0, len(readings))
         for done, reading in enumerate(readings, 1):
             with clock.stage("read"):
                 context = self._read(reading)
-            with clock.stage("check"):
-                evidence = judge.evidence(context)
+            if judge is not None:
+                with clock.stage("check"):
+                    strengths.append(judge.evidence(context).over(thresholds))
             # The next one takes its place: two are more than a GPU may hold.
             del context
-            passes.append(Pass(reading, evidence))
-            strengths.append(evidence.over(thresholds))
             self._progress("read", done, len(readings))
-        # The passes worth an answer: those that speak of the question about as much as any. Without
+        if judge is None:
+            return Weighed(question, earlier, readings, readings, None, clock)
+        # Worth an answer are those that speak of the question about as much as any. Without
         # thresholds there is nothing that the best of them must be over.
         floor = max(strengths) - NEAR_THE_BEST
         if thresholds is not None:
             floor = max(0.0, floor)
-        speaking = [one for one, over in zip(passes, strengths, strict=True) if over > floor]
+        speaking = [one for one, over in zip(readings, strengths, strict=True) if over > floor]
         return Weighed(question, earlier, readings, speaking, max(strengths), clock)
 
     def say(self, weighed: Weighed, show: Callable[[str], None] = unseen) -> Answer:
@@ -221,7 +205,7 @@ class Asking:
             return weighed
         with weighed.clock.stage("check"):
             judge = self._judge(weighed.question, None)
-            evidence = judge.evidence(self._read(weighed.speaking[0].reading))
+            evidence = judge.evidence(self._read(weighed.speaking[0]))
         return replace(weighed, strength=evidence.over(self._model.card.thresholds))
 
     @cached_property
@@ -252,7 +236,7 @@ class Asking:
 
         return merged(
             llm,
-            [partial(self._read, one.reading) for one in weighed.speaking],
+            [partial(self._read, one) for one in weighed.speaking],
             decode,
             most=self._model.card.max_frames,
             show=show,

@@ -38,6 +38,13 @@ class Budget:
         if self.target_length is not None and self.target_length < 1:
             raise UsageError("--target-length takes a number of frames from 1 up.")
 
+    @classmethod
+    def labelled(cls, label: str) -> Budget:
+        """The budget with that label."""
+        if label.startswith("L="):
+            return cls(target_length=int(label.removeprefix("L=")))
+        return cls(label)
+
     @property
     def label(self) -> str:
         """What usage reports."""

@@ -38,37 +38,33 @@ class FramesHeard:
     def __init__(
         self, first: FusedRecording, again: Callable[[Budget], FusedRecording] | None = None
     ) -> None:
-        self._fused = {first.budget: first}
-        self._first = first
+        self._fused = first
         self._again = again
 
     @property
     def duration(self) -> float:
-        return self._first.duration
+        return self._fused.duration
 
     @property
     def speaks(self) -> bool:
-        return self._first.speaks
+        return self._fused.speaks
 
     @property
     def heard_for(self) -> Budget:
-        label = self.at_hand().budget
-        if label.startswith("L="):
-            return Budget(target_length=int(label.removeprefix("L=")))
-        return Budget(label)
+        return Budget.labelled(self.at_hand().budget)
 
     def at_hand(self) -> FusedRecording:
         """The recording at the budget that it was heard for last."""
-        return next(iter(self._fused.values()))
+        return self._fused
 
     def at(self, budget: Budget) -> FusedRecording:
         """The recording at a budget; UsageError where it cannot be heard again."""
-        if budget.label not in self._fused:
+        if budget.label != self._fused.budget:
             if self._again is None:
-                raise _heard_for(self._first.budget, budget)
+                raise _heard_for(self._fused.budget, budget)
             # One at a time: frames are what a long recording takes memory for.
-            self._fused = {budget.label: self._again(budget)}
-        return self._fused[budget.label]
+            self._fused = self._again(budget)
+        return self._fused
 
 
 class FrameReader:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fls_models.errors import UsageError
 from fls_models.progress import Progress, silent
 from fls_models.released_weights import (
-    FORM,
     InstalledFrames,
     card_of,
     check_converter,
@@ -25,9 +24,9 @@ from fls_models.released_weights import (
     discard_old,
     folder,
     is_installed,
-    known,
 )
 from fls_models.weight_folders import locked, writing
+from fls_models.weight_forms import FORM, known
 
 if TYPE_CHECKING:
     from fls_models.card import FrameCard

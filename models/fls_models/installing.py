@@ -23,14 +23,15 @@ from torch import Tensor
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
 from fls_models.lora import Adapter
 from fls_models.progress import Progress, silent
-from fls_models.quantised import check_dtype, is_quantised, pack
+from fls_models.quantised import is_quantised, pack
 from fls_models.released import Released
 from fls_models.surveying import Stored, some, survey, unreadable
+from fls_models.weight_forms import FORM as FORM
+from fls_models.weight_forms import known
 
 Tensors = Mapping[str, Tensor]
 """Tensors by their canonical names."""
 
-FORM = 1
 PROCESSOR = "processor"
 """The folder in an installed one that transformers can make a processor from."""
 
@@ -57,11 +58,11 @@ _GENERATION = "generation_config.json"
 def install(released: Released, into: Path, *, dtype: str, progress: Progress = silent) -> None:
     """Writes a checkpoint's weights, settings and processor into a new folder.
 
-    `dtype` is one of `quantised.DTYPES`. Progress counts the bytes read. Raises DamagedWeights
+    `dtype` is one of `weight_forms.DTYPES`. Progress counts the bytes read. Raises DamagedWeights
     when the checkpoint is not what its config says, UsageError when the folder exists, DiskFull,
     and EnvironmentLacks when it cannot be written; then, and when interrupted, nothing is left.
     """
-    check_dtype(dtype)
+    known(dtype)
     if into.exists():
         raise UsageError(f"{into} exists; remove it or choose another place.")
     stored, tokens = survey(released)

@@ -84,7 +84,7 @@ class Model(ABC):
     """
 
     reads_by: str
-    """`text` or `frames`."""
+    """What usage reports: `text` or `frames`."""
 
     def __init__(self, card: Card, memory: Memory) -> None:
         self.card = card
@@ -123,7 +123,6 @@ class Model(ABC):
     def answerability(self) -> Answerability:
         """Judges whether a recording speaks of a question."""
 
-    @abstractmethod
     def listen(
         self,
         blocks: Iterable[NDArray[np.float32]],
@@ -137,6 +136,15 @@ class Model(ABC):
         `budget` is the effort of listening; `name` becomes the `source` of answers. Raises
         UsageError for a budget or a language that there is none of.
         """
+        from fls_models.budget import Budget
+
+        return Recording(self, name, self._heard(blocks, language, Budget(budget)))
+
+    @abstractmethod
+    def _heard(
+        self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
+    ) -> Heard:
+        """The recording as this model hears it."""
 
 
 class TextModel(Model):
@@ -148,21 +156,13 @@ class TextModel(Model):
         super().__init__(installed.card, memory)
         self._installed = installed
 
-    def listen(
-        self,
-        blocks: Iterable[NDArray[np.float32]],
-        *,
-        name: str = "",
-        language: str | None = None,
-        budget: str = "balanced",
-    ) -> Recording:
-        from fls_models.budget import Budget
-
+    def _heard(
+        self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
+    ) -> Heard:
         listener = self.transcriber
-        effort = Budget(budget).name
-        sentences = tuple(listener.sentences(blocks, effort, language=language))
+        sentences = tuple(listener.sentences(blocks, budget.name, language=language))
         known = listener.language if sentences else None
-        return Recording(self, name, Transcript(known, sentences, listener.until))
+        return Transcript(known, sentences, listener.until)
 
     @cached_property
     def ear(self) -> str:
@@ -241,18 +241,12 @@ class FrameModel(Model):
         self.running = running or Running()
         self._installed = installed
 
-    def listen(
-        self,
-        blocks: Iterable[NDArray[np.float32]],
-        *,
-        name: str = "",
-        language: str | None = None,
-        budget: str = "balanced",
-    ) -> Recording:
-        from fls_models.budget import Budget
+    def _heard(
+        self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
+    ) -> Heard:
         from fls_models.frame_reader import FramesHeard
 
-        return Recording(self, name, FramesHeard(self.hear(blocks, Budget(budget))))
+        return FramesHeard(self.hear(blocks, budget))
 
     def hear(
         self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any

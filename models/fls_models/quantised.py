@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
-
-DTYPES = ("nf4", "int8", "bf16", "float32")
+from fls_models.weight_forms import DTYPES as DTYPES
+from fls_models.weight_forms import known
 
 _LINEAR = re.compile(r"language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.weight")
 _BLOCK = 64
@@ -33,11 +33,6 @@ def plain_dtype(dtype: str) -> torch.dtype:
     return torch.float32 if dtype == "float32" else torch.bfloat16
 
 
-def check_dtype(dtype: str) -> None:
-    if dtype not in DTYPES:
-        raise UsageError(f"There is no dtype {dtype!r}; there are: {', '.join(DTYPES)}.")
-
-
 def is_quantised(name: str, dtype: str) -> bool:
     """Whether the tensor with that canonical name is kept in fewer than 16 bits."""
     return dtype in ("nf4", "int8") and _LINEAR.fullmatch(name) is not None
@@ -45,7 +40,7 @@ def is_quantised(name: str, dtype: str) -> bool:
 
 def pack(name: str, weight: Tensor, dtype: str) -> dict[str, Tensor]:
     """The tensors to keep for one tensor of a model: (N, K) for a linear layer's weight."""
-    check_dtype(dtype)
+    known(dtype)
     if not is_quantised(name, dtype):
         return {name: weight.to(plain_dtype(dtype)).contiguous()}
     functional: Any = bitsandbytes().functional
@@ -86,7 +81,7 @@ def fill(
 
     Raises DamagedWeights for tensors that are missing or of another shape.
     """
-    check_dtype(dtype)
+    known(dtype)
     if dtype in ("nf4", "int8") and torch.device(device).type == "cuda":
         _check_kernels()
     for name, linear in list(module.named_modules()):

@@ -56,7 +56,7 @@ class Reader(Protocol):
     """A recording, as a language model is to read it."""
 
     name: str
-    """What usage reports: `text` or `frames`."""
+    """`text` or `frames`."""
 
     def prompt(self, prompt: Prompt) -> Prompt:
         """A prompt for text, as it is before what this reader reads."""

@@ -21,13 +21,13 @@ from fls_models.downloads import size_of
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
 from fls_models.progress import Progress, silent
 from fls_models.weight_folders import delete, locked, writing
+from fls_models.weight_forms import DTYPES as DTYPES
+from fls_models.weight_forms import FORM as FORM
+from fls_models.weight_forms import known
 
 if TYPE_CHECKING:
     from fls_models.released import Released
 
-# As `installing.FORM`, which is not imported: it takes torch along.
-FORM = 1
-DTYPES = ("nf4", "int8", "bf16", "float32")
 SOURCE = "source.json"
 # Wider language models of that architecture are the larger one.
 _OMNI_3B = 2048
@@ -225,13 +225,6 @@ def check_converter(dtype: str) -> None:
         from fls_models.quantised import bitsandbytes
 
         bitsandbytes()
-
-
-def known(dtype: str) -> str:
-    """The dtype itself. Raises UsageError when there is none of that name."""
-    if dtype not in DTYPES:
-        raise UsageError(f"There is no dtype {dtype!r}; there are: {', '.join(DTYPES)}.")
-    return dtype
 
 
 def _incoming(card: FrameCard, cache: Path) -> Path:

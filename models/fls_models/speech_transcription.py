@@ -30,7 +30,7 @@ from fls_models.pauses import Piece, cut_at_pauses
 from fls_models.progress import Progress, silent
 from fls_models.results import Sentence, Word
 from fls_models.sampling import SAMPLE_RATE
-from fls_models.transcription import PIECES, in_sentences, without_loops
+from fls_models.transcription import PIECES, PieceByPiece, without_loops
 from fls_models.windows import Window, encode_windows
 from fls_models.word_times import Times, by_density, by_pieces, words_of
 
@@ -47,7 +47,7 @@ _WRAPPER = re.compile(
 )
 
 
-class SpeechTranscriber:
+class SpeechTranscriber(PieceByPiece):
     """A speech language model that writes down what it hears, on a stream.
 
     Of the last stream listened to, `language` is the ISO 639-1 code if it was given (the model
@@ -79,8 +79,6 @@ class SpeechTranscriber:
         self._memory = memory
         self._identity = identity
         self._max_tokens = max_tokens
-        self.language: str | None = None
-        self.until = 0.0
 
     def sentences(
         self,
@@ -102,16 +100,11 @@ class SpeechTranscriber:
         rate = Budget(budget)
         if self._vocabulary is not None:
             self._vocabulary.load()
-        self.language, self.until = language, 0.0
-        progress("listen", 0, total)
-        for heard, complete in in_sentences(
-            cut_at_pauses(blocks), lambda piece: self._words(piece, rate, start)
-        ):
-            yield from complete
-            if heard is not None:
-                self.until = heard
-                progress("listen", heard, total if total and total > heard else None)
-        progress("listen", self.until, self.until)
+        self.language = language
+        pieces = cut_at_pauses(blocks)
+        yield from self._heard(
+            pieces, lambda piece: self._words(piece, rate, start), total, progress
+        )
 
     def _words(self, piece: Piece, budget: Budget, start: float) -> list[Word]:
         """The words of a piece, heard now or before: an interrupted run goes on where it was."""

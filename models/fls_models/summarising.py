@@ -45,7 +45,8 @@ def summarise(
             llm = model.language_model
             reader = model.reader(heard)
         with clock.stage("divide"):
-            whole = style == "brief" and (reader.name == "frames" or heard.duration <= _ONE_PIECE)
+            short = model.reads_by == "frames" or heard.duration <= _ONE_PIECE
+            whole = style == "brief" and short
             found = reader.stretches(shortest=_SHORTEST_TOPIC, most=_MOST_TOPICS, whole=whole)
     progress("summarize", 0, len(found))
     for stretch in found:
@@ -76,7 +77,7 @@ def summarise(
         answer_tokens=spent,
         model=model.card.name,
         budget=budget.label,
-        reader=reader.name if found else model.reads_by,
+        reader=model.reads_by,
     )
     return Summary(source, tuple(chapters), usage)
 

@@ -47,11 +47,44 @@ EFFORTS = {
 }
 
 
-class Transcriber:
+class PieceByPiece:
+    """Whoever hears a stream piece by piece.
+
+    Of the last one, `language` is the ISO 639-1 code if it is known, and `until` how many seconds
+    of it were heard.
+    """
+
+    language: str | None = None
+    until: float = 0.0
+
+    def _heard(
+        self,
+        pieces: Iterable[Heard],
+        words: Callable[[Piece], list[Word]],
+        total: float | None,
+        progress: Progress,
+    ) -> Iterator[Sentence]:
+        """Sentences as they are complete; the progress stage `listen` counts seconds."""
+        self.until = 0.0
+        progress("listen", 0, total)
+        pending: list[Word] = []
+        for heard in pieces:
+            if heard.piece is not None:
+                complete, pending = split_sentences(pending + words(heard.piece))
+                yield from complete
+            self.until = heard.until
+            progress("listen", heard.until, total if total and total > heard.until else None)
+        complete, rest = split_sentences(pending)
+        yield from complete
+        if rest:
+            yield Sentence(tuple(rest))
+        progress("listen", self.until, self.until)
+
+
+class Transcriber(PieceByPiece):
     """Whisper in a folder of CTranslate2 files, 8-bit on the CPU.
 
-    Of the last stream listened to, `language` is the ISO 639-1 code once it is known (given, or
-    detected in the first speech) and `until` how many seconds of it were heard.
+    A language that is not given is detected in the first speech.
     """
 
     def __init__(
@@ -69,8 +102,6 @@ class Transcriber:
         )
         self._memory = memory
         self._identity = identity
-        self.language: str | None = None
-        self.until = 0.0
 
     def sentences(
         self,
@@ -95,16 +126,11 @@ class Transcriber:
                 f"code, one of: {', '.join(known)}."
             )
         effort = EFFORTS[budget]
-        self.language, self.until = language, 0.0
-        progress("listen", 0, total)
-        for heard, complete in in_sentences(
-            cut_at_pauses(blocks), lambda piece: self._words(piece, effort, start)
-        ):
-            yield from complete
-            if heard is not None:
-                self.until = heard
-                progress("listen", heard, total if total and total > heard else None)
-        progress("listen", self.until, self.until)
+        self.language = language
+        pieces = cut_at_pauses(blocks)
+        yield from self._heard(
+            pieces, lambda piece: self._words(piece, effort, start), total, progress
+        )
 
     def _words(self, piece: Piece, effort: Effort, start: float) -> list[Word]:
         """The words of a piece, decoded now or before: an interrupted run goes on where it was."""
@@ -162,23 +188,6 @@ class Transcriber:
         language, probability, _ = self._whisper.detect_language(piece.samples)
         if probability >= _SURE:
             self.language = language
-
-
-def in_sentences(
-    pieces: Iterable[Heard], words: Callable[[Piece], list[Word]]
-) -> Iterator[tuple[float | None, list[Sentence]]]:
-    """The sentences that each piece completes, and how far the stream was heard by then.
-
-    At the end, with None, what is left: sentences, and words that no full stop ends.
-    """
-    pending: list[Word] = []
-    for heard in pieces:
-        complete: list[Sentence] = []
-        if heard.piece is not None:
-            complete, pending = split_sentences(pending + words(heard.piece))
-        yield heard.until, complete
-    complete, rest = split_sentences(pending)
-    yield None, [*complete, Sentence(tuple(rest))] if rest else complete
 
 
 def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:

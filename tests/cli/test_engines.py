@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -24,6 +27,7 @@ from fls_models.released_weights import InstalledFrames, folder
 from fls_models.weights import Installed
 
 GB = 10**9
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -346,3 +350,16 @@ def test_a_folder_with_a_models_name_is_not_taken_for_it(
         with pytest.raises(UsageError, match="holds no model"):
             Started(Engine(f"./{name}"))
     assert len(pulled) == 2
+
+
+def test_what_is_asked_for_is_checked_without_torch() -> None:
+    # Transcribing with a model that reads text needs none, and it takes seconds to import.
+    code = (
+        "import sys; from fls_cli.engines import Engine, check; check(Engine()); "
+        "import fls_models.models, fls_models.weights; print('torch' in sys.modules)"
+    )
+    road = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "models")))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=road, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

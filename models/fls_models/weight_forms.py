@@ -1,0 +1,17 @@
+"""In which forms weights of large models are kept. Words only: nothing here imports torch."""
+
+from __future__ import annotations
+
+from fls_models.errors import UsageError
+
+FORM = 1
+"""Changes when what `installing` writes does."""
+
+DTYPES = ("nf4", "int8", "bf16", "float32")
+
+
+def known(dtype: str) -> str:
+    """The dtype itself. Raises UsageError when there is none of that name."""
+    if dtype not in DTYPES:
+        raise UsageError(f"There is no dtype {dtype!r}; there are: {', '.join(DTYPES)}.")
+    return dtype
