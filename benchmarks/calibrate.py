@@ -29,7 +29,7 @@ from fls_models import prompts  # noqa: E402
 from fls_models.answerable import Evidence  # noqa: E402
 from fls_models.bench.items import Item, load_items  # noqa: E402
 from fls_models.card import load  # noqa: E402
-from fls_models.models import Model  # noqa: E402
+from fls_models.models import Model, TextModel  # noqa: E402
 from fls_models.thresholds import Thresholds  # noqa: E402
 from fls_models.weights import locate  # noqa: E402
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="join items to this")
     arguments = parser.parse_args()
     card = load(arguments.model)
-    model = Model(locate(card, cache_folder()))
+    model = TextModel(locate(card, cache_folder()))
     items = load_items(arguments.items)
     sections = [
         section_of(model, items, index, arguments.tokens)

@@ -19,6 +19,8 @@ import typer
 from fls_cli import __version__, settings
 from fls_cli.commands.ask import ask
 from fls_cli.commands.bench import app as bench
+from fls_cli.commands.bench_data import longspeech_data
+from fls_cli.commands.bench_longspeech import longspeech_eval
 from fls_cli.commands.cache import app as cache
 from fls_cli.commands.chat import chat
 from fls_cli.commands.config import config
@@ -27,6 +29,7 @@ from fls_cli.commands.models import app as models
 from fls_cli.commands.summarize import summarize
 from fls_cli.commands.train import app as train
 from fls_cli.commands.train_compress import compress
+from fls_cli.commands.train_data import data
 from fls_cli.commands.transcribe import transcribe
 from fls_cli.options import defaults
 from fls_cli.output import clean
@@ -50,8 +53,11 @@ app.add_typer(models, name="models")
 app.add_typer(cache, name="cache")
 app.command("config")(config)
 app.command("doctor")(doctor)
+bench.command("longspeech-eval")(longspeech_eval)
+bench.command("longspeech-data")(longspeech_data)
 app.add_typer(bench, name="bench")
 train.command("compress")(compress)
+train.command("data")(data)
 app.add_typer(train, name="train")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fls_models.bench.asr import AsrReport
-    from fls_models.bench.qa import Reply
+    from fls_models.bench.qa import Replies, Reply
     from fls_models.bench.qa_report import QaReport
 
 
@@ -92,7 +92,7 @@ def asr_json(reports: Sequence[AsrReport], name: str) -> str:
 
 def qa_tables(report: QaReport, name: str) -> list[Table]:
     """Likelihood, free answers, refusals, seconds: those that were measured."""
-    head = f"{name}: {report.items} items, model {report.model}"
+    head = f"{name}: {report.items} items, model {report.model}, reading {report.reader}"
     tables = [
         Table(
             f"{head}\nCorrect choice likeliest per token, [95 % interval]",
@@ -107,7 +107,7 @@ def qa_tables(report: QaReport, name: str) -> list[Table]:
                 f"Answered in words, {count} questions",
                 ("condition", "right fact", "share", "refused"),
                 tuple(
-                    (one.condition, str(one.share.hits), str(one.share), str(one.refused))
+                    (one.condition, str(one.share.hits), str(one.share), _refused(one))
                     for one in report.free
                 ),
             )
@@ -125,6 +125,14 @@ def qa_tables(report: QaReport, name: str) -> list[Table]:
                     )
                     for one in report.refusals
                 ),
+            )
+        )
+    if report.never:
+        tables.append(
+            Table(
+                f"Refused: nothing, because {report.model} has no thresholds for it yet",
+                ("condition", "foreign questions caught", "own questions lost"),
+                tuple((condition, "-", "-") for condition in report.never),
             )
         )
     if report.listening:
@@ -179,6 +187,11 @@ def _stages(report: QaReport) -> Table:
         ("condition", *stages),
         tuple((one.condition, *(f"{one.mean(s):.2f}" for s in stages)) for one in report.free),
     )
+
+
+def _refused(replies: Replies) -> str:
+    """How many; a dash where no question could have been."""
+    return str(replies.refused) if replies.refuses or replies.refused else "-"
 
 
 def _verdict(reply: Reply) -> str:

@@ -11,19 +11,23 @@ from fls_cli.places import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.card import FrameCard
+    from fls_models.card import FrameCard, TextCard
     from fls_models.memory import Memory
     from fls_models.models import Model
     from fls_models.progress import Progress
     from fls_models.weights import Installed, InstalledFrames
 
 DEVICES = "auto, cpu, cuda or cuda:N"
+READERS = ("auto", "frames", "text")
 
 
 @dataclass(frozen=True)
 class Engine:
     """A model by name (or a folder, or `auto`), and for those that hear by themselves how to run
     them: see `fls_models.models.Running`.
+
+    `read` is for models that can read both frames and text. `auto` takes what was measured to be
+    better at `budget`; text, where that is None: for words, or for an amount nobody measured.
     """
 
     model: str = "auto"
@@ -33,6 +37,8 @@ class Engine:
     head: Path | None = None
     vocabulary: Path | None = None
     compress: bool = True
+    read: str = "auto"
+    budget: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What results depend on: where it runs is not part of that."""
@@ -47,6 +53,8 @@ def check(engine: Engine) -> None:
 
     if not is_device(engine.device):
         raise UsageError(f"--device takes {DEVICES}, not {engine.device!r}.")
+    if engine.read not in READERS:
+        raise UsageError(f"--read takes auto, frames or text, not {engine.read!r}.")
     if engine.dtype not in DTYPES:
         raise UsageError(f"--dtype takes {', '.join(DTYPES)}, not {engine.dtype!r}.")
     for option, file in (("--head", engine.head), ("--ctc-vocab", engine.vocabulary)):
@@ -72,8 +80,13 @@ def start(
     from fls_models.weights import Installed
 
     if isinstance(found, Installed):
-        _check_text(engine, found.card.name)
+        _check_text(engine, found.card)
+        if _reads_frames(engine, found):
+            from fls_models.mini_frames import MiniFrameModel
+
+            return MiniFrameModel(found, memory, compress=engine.compress)
         return TextModel(found, memory)
+    _check_large(engine, found.card.name)
     from fls_models import devices
     from fls_models.installing import has_head
 
@@ -103,16 +116,21 @@ def _installed(
     if not known and Path(name).is_dir():
         return weights.from_folder(Path(name), cache, progress, engine.dtype, check), ""
     reason = ""
-    if name == "auto":
+    if name == "auto" and engine.read == "text":
+        # Others hear by themselves.
+        name, reason = card.names()[0], ", which reads text on any CPU"
+    elif name == "auto":
         from fls_models import devices
 
         choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
         name, reason = choice.name, f", {choice.reason}"
     wanted = card.load(name)
     if isinstance(wanted, card.FrameCard):
+        _check_large(engine, name)
         check(wanted)
     else:
-        _check_text(engine, name)
+        assert isinstance(wanted, card.TextCard), "there are two kinds of cards"
+        _check_text(engine, wanted)
         if reason:
             say(f"using {name}{reason}")
     if offline or weights.is_ready(wanted, cache, engine.dtype):
@@ -123,17 +141,41 @@ def _installed(
     return weights.pull(wanted, cache, progress, engine.dtype), reason
 
 
-def _check_text(engine: Engine, name: str) -> None:
+def _reads_frames(engine: Engine, found: Installed) -> bool:
+    """Whether a model that reads text is to read frames instead."""
+    if engine.read != "auto":
+        return engine.read == "frames"
+    frames = found.card.frames
+    # Without a connector nothing is refused that was not asked for.
+    return found.connector is not None and frames is not None and frames.favoured(engine.budget)
+
+
+def _check_large(engine: Engine, name: str) -> None:
+    if engine.read == "text":
+        raise UsageError(
+            f"--read text: {name} hears by itself and reads frames; leave it out, or take a model "
+            "that reads transcripts (`fls models list`)."
+        )
+
+
+def _check_text(engine: Engine, card: TextCard) -> None:
     """Refuses what only a model that hears by itself can be asked for, before it is fetched."""
+    if engine.read == "frames":
+        from fls_models.mini_frames import frames_of
+
+        frames_of(card)
     asked = {
         "--device": engine.device not in ("auto", "cpu"),
         "--low-memory": engine.low_memory,
         "--head": engine.head is not None,
         "--ctc-vocab": engine.vocabulary is not None,
-        "--no-compress": not engine.compress,
+        "--no-compress": not engine.compress and engine.read != "frames",
     }
     if refused := [option for option, wanted in asked.items() if wanted]:
+        does, others = "reads a transcript", "models that read frames"
+        if engine.read == "frames":
+            does, others = "reads frames by its own connector", "large models"
         raise UsageError(
-            f"{', '.join(refused)}: {name} reads a transcript on the CPU; that is for models that "
-            "read frames (`fls models list`)."
+            f"{', '.join(refused)}: {card.name} {does} on the CPU; that is for {others} "
+            "(`fls models list`)."
         )

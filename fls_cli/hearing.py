@@ -21,7 +21,7 @@ from fls_models.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
     from fls_models.fused import FusedRecording
-    from fls_models.models import FrameModel, Heard, Model
+    from fls_models.models import FrameReadingModel, Heard, Model
     from fls_models.results import Sentence, Transcript
 
 KIND = "transcripts"
@@ -212,9 +212,9 @@ def hear(
         )
         return Hearing(listening.transcript(), listening.clock.seconds)
     from fls_models.frame_reader import FramesHeard
-    from fls_models.models import FrameModel
+    from fls_models.models import FrameReadingModel
 
-    assert isinstance(model, FrameModel)
+    assert isinstance(model, FrameReadingModel)
     clock = Stopwatch()
 
     def again(paid: Budget) -> FusedRecording:
@@ -226,7 +226,7 @@ def hear(
 
 
 def _frames(
-    model: FrameModel,
+    model: FrameReadingModel,
     wanted: Wanted,
     memory: Memory,
     decoded: Callable[[Callable[[str], None]], Blocks] | None,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from fls_cli import settings
+from fls_cli.engines import READERS
 
 _READING = "What to read"
 _MODEL = "Model"
@@ -47,6 +48,10 @@ def _complete_model(incomplete: str) -> list[str]:
 
 def _complete_budget(incomplete: str) -> list[str]:
     return [name for name in BUDGETS if name.startswith(incomplete)]
+
+
+def _complete_read(incomplete: str) -> list[str]:
+    return [name for name in READERS if name.startswith(incomplete)]
 
 
 def _checked(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
@@ -92,6 +97,15 @@ Model = Annotated[
         help="auto, a model's name (fls models list), or a folder.",
         autocompletion=_complete_model,
         envvar="FLS_MODEL",
+        rich_help_panel=_MODEL,
+    ),
+]
+Read = Annotated[
+    str,
+    typer.Option(
+        "--read",
+        help="What mini reads: frames of the sound, text of a transcript, or auto.",
+        autocompletion=_complete_read,
         rich_help_panel=_MODEL,
     ),
 ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_models.errors import UsageError
+from fls_cli.engines import DEVICES
+from fls_models.errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,27 +19,41 @@ if TYPE_CHECKING:
 
     from fls_cli.desk import Desk
     from fls_cli.engines import Engine
+    from fls_models.lslm.base import SpeechEncoder
     from fls_models.models import FrameModel
+    from fls_models.training.corpus import Spoken, Utterance
     from fls_models.training.encoded import Encoded
-    from fls_models.training.loop import Step
+    from fls_models.training.loop import Plan, Step
+    from fls_models.training.vocabulary import Vocabulary
+    from fls_models.weights import Installed
 
 
 _TOLD_EVERY = 10
+PRECISIONS = ("auto", "bf16", "float32")
 
 
 def _complete(incomplete: str) -> list[str]:
-    """Names of large models that begin so."""
-    return [name for name in _large() if name.startswith(incomplete)]
+    """Names of models to train that begin so."""
+    return [name for name in _trainable() if name.startswith(incomplete)]
 
 
-LargeModel = Annotated[
+TrainedModel = Annotated[
     str,
     typer.Option(
         "--model",
         "-m",
         metavar="NAME|FOLDER",
-        help="A large model (fls models list), or the folder of one.",
+        help="A large model (fls models list), or mini, or the folder of one.",
         autocompletion=_complete,
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="|".join(PRECISIONS),
+        help="mini only: what training computes in; auto is bf16 on a GPU, float32 on the CPU.",
+        show_default="auto",
     ),
 ]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates.")]
@@ -81,18 +97,104 @@ class Telling:
         self._desk.say(line)
 
 
-def check_model(name: str) -> None:
-    """Refuses what has no encoder of its own to train for, before anything is fetched."""
+@dataclass(frozen=True)
+class HeadTraining:
+    """A CTC head that is to be trained, whatever model it is for."""
+
+    desk: Desk
+    taken: list[Utterance]
+    held: list[Utterance]
+    plan: Plan
+    output: Path
+    batch: int
+    fresh: bool
+    told: Telling
+
+    @property
+    def recordings(self) -> list[Path]:
+        return [one.audio for one in [*self.taken, *self.held]]
+
+    def begin(self, encoded: Encoded, vocabulary: Vocabulary) -> None:
+        """All is encoded: says what cannot be trained on, and forgets what is to be forgotten."""
+        from fls_models.training import checkpoints
+        from fls_models.training.ctc import usable
+
+        for one in usable(self.taken, encoded, vocabulary)[1]:
+            self.desk.say(
+                f"{one.audio} is left out: it is too short for its text, or none of that is known"
+            )
+        if self.fresh:
+            checkpoints.forget(self.output)
+
+    def report(self, step: Step) -> None:
+        """One update was made."""
+        self.told.step(step, rated_by_words)
+
+
+@dataclass(frozen=True)
+class AnswerTraining:
+    """A model that is to be trained on questions and answers, whatever of it."""
+
+    desk: Desk
+    taken: list[Spoken]
+    held: list[Spoken]
+    plan: Plan
+    output: Path
+    lengths: tuple[int, ...]
+    batch: int
+    fresh: bool
+    told: Telling
+
+    @property
+    def recordings(self) -> list[Path]:
+        return [one.audio for one in [*self.taken, *self.held]]
+
+    def begin(self) -> None:
+        """All is encoded: forgets what is to be forgotten."""
+        from fls_models.training import checkpoints
+
+        if self.fresh:
+            checkpoints.forget(self.output)
+
+    def report(self, step: Step, losses: Mapping[int, float]) -> None:
+        """One update was made."""
+        more = f" ({by_length(losses)})"
+        self.told.step(step, lambda value: f"held out {value:.3f}", more=more)
+
+
+def by_length(losses: Mapping[int, float]) -> str:
+    return ", ".join(f"{length}: {loss:.2f}" for length, loss in losses.items())
+
+
+def rated_by_words(rate: float) -> str:
+    return f"word error rate {100 * rate:.1f} %"
+
+
+def is_connected(name: str) -> bool:
+    """Whether a model reads frames by a connector; else it is a large one.
+
+    Refuses all others, which have nothing to train, before anything is fetched.
+    """
     from fls_models import card
 
     # A folder that bears a model's name is given as ./mini.
     if name not in ("", "auto", *card.names()) and Path(name).is_dir():
-        return
-    if name in ("", "auto") or not isinstance(card.load(name), card.FrameCard):
+        return (Path(name) / "speech").is_dir() or (Path(name) / "llm").is_dir()
+    if name in ("", "auto") or name not in _trainable():
+        if name not in ("", "auto"):
+            # Says which there are, where there is none of that name.
+            card.load(name)
         raise UsageError(
-            f"Only a large model can be trained; --model takes one of {', '.join(_large())}, or a "
-            f"folder, not {name!r}."
+            f"Only models that read frames can be trained; --model takes one of "
+            f"{', '.join(_trainable())}, or a folder, not {name!r}."
         )
+    return isinstance(card.load(name), card.TextCard)
+
+
+def refuse(options: Mapping[str, object], why: str) -> None:
+    """Refuses options that were given (are not None) and do not go with the model."""
+    if given := [name for name, value in options.items() if value is not None]:
+        raise UsageError(f"{', '.join(given)}: {why}")
 
 
 def load_large(desk: Desk, engine: Engine) -> FrameModel:
@@ -105,17 +207,60 @@ def load_large(desk: Desk, engine: Engine) -> FrameModel:
     return loaded
 
 
-def encode_all(desk: Desk, loaded: FrameModel, recordings: Sequence[Path], output: Path) -> Encoded:
-    """What the model's encoder makes of all recordings; what is wrong with some of them is said."""
+def find_parts(desk: Desk, name: str) -> Installed:
+    """What a model with a connector is made of, fetched first if need be; nothing is loaded."""
+    from fls_cli.places import cache_folder
+    from fls_models import card, weights
+
+    if name not in card.names():
+        return weights.local(Path(name))
+    wanted, cache = card.load(name), cache_folder()
+    assert isinstance(wanted, card.TextCard), "others have no connector"
+    if not desk.offline and not weights.is_ready(wanted, cache):
+        size = weights.bytes_to_fetch(wanted, cache)
+        desk.say(f"downloading {name}: {size / 1e6:.0f} MB, once")
+        return weights.pull(wanted, cache, desk.bars)
+    return weights.locate(wanted, cache)
+
+
+def place(device: str, precision: str | None) -> tuple[str, str]:
+    """Where a connector is trained, and in which precision: by `--device` and `--precision`.
+
+    Raises EnvironmentLacks for a GPU that is not there.
+    """
+    from fls_models import devices
+
+    if not devices.is_device(device):
+        raise UsageError(f"--device takes {DEVICES}, not {device!r}.")
+    if precision not in (None, *PRECISIONS):
+        raise UsageError(f"--precision takes {', '.join(PRECISIONS)}, not {precision!r}.")
+    there = 0 if device == "cpu" else devices.count()
+    where = "cpu"
+    if device != "cpu" and (there or device != "auto"):
+        where = "cuda:0" if device in ("auto", "cuda") else device
+        if int(where.removeprefix("cuda:")) >= there:
+            raise EnvironmentLacks(
+                f"PyTorch finds no {where}; `fls doctor` says more, and --device cpu trains on the "
+                "CPU."
+            )
+    if precision in (None, "auto"):
+        precision = "float32" if where == "cpu" else "bf16"
+    return where, str(precision)
+
+
+def encode_all(
+    desk: Desk, encoder: SpeechEncoder, identity: str, recordings: Sequence[Path], output: Path
+) -> Encoded:
+    """What an encoder makes of all recordings; what is wrong with some of them is said."""
     from fls_models.training.encoded import encode
 
     desk.asked = len(set(recordings))
     encoded = encode(
-        loaded.language_model,
+        encoder,
         recordings,
         _decode,
         output / "encoded",
-        identity=loaded.ear,
+        identity=identity,
         progress=desk.bars,
     )
     for path, error in encoded.failed.items():
@@ -125,10 +270,10 @@ def encode_all(desk: Desk, loaded: FrameModel, recordings: Sequence[Path], outpu
     return encoded
 
 
-def _large() -> list[str]:
+def _trainable() -> list[str]:
     from fls_models import card
 
-    return [name for name in card.names() if isinstance(card.load(name), card.FrameCard)]
+    return card.that_read_frames()
 
 
 def _decode(audio: Path) -> Iterator[NDArray[np.float32]]:

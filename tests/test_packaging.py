@@ -49,8 +49,15 @@ def test_every_module_card_and_marker_is_inside(names: set[str]) -> None:
     assert expected <= names
 
 
-def test_nothing_that_was_not_written_by_hand_is_inside(names: set[str]) -> None:
-    suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
+def test_what_was_trained_for_mini_is_inside(names: set[str]) -> None:
+    trained = {path.name for path in (ROOT / "models" / "mini").iterdir()}
+    assert {"config.json", "connector.safetensors", "README.md"} <= trained
+    assert {f"fls_models/mini/{name}" for name in trained} <= names
+
+
+def test_else_nothing_that_was_not_written_by_hand_is_inside(names: set[str]) -> None:
+    ours = [name for name in names if ".dist-info/" not in name]
+    suffixes = {Path(name).suffix for name in ours if not name.startswith("fls_models/mini/")}
     assert suffixes <= {".py", ".toml", ".typed"}
 
 

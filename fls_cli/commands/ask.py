@@ -46,6 +46,7 @@ def ask(
     budget: options.Budget = "balanced",
     target_length: options.TargetLength = None,
     model: options.Model = "auto",
+    read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
     track: options.Track = None,
@@ -79,7 +80,16 @@ def ask(
     sources, questions = _split(arguments or [], question or [], listed=from_file is not None)
     request = Request(
         command="ask",
-        engine=Engine(model, device, dtype, low_memory, head, compress=not no_compress),
+        engine=Engine(
+            model,
+            device,
+            dtype,
+            low_memory,
+            head,
+            compress=not no_compress,
+            read=read,
+            budget=None if target_length else budget,
+        ),
         budget=budget,
         stretch=Stretch.parse(track, start, end, language),
         wish={

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fls_cli import bench_report, options
-from fls_cli.desk import open_desk
+from fls_cli.decoded import decoded
+from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.output import clean, write_atomically
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from fls_models.bench.given import Given
+    from fls_models.models import Model
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,7 +81,7 @@ def asr(
         utterances = load_manifest(manifest, limit)
         loaded = desk.model(Engine(model))
         name = loaded.card.name
-        hearing = Hearing(lambda: loaded.transcriber, _decode, name, work=work, language=language)
+        hearing = Hearing(lambda: loaded.transcriber, decoded, name, work=work, language=language)
         reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
         if as_json:
             desk.show(bench_report.asr_json(reports, manifest.name))
@@ -111,12 +115,18 @@ def qa(
         typer.Option(
             "--listen",
             metavar="BUDGET",
-            help="Hear every recording once, at this budget's effort, whatever is read of it.",
+            help="Hear every recording once, at this budget's effort, whatever is read of its "
+            "transcript.",
         ),
     ] = None,
     free: Annotated[
         int,
-        typer.Option("--free", metavar="N", min=0, help="So many questions answered in words."),
+        typer.Option(
+            "--free",
+            metavar="N",
+            min=0,
+            help="So many questions answered in words; -o lists every reply beside its reference.",
+        ),
     ] = 40,
     refusals: Annotated[
         bool,
@@ -125,6 +135,11 @@ def qa(
         ),
     ] = True,
     model: options.Model = "auto",
+    read: options.Read = "auto",
+    head: options.Head = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
     language: options.Language = None,
     limit: _Limit = None,
     work: _Work = None,
@@ -135,13 +150,14 @@ def qa(
 ) -> None:
     """Questions about recordings: by likelihood of choices, in words, and what is refused.
 
+    Models read what they hear, a transcript or fused frames, and the true text beside it.
+
     Example: fls bench qa examples/qa-sample/sample.jsonl --budgets balanced -o report.md
     """
     wanted = [] if budgets == "none" else _budgets(budgets)
     listen = _budgets(listen)[0] if listen else None
     form = _form(output)
     with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_models.bench.heard import Hearing
         from fls_models.bench.items import load_items
         from fls_models.bench.kept import Kept
         from fls_models.bench.qa import QaBench
@@ -154,13 +170,12 @@ def qa(
                 f"{silent} of {len(found)} items of {items} have no audio; "
                 f"`python benchmarks/speak.py {items} --out spoken/` speaks them."
             )
-        loaded = desk.model(Engine(model))
-        name = loaded.card.name
-        if loaded.reads_by != "text":
-            raise UsageError(f"{name} reads frames; fls bench qa is for models that read text.")
-        hearing = Hearing(lambda: loaded.transcriber, _decode, name, work=work, language=language)
-        bench = QaBench(loaded, found, hearing, Kept(work), desk.bars, listen=listen)
-        report = run(bench, name, len(found), wanted, free, refusals)
+        engine = Engine(model, device, dtype, low_memory, head, read=read)
+        loaded = desk.model(engine)
+        with _given(loaded, language, listen, work) as given:
+            true = _true(desk, loaded, engine, given)
+            bench = QaBench(given, found, Kept(work), desk.bars, true=true)
+            report = run(bench, loaded.card.name, len(found), wanted, free, refusals)
         if as_json:
             desk.show(bench_report.qa_json(report, items.name))
         else:
@@ -174,15 +189,51 @@ def qa(
         desk.finish()
 
 
-def _decode(audio: Path) -> Iterator[NDArray[np.float32]]:
-    """A media file as the models take it."""
-    from fls_cli import media
-    from fls_cli.inputs import open_sources
+@contextmanager
+def _given(
+    loaded: Model, language: str | None, listen: str | None, work: Path | None
+) -> Iterator[Given]:
+    """Recordings as a model reads them: words, or frames, which always need a folder to lie in."""
+    from fls_models.bench.given import GivenFrames, GivenText
+    from fls_models.bench.heard import Hearing
+    from fls_models.bench.heard_frames import FrameHearing
+    from fls_models.models import FrameReadingModel
 
-    # Absolute, so that no name is taken for an option, an address or a pipe.
-    with open_sources([str(audio.absolute())]) as sources:
-        for source in sources:
-            yield from media.stream(source)
+    name = loaded.card.name
+    if not isinstance(loaded, FrameReadingModel):
+        hearing = Hearing(lambda: loaded.transcriber, decoded, name, work=work, language=language)
+        yield GivenText(loaded, hearing, listen=listen)
+        return
+    if listen:
+        raise UsageError(
+            f"--listen is for transcripts; {name} reads frames, which are heard for each budget."
+        )
+    with TemporaryDirectory(prefix="fls-bench-") as passing:
+        yield GivenFrames(loaded, FrameHearing(loaded, decoded, work or Path(passing)))
+
+
+def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
+    """True transcripts, read by the same language model as text, without what frames take."""
+    from fls_cli import engines
+    from fls_models.bench.given import GivenText
+    from fls_models.bench.reading_text import ReadingText
+    from fls_models.card import TextCard
+    from fls_models.models import FrameReadingModel
+
+    if not isinstance(loaded, FrameReadingModel):
+        return given
+    if not isinstance(loaded.card, TextCard):
+        return GivenText(ReadingText(loaded), marks=(loaded.ear,))
+    # A text model that can read frames, too: its text reader has no LoRA and thresholds of its own.
+    name = loaded.card.name if engine.model == "auto" else engine.model
+    other = engines.start(
+        replace(engine, model=name, read="text"),
+        offline=desk.offline,
+        memory=desk.memory,
+        say=desk.say,
+        progress=desk.bars,
+    )
+    return GivenText(other)
 
 
 def _budgets(given: str) -> list[str]:

@@ -38,6 +38,7 @@ def chat(
     budget: options.Budget = "balanced",
     target_length: options.TargetLength = None,
     model: options.Model = "auto",
+    read: options.Read = "auto",
     language: options.Language = None,
     track: options.Track = None,
     start: options.Start = None,
@@ -66,7 +67,15 @@ def chat(
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with open_desk(quiet=quiet, offline=offline, keep=keep) as desk:
-        engine = Engine(model, device, dtype, low_memory, head)
+        engine = Engine(
+            model,
+            device,
+            dtype,
+            low_memory,
+            head,
+            read=read,
+            budget=None if target_length else budget,
+        )
         listened = _listen_to_all(desk, names, engine, stretch, paid, as_json=as_json)
         if not listened:
             raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from fls_cli.progress import Bars
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.card import Card, FrameCard, Part
+    from fls_models.card import Card, FrameCard, FrameReading, Part, TextCard
 
 _DTYPES = ("nf4", "int8", "bf16")
 
@@ -102,6 +103,9 @@ def show(name: Name) -> None:
         for role, part in (("speech", found.speech), ("language", found.llm)):
             typer.echo("")
             _show_part(role, part, cache)
+        if found.frames is not None:
+            typer.echo("")
+            _show_connector(found, found.frames)
 
 
 @app.command()
@@ -217,6 +221,26 @@ def _show_part(role: str, part: Part, cache: Path) -> None:
         typer.echo(f"    hub     {file.hub.repo}/{file.hub.file}")
         packages = dict.fromkeys(f"{piece.package}=={piece.version}" for piece in file.pieces)
         typer.echo(f"    or      {' '.join(packages)}")
+
+
+def _show_connector(found: TextCard, frames: FrameReading) -> None:
+    """What a model that reads text reads frames with, and what that was measured to be worth."""
+    from fls_models import weights
+
+    place = weights.connector(found)
+    typer.echo(f"connector:  {frames.connector}: for --read frames")
+    typer.echo(f"  one pass at most {frames.max_frames} frames in {frames.window} positions")
+    for budget, (by_frames, by_text) in frames.accuracy.items():
+        told = f"{by_frames:.1%} right by frames, {by_text:.1%} by text"
+        typer.echo(f"  {budget:<8} {told}")
+    if not frames.accuracy:
+        typer.echo("  measured no; --read auto reads text")
+    typer.echo(f"  lies in  {place or 'not here; --read frames needs a release of fls with it'}")
+    for file in sorted(place.iterdir()) if place else ():
+        if file.suffix in (".json", ".safetensors"):
+            typer.echo(f"  {file.name}  {file.stat().st_size} bytes")
+            with file.open("rb") as opened:
+                typer.echo(f"    sha256  {hashlib.file_digest(opened, 'sha256').hexdigest()}")
 
 
 def _size(found: Card, count: int) -> str:

@@ -37,6 +37,7 @@ def summarize(
     budget: options.Budget = "balanced",
     target_length: options.TargetLength = None,
     model: options.Model = "auto",
+    read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
     track: options.Track = None,
@@ -65,7 +66,15 @@ def summarize(
         raise UsageError(f"There is no style {style!r}; there are: {', '.join(STYLES)}.")
     request = Request(
         command="summarize",
-        engine=Engine(model, device, dtype, low_memory, head),
+        engine=Engine(
+            model,
+            device,
+            dtype,
+            low_memory,
+            head,
+            read=read,
+            budget=None if target_length else budget,
+        ),
         budget=budget,
         stretch=Stretch.parse(track, start, end, language),
         wish={

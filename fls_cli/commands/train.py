@@ -1,4 +1,8 @@
-"""`fls train`: a CTC head of one's own for a large model, so that fusion knows where speech is."""
+"""`fls train ctc`: a CTC head of one's own, so that fusion knows where speech is.
+
+For a large model the head alone is trained; for `mini` the adapter before it as well, which with
+the head and a projector is a connector.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +11,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import options
-from fls_cli.desk import Desk, open_desk
+from fls_cli import connector_training, options
+from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.training import (
     Every,
     Fresh,
-    LargeModel,
+    HeadTraining,
+    Precision,
     Seed,
     Steps,
     Telling,
-    check_model,
+    TrainedModel,
     encode_all,
+    find_parts,
+    is_connected,
     load_large,
+    place,
+    rated_by_words,
+    refuse,
 )
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.training.corpus import Utterance
-    from fls_models.training.encoded import Encoded
-    from fls_models.training.vocabulary import Vocabulary
+    from fls_models.training.connecting import Result as ConnectorResult
+    from fls_models.training.ctc import Result as HeadResult
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Train parts of a large model on recordings of one's own.\n\n"
+    help="Train parts of a model that reads frames on recordings of one's own.\n\n"
     "Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b -o head/",
 )
 
@@ -57,10 +66,11 @@ def ctc(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="For head.safetensors, its vocabulary, checkpoints, and what was encoded.",
+            help="For the head or the connector, its vocabulary, checkpoints, and what was "
+            "encoded.",
         ),
     ],
-    model: LargeModel,
+    model: TrainedModel,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -70,99 +80,133 @@ def ctc(
         ),
     ] = None,
     vocab: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--vocab",
             metavar="characters|N",
-            help="characters, or N SentencePiece pieces made of the texts; the paper has 10000.",
+            help="characters, or N SentencePiece pieces made of the texts; the paper has 10000. "
+            "Of mini: N tokens of its language model.",
+            show_default="characters; mini: 4000",
         ),
-    ] = "characters",
+    ] = None,
+    blocks: Annotated[
+        int | None,
+        typer.Option(
+            "--blocks", metavar="N", min=1, help="mini only: of the adapter.", show_default="4"
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            "--width", metavar="N", min=1, help="mini only: of the adapter.", show_default="512"
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--init",
+            metavar="FOLDER",
+            help="mini only: a connector to go on with; size and vocabulary are its own.",
+        ),
+    ] = None,
     steps: Steps = 10_000,
     batch: Annotated[
         int,
         typer.Option("--batch", metavar="N", min=1, help="Recordings an update; the paper has 16."),
     ] = 16,
     rate: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--lr",
             metavar="RATE",
             help="The highest learning rate, after which it follows a cosine. The paper has 2e-5, "
             "on 4000 hours; a fresh head on less needs more.",
+            show_default="0.0005; mini: 0.001",
         ),
-    ] = 5e-4,
+    ] = None,
     every: Every = 100,
     seed: Seed = 0,
     fresh: Fresh = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "nf4",
+    precision: Precision = None,
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Train a CTC head for a large model; nothing else of the model changes. Prints its path.
+    """Train a CTC head for a large model, or a connector for mini. Prints its path.
 
-    Interrupted, the same command goes on. `--head FOLDER/head.safetensors` uses the head.
+    Nothing else of the model changes. Interrupted, the same command goes on. `--head
+    FOLDER/head.safetensors` uses a head; what `fls train compress --connector` makes of a connector
+    is what mini uses.
 
     Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b --vocab 1000 -o head/
     """
-    pieces = _pieces(vocab)
+    connected = is_connected(model)
+    pieces = _pieces(vocab, connected)
+    wanted = connector_training.Wanted(pieces, blocks, width, init)
+    if connected:
+        wanted.check()
+        where = place(device, precision)
+    else:
+        mini_only = {"--blocks": blocks, "--width": width, "--init": init, "--precision": precision}
+        refuse(mini_only, f"{model} has no connector; that is for mini.")
+    if rate is None:
+        rate = 1e-3 if connected else 5e-4
     if not rate > 0:
         raise UsageError(f"--lr takes a number above 0, not {rate:g}.")
-    check_model(model)
-    with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_models.training import checkpoints
+    with open_desk(quiet=quiet, offline=offline) as desk, Telling(desk, output) as told:
         from fls_models.training.corpus import read_utterances, split
-        from fls_models.training.ctc import train_head
         from fls_models.training.loop import Plan
-        from fls_models.training.vocabulary import Characters, Pieces
 
         taken = read_utterances(manifest)
         # All that is wrong with the request is said before a model is loaded.
         taken, held = (taken, read_utterances(dev)) if dev else split(taken, seed=seed)
-        texts = [one.text for one in taken]
-        vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)
-        loaded = load_large(desk, Engine(model, device=device, dtype=dtype))
-        encoded = encode_all(desk, loaded, [one.audio for one in [*taken, *held]], output)
-        _say_crowded(desk, taken, encoded, vocabulary)
-        if fresh:
-            checkpoints.forget(output)
-        with Telling(desk, output) as told:
-            found = train_head(
-                loaded.language_model,
-                taken,
-                held,
-                vocabulary,
-                Plan(steps, rate, every=every, seed=seed),
-                output,
-                encoded=encoded,
-                identity=loaded.ear,
-                batch_size=batch,
-                progress=desk.bars,
-                report=lambda step: told.step(step, _rated),
-            )
-        rated = f"{_rated(found.word_error_rate)} on what was held out"
-        desk.say(f"the best head is that of step {found.steps}: {rated}")
-        desk.show(f"{found.head}\n")
+        plan = Plan(steps, rate, every=every, seed=seed)
+        asked = HeadTraining(desk, taken, held, plan, output, batch, fresh, told)
+        found: HeadResult | ConnectorResult
+        if connected:
+            found = connector_training.train_head(asked, find_parts(desk, model), wanted, where)
+            what, made = "connector", found.connector
+        else:
+            found = _train_head(asked, Engine(model, device=device, dtype=dtype), pieces)
+            what, made = "head", found.head
+        rated = f"{rated_by_words(found.word_error_rate)} on what was held out"
+        desk.say(f"the best {what} is that of step {found.steps}: {rated}")
+        desk.show(f"{made}\n")
         desk.finish()
 
 
-def _rated(rate: float) -> str:
-    return f"word error rate {100 * rate:.1f} %"
+def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> HeadResult:
+    """Trains a head for a large model."""
+    from fls_models.training.ctc import train_head
+    from fls_models.training.vocabulary import Characters, Pieces
+
+    texts = [one.text for one in asked.taken]
+    vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)
+    loaded = load_large(asked.desk, engine)
+    model = loaded.language_model
+    encoded = encode_all(asked.desk, model, loaded.ear, asked.recordings, asked.output)
+    asked.begin(encoded, vocabulary)
+    return train_head(
+        model,
+        asked.taken,
+        asked.held,
+        vocabulary,
+        asked.plan,
+        asked.output,
+        encoded=encoded,
+        identity=loaded.ear,
+        batch_size=asked.batch,
+        progress=asked.desk.bars,
+        report=asked.report,
+    )
 
 
-def _pieces(vocab: str) -> int | None:
-    """How many pieces; None for characters."""
-    if vocab == "characters":
+def _pieces(vocab: str | None, connected: bool) -> int | None:
+    """How many pieces or tokens; None for characters, or what is usual."""
+    if vocab is None or (vocab == "characters" and not connected):
         return None
     if not vocab.isdecimal() or int(vocab) < 1:
-        raise UsageError(f"--vocab takes `characters` or a number of pieces, not {vocab!r}.")
+        takes = "a number of tokens" if connected else "`characters` or a number of pieces"
+        raise UsageError(f"--vocab takes {takes}, not {vocab!r}.")
     return int(vocab)
-
-
-def _say_crowded(
-    desk: Desk, utterances: list[Utterance], encoded: Encoded, vocabulary: Vocabulary
-) -> None:
-    from fls_models.training.ctc import usable
-
-    for one in usable(utterances, encoded, vocabulary)[1]:
-        desk.say(f"{one.audio} is left out: it is too short for its text, or none of that is known")

@@ -1,4 +1,4 @@
-"""`fls train compress`: teach a large model to read frames however strongly they are fused."""
+"""`fls train compress`: teach a model to read frames however strongly they are fused."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import options
+from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.training import (
+    AnswerTraining,
     Every,
     Fresh,
-    LargeModel,
+    Precision,
     Seed,
     Steps,
     Telling,
-    check_model,
+    TrainedModel,
+    by_length,
     encode_all,
+    find_parts,
+    is_connected,
     load_large,
+    place,
+    refuse,
 )
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from fls_models.training.answering import Result
 
 
 def compress(
@@ -47,7 +53,7 @@ def compress(
             help="For the adapter, checkpoints, and what was encoded.",
         ),
     ],
-    model: LargeModel,
+    model: TrainedModel,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -72,75 +78,124 @@ def compress(
         int, typer.Option("--accumulate", metavar="N", min=1, help="Batches an update.")
     ] = 4,
     rate: Annotated[
-        float,
-        typer.Option("--lr", metavar="RATE", help="The highest learning rate, then a cosine."),
-    ] = 2e-4,
-    rank: Annotated[int, typer.Option("--rank", min=1, help="Of the LoRA.")] = 128,
-    alpha: Annotated[float, typer.Option("--alpha", help="Of the LoRA.")] = 256.0,
-    dropout: Annotated[float, typer.Option("--dropout", help="Of the LoRA.")] = 0.05,
+        float | None,
+        typer.Option(
+            "--lr",
+            metavar="RATE",
+            help="The highest learning rate, then a cosine. Of mini's adapter, a tenth of it.",
+            show_default="0.0002; mini: 0.0003",
+        ),
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(
+            "--train",
+            metavar="PART,PART,...",
+            help="mini only: lora, projector, adapter (with its CTC head), or some of them.",
+            show_default="lora,projector",
+        ),
+    ] = None,
+    connector: Annotated[
+        Path | None,
+        typer.Option(
+            "--connector",
+            metavar="FOLDER",
+            help="mini only: what fls train ctc made; else the connector that mini has.",
+        ),
+    ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option("--rank", min=1, help="Of the LoRA.", show_default="128; mini: 16"),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", help="Of the LoRA.", show_default="twice the rank"),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option("--dropout", help="Of the LoRA.", show_default="0.05; mini: 0"),
+    ] = None,
     every: Every = 100,
     seed: Seed = 0,
     fresh: Fresh = False,
     head: options.Head = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "nf4",
+    precision: Precision = None,
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Train a LoRA for a large model on clips that are fused by chance strongly or weakly.
+    """Train a model on clips that are fused by chance strongly or weakly.
 
-    The loss goes through the language model; all else of the model stays as it is. Prints the
-    adapter's folder. Interrupted, the same command goes on.
+    The loss goes through the language model. Of a large model a LoRA is trained, and all else stays
+    as it is; of mini, a LoRA and its connector. Prints the folder of what was made. Interrupted,
+    the same command goes on.
 
     Example: fls train compress clips.jsonl --model qwen2-audio -o tuned/
     """
     drawn = _lengths(lengths)
     _check(rate, alpha, dropout)
-    check_model(model)
-    _check_plain(model)
-    with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_models.training import checkpoints
-        from fls_models.training.compression import train_compression
+    connected = is_connected(model)
+    if rate is None:
+        rate = 3e-4 if connected else 2e-4
+    if connected:
+        parts = connector_training.parts_of(train)
+        where = place(device, precision)
+        refuse({"--head": head}, f"{model} has a CTC head of its own, in its connector.")
+    else:
+        mini_only = {"--train": train, "--connector": connector, "--precision": precision}
+        refuse(mini_only, f"of {model} a LoRA is trained; that is for mini.")
+        _check_plain(model)
+    with open_desk(quiet=quiet, offline=offline) as desk, Telling(desk, output) as told:
         from fls_models.training.corpus import read_spoken, split
         from fls_models.training.loop import Plan
 
         taken = read_spoken(data)
         taken, held = (taken, read_spoken(dev)) if dev else split(taken, seed=seed)
-        loaded = load_large(desk, Engine(model, device=device, dtype=dtype, head=head))
-        encoded = encode_all(desk, loaded, [one.audio for one in [*taken, *held]], output)
-        if fresh:
-            checkpoints.forget(output)
-        with Telling(desk, output) as told:
-            found = train_compression(
-                loaded.language_model,
-                taken,
-                held,
-                Plan(steps, rate, accumulate=accumulate, every=every, seed=seed),
-                output,
-                encoded=encoded,
-                identity=loaded.ear,
-                base=loaded.card.repo,
-                lengths=drawn,
-                rank=rank,
-                alpha=alpha,
-                dropout=dropout,
-                batch_size=batch,
-                progress=desk.bars,
-                report=lambda step, losses: told.step(
-                    step,
-                    lambda value: f"held out {value:.3f}",
-                    more=f" ({_by_length(losses)})",
-                ),
+        plan = Plan(steps, rate, accumulate=accumulate, every=every, seed=seed)
+        asked = AnswerTraining(desk, taken, held, plan, output, drawn, batch, fresh, told)
+        if connected:
+            lora = connector_training.AskedLora(rank, alpha, dropout)
+            found = connector_training.train_answers(
+                asked, find_parts(desk, model), connector, parts, lora, where
             )
-        before, after = _by_length(found.before), _by_length(found.after)
-        desk.say(f"the best adapter is that of step {found.steps}; nats a token by frames a window")
+        else:
+            engine = Engine(model, device=device, dtype=dtype, head=head)
+            found = _train_lora(asked, engine, rank or 128, alpha, dropout)
+        before, after = by_length(found.before), by_length(found.after)
+        desk.say(f"the best is that of step {found.steps}; nats a token by frames a window")
         desk.say(f"before {before}; after {after}")
-        desk.show(f"{found.adapter}\n")
+        desk.show(f"{found.made}\n")
         desk.finish()
 
 
-def _by_length(losses: Mapping[int, float]) -> str:
-    return ", ".join(f"{length}: {loss:.2f}" for length, loss in losses.items())
+def _train_lora(
+    asked: AnswerTraining, engine: Engine, rank: int, alpha: float | None, dropout: float | None
+) -> Result:
+    """Trains a LoRA for a large model."""
+    from fls_models.training.compression import train_compression
+
+    loaded = load_large(asked.desk, engine)
+    model = loaded.language_model
+    encoded = encode_all(asked.desk, model, loaded.ear, asked.recordings, asked.output)
+    asked.begin()
+    return train_compression(
+        model,
+        asked.taken,
+        asked.held,
+        asked.plan,
+        asked.output,
+        encoded=encoded,
+        identity=loaded.ear,
+        base=loaded.card.repo,
+        lengths=asked.lengths,
+        rank=rank,
+        alpha=2.0 * rank if alpha is None else alpha,
+        dropout=0.05 if dropout is None else dropout,
+        batch_size=asked.batch,
+        progress=asked.desk.bars,
+        report=asked.report,
+    )
 
 
 def _lengths(text: str) -> tuple[int, ...]:
@@ -150,11 +205,11 @@ def _lengths(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _check(rate: float, alpha: float, dropout: float) -> None:
+def _check(rate: float | None, alpha: float | None, dropout: float | None) -> None:
     for option, value in (("--lr", rate), ("--alpha", alpha)):
-        if not (isfinite(value) and value > 0):
+        if value is not None and not (isfinite(value) and value > 0):
             raise UsageError(f"{option} takes a number above 0, not {value:g}.")
-    if not 0 <= dropout < 1:
+    if dropout is not None and not 0 <= dropout < 1:
         raise UsageError(f"--dropout takes a share from 0 to below 1, not {dropout:g}.")
 
 

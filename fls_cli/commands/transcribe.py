@@ -37,6 +37,7 @@ def transcribe(
     words: Annotated[bool, typer.Option("--words", help="With the time of every word.")] = False,
     budget: options.Budget = "balanced",
     model: options.Model = "auto",
+    read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
     track: options.Track = None,
@@ -62,7 +63,7 @@ def transcribe(
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
     request = Request(
         command="transcribe",
-        engine=Engine(model, device, dtype, low_memory, head, vocabulary),
+        engine=Engine(model, device, dtype, low_memory, head, vocabulary, read=read),
         budget=budget,
         stretch=Stretch.parse(track, start, end, language),
         wish={"form": form, "words": words},

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from fls_models import prompts
 from fls_models.answerable import Judge, is_bare
 from fls_models.budget import Budget
+from fls_models.card import TextCard
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.merging import merged, unseen
 from fls_models.models import Heard, Model
@@ -223,7 +224,7 @@ class Asking:
         if weighed.is_bare:
             question = f"{weighed.earlier[-1].question} {question}"
         language = "English"
-        if self._model.reads_by == "text":
+        if isinstance(self._model.card, TextCard):
             # A large model tells by itself.
             language = language_of(question, llm, self._model.answerability.nothing)
         request = prompts.question(question, language)

@@ -64,6 +64,30 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrameReading:
+    """How a model that reads text reads fused frames as well.
+
+    Attributes:
+        connector: the folder of what was trained for that, as `weights` finds it.
+        window: positions that its language model holds.
+        max_frames: what one pass reads at most.
+        accuracy: measured on the same questions by budget: of reading frames, of reading text.
+        thresholds: for questions about frames; None refuses none.
+    """
+
+    connector: str
+    window: int
+    max_frames: int
+    accuracy: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
+    thresholds: Thresholds | None = None
+
+    def favoured(self, budget: str | None) -> bool:
+        """Whether frames were measured to be the better reading at that budget; ties are text's."""
+        frames, text = self.accuracy.get(budget or "", (0.0, 0.0))
+        return frames > text
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """What a user picks by name.
 
@@ -84,10 +108,11 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class TextCard(Card):
-    """A model that turns speech into text, and reads the text."""
+    """A model that turns speech into text, and reads the text; with `frames`, also its frames."""
 
     speech: Part
     llm: Part
+    frames: FrameReading | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -131,6 +156,16 @@ def names() -> list[str]:
     return sorted(found, key=lambda name: (name != "mini", name in large, name))
 
 
+def that_read_frames() -> list[str]:
+    """The names of all cards of models that read fused frames, or may."""
+    # All but those that read transcripts alone.
+    return [
+        name
+        for name in names()
+        if not isinstance(one := load(name), TextCard) or one.frames is not None
+    ]
+
+
 @cache
 def load(name: str) -> Card:
     """The card of that name; UsageError names the ones there are."""
@@ -141,7 +176,18 @@ def load(name: str) -> Card:
         raw["thresholds"] = Thresholds(**raw["thresholds"])
     if "repo" in raw:
         return FrameCard(**raw)
+    if "frames" in raw:
+        raw["frames"] = _frames(raw["frames"])
     return TextCard(**{**raw, "speech": _part(raw["speech"]), "llm": _part(raw["llm"])})
+
+
+def _frames(raw: Mapping[str, Any]) -> FrameReading:
+    read = dict(raw)
+    if "thresholds" in raw:
+        read["thresholds"] = Thresholds(**raw["thresholds"])
+    measured = raw.get("accuracy", {})
+    read["accuracy"] = {budget: (frames, text) for budget, (frames, text) in measured.items()}
+    return FrameReading(**read)
 
 
 @cache

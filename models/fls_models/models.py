@@ -1,7 +1,8 @@
 """A model by its card: what hears, what reads and answers, each loaded when it is first needed.
 
-Two kinds: a text model hears with Whisper and reads the transcript; a frame model (FastLongSpeech)
-encodes, fuses and reads what it hears. All that follows a reader is the same program.
+Two ways: a text model hears with Whisper and reads the transcript; models that read frames
+(FastLongSpeech) encode, fuse and read what they hear. Of those the large ones are here, `mini` is
+in `mini_frames`. All that follows a reader is the same program.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from fls_models.answerable import Answerability
     from fls_models.budget import Budget
     from fls_models.card import Card, FrameCard
+    from fls_models.ctc_alignment import SentencePieces
     from fls_models.frame_reader import FramesHeard
     from fls_models.fused import FusedRecording
     from fls_models.lslm.base import LanguageModel
     from fls_models.lslm.hearing import HearingModel
+    from fls_models.lslm.mini_hearing import MiniHearing
     from fls_models.progress import Progress
     from fls_models.readers import Reader
     from fls_models.reads import Reads
@@ -225,21 +228,33 @@ class Running:
     compress: bool = True
 
 
-class FrameModel(Model):
-    """A large speech-language model: it hears by itself, and reads fused frames."""
+class FrameReadingModel(Model):
+    """A model that hears by itself, and reads fused frames of what it hears.
+
+    What it hears with and where that runs is the affair of its kind.
+    """
 
     reads_by = "frames"
 
-    def __init__(
-        self,
-        installed: InstalledFrames,
-        memory: Memory = FORGETFUL,
-        running: Running | None = None,
-    ) -> None:
-        super().__init__(installed.card, memory)
-        self.card: FrameCard = installed.card
-        self.running = running or Running()
-        self._installed = installed
+    @property
+    @abstractmethod
+    def compress(self) -> bool:
+        """False reads all frames, without fusion."""
+
+    @property
+    @abstractmethod
+    def language_model(self) -> HearingModel | MiniHearing:
+        """Hears, reads and answers."""
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """Positions that the language model was made for."""
+
+    @cached_property
+    def _vocabulary(self) -> SentencePieces | None:
+        """What times words by the CTC head."""
+        return None
 
     def _heard(
         self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
@@ -259,61 +274,34 @@ class FrameModel(Model):
             blocks,
             budget,
             most=self.card.max_frames,
-            compress=self.running.compress,
+            compress=self.compress,
             **how,
         )
-
-    @cached_property
-    def ear(self) -> str:
-        head = self.running.head
-        stat = head.stat() if head is not None else None
-        told = "" if stat is None else f" {head} {stat.st_size} {stat.st_mtime_ns}"
-        told += "" if self.running.compress else " unfused"
-        return f"frames-1 {fingerprint(self._installed.folder)}{told}"
 
     def effort(self, budget: str) -> Any:
         return {"budget": budget, "vocabulary": self._vocabulary_identity}
 
     @cached_property
     def _vocabulary_identity(self) -> str | None:
-        file = self.running.vocabulary
-        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+        return None
 
     @cached_property
     def transcriber(self) -> Listener:
-        from fls_models.ctc_alignment import SentencePieces
         from fls_models.speech_transcription import SpeechTranscriber
 
         model = self.language_model
-        vocabulary = None
-        if self.running.vocabulary is not None:
-            if model.ctc_tokens is None:
-                raise UsageError(f"{self.card.name} has no CTC head; --ctc-vocab goes with --head.")
-            vocabulary = SentencePieces(self.running.vocabulary, model.ctc_tokens)
         return SpeechTranscriber(
             model,
             model,
-            vocabulary=vocabulary,
+            vocabulary=self._vocabulary,
             memory=self._memory,
             identity=f"{self.ear} {self._vocabulary_identity}",
-        )
-
-    @cached_property
-    def language_model(self) -> HearingModel:
-        from fls_models.lslm.hearing import load
-
-        running = self.running
-        return load(
-            self._installed.folder,
-            device=running.device,
-            low_memory=running.low_memory,
-            head=running.head,
         )
 
     def reader(self, heard: FramesHeard) -> Reader:
         from fls_models.frame_reader import FrameReader
 
-        return FrameReader(self.language_model, heard, self.card.window)
+        return FrameReader(self.language_model, heard, self.window)
 
     @cached_property
     def answerability(self) -> Answerability:
@@ -328,3 +316,62 @@ class FrameModel(Model):
 
         # Not kept between processes: gigabytes, and read anew in less time than from a disk.
         return Reads(self.language_model)
+
+
+class FrameModel(FrameReadingModel):
+    """A large speech-language model."""
+
+    def __init__(
+        self,
+        installed: InstalledFrames,
+        memory: Memory = FORGETFUL,
+        running: Running | None = None,
+    ) -> None:
+        super().__init__(installed.card, memory)
+        self.card: FrameCard = installed.card
+        self.running = running or Running()
+        self._installed = installed
+
+    @property
+    def compress(self) -> bool:
+        return self.running.compress
+
+    @cached_property
+    def ear(self) -> str:
+        head = self.running.head
+        stat = head.stat() if head is not None else None
+        told = "" if stat is None else f" {head} {stat.st_size} {stat.st_mtime_ns}"
+        told += "" if self.compress else " unfused"
+        return f"frames-1 {fingerprint(self._installed.folder)}{told}"
+
+    @property
+    def window(self) -> int:
+        return self.card.window
+
+    @cached_property
+    def _vocabulary_identity(self) -> str | None:
+        file = self.running.vocabulary
+        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+    @cached_property
+    def _vocabulary(self) -> SentencePieces | None:
+        from fls_models.ctc_alignment import SentencePieces
+
+        if self.running.vocabulary is None:
+            return None
+        tokens = self.language_model.ctc_tokens
+        if tokens is None:
+            raise UsageError(f"{self.card.name} has no CTC head; --ctc-vocab goes with --head.")
+        return SentencePieces(self.running.vocabulary, tokens)
+
+    @cached_property
+    def language_model(self) -> HearingModel:
+        from fls_models.lslm.hearing import load
+
+        running = self.running
+        return load(
+            self._installed.folder,
+            device=running.device,
+            low_memory=running.low_memory,
+            head=running.head,
+        )

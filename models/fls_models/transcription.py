@@ -47,6 +47,13 @@ EFFORTS = {
 }
 
 
+def load_whisper(folder: Path, threads: int = 0) -> Any:
+    """Whisper in a folder of CTranslate2 files, 8-bit on the CPU: for words, or for its frames."""
+    from faster_whisper import WhisperModel
+
+    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+
+
 class PieceByPiece:
     """Whoever hears a stream piece by piece.
 
@@ -95,11 +102,7 @@ class Transcriber(PieceByPiece):
         memory: Memory = FORGETFUL,
         identity: str = "",
     ) -> None:
-        from faster_whisper import WhisperModel
-
-        self._whisper = WhisperModel(
-            str(folder), device="cpu", compute_type="int8", cpu_threads=threads
-        )
+        self._whisper = load_whisper(folder, threads)
         self._memory = memory
         self._identity = identity
 

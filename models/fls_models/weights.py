@@ -33,11 +33,12 @@ _LOCAL = ("speech/model.bin", "speech/tokenizer.json", "llm/model.safetensors", 
 
 @dataclass(frozen=True)
 class Installed:
-    """Folders of a card whose parts are all there."""
+    """Folders of a card whose parts are all there; of the connector, if there is one."""
 
     card: TextCard
     speech: Path
     llm: Path
+    connector: Path | None = None
 
 
 def fingerprint(place: Path) -> str:
@@ -55,6 +56,18 @@ def folder(part: Part, cache: Path) -> Path:
     if part.form == "gguf":
         return cache / "weights" / f"{part.name}-{CONVERTED_FORM}"
     return cache / "weights" / part.name
+
+
+def connector(card: TextCard) -> Path | None:
+    """Where what a model needs to read frames lies, in a wheel or in a checkout; None if nowhere.
+
+    It comes with the program: nothing is fetched.
+    """
+    if card.frames is None:
+        return None
+    here = Path(__file__).parent
+    places = (root / card.frames.connector for root in (here, here.parent))
+    return next((place for place in places if (place / "config.json").is_file()), None)
 
 
 def is_installed(part: Part, cache: Path) -> bool:
@@ -107,7 +120,8 @@ def locate(card: Card, cache: Path, dtype: str = "nf4") -> Installed | Installed
             f"The weights of {card.name!r} are not here yet; `fls models pull {card.name}` "
             f"downloads them ({bytes_to_fetch(card, cache) / 1e6:.0f} MB)."
         )
-    return Installed(card, folder(card.speech, cache), folder(card.llm, cache))
+    parts = folder(card.speech, cache), folder(card.llm, cache)
+    return Installed(card, *parts, connector(card))
 
 
 def from_folder(
@@ -130,7 +144,8 @@ def from_folder(
 def local(place: Path) -> Installed:
     """A model in a folder of the user's: `speech/` and `llm/` as they lie in the cache.
 
-    It is judged by the card of `mini`. Raises UsageError when a file is missing.
+    `connector/` may lie beside them. It is judged by the card of `mini`. Raises UsageError when a
+    file is missing.
     """
     for needed in _LOCAL:
         if not (place / needed).is_file():
@@ -139,7 +154,9 @@ def local(place: Path) -> Installed:
                 f"A model's folder holds {', '.join(_LOCAL)}."
             )
     card = replace(_text(load("mini")), name=place.resolve().name)
-    return Installed(card, place / "speech", place / "llm")
+    beside = place / "connector"
+    found = beside if (beside / "config.json").is_file() else None
+    return Installed(card, place / "speech", place / "llm", found)
 
 
 @overload

@@ -21,6 +21,7 @@ from fls_models.card import FrameCard, TextCard
 from fls_models.devices import Choice
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
 from fls_models.memory import FORGETFUL
+from fls_models.mini_frames import MiniFrameModel
 from fls_models.models import FrameModel, TextModel
 from fls_models.progress import silent
 from fls_models.released_weights import InstalledFrames, folder
@@ -103,6 +104,7 @@ def test_what_may_be_asked_for(device: str, dtype: str, tmp_path: Path) -> None:
         ({"device": "gpu"}, "--device takes auto, cpu, cuda or cuda:N, not 'gpu'."),
         ({"device": "cuda:"}, "--device takes auto, cpu, cuda or cuda:N, not 'cuda:'."),
         ({"dtype": "fp16"}, "--dtype takes nf4, int8, bf16, float32, not 'fp16'."),
+        ({"read": "sound"}, "--read takes auto, frames or text, not 'sound'."),
         ({"head": Path("gone.st")}, "--head: there is no file gone.st."),
         ({"vocabulary": Path("gone.model")}, "--ctc-vocab: there is no file gone.model."),
         ({"head": Path("/")}, "--head: there is no file /."),
@@ -135,6 +137,8 @@ def test_all_but_the_device_is_told_of_as_json(tmp_path: Path) -> None:
         "head": None,
         "vocabulary": tmp_path / "others",
         "compress": True,
+        "read": "frames",
+        "budget": "fast",
     }
     assert set(others) == set(told)
     for name, value in others.items():
@@ -209,6 +213,100 @@ def test_a_folder_with_a_text_model(tmp_path: Path, pulled: list[tuple[str, str]
     with pytest.raises(UsageError, match="--no-compress: mine reads a transcript"):
         Started(Engine(str(place), compress=False))
     assert pulled == []
+
+
+# Models that can read both
+
+
+@pytest.fixture
+def connector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A place where a connector lies; nothing is read of it."""
+    place = tmp_path / "connector"
+    place.mkdir()
+
+    def pull(
+        wanted: TextCard, cache: Path, progress: object = None, dtype: str = "nf4"
+    ) -> Installed:
+        return Installed(wanted, tmp_path, tmp_path, place)
+
+    monkeypatch.setattr(weights, "pull", pull)
+    return place
+
+
+def test_mini_reads_text_unless_told_otherwise(connector: Path) -> None:
+    for engine in (Engine("mini"), Engine("mini", budget="fast"), Engine("mini", read="text")):
+        assert isinstance(Started(engine).model, TextModel)
+    started = Started(Engine("mini", read="frames", compress=False))
+    assert isinstance(started.model, MiniFrameModel)
+    assert (started.model.reads_by, started.model.compress) == ("frames", False)
+    # Which model that is, is left to `auto` all the same.
+    assert isinstance(Started(Engine(read="frames")).model, MiniFrameModel)
+
+
+def test_auto_goes_by_what_was_measured(connector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mini = card.load("mini")
+    assert isinstance(mini, TextCard)
+    assert mini.frames is not None
+    accuracy = {"fast": (0.6, 0.5), "balanced": (0.6, 0.6), "accurate": (0.6, 0.7)}
+    found = replace(mini, frames=replace(mini.frames, accuracy=accuracy))
+    monkeypatch.setattr(card, "load", lambda name: found)
+    kinds = {
+        budget: type(Started(Engine("mini", budget=budget)).model)
+        for budget in ("fast", "balanced", "accurate", None)
+    }
+    assert kinds == {
+        "fast": MiniFrameModel,
+        "balanced": TextModel,
+        "accurate": TextModel,
+        None: TextModel,
+    }
+    assert isinstance(Started(Engine("mini", read="text", budget="fast")).model, TextModel)
+    connector.rmdir()
+    monkeypatch.setattr(
+        weights, "pull", lambda wanted, *_: Installed(wanted, connector.parent, connector.parent)
+    )
+    assert isinstance(Started(Engine("mini", budget="fast")).model, TextModel)
+
+
+def test_frames_without_a_connector(pulled: list[tuple[str, str]]) -> None:
+    with pytest.raises(UsageError) as raised:
+        Started(Engine("small", read="frames"))
+    assert str(raised.value) == (
+        "--read frames: small has no connector and reads transcripts only; frames are read by "
+        "mini, fastlongspeech, qwen2-audio, qwen2.5-omni-3b, qwen2.5-omni-7b."
+    )
+    assert pulled == []
+    # The weights that are fetched come without one.
+    with pytest.raises(WeightsMissing, match="did not come with this fls"):
+        Started(Engine("mini", read="frames"))
+
+
+@pytest.mark.parametrize("model", ["mini", "auto"])
+def test_what_only_large_models_take_for_frames(model: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(UsageError) as raised:
+        Started(Engine(model, low_memory=True, head=file, compress=False, read="frames"))
+    assert str(raised.value) == (
+        "--low-memory, --head: mini reads frames by its own connector on the CPU; that is for "
+        "large models (`fls models list`)."
+    )
+
+
+def test_text_is_not_read_by_a_model_that_hears(
+    pulled: list[tuple[str, str]], cache: Path, gpu: Callable[..., None]
+) -> None:
+    with pytest.raises(UsageError, match="--read text: fastlongspeech hears by itself"):
+        Started(Engine("fastlongspeech", "cpu", read="text"))
+    assert pulled == []
+    gpu(80)
+    wanted = card.load("fastlongspeech")
+    assert isinstance(wanted, FrameCard)
+    converted(folder(wanted, cache, "nf4"))
+    assert isinstance(Started(Engine(read="frames")).model, FrameModel)
+    started = Started(Engine(read="text"))
+    assert started.model.card.name == "mini"
+    assert started.said[0] == "using mini, which reads text on any CPU"
 
 
 # Models that hear by themselves
@@ -356,7 +454,8 @@ def test_what_is_asked_for_is_checked_without_torch() -> None:
     # Transcribing with a model that reads text needs none, and it takes seconds to import.
     code = (
         "import sys; from fls_cli.engines import Engine, check; check(Engine()); "
-        "import fls_models.models, fls_models.weights; print('torch' in sys.modules)"
+        "import fls_models.models, fls_models.mini_frames, fls_models.weights; "
+        "print('torch' in sys.modules)"
     )
     road = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "models")))}
     done = subprocess.run(

@@ -122,6 +122,33 @@ def test_show_tells_everything_on_the_card(cards: dict[str, Card], cache: Path) 
     assert "lies in  not here; 5 MB to download" in text
 
 
+def test_show_tells_of_the_connector(
+    cards: dict[str, Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = run("show", "mini").stdout
+    for fact in ("connector:  mini: for --read frames", "measured no; --read auto reads text"):
+        assert fact in text
+    found = cards["mini"]
+    assert isinstance(found, TextCard)
+    assert found.frames is not None
+    assert f"at most {found.frames.max_frames} frames in {found.frames.window} positions" in text
+    place = tmp_path / "connector"
+    monkeypatch.setattr(weights, "connector", lambda card: None)
+    assert "lies in  not here; --read frames needs" in run("show", "mini").stdout
+    place.mkdir()
+    (place / "connector.safetensors").write_bytes(b"weights")
+    (place / "README.md").write_text("A card of its own.")
+    monkeypatch.setattr(weights, "connector", lambda card: place)
+    cards["mini"] = replace(found, frames=replace(found.frames, accuracy={"fast": (0.625, 0.5)}))
+    cards["small"] = replace(cards["small"], frames=None)  # type: ignore[call-arg]
+    text = run("show", "mini").stdout
+    assert "fast     62.5% right by frames, 50.0% by text" in text
+    assert f"lies in  {place}\n  connector.safetensors  7 bytes\n    sha256  " in text
+    assert hashlib.sha256(b"weights").hexdigest() in text
+    assert "README" not in text
+    assert "connector:" not in run("show", "small").stdout
+
+
 @pytest.fixture
 def big(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where weights go; those of `big` appear without being downloaded or converted."""

@@ -106,7 +106,7 @@ def test_what_makes_no_sense_is_said_before_anything_is_loaded(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("mini", "Only a large model"), ("fastlongspeech", "--model qwen2-audio")],
+    [("small", "Only models that read frames"), ("fastlongspeech", "--model qwen2-audio")],
 )
 def test_models_that_cannot_be_trained(
     capfd: Capture, clips: Path, tmp_path: Path, name: str, said: str

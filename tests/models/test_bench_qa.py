@@ -17,10 +17,11 @@ from fls_models.answerable import Answerability
 from fls_models.bench import qa_report
 from fls_models.bench.bootstrap import share
 from fls_models.bench.facts import holds_fact
+from fls_models.bench.given import NO_AUDIO, TRUE, GivenText
 from fls_models.bench.heard import Hearing
 from fls_models.bench.items import Item, load_items, stranger, written
 from fls_models.bench.kept import Kept
-from fls_models.bench.qa import NO_AUDIO, TRUE, QaBench
+from fls_models.bench.qa import QaBench
 from fls_models.errors import UsageError
 from fls_models.readers import TextReader
 from fls_models.reads import Reads
@@ -128,7 +129,8 @@ def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Know
         reader=lambda heard: TextReader(llm, heard, card.max_frames),
         answerability=Answerability(reads),
     )
-    return QaBench(model, items, Hearing(Reciter, spelled, "x", work=work), Kept(work)), llm
+    given = GivenText(model, Hearing(Reciter, spelled, "x", work=work))
+    return QaBench(given, items, Kept(work)), llm
 
 
 def test_the_right_choice_is_the_likeliest_only_with_audio(items):
@@ -280,7 +282,7 @@ def test_the_share_of_nothing():
 
 @pytest.mark.parametrize(
     "change",
-    [{"question": ""}, {"choices": ["a"]}, {"answer": 4}, {"answer": "b"}, {"text": None}],
+    [{"question": ""}, {"choices": ["a"]}, {"answer": 4}, {"answer": "c"}, {"text": None}],
 )
 def test_items_that_do_not_fit_are_named(tmp_path: Path, change: dict[str, object]):
     raw = {"id": "x", "text": "Hm.", "question": "Why?", "choices": ["a", "b"], "answer": 0}

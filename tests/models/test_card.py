@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from dataclasses import replace
 
 import pytest
 
 from fls_models import card
 from fls_models.bench.cost import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
-from fls_models.card import FrameCard, Part, TextCard
+from fls_models.budget import NAMES
+from fls_models.card import FrameCard, FrameReading, Part, TextCard
 from fls_models.errors import UsageError
+from fls_models.thresholds import Thresholds
 
 CARDS = [card.load(name) for name in card.names()]
 TEXT = [one for one in CARDS if isinstance(one, TextCard)]
@@ -52,6 +56,50 @@ def test_a_card_says_what_a_person_needs(name: str) -> None:
 def test_a_model_that_reads_text_has_two_parts_and_is_calibrated(found: TextCard) -> None:
     assert found.parts == (found.speech, found.llm)
     assert found.thresholds is not None
+
+
+def test_mini_may_read_frames_and_small_may_not() -> None:
+    frames = {one.name: one.frames for one in TEXT}
+    assert frames["small"] is None
+    mini = frames["mini"]
+    assert mini is not None
+    assert mini.connector == "mini"
+    assert 12 <= mini.max_frames < mini.window
+    # A number for each reader, of budgets that there are.
+    assert set(mini.accuracy) <= set(NAMES)
+    assert all(0 <= one <= 1 for pair in mini.accuracy.values() for one in pair)
+    assert card.that_read_frames() == ["mini", *DIMS]
+
+
+def test_frames_are_favoured_where_they_were_measured_to_be_better() -> None:
+    accuracy = {"fast": (0.6, 0.5), "balanced": (0.6, 0.6), "accurate": (0.5, 0.6)}
+    frames = FrameReading(connector="mini", window=100, max_frames=50, accuracy=accuracy)
+    favoured = [one for one in (*NAMES, "L=50", None) if frames.favoured(one)]
+    assert favoured == ["fast"]
+    assert not FrameReading(connector="mini", window=100, max_frames=50).favoured("fast")
+    assert len({frames, replace(frames, window=90)}) == 2
+
+
+def test_frames_of_a_card_are_read_whole() -> None:
+    told = """
+[frames]
+connector = "mini"
+window = 100
+max_frames = 50
+[frames.accuracy]
+fast = [0.625, 0.5]
+[frames.thresholds]
+gain = 0.25
+general = 0.0
+"""
+    raw = tomllib.loads(told)["frames"]
+    assert card._frames(raw) == FrameReading(
+        connector="mini",
+        window=100,
+        max_frames=50,
+        accuracy={"fast": (0.625, 0.5)},
+        thresholds=Thresholds(0.25, 0.0),
+    )
 
 
 @pytest.mark.parametrize("found", LARGE, ids=lambda one: one.name)

@@ -23,8 +23,9 @@ from fls_models.fusion import fuse, ladder
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.prompts import TRANSCRIBE
 from fls_models.sampling import SAMPLE_RATE
-from fls_models.training import compression
-from fls_models.training.compression import Losses, Result, train_compression
+from fls_models.training import answering
+from fls_models.training.answering import Losses, Result
+from fls_models.training.compression import train_compression
 from fls_models.training.corpus import Spoken, read_spoken
 from fls_models.training.encoded import Encoded, encode
 from fls_models.training.loop import Plan, Step
@@ -152,11 +153,11 @@ def test_from_a_manifest_to_a_model_that_answers_better(given: Set, tmp_path: Pa
     assert after.keys() == frozen.keys()
     assert all(torch.equal(after[name], value) for name, value in frozen.items())
 
-    settings = json.loads((result.adapter / "adapter_config.json").read_text("utf-8"))
+    settings = json.loads((result.made / "adapter_config.json").read_text("utf-8"))
     assert settings["base_model_name_or_path"] == "Qwen/Tiny"
     # As it is used: beside the base, and installed with it.
     shutil.copytree(given.released, tmp_path / "both")
-    shutil.copytree(result.adapter, tmp_path / "both" / "adapter")
+    shutil.copytree(result.made, tmp_path / "both" / "adapter")
     trained = loaded(tmp_path / "both", tmp_path / "installed")
     for length in LENGTHS:
         expected = said_of(trained, given, length)
@@ -195,8 +196,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(
     assert (again.steps, again.loss) == (whole.steps, whole.loss)
     assert (again.before, again.after) == (whole.before, whole.after)
     one, other = (
-        result.adapter.joinpath("adapter_model.safetensors").read_bytes()
-        for result in (whole, again)
+        result.made.joinpath("adapter_model.safetensors").read_bytes() for result in (whole, again)
     )
     assert one == other
 
@@ -206,9 +206,9 @@ def test_every_length_is_drawn(given: Set, tmp_path: Path, monkeypatch) -> None:
 
     def watch(self: object, batch: object, length: int) -> Tensor:
         drawn.append(length)
-        return sum(one.sum() for one in self._adapted.parameters.values())
+        return sum(one.sum() for one in self._trainee.parameters.values())
 
-    monkeypatch.setattr(compression._Stage, "loss", watch)
+    monkeypatch.setattr(answering._Stage, "loss", watch)
     given.train(tmp_path, replace(PLAN, steps=60, accumulate=2, every=60))
     assert len(drawn) == 120
     # 40 each, five standard deviations of a binomial are 26.

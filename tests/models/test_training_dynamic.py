@@ -122,9 +122,13 @@ def test_each_window_is_fused_alone() -> None:
     assert torch.equal(both, torch.cat([fused(Head(), part, 25) for part in hidden.split(750)]))
 
 
-def test_no_gradient_comes_back_through_fusing() -> None:
+def test_gradients_come_back_through_the_means_alone() -> None:
     hidden = nn.Parameter(torch.randn(40, 8))
-    assert not fused(Head(), hidden, 12).requires_grad
+    fused(Head(), hidden, 12).sum().backward()
+    assert hidden.grad is not None
+    # The weights of a mean add up to 1, and none of them depends on the frames.
+    torch.testing.assert_close(hidden.grad.sum(0), torch.full((8,), 12.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(hidden.grad, hidden.grad[:, :1].expand(-1, 8))
 
 
 def test_every_length_is_drawn_alike() -> None:

@@ -15,8 +15,9 @@ import pytest
 from tiny_gguf import write_tiny_gguf
 from wheelhouse import Wheelhouse, card, part, weight_file
 
+from fls_models import card as cards
 from fls_models import downloads, weights
-from fls_models.card import Card
+from fls_models.card import Card, TextCard
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
 
 FIRST, SECOND, CONFIG = b"first half, " * 999, b"second half" * 999, b'{"a": 1}'
@@ -311,3 +312,32 @@ def test_an_interrupted_conversion_leaves_nothing_that_looks_installed(
     assert not weights.is_installed(tiny.llm, cache)
     weights.pull(tiny, cache)
     assert seen.count("m.gguf") == 1, "the verified download is kept"
+
+
+def test_a_connector_comes_with_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini, small = (cards.load(name) for name in ("mini", "small"))
+    assert isinstance(mini, TextCard)
+    assert isinstance(small, TextCard)
+    package = tmp_path / "fls_models"
+    monkeypatch.setattr(weights, "__file__", str(package / "weights.py"))
+    assert weights.connector(mini) is None
+    # In a checkout beside the package, in a wheel inside of it; a folder without a config is none.
+    for place in (tmp_path / "mini", package / "mini"):
+        place.mkdir(parents=True)
+        before = weights.connector(mini)
+        assert before != place
+        (place / "config.json").touch()
+        assert weights.connector(mini) == place
+    assert weights.connector(small) is None
+
+
+def test_a_connector_in_a_folder_of_ones_own(tmp_path: Path) -> None:
+    for name in weights._LOCAL:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "connector").mkdir()
+    assert weights.local(tmp_path).connector is None
+    (tmp_path / "connector" / "config.json").touch()
+    assert weights.local(tmp_path).connector == tmp_path / "connector"

@@ -1,8 +1,9 @@
 """Questions with choices about recordings, as SPIRAL (arXiv 2412.12009) writes them.
 
-JSON lines: `id`; `turns`, a list of `{"speaker", "text"}`, or `text`; `question`; `choices` and
-`answer`, the index of the correct one; `audio`, the recording's path relative to the file; and, if
-known, `topic`. Other fields are ignored.
+JSON lines: `id`; `turns`, a list of `{"speaker", "text"}`, or `text`, or `transcript`; `question`;
+`choices` and `answer`, the correct one or its index; `audio`, the recording's path relative to the
+file; and, if known, `topic`, else items of one recording have the same. Other fields are ignored,
+and so are lines with a `task` and without choices, as `fls bench longspeech-data` writes them.
 """
 
 from __future__ import annotations
@@ -41,12 +42,14 @@ def load_items(path: Path, limit: int | None = None) -> list[Item]:
     """The items of a file, the first `limit` of them; UsageError names a line that does not fit."""
     items = []
     for number, raw in read_lines(path):
+        if "task" in raw and "choices" not in raw:
+            continue
         try:
             items.append(_item(raw, path.parent))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UsageError(
-                f"{path}, line {number}: an item needs id, turns or text, question, choices and "
-                "answer, the index of the correct choice."
+                f"{path}, line {number}: an item needs id, turns, text or transcript, question, "
+                "choices, and answer, the correct choice or its index."
             ) from None
         if len(items) == limit:
             break
@@ -76,9 +79,14 @@ def stranger(items: Sequence[Item], index: int) -> Item | None:
 
 def _item(raw: dict[str, Any], folder: Path) -> Item:
     name = str(raw["id"])
-    turns = [str(turn["text"]) for turn in raw["turns"]] if "turns" in raw else [str(raw["text"])]
+    if "turns" in raw:
+        turns = [str(turn["text"]) for turn in raw["turns"]]
+    else:
+        turns = [str(raw["text"] if "text" in raw else raw["transcript"])]
     choices = tuple(str(choice) for choice in raw["choices"])
     answer = raw["answer"]
+    if isinstance(answer, str) and answer in choices:
+        answer = choices.index(answer)
     if not isinstance(answer, int) or not 0 <= answer < len(choices) or len(choices) < 2:
         raise ValueError(answer)
     text = " ".join(turns).strip()
@@ -86,4 +94,5 @@ def _item(raw: dict[str, Any], folder: Path) -> Item:
     if not text or not question:
         raise ValueError(name)
     audio = folder / raw["audio"] if raw.get("audio") else None
-    return Item(name, str(raw.get("topic") or name), text, question, choices, answer, audio)
+    topic = str(raw.get("topic") or raw.get("audio") or name)
+    return Item(name, topic, text, question, choices, answer, audio)

@@ -1,13 +1,13 @@
 """How well questions are answered: by likelihood of choices, in words, and when nothing was said.
 
 Conditions: `no-audio`, where the model reads nothing; the budgets, where it reads what it heard, at
-the effort and with the sentences that the budget pays for; `true-transcript`, where it reads what
-was really said, all of it.
+the effort and with the sentences or the fused frames that the budget pays for; `true-transcript`,
+where it reads what was really said, all of it, as text (`given` has all of them).
 
 * likelihood: the choice whose tokens have the highest mean log-likelihood as a reply is the answer.
 * free: the question is put as `fls ask` puts it, and `facts` says whether the reply is right.
 * refusals: every question, asked of its own recording, must be answered; asked of the next one
-  about another topic, it must not be.
+  about another topic, it must not be. A model without thresholds refuses nothing.
 """
 
 from __future__ import annotations
@@ -22,18 +22,11 @@ from fls_models import prompts
 from fls_models.asking import Asking, Manner
 from fls_models.bench.bootstrap import Share, share
 from fls_models.bench.facts import holds_fact
-from fls_models.bench.heard import Hearing
-from fls_models.bench.items import Item, stranger, written
+from fls_models.bench.given import NO_AUDIO, NOTHING, TRUE, Given, budget_of, readings
+from fls_models.bench.items import Item, stranger
 from fls_models.bench.kept import Kept
-from fls_models.budget import Budget
-from fls_models.models import Model
 from fls_models.progress import Progress, silent
-from fls_models.readers import TextReader
-from fls_models.results import Transcript
 
-NO_AUDIO = "no-audio"
-TRUE = "true-transcript"
-_NOTHING = "..."
 _T = TypeVar("_T")
 
 
@@ -77,10 +70,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Replies:
-    """The free answers under one condition."""
+    """The free answers under one condition; `refuses` says whether any could have been refused."""
 
     condition: str
     replies: tuple[Reply, ...]
+    refuses: bool = True
 
     @property
     def share(self) -> Share:
@@ -110,37 +104,47 @@ class Refusals:
 class QaBench:
     """One model and one set of items; every part of the bench on its own, in any order.
 
-    `listen` names the budget at whose effort everything is heard; without it, each at its own.
+    `true` gives the true transcripts, where `given` cannot.
     """
 
     def __init__(
         self,
-        model: Model,
+        given: Given,
         items: Sequence[Item],
-        hearing: Hearing,
         kept: Kept,
         progress: Progress = silent,
         *,
-        listen: str | None = None,
+        true: Given | None = None,
     ) -> None:
-        self._model = model
+        self._given = given
+        self._true = given if true is None else true
         self._items = tuple(items)
-        self._hearing = hearing
         self._kept = kept
         self._progress = progress
-        self._listen = listen
+
+    @property
+    def reader(self) -> str:
+        """What the model reads at budgets: `text` or `frames`."""
+        return self._given.model.reads_by
 
     def effort(self, condition: str) -> str:
         """The budget at whose effort recordings are heard under a condition."""
-        return self._listen or condition
+        return self._given.effort(condition)
+
+    def refuses(self, condition: str) -> bool:
+        """Whether the model has thresholds, below which it refuses to answer."""
+        return self._by(condition).model.card.thresholds is not None
 
     def listening(self, effort: str) -> tuple[float, float]:
-        """Hears everything at an effort: seconds of work, seconds of audio."""
+        """Hears everything at an effort: seconds of work, seconds of audio.
+
+        Several items of one recording count once.
+        """
+        recordings = {item.audio: item for item in self._items}
         work = audio = 0.0
-        for item in self._counted(f"{effort}: listening", self._items):
-            assert item.audio is not None
-            heard = self._hearing.hear(item.audio, effort)
-            work, audio = work + heard.seconds, audio + heard.transcript.duration
+        for item in self._counted(f"{effort}: listening", list(recordings.values())):
+            seconds, duration = self._given.listened(item, effort)
+            work, audio = work + seconds, audio + duration
         return work, audio
 
     def likelihood(self, condition: str) -> Choices:
@@ -148,8 +152,9 @@ class QaBench:
         found = []
         seconds = 0.0
         for item in self._counted(f"{condition}: choices", self._items):
-            texts = self._texts(item, condition, item.question)
-            key = ["choices", self._model.card.name, texts, item.question, item.choices]
+            given = self._by(condition)
+            read = given.identity(item, condition, item.question)
+            key = ["choices", given.model.card.name, read, item.question, item.choices]
             result = self._kept.get(key, partial(self._scored, item, condition))
             found.append(tuple(result["likelihoods"]))
             seconds += result["seconds"]
@@ -165,7 +170,7 @@ class QaBench:
         for item in self._counted(f"{condition}: answers", chosen):
             result = self._asked(item, item.question, condition, Manner())
             replies.append(Reply(item, result["answered"], result["answer"], result["seconds"]))
-        return Replies(condition, tuple(replies))
+        return Replies(condition, tuple(replies), self.refuses(condition))
 
     def refusals(self, condition: str) -> Refusals:
         """Asks every question of its own recording and of a foreign one."""
@@ -188,19 +193,21 @@ class QaBench:
         return Refusals(condition, share(caught), share(lost), tuple(slipped), tuple(missed))
 
     def _asked(self, item: Item, question: str, condition: str, manner: Manner) -> dict[str, Any]:
-        card = self._model.card
-        texts = self._texts(item, condition, question)
+        given = self._by(condition)
+        card = given.model.card
+        read = given.identity(item, condition, question)
         limits = [] if card.thresholds is None else [card.thresholds.gain, card.thresholds.general]
-        key = ["reply", card.name, limits, manner.max_tokens, texts, question]
+        key = ["reply", card.name, limits, manner.max_tokens, read, question]
         return self._kept.get(key, lambda: self._answer(item, question, condition, manner))
 
     def _answer(self, item: Item, question: str, condition: str, manner: Manner) -> dict[str, Any]:
+        given = self._by(condition)
         asking = Asking(
-            self._model,
+            given.model,
             item.name,
-            self._transcript(item, condition),
+            given.heard(item, condition),
             heard_in={},
-            budget=_budget(condition),
+            budget=budget_of(condition),
             manner=manner,
         )
         answer = asking.answer(question)
@@ -211,46 +218,32 @@ class QaBench:
         }
 
     def _scored(self, item: Item, condition: str) -> dict[str, Any]:
+        given = self._by(condition)
+        if condition != NO_AUDIO:
+            # Heard before the clock starts.
+            given.heard(item, condition)
         begun = perf_counter()
-        llm = self._model.language_model
-        if condition == NO_AUDIO:
-            embeddings = [llm.embed(llm.tokenize(_NOTHING))]
-        else:
-            read = self._reader(item, condition).readings(_budget(condition), item.question)
-            embeddings = [reading.embeddings for reading in read]
+        llm = given.model.language_model
+        passes = [
+            (one.embeddings, one.stretch) for one in readings(given, item, condition, item.question)
+        ]
+        # A recording in which nothing was heard says as much as none.
+        passes = passes or [(llm.embed(llm.tokenize(NOTHING)), 1.0)]
         request = prompts.question(item.question)
         best = [float("-inf")] * len(item.choices)
-        for one in embeddings:
-            context = llm.read(prompts.ASK, one)
+        for embeddings, stretch in passes:
+            context = llm.read(given.prompt, embeddings, stretch=stretch)
             for index, choice in enumerate(item.choices):
                 # In a recording of several passes, one of them knows.
                 mean = float(llm.score(context, request, choice).mean())
                 best[index] = max(best[index], mean)
         return {"likelihoods": best, "seconds": perf_counter() - begun}
 
-    def _texts(self, item: Item, condition: str, question: str) -> list[str]:
-        """What the model gets to read, pass by pass."""
-        if condition == NO_AUDIO:
-            return [_NOTHING]
-        read = self._reader(item, condition).readings(_budget(condition), question)
-        return [reading.text for reading in read]
-
-    def _reader(self, item: Item, condition: str) -> TextReader:
-        transcript = self._transcript(item, condition)
-        return TextReader(self._model.language_model, transcript, self._model.card.max_frames)
-
-    def _transcript(self, item: Item, condition: str) -> Transcript:
-        if condition == TRUE:
-            return written(item)
-        assert item.audio is not None
-        return self._hearing.hear(item.audio, self.effort(condition)).transcript
+    def _by(self, condition: str) -> Given:
+        return self._true if condition == TRUE else self._given
 
     def _counted(self, stage: str, things: Sequence[_T]) -> Iterator[_T]:
         self._progress(stage, 0, len(things))
         for done, thing in enumerate(things, 1):
             yield thing
             self._progress(stage, done, len(things))
-
-
-def _budget(condition: str) -> Budget:
-    return Budget("accurate" if condition == TRUE else condition)

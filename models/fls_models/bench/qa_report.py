@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fls_models.bench.qa import NO_AUDIO, TRUE, Choices, QaBench, Refusals, Replies
+from fls_models.bench.given import NO_AUDIO, TRUE
+from fls_models.bench.qa import Choices, QaBench, Refusals, Replies
 
 
 @dataclass(frozen=True)
 class QaReport:
     """What was measured; parts that were not are empty.
 
-    `listening` holds seconds of work and of audio by the budget at whose effort was heard.
+    `listening` holds seconds of work and of audio by the budget at whose effort was heard; `reader`
+    says what the model read at budgets, and `never` under which conditions it refuses nothing.
     """
 
     model: str
@@ -22,10 +24,13 @@ class QaReport:
     free: tuple[Replies, ...] = ()
     refusals: tuple[Refusals, ...] = ()
     listening: dict[str, tuple[float, float]] = field(default_factory=dict)
+    reader: str = "text"
+    never: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
+            "reader": self.reader,
             "items": self.items,
             "likelihood": {
                 one.condition: {
@@ -46,7 +51,7 @@ class QaReport:
             "free": {
                 one.condition: {
                     **one.share.as_json(),
-                    "refused": one.refused,
+                    "refused": one.refused if one.refuses else None,
                     "answers": [
                         {
                             "id": reply.item.name,
@@ -62,14 +67,18 @@ class QaReport:
                 }
                 for one in self.free
             },
+            # null where the model has no thresholds and refuses nothing.
             "refusals": {
-                one.condition: {
-                    "caught": one.caught.as_json(),
-                    "lost": one.lost.as_json(),
-                    "foreign_answered": list(one.slipped),
-                    "own_lost": list(one.missed),
-                }
-                for one in self.refusals
+                **dict.fromkeys(self.never),
+                **{
+                    one.condition: {
+                        "caught": one.caught.as_json(),
+                        "lost": one.lost.as_json(),
+                        "foreign_answered": list(one.slipped),
+                        "own_lost": list(one.missed),
+                    }
+                    for one in self.refusals
+                },
             },
         }
 
@@ -80,12 +89,22 @@ def run(
     """Everything, cheapest first: no audio, the budgets in their order, the true transcript.
 
     Questions are answered freely, and refused, where there is something to read: at the budgets,
-    and freely from the true transcript; without budgets, both from the true transcript.
+    and freely from the true transcript; without budgets, both from the true transcript. A model
+    without thresholds is not asked for what it refuses.
     """
     efforts = dict.fromkeys(bench.effort(budget) for budget in budgets)
     listening = {effort: bench.listening(effort) for effort in efforts}
     read = [*budgets, TRUE]
     choices = tuple(bench.likelihood(condition) for condition in [NO_AUDIO, *read])
     replies = tuple(bench.free(condition, free) for condition in read) if free else ()
-    refused = [bench.refusals(condition) for condition in budgets or [TRUE]] if refusals else []
-    return QaReport(model, items, choices, replies, tuple(refused), listening)
+    asked = (budgets or [TRUE]) if refusals else []
+    return QaReport(
+        model,
+        items,
+        choices,
+        replies,
+        tuple(bench.refusals(condition) for condition in asked if bench.refuses(condition)),
+        listening,
+        bench.reader,
+        tuple(condition for condition in asked if not bench.refuses(condition)),
+    )

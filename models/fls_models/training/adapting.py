@@ -1,4 +1,4 @@
-"""LoRA (arXiv 2106.09685) by PEFT on the attention of a large model's language model, and on disk.
+"""LoRA (arXiv 2106.09685) by PEFT on the attention of a model's language model, and on disk.
 
 `Adapted` puts it on, names its parameters, writes it as PEFT does and takes it off again. The base
 is never changed; which loss trains it is left to others, and `lora` merges what is written.
@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fls_models.errors import EnvironmentLacks
+from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.hearing import HearingModel
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
 
@@ -53,7 +54,8 @@ class Adapted:
     With `checkpointing`, activations are computed again on the way back instead of being kept.
 
     Attributes:
-        parameters: all that is trained, by the names that `save` writes.
+        settings: of the LoRA.
+        parameters: all that is trained, by the names that `save` writes, or `connector_weights`.
 
     Raises:
         EnvironmentLacks: PEFT is not installed.
@@ -61,14 +63,14 @@ class Adapted:
 
     def __init__(
         self,
-        model: HearingModel,
+        model: DecoderLanguageModel,
         settings: Settings,
         *,
         seed: int = 0,
         checkpointing: bool = False,
     ) -> None:
         peft, body = _peft(), cast(Any, model.body)
-        self._settings = settings
+        self.settings = settings
         self._body = body
         config = peft.LoraConfig(
             r=settings.rank,
@@ -93,7 +95,7 @@ class Adapted:
             peft.inject_adapter_in_model(config, body, _NAME)
         for name in (*told, "peft_config"):
             body.__dict__.pop(name, None)
-        self.parameters = self._found(_layout(model))
+        self.parameters = self._found(_prefix(model))
         if checkpointing:
             _switch(body, "enable", {"use_reentrant": False})
         self._checkpointing = checkpointing
@@ -127,13 +129,14 @@ class Adapted:
     def save(self, folder: Path, base: str) -> None:
         """Writes `adapter_config.json` and `adapter_model.safetensors` as PEFT does, in float32.
 
-        `base` is a name for people; nothing that reads the adapter here looks for it. Raises
-        EnvironmentLacks when the folder cannot be written to.
+        For large models; a connector has its LoRA in its own folder. `base` is a name for people;
+        nothing that reads the adapter here looks for it. Raises EnvironmentLacks when the folder
+        cannot be written to.
         """
         config = _peft().LoraConfig(
-            r=self._settings.rank,
-            lora_alpha=self._settings.alpha,
-            lora_dropout=self._settings.dropout,
+            r=self.settings.rank,
+            lora_alpha=self.settings.alpha,
+            lora_dropout=self.settings.dropout,
             target_modules=_WITHIN,
             base_model_name_or_path=base,
             task_type="CAUSAL_LM",
@@ -164,7 +167,7 @@ class Adapted:
                 self._body.set_submodule(name, module.get_base_layer())
         self._body.train(False)
 
-    def _found(self, layout: str) -> dict[str, nn.Parameter]:
+    def _found(self, prefix: str) -> dict[str, nn.Parameter]:
         found = {}
         for name, parameter in self._body.named_parameters():
             # Nothing but the adapter has a gradient.
@@ -172,13 +175,19 @@ class Adapted:
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
                 plain = re.sub(rf"\.{_NAME}(?=\.weight$)", "", name)
-                found[f"base_model.model.{layout}.{plain}"] = parameter
+                found[f"{prefix}{plain}"] = parameter
         return found
 
 
-def _layout(model: HearingModel) -> str:
-    """Where a released checkpoint of the family has the language model, which PEFT goes by."""
-    return "thinker.model" if isinstance(model, Qwen25Omni) else "language_model.model"
+def _prefix(model: DecoderLanguageModel) -> str:
+    """Where a released checkpoint of the family has the language model, which PEFT goes by.
+
+    Those of a connector (`connector_weights`) are named from the language model itself.
+    """
+    if not isinstance(model, HearingModel):
+        return ""
+    layout = "thinker.model" if isinstance(model, Qwen25Omni) else "language_model.model"
+    return f"base_model.model.{layout}."
 
 
 def _switch(body: Any, way: str, *how: Any) -> None:

@@ -1,59 +1,63 @@
 """Stage 2 of the recipe: a LoRA learns to read fused frames of any length (arXiv 2507.14815).
 
-Each micro-batch is fused to a length that is drawn, and the loss goes through the language model:
-encoder, projector and CTC head stay as they are. Encoding (`encoded`), fusing (`dynamic`), the
-adapter (`adapting`) and the loop are others' work. One device: nothing is spread over several.
+The loss goes through the large model's language model: encoder, projector and CTC head stay as they
+are. How it goes is `answering`'s work, the adapter is `adapting`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from fls_models.errors import UsageError
 from fls_models.lslm.hearing import HearingModel
 from fls_models.progress import Progress, silent
 from fls_models.prompts import TRANSCRIBE, Prompt
 from fls_models.training.adapting import Adapted, Settings
+from fls_models.training.answering import (
+    Losses,
+    Result,
+    Trainee,
+    train_answers,
+    unheard,
+    usable,
+)
 from fls_models.training.corpus import Spoken
-from fls_models.training.dynamic import LENGTHS, draw, fused, members, surprisals
+from fls_models.training.dynamic import LENGTHS, fused
 from fls_models.training.encoded import Encoded
-from fls_models.training.loop import Loop, Plan, Step
+from fls_models.training.loop import Plan, Step
+from fls_models.training.precision import BF16, FLOAT32, computing
 
 ADAPTER = "adapter"
 """The folder for the adapter, in that of the run."""
 
-Losses = Mapping[int, float]
-"""Nats a token on what is held out, by the length that windows were fused to."""
 
+class _Large(Trainee):
+    """A large model with a LoRA on it, which is all that is trained."""
 
-@dataclass(frozen=True)
-class Result:
-    """What came of it.
+    def __init__(self, model: HearingModel, adapted: Adapted, base: str, prompt: Prompt) -> None:
+        self.model: HearingModel = model
+        self.prompt = prompt
+        self.parameters = adapted.parameters
+        self.shares = {}
+        self._adapted = adapted
+        self._base = base
 
-    Attributes:
-        adapter: a folder as PEFT writes it, to lie beside the released base: the best there was.
-        before, after: losses of the model without it and with it.
-        loss: of the last step's batches, nats a token.
-        steps: after how many the adapter was best.
-    """
+    def train(self, mode: bool = True) -> None:
+        self._adapted.train(mode)
 
-    adapter: Path
-    before: Losses
-    after: Losses
-    loss: float
-    steps: int
+    def read(self, hidden: Tensor, length: int) -> Tensor:
+        return self.model.project(fused(self.model, hidden, length))
 
+    def computing(self) -> AbstractContextManager[object]:
+        wide = self.model.device.type == "cpu" or self.model.context_form.startswith("float32")
+        return computing(self.model.device, FLOAT32 if wide else BF16)
 
-def unheard(step: Step, losses: Losses) -> None:
-    """A report that nobody reads."""
+    def save(self, folder: Path) -> Path:
+        self._adapted.save(folder / ADAPTER, self._base)
+        return folder / ADAPTER
 
 
 def train_compression(
@@ -80,7 +84,7 @@ def train_compression(
 
     Each clip is taken once before any is taken again. The model is as it was when this returns or
     raises. On a GPU layers compute in bfloat16, unless its weights are float32; the LoRA itself is
-    float32 everywhere.
+    float32 everywhere. What is made is a folder as PEFT writes it, to lie beside the released base.
 
     Args:
         dev: held out. The mean of the losses at all lengths decides which adapter is best.
@@ -103,112 +107,20 @@ def train_compression(
         UsageError: nothing to train on or to hold out; the folder holds another run.
         EnvironmentLacks: PEFT is not installed.
     """
-    if not lengths or min(lengths) < 1 or batch_size < 1:
-        raise ValueError("lengths and the batch's size are at least 1")
-    taken = [one for one in spoken if one.audio in encoded]
-    held = [one for one in dev if one.audio in encoded]
-    if not taken or not held:
-        raise UsageError(
-            f"{len(taken)} questions to train on and {len(held)} held out can be used; at least "
-            "one of each is needed, about clips of 30 s at most."
-        )
-    told = {
-        "stage": "compression",
-        "model": identity,
-        "form": model.context_form,
-        "questions": _digest(taken, encoded),
-        "held out": _digest(held, encoded),
-        "lengths": list(lengths),
-        "lora": [rank, alpha, dropout],
-        "batch": batch_size,
-        "prompt": [prompt.system, prompt.opening, prompt.audio],
-    }
+    taken, held = usable(spoken, dev, encoded)
+    told = {"stage": "compression", "model": identity, "lora": [rank, alpha, dropout]}
     settings = Settings(rank, alpha, dropout)
     with Adapted(model, settings, seed=plan.seed, checkpointing=checkpointing) as adapted:
-        stage = _Stage(model, adapted, encoded, prompt, batch_size, progress)
-        # The loop first: it refuses another run's folder before anything is computed.
-        loop = Loop(adapted.parameters, plan, folder, identity=told)
-        # B is 0 until the loop trains it.
-        before = stage.evaluate(held, lengths)
-        last: dict[int, float] = {}
-
-        def loss(number: int, dice: torch.Generator) -> Tensor:
-            chosen = members(len(taken), batch_size, number, plan.seed)
-            adapted.train()
-            return stage.loss([taken[one] for one in chosen], draw(lengths, dice))
-
-        def evaluate() -> float:
-            last.update(stage.evaluate(held, lengths))
-            return sum(last.values()) / len(last)
-
-        def tell(step: Step) -> None:
-            report(step, {} if step.value is None else dict(last))
-
-        best = loop.run(loss, evaluate, progress, tell)
-        adapted.fill(load_file(best.file))
-        after = stage.evaluate(held, lengths)
-        adapted.save(folder / ADAPTER, base)
-    return Result(folder / ADAPTER, before, after, best.loss, best.step)
-
-
-class _Stage:
-    """A model that is adapted, and how well it answers about fused clips."""
-
-    def __init__(
-        self,
-        model: HearingModel,
-        adapted: Adapted,
-        encoded: Encoded,
-        prompt: Prompt,
-        size: int,
-        progress: Progress,
-    ) -> None:
-        self._model = model
-        self._adapted = adapted
-        self._encoded = encoded
-        self._prompt = prompt
-        self._size = size
-        self._progress = progress
-
-    def loss(self, batch: Sequence[Spoken], length: int) -> Tensor:
-        """Nats a token, over all tokens of the batch."""
-        return torch.cat(self._surprisals(batch, length)).mean()
-
-    @torch.no_grad()
-    def evaluate(self, held: Sequence[Spoken], lengths: Sequence[int]) -> dict[int, float]:
-        """Nats a token over all tokens of the held out answers, for each length."""
-        self._adapted.train(False)
-        found: dict[int, float] = {}
-        total = len(held) * len(lengths)
-        for length in lengths:
-            parts: list[Tensor] = []
-            for first in range(0, len(held), self._size):
-                self._progress("evaluate", len(found) * len(held) + first, total)
-                parts += self._surprisals(held[first : first + self._size], length)
-            # Summed on the CPU and in 64 bits: batches of any size give the same number.
-            found[length] = float(torch.cat(parts).double().cpu().mean())
-        self._progress("evaluate", total, total)
-        return found
-
-    def _surprisals(self, batch: Sequence[Spoken], length: int) -> list[Tensor]:
-        conversations = []
-        for one in batch:
-            hidden = self._encoded[one.audio].to(self._model.device)
-            recording = self._model.project(fused(self._model, hidden, length))
-            conversations.append(
-                self._model.conversation(self._prompt, recording, one.question, one.answer)
-            )
-        with _precision(self._model):
-            return surprisals(self._model, conversations)
-
-
-def _precision(model: HearingModel) -> AbstractContextManager[object]:
-    if model.device.type == "cuda" and not model.context_form.startswith("float32"):
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
-
-
-def _digest(spoken: Sequence[Spoken], encoded: Encoded) -> str:
-    """Tells clips, questions and answers from others, in whatever folder they lie."""
-    told = [(encoded.key(one.audio), one.question, one.answer) for one in spoken]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+        return train_answers(
+            _Large(model, adapted, base, prompt),
+            taken,
+            held,
+            plan,
+            folder,
+            encoded=encoded,
+            told=told,
+            lengths=lengths,
+            batch_size=batch_size,
+            progress=progress,
+            report=report,
+        )

@@ -167,8 +167,8 @@ def train_head(
     told = {
         "stage": "ctc",
         "model": identity,
-        "recordings": _digest(taken, encoded),
-        "held out": _digest(held, encoded),
+        "recordings": digest(taken, encoded),
+        "held out": digest(held, encoded),
         "vocabulary": vocabulary.identity,
         "batch": batch_size,
         "inner width": inner,
@@ -200,7 +200,7 @@ def train_head(
     return Result(folder / HEAD, written, best.value, best.loss, best.step)
 
 
-def _digest(utterances: Sequence[Utterance], encoded: Encoded) -> str:
+def digest(utterances: Sequence[Utterance], encoded: Encoded) -> str:
     """Tells recordings and their texts from others, in whatever folder they lie."""
     told = [(encoded.key(one.audio), one.text) for one in utterances]
     return hashlib.sha256(repr(told).encode()).hexdigest()

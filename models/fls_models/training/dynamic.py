@@ -48,21 +48,26 @@ def members(count: int, size: int, number: int, seed: int) -> list[int]:
     return found
 
 
-@torch.no_grad()
-def fused(encoder: SpeechEncoder, hidden: Tensor, length: int) -> Tensor:
+def fused(encoder: SpeechEncoder, hidden: Tensor, length: int, *, by_share: bool = False) -> Tensor:
     """A clip's frames, each window of it fused to L: (T, D) -> (T', D).
 
     L is at least 1. Windows of L frames or fewer stay as they are: what a clip of 4 s takes more
-    than 100 frames for does not exist. Gradients end here.
+    than 100 frames for does not exist. With `by_share`, L is of a whole window, and a shorter one
+    becomes as many frames as it is of that: as its part of a long recording would.
+
+    Gradients go through the means, where the hidden states want them; which frames go together,
+    and their weights, have none.
     """
-    density = density_from(encoder.blank_probability)
+    density = torch.no_grad()(density_from(encoder.blank_probability))
     done = []
     for window in torch.split(hidden, WINDOW_FRAMES):
-        if length < len(window):
+        share = len(window) / WINDOW_FRAMES if by_share else 1.0
+        target = max(1, round(length * share))
+        if target < len(window):
             edges = torch.arange(len(window) + 1, dtype=torch.float64, device=window.device)
             spans = torch.stack([edges[:-1], edges[1:]], dim=-1)
             frames = Frames(window, density(window), spans)
-            window = fuse(frames, length, density, ladder).frames.hidden
+            window = fuse(frames, target, density, ladder).frames.hidden
         done.append(window)
     return torch.cat(done)
 

@@ -24,6 +24,7 @@ from fls_models.training.checkpoints import State
 from fls_models.training.interruptions import undisturbed
 
 _NONE: Mapping[str, object] = {}
+_ALIKE: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Loop:
         parameters: what is trained, by the names it is kept with.
         folder: for checkpoints; a run that is found there goes on.
         identity: what the run depends on besides the plan, as JSON.
+        shares: of the plan's learning rate, by parameter; 1 for those that are not named.
 
     Raises:
         UsageError: the folder holds a run with another plan or identity, or a damaged one.
@@ -126,6 +128,7 @@ class Loop:
         folder: Path,
         *,
         identity: Mapping[str, object] = _NONE,
+        shares: Mapping[str, float] = _ALIKE,
     ) -> None:
         if not parameters:
             raise ValueError("nothing to train")
@@ -136,8 +139,13 @@ class Loop:
         # When to look changes nothing of what is seen.
         del told["every"]
         self._identity = {**told, **identity}
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, one in self._parameters.items():
+            groups.setdefault(shares.get(name, 1.0), []).append(one)
         self._optimiser = torch.optim.AdamW(
-            list(self._parameters.values()), lr=plan.learning_rate, weight_decay=0.0
+            [{"params": held, "share": share} for share, held in groups.items()],
+            lr=plan.learning_rate,
+            weight_decay=0.0,
         )
         self._state = checkpoints.find(folder, self._identity) or State()
 
@@ -211,7 +219,7 @@ class Loop:
             )
         rate = plan.rate(step)
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         # Half an update would be neither this step nor the next.
         with undisturbed():
             self._optimiser.step()

@@ -1,0 +1,83 @@
+"""Word error rate of a connector's CTC head: what `mini` hears before its language model reads it.
+
+    python benchmarks/ctc.py manifest.jsonl [...] [--connector models/mini] [--json FILE]
+
+Manifests are those of `fls bench asr`: JSON lines `{"audio": PATH, "text": WORDS}`. The head is
+read greedily: the likeliest token of each frame, repeats joined, blanks left out. Both sides go
+through the normaliser of `fls bench asr`. Recordings may have any length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+
+from transformers import AutoTokenizer  # noqa: E402
+
+from fls_cli.media import decode  # noqa: E402
+from fls_cli.places import cache_folder  # noqa: E402
+from fls_models.bench.estimates import rate  # noqa: E402
+from fls_models.bench.normaliser import normalise  # noqa: E402
+from fls_models.card import TextCard, load  # noqa: E402
+from fls_models.lslm.mini_hearing import MiniHearing  # noqa: E402
+from fls_models.training.corpus import read_utterances  # noqa: E402
+from fls_models.training.vocabulary import greedy  # noqa: E402
+from fls_models.weights import locate  # noqa: E402
+from fls_models.windows import cut, encode_windows  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Word error rate of a connector's CTC head.")
+    parser.add_argument("manifests", type=Path, nargs="+", metavar="MANIFEST")
+    ours = ROOT / "models" / "mini"
+    parser.add_argument("--connector", type=Path, default=ours, metavar="FOLDER")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found here, too")
+    arguments = parser.parse_args()
+    card = load("mini")
+    assert isinstance(card, TextCard), "mini is made of parts"
+    parts = locate(card, cache_folder())
+    model = MiniHearing(parts.speech, parts.llm, arguments.connector)
+    tokenizer: Any = AutoTokenizer.from_pretrained(parts.llm, local_files_only=True)
+    found = []
+    for manifest in arguments.manifests:
+        errors: list[float] = []
+        words: list[float] = []
+        for one in read_utterances(manifest):
+            said, read = normalise(one.text), normalise(written(model, tokenizer, one.audio))
+            compared = jiwer.process_words(said, read)
+            errors.append(compared.substitutions + compared.deletions + compared.insertions)
+            words.append(len(said.split()))
+        rated = rate(errors, words)
+        assert rated is not None, "a manifest holds recordings"
+        print(
+            f"{manifest}: {100 * rated.value:.1f} % [{100 * rated.low:.1f}, {100 * rated.high:.1f}]"
+            f" of {sum(words):.0f} words in {rated.count} recordings"
+        )
+        found.append({"manifest": manifest.name, "words": sum(words), **rated.as_json()})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+@torch.inference_mode()
+def written(model: MiniHearing, tokenizer: Any, audio: Path) -> str:
+    """What the head reads in a recording, window by window."""
+    tokens = torch.arange(model.ctc_tokens)
+    ids: list[int] = []
+    for frames in encode_windows(model, cut(decode(str(audio)))):
+        logits = model.token_log_probabilities(frames.hidden, tokens)
+        assert logits is not None, "a connector has a head"
+        ids += [model.config.tokens[one] for one in greedy(logits)]
+    return str(tokenizer.decode(ids))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""`fls train data`: synthetic speech to train on, from texts."""
+
+from __future__ import annotations
+
+import hashlib
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fls_cli import __version__, options
+from fls_cli.desk import Desk, open_desk
+from fls_cli.engines import Engine
+from fls_cli.training import Seed
+from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fls_models.training.clip_order import Made, Order
+    from fls_models.training.data_folder import Answer
+    from fls_models.training.documents import Document
+    from fls_models.training.exercises import Request
+
+# Changes when the same texts and seed give other clips.
+_FORM = "clips-1"
+# Minutes of speech between two lines that say how it goes.
+_TOLD_EVERY = 10
+
+
+def data(
+    texts: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TEXTS...",
+            help='English texts: files, folders, or JSON lines {"text": ...} or {"turns": '
+            '[{"speaker", "text"}]}, with "questions": [{"question", "answer"}] where there are '
+            "any.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="For the clips, manifests and a README."
+        ),
+    ],
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            "--hours",
+            metavar="H",
+            help="Stop at this much speech; texts are spoken again, by other voices, until then. "
+            "Without it, each text once.",
+        ),
+    ] = None,
+    voices: Annotated[
+        str,
+        typer.Option(
+            "--voices",
+            metavar="NAME,NAME,...",
+            help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
+            "festival, piper=VOICE.onnx.",
+        ),
+    ] = "auto",
+    held_out: Annotated[
+        float,
+        typer.Option(
+            "--held-out",
+            metavar="SHARE",
+            help="Of the speech, for the dev manifests; whole documents. 0 for none.",
+        ),
+    ] = 0.05,
+    answers: Annotated[
+        str,
+        typer.Option(
+            "--answers",
+            metavar="none|MODEL",
+            help="A model that reads text, mini or small: its own answers about the transcripts "
+            "are trained on, too.",
+        ),
+    ] = "none",
+    seed: Seed = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make all clips in FOLDER anew.")] = False,
+    quiet: options.Quiet = False,
+    offline: options.Offline = False,
+) -> None:
+    """Make training data from texts, for those who have no recordings: synthetic voices read them.
+
+    Clips of at most 30 s, in rooms and noise of all kinds, and questions about them. Prints the
+    manifests for `fls train ctc` and `fls train compress`. Interrupted, the same command goes on.
+
+    Example: fls train data notes/*.txt --hours 2 -o data/
+    """
+    _check(hours, held_out, answers)
+    with open_desk(quiet=quiet, offline=offline) as desk:
+        from fls_cli import voices as speaking
+        from fls_models.training.clip_folder import open_folder
+        from fls_models.training.data_folder import write_facts, write_manifests
+        from fls_models.training.documents import read_documents
+
+        documents = read_documents(texts)
+        order = _order(documents, held_out, hours, seed)
+        systems = speaking.find(voices)
+        _say_texts(desk, documents, [one.name for one in systems])
+        recipe = {
+            "form": _FORM,
+            "texts": _digest(documents),
+            "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
+            "seed": seed,
+            "held_out": held_out,
+        }
+        with open_folder(output, recipe, fresh=fresh) as folder, _Telling(desk, output) as told:
+            told.begin(folder.made)
+            made = folder.make(order, speaking.cast(systems), progress=desk.bars, report=told.clip)
+            answer = None if answers == "none" else told.counting(_answers(desk, answers, output))
+            written = write_manifests(output, made, documents, seed, answer)
+            about = {"answers": answers, "versions": {"fls": __version__, **speaking.versions()}}
+            write_facts(output, made, documents, recipe, about)
+        skipped = sum(one.skipped for one in made)
+        if skipped:
+            desk.say(f"no voice could say {skipped} of the sentences; they are left out")
+        desk.show("".join(f"{place}\n" for place in written))
+        desk.finish()
+
+
+class _Telling:
+    """Says how it goes, and what to do after Ctrl-C."""
+
+    def __init__(self, desk: Desk, output: Path) -> None:
+        self._desk = desk
+        self._output = output
+        self._clips = 0
+        self._seconds = 0.0
+        self._told = 0.0
+
+    def __enter__(self) -> _Telling:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KeyboardInterrupt) and self._clips:
+            self._desk.say(
+                f"interrupted; {self._clips} clips are in {self._output}, and the same command "
+                "goes on"
+            )
+
+    def begin(self, made: Sequence[Made]) -> None:
+        """These are there already."""
+        for one in made:
+            self._count(one)
+        self._told = self._seconds
+        if self._clips:
+            self._desk.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes, are there")
+
+    def clip(self, made: Made) -> None:
+        """One more was made."""
+        self._count(made)
+        if self._seconds >= self._told + 60 * _TOLD_EVERY:
+            self._told = self._seconds
+            self._desk.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes")
+
+    def counting(self, answer: Answer) -> Answer:
+        """The same, and the bar moves."""
+        done = 0
+
+        def counted(transcript: str, request: Request) -> str:
+            nonlocal done
+            self._desk.bars("answer", done, self._clips)
+            said = answer(transcript, request)
+            done += 1
+            return said
+
+        return counted
+
+    def _count(self, made: Made) -> None:
+        self._clips += made.audio is not None
+        self._seconds += made.seconds
+
+
+def _check(hours: float | None, held_out: float, answers: str) -> None:
+    if hours is not None and not (isfinite(hours) and hours > 0):
+        raise UsageError(f"--hours takes a number above 0, not {hours:g}.")
+    if not 0 <= held_out < 1:
+        raise UsageError(f"--held-out takes a share from 0 to below 1, not {held_out:g}.")
+    if answers == "none" or Path(answers).is_dir():
+        return
+    from fls_models import card
+
+    readers = [name for name in card.names() if not isinstance(card.load(name), card.FrameCard)]
+    if answers not in readers:
+        raise UsageError(
+            f"--answers takes none or a model that reads text ({', '.join(readers)}), not "
+            f"{answers!r}."
+        )
+
+
+def _order(documents: Sequence[Document], share: float, hours: float | None, seed: int) -> Order:
+    """Which documents are held out: the same ones however many hours are made."""
+    from fls_models.training.clip_order import Order
+    from fls_models.training.clips import stretches
+    from fls_models.training.corpus import split
+
+    parts = stretches(documents)
+    if not share:
+        return Order(parts, [], 0.0, hours, seed)
+    if len(documents) < 2:
+        raise UsageError(
+            "There is one document only, and what is held out must be of others; give more texts, "
+            "or --held-out 0."
+        )
+    train, held = split(parts, share, seed)
+    return Order(train, held, share, hours, seed)
+
+
+def _answers(desk: Desk, name: str, output: Path) -> Answer:
+    from fls_models.training.own_answers import OwnAnswers
+
+    model = desk.model(Engine(name))
+    if model.reads_by != "text":
+        raise UsageError(f"--answers takes a model that reads text, not {name}.")
+    return OwnAnswers(model, f"{model.card.name} {model.ear}", output).answer
+
+
+def _digest(documents: Sequence[Document]) -> str:
+    """Tells texts in spoken form, speakers and questions from others."""
+    told = [(one.source, one.lines, one.questions) for one in documents]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+
+def _say_texts(desk: Desk, documents: Sequence[Document], voices: Sequence[str]) -> None:
+    sentences = sum(len(one.lines) for one in documents)
+    left_out = sum(sum(one.left_out.values()) for one in documents)
+    said = f"; {left_out} left out" if left_out else ""
+    desk.say(f"{len(documents)} documents, {sentences} sentences{said}")
+    desk.say(f"spoken by {', '.join(voices)}")

@@ -1,0 +1,259 @@
+"""What the commands of `fls train` do for `mini`: from its parts to a connector that is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fls_cli.training import AnswerTraining, HeadTraining, encode_all
+from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fls_cli.desk import Desk
+    from fls_models.lslm.connector import Connector
+    from fls_models.lslm.connector_weights import Config
+    from fls_models.training.answering import Result as Answered
+    from fls_models.training.connecting import Result
+    from fls_models.training.corpus import Utterance
+    from fls_models.training.encoded import Encoded
+    from fls_models.training.frame_reading import Lora
+    from fls_models.training.spelling import Spelling
+    from fls_models.weights import Installed
+
+TOKENS, BLOCKS, WIDTH = 4000, 4, 512
+# Frames that a block's convolution sees: 1.2 s.
+_KERNEL = 31
+# Attention costs a third more, and Whisper's own layers have looked at the whole window.
+_HEADS = 0
+_INNER = 3
+# As `frame_reading` has them, which is not imported for a help text.
+PARTS = ("lora", "projector", "adapter")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A connector as it was asked for; None for what was not.
+
+    With `init`, its size and its vocabulary are those of the connector in that folder.
+    """
+
+    tokens: int | None
+    blocks: int | None
+    width: int | None
+    init: Path | None
+
+    def check(self) -> None:
+        """Raises UsageError for what does not go together, or is not there."""
+        sizes = {"--vocab": self.tokens, "--blocks": self.blocks, "--width": self.width}
+        given = [option for option, value in sizes.items() if value is not None]
+        if self.init is not None and given:
+            raise UsageError(
+                f"{', '.join(given)}: --init goes on with a connector whose size is settled."
+            )
+        _check_there("--init", self.init)
+
+
+def train_head(
+    asked: HeadTraining, installed: Installed, wanted: Wanted, place: tuple[str, str]
+) -> Result:
+    """Encodes all recordings and trains a connector on them, at a place: device, precision."""
+    from fls_models.training.connecting import train_connector
+
+    # Small things first: what is wrong with them is said before hours of encoding.
+    language_model = _language_model(installed)
+    start, config, spelling = _beginning(wanted, installed, asked.taken)
+    encoded = encode_frames(asked.desk, installed, asked.recordings, asked.output)
+    if config is None:
+        config = _config(wanted, installed, language_model, spelling, encoded)
+    asked.begin(encoded, spelling)
+    table: Tensor = language_model.embed(spelling.ids)
+    return train_connector(
+        config,
+        spelling,
+        asked.taken,
+        asked.held,
+        asked.plan,
+        asked.output,
+        encoded=encoded,
+        identity=whisper_identity(installed),
+        table=table,
+        start=start,
+        batch_size=asked.batch,
+        device=place[0],
+        precision=place[1],
+        progress=asked.desk.bars,
+        report=asked.report,
+    )
+
+
+@dataclass(frozen=True)
+class AskedLora:
+    """A LoRA as it was asked for; None for what was not."""
+
+    rank: int | None
+    alpha: float | None
+    dropout: float | None
+
+    @property
+    def lora(self) -> Lora | None:
+        """None where nothing was: a LoRA that is there is gone on with, whatever it is."""
+        from fls_models.training.frame_reading import Lora
+
+        if self.rank is self.alpha is self.dropout is None:
+            return None
+        usual = Lora()
+        return Lora(self.rank or usual.rank, self.alpha, self.dropout or usual.dropout)
+
+
+def parts_of(train: str | None) -> tuple[str, ...]:
+    """What `--train` names."""
+    found = tuple(part.strip() for part in (train or "lora,projector").split(","))
+    if not set(found) <= set(PARTS):
+        raise UsageError(f"--train takes some of {', '.join(PARTS)}, with commas, not {train!r}.")
+    return found
+
+
+def train_answers(
+    asked: AnswerTraining,
+    installed: Installed,
+    connector: Path | None,
+    parts: tuple[str, ...],
+    lora: AskedLora,
+    place: tuple[str, str],
+) -> Answered:
+    """Encodes all clips and trains `mini` on questions about them, at a place."""
+    from fls_models.lslm.connector_weights import read_config
+    from fls_models.training.frame_reading import train_frame_reading
+    from fls_models.training.trainable_hearing import TrainableHearing
+    from fls_models.weights import fingerprint
+
+    _check_there("--connector", connector)
+    found = connector or installed.connector
+    if found is None:
+        raise UsageError(
+            f"{installed.card.name} has no connector yet; `fls train ctc --model "
+            f"{installed.card.name}` makes one for --connector."
+        )
+    check_fits(read_config(found), installed, found)
+    encoded = encode_frames(asked.desk, installed, asked.recordings, asked.output)
+    asked.begin()
+    device, precision = place
+    model = TrainableHearing(
+        installed.speech, installed.llm, found, device=device, precision=precision
+    )
+    return train_frame_reading(
+        model,
+        found,
+        asked.taken,
+        asked.held,
+        asked.plan,
+        asked.output,
+        encoded=encoded,
+        identity=f"{whisper_identity(installed)} {fingerprint(installed.llm)} {fingerprint(found)}",
+        parts=parts,
+        lora=lora.lora,
+        lengths=asked.lengths,
+        batch_size=asked.batch,
+        progress=asked.desk.bars,
+        report=asked.report,
+    )
+
+
+def encode_frames(
+    desk: Desk, installed: Installed, recordings: list[Path], output: Path
+) -> Encoded:
+    """What Whisper's encoder makes of all recordings."""
+    from fls_models.lslm.whisper_frames import WhisperFrames
+
+    encoder = WhisperFrames(installed.speech)
+    return encode_all(desk, encoder, whisper_identity(installed), recordings, output)
+
+
+def whisper_identity(installed: Installed) -> str:
+    from fls_models.weights import fingerprint
+
+    return f"whisper-frames-1 {fingerprint(installed.speech)}"
+
+
+def check_fits(config: Config, installed: Installed, folder: Path) -> None:
+    """Refuses a connector of other parts than these."""
+    made_for = config.speech, config.llm
+    parts = installed.card.speech.name, installed.card.llm.name
+    if made_for != parts:
+        raise UsageError(
+            f"The connector in {folder} was trained for {' and '.join(made_for)}; "
+            f"{installed.card.name} is {' and '.join(parts)}."
+        )
+
+
+def _check_there(option: str, folder: Path | None) -> None:
+    if folder is not None and not (folder / "config.json").is_file():
+        raise UsageError(f"{option}: there is no connector in {folder}.")
+
+
+def _beginning(
+    wanted: Wanted, installed: Installed, taken: list[Utterance]
+) -> tuple[Connector | None, Config | None, Spelling]:
+    """The connector to go on with, if there is one, and what the head is to read."""
+    from dataclasses import replace
+
+    from transformers import AutoTokenizer
+
+    from fls_models.lslm.connector_weights import read
+    from fls_models.training.spelling import Spelling
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(installed.llm, local_files_only=True)
+    texts = [one.text for one in taken]
+    if wanted.init is None:
+        return None, None, Spelling.of(texts, wanted.tokens or TOKENS, tokenizer)
+    start, config = read(wanted.init)
+    check_fits(config, installed, wanted.init)
+    # Without its LoRA, which was trained for what it read before.
+    config = replace(config, lora=None)
+    kept = wanted.init / Spelling.file_name
+    if kept.is_file() and (spelling := Spelling.read(kept)).ids == config.tokens:
+        return start, config, spelling
+    return start, config, Spelling.again(config.tokens, texts, tokenizer)
+
+
+def _config(
+    wanted: Wanted,
+    installed: Installed,
+    language_model: Any,
+    spelling: Spelling,
+    encoded: Encoded,
+) -> Config:
+    from fls_models.lslm.connector import Shape
+    from fls_models.lslm.connector_weights import Config
+
+    first = next(iter(encoded), None)
+    if first is None:
+        raise UsageError("None of the recordings could be encoded; there is nothing to train on.")
+    width = wanted.width or WIDTH
+    shape = Shape(
+        encoder_width=encoded[first].shape[-1] // 2,
+        width=width,
+        blocks=wanted.blocks or BLOCKS,
+        heads=_HEADS,
+        kernel=_KERNEL,
+        inner_width=_INNER * width,
+        tokens=spelling.size,
+        model_width=language_model.width,
+    )
+    return Config(
+        shape,
+        spelling.ids,
+        speech=installed.card.speech.name,
+        llm=installed.card.llm.name,
+        # Nothing here makes the language model read more or less than it could.
+        window=int(language_model.body.config.max_position_embeddings),
+    )
+
+
+def _language_model(installed: Installed) -> Any:
+    from fls_models.lslm.mini import MiniLanguageModel
+
+    return MiniLanguageModel(installed.llm)

@@ -1,0 +1,202 @@
+"""Who reads texts aloud for `fls train data`: speech synthesis that is installed here, if any.
+
+Each `System` draws voices: a speaker of its own, and how fast and how high it speaks. Higher or
+lower voices are made by playing speech back at another rate; it is spoken slower or faster by as
+much before, so that only the pitch changes. What is done with the speech is others' work.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from random import Random
+from typing import TYPE_CHECKING
+
+from fls_cli import synthesis
+from fls_cli.synthesis import Say
+from fls_models.errors import EnvironmentLacks, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fls_models.training.clips import Voice
+
+# Of voices, those that are not as high as they are by nature.
+_PITCHED = 0.5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A package or program: how often it is drawn, what provides it, who speaks by it.
+
+    `looked_for` is a module, or a program where it is one. `pitched` is False where voices differ
+    enough by themselves.
+    """
+
+    share: float
+    provided: str
+    looked_for: str
+    open: Callable[[str], Mapping[str, Say]]
+    program: bool = True
+    pitched: bool = True
+
+    @property
+    def is_here(self) -> bool:
+        if self.program:
+            return shutil.which(self.looked_for) is not None
+        return find_spec(self.looked_for) is not None
+
+
+KINDS = {
+    "hibari": Kind(4.0, "pip install hibari-tts", "hibari", synthesis.hibari, program=False),
+    "piper": Kind(
+        4.0,
+        "pip install piper-tts, and a voice's file: --voices piper=VOICE.onnx",
+        "piper",
+        synthesis.piper,
+        program=False,
+    ),
+    "flite": Kind(3.0, "apt install flite", "flite", synthesis.flite),
+    "espeak-ng": Kind(1.0, "apt install espeak-ng", "espeak-ng", synthesis.espeak, pitched=False),
+    "festival": Kind(
+        1.0, "apt install festival festvox-kallpc16k", "text2wave", synthesis.festival
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a voice speaks: `speed` 1.0 is its own, `lowered` by which factor its pitch falls."""
+
+    speed: float
+    lowered: float
+
+    @property
+    def pace(self) -> float:
+        """What the synthesis is asked for, so that it is `speed` once it was lowered."""
+        return self.speed * self.lowered
+
+    def __str__(self) -> str:
+        return f"speed {self.speed:.2f} lowered {self.lowered:.2f}"
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A `Voice` of a system. What goes wrong in the synthesis is NotSpoken."""
+
+    who: str
+    delivery: Delivery
+    synthesise: Say
+
+    @property
+    def name(self) -> str:
+        return f"{self.who} {self.delivery}"
+
+    def say(self, text: str, seed: int) -> NDArray[np.float32]:
+        import numpy as np
+
+        from fls_models.training.clips import NotSpoken
+
+        try:
+            samples, rate = self.synthesise(text, self.delivery.pace, seed)
+        except (EnvironmentLacks, NotSpoken):
+            raise
+        except Exception as error:
+            # Whatever a package raises: a sentence less is better than a night's work lost.
+            raise NotSpoken(f"{type(error).__name__}: {error}") from error
+        if not np.isfinite(samples).all():
+            raise NotSpoken("it made no sound")
+        return played(samples, rate, self.delivery.lowered)
+
+
+@dataclass(frozen=True)
+class System:
+    """A kind that is here, with its speakers by name."""
+
+    name: str
+    kind: Kind
+    speakers: Mapping[str, Say]
+
+    def draw(self, chance: Random) -> Speaker:
+        """Somebody, who speaks by chance slower or faster, lower or higher."""
+        who = chance.choice(list(self.speakers))
+        speed, lowered = chance.uniform(0.85, 1.25), chance.uniform(0.80, 1.22)
+        if chance.random() >= _PITCHED or not self.kind.pitched:
+            lowered = 1.0
+        return Speaker(f"{self.name}:{who}", Delivery(speed, lowered), self.speakers[who])
+
+
+def cast(systems: Sequence[System]) -> Callable[[Random], Voice]:
+    """Draws voices of all of these, the better-sounding more often."""
+
+    def draw(chance: Random) -> Voice:
+        [system] = chance.choices(systems, [one.kind.share for one in systems])
+        return system.draw(chance)
+
+    return draw
+
+
+def find(asked: str) -> list[System]:
+    """The systems of `auto` (those that are here) or of names with commas.
+
+    Raises UsageError for what there is none of, and EnvironmentLacks that names what provides
+    what is missing.
+    """
+    if asked == "auto":
+        # Piper speaks only with the file of a voice.
+        here = [name for name, kind in KINDS.items() if name != "piper" and kind.is_here]
+        if not here:
+            ways = "; ".join(f"{name}: {kind.provided}" for name, kind in KINDS.items())
+            raise EnvironmentLacks(
+                "No speech synthesis is installed that could read texts aloud; one of these is "
+                f"enough: {ways}."
+            )
+        return [System(name, KINDS[name], KINDS[name].open("")) for name in here]
+    systems: dict[str, System] = {}
+    for part in asked.split(","):
+        name, _, value = part.strip().partition("=")
+        if name not in KINDS or (value and name != "piper"):
+            raise UsageError(
+                f"--voices takes auto, or names of {', '.join(KINDS)} with commas, and a file only "
+                f"for piper=VOICE.onnx; not {part.strip()!r}."
+            )
+        kind = KINDS[name]
+        if not kind.is_here or (name == "piper" and not value):
+            raise EnvironmentLacks(
+                f"The voice {name} is not to be found here; it comes with: {kind.provided}."
+            )
+        systems[f"{name}={value}"] = System(name, kind, kind.open(value))
+    return list(systems.values())
+
+
+def versions() -> dict[str, str]:
+    """Those of the packages that take part, as far as they are installed."""
+    found = {}
+    for name in ("hibari-tts", "piper-tts", "soxr", "num2words"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def played(samples: NDArray[np.float32], rate: int, lowered: float) -> NDArray[np.float32]:
+    """Samples at 16 kHz, played back slower by a factor, so that they are lower, too.
+
+    Raises EnvironmentLacks when they need another rate and soxr is not installed.
+    """
+    from fls_models.sampling import SAMPLE_RATE
+
+    if rate == SAMPLE_RATE and lowered == 1.0:
+        return samples
+    try:
+        import soxr
+    except ImportError:
+        raise EnvironmentLacks(
+            "Voices need soxr to be brought to 16 kHz, and it is not installed; pip install soxr."
+        ) from None
+    resampled: NDArray[np.float32] = soxr.resample(samples, rate, SAMPLE_RATE * lowered)
+    return resampled

@@ -1,0 +1,64 @@
+"""A LoRA beside int8 layers that can be switched: it is never merged into them.
+
+`y = W x + scale * B (A x)` where it is on, `y = W x` where it is off: one language model reads
+frames with it and text without. Rounding the sum to int8 would lose most of what was learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fls_models.errors import DamagedWeights
+from fls_models.lora import Pair
+from fls_models.lslm.int8 import Int8Linear
+
+
+@dataclass
+class Switch:
+    """Whether the branches that share it are on."""
+
+    on: bool = False
+
+
+class BranchedLinear(nn.Module):
+    """An int8 layer with a LoRA beside it: (..., K) float32 -> (..., N) float32."""
+
+    down: Tensor
+    up: Tensor
+
+    def __init__(self, base: Int8Linear, pair: Pair, switch: Switch) -> None:
+        super().__init__()
+        self.base = base
+        self.register_buffer("down", pair.down.float())
+        # The scale is a number that the smaller matrix may as well hold.
+        self.register_buffer("up", pair.up.float() * pair.scale)
+        self._switch = switch
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.base(x)
+        if not self._switch.on:
+            return found
+        return found.add_(F.linear(F.linear(x, self.down), self.up))
+
+
+def put_on(body: nn.Module, pairs: Mapping[str, Pair]) -> Switch:
+    """Puts a LoRA beside layers of a decoder, by their names in it; it is off.
+
+    Raises DamagedWeights when the decoder has no such layer, or one of another size.
+    """
+    switch = Switch()
+    layers = dict(body.named_modules())
+    for name, pair in pairs.items():
+        base = layers.get(name)
+        wanted = (len(pair.up), pair.down.shape[1])
+        if not isinstance(base, Int8Linear) or tuple(base.weight.shape) != wanted:
+            raise DamagedWeights(
+                f"The connector's LoRA changes {name} as {wanted}, which the language model has "
+                "not: it belongs to another one. Install fls anew, or use --read text."
+            )
+        body.set_submodule(name, BranchedLinear(base, pair, switch))
+    return switch

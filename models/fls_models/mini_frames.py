@@ -1,0 +1,86 @@
+"""`mini` as it reads fused frames: a text model's parts, joined by a trained connector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fls_models import card as cards
+from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
+from fls_models.memory import FORGETFUL, Memory
+from fls_models.models import FrameReadingModel
+from fls_models.weights import fingerprint
+
+if TYPE_CHECKING:
+    from fls_models.card import FrameReading, TextCard
+    from fls_models.lslm.mini_hearing import MiniHearing
+    from fls_models.weights import Installed
+
+# Changes when the same weights give other frames.
+FORM = "mini-frames-1"
+
+
+class MiniFrameModel(FrameReadingModel):
+    """Whisper's encoder, a connector and the language model that else reads transcripts.
+
+    Its card is the text model's, with the limits of a pass of frames and their thresholds.
+
+    Raises:
+        UsageError: the card has no connector.
+        WeightsMissing: it has one, which is not there.
+    """
+
+    def __init__(
+        self, installed: Installed, memory: Memory = FORGETFUL, *, compress: bool = True
+    ) -> None:
+        limits = self._frames = frames_of(installed.card)
+        if installed.connector is None:
+            raise WeightsMissing(
+                f"The connector with which {installed.card.name} reads frames did not come with "
+                "this fls; install a release of it, or use --read text."
+            )
+        card = replace(installed.card, max_frames=limits.max_frames, thresholds=limits.thresholds)
+        super().__init__(card, memory)
+        self._compress = compress
+        self._installed = installed
+        self._connector = installed.connector
+
+    @property
+    def compress(self) -> bool:
+        return self._compress
+
+    @cached_property
+    def ear(self) -> str:
+        told = f"{FORM} {fingerprint(self._installed.speech)} {fingerprint(self._connector)}"
+        return told if self.compress else f"{told} unfused"
+
+    @property
+    def window(self) -> int:
+        return min(self._frames.window, self.language_model.window)
+
+    @cached_property
+    def language_model(self) -> MiniHearing:
+        from fls_models.lslm.connector_weights import read_config
+        from fls_models.lslm.mini_hearing import MiniHearing
+
+        installed, config = self._installed, read_config(self._connector)
+        made_for = config.speech, config.llm
+        parts = installed.card.speech.name, installed.card.llm.name
+        if made_for != parts:
+            raise DamagedWeights(
+                f"The connector in {self._connector} was trained for {' and '.join(made_for)}, "
+                f"and {installed.card.name} is {' and '.join(parts)}. Install fls anew, or use "
+                "--read text."
+            )
+        return MiniHearing(installed.speech, installed.llm, self._connector)
+
+
+def frames_of(card: TextCard) -> FrameReading:
+    """How a model that reads text reads frames; UsageError where it does not says which do."""
+    if card.frames is None:
+        raise UsageError(
+            f"--read frames: {card.name} has no connector and reads transcripts only; frames are "
+            f"read by {', '.join(cards.that_read_frames())}."
+        )
+    return card.frames
