@@ -40,8 +40,9 @@ PARTS = (LORA, PROJECTOR, ADAPTER)
 """What can be trained; the adapter goes with its norm and its CTC head."""
 
 _WITHIN = {PROJECTOR: ("projector.",), ADAPTER: ("adapter.", "norm.", "ctc.")}
-# The adapter reads already when the others begin.
-_SHARE = 0.1
+# Of the learning rate. Embeddings are some hundredths wide, and a step of Adam is as wide as its
+# rate whatever it moves; the adapter reads already when the others begin.
+_SHARES = {PROJECTOR: 0.05, ADAPTER: 0.1}
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,12 @@ class _Joined(Trainee):
             if one.requires_grad:
                 found[f"connector.{name}"] = one
         self.parameters = found
-        slow = tuple(f"connector.{one}" for one in _WITHIN[ADAPTER])
-        self.shares = {name: _SHARE for name in found if name.startswith(slow)}
+        self.shares = {
+            name: share
+            for part, share in _SHARES.items()
+            for name in found
+            if name.startswith(tuple(f"connector.{one}" for one in _WITHIN[part]))
+        }
 
     def train(self, mode: bool = True) -> None:
         # The connector's dropout is 0, and its norms have one way to compute.
