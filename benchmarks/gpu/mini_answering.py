@@ -1,0 +1,389 @@
+"""Stage 2 on a GPU: mini's language model learns to read fused frames, from itself.
+
+A LoRA, the projector and, slowly, the adapter with its CTC head. A batch is of single clips, each
+fused as training fuses, or of whole recordings of several windows, fused together as where `fls`
+runs; all of it to one length. It writes down, goes on, answers the questions of the documents, and
+says what the language model itself says to the same request when it reads the transcript. Besides
+the answers' tokens, the whole distribution of the reader of the transcript is learned, where there
+is something to answer. When it stops and what is kept is `mini_train`'s affair.
+
+Letters: W width of Whisper's frames, T frames of a recording at 25 Hz, D width of the hidden
+states, L positions, H width of the language model, V its tokens.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from mini_encoder import Encoder
+from mini_own_answers import answers
+from mini_takes import Take, Takes
+from torch import Tensor, nn
+
+from fls_models.density import density_from
+from fls_models.frames import Frames
+from fls_models.fusion import fuse, halving
+from fls_models.lslm import connector_weights
+from fls_models.lslm.connector_weights import LoraShape
+from fls_models.prompts import ASK, question
+from fls_models.sampling import WINDOW_FRAMES
+from fls_models.training import exercises
+from fls_models.training.adapting import Adapted, Settings
+from fls_models.training.documents import Question
+from fls_models.training.dynamic import fused, surprisals
+from fls_models.training.precision import computing
+from fls_models.training.trainable_hearing import TrainableHearing
+
+# Of a window; the longest seldom, as it costs twice as much and is the easiest.
+LENGTHS = (400, 200, 100, 50, 25, 12, 750)
+_OFTEN = (4, 4, 4, 3, 2, 2, 1)
+# Whole recordings are fused at least so far, and have at most so many windows.
+_RECORDINGS = (200, 100, 50, 25, 12)
+_MOST_WINDOWS = 8
+# A transcription at a lower length is guessing.
+_LEGIBLE = 100
+_RECORDINGS_SHARE = 0.4
+# How much is made of the whole distribution, beside the answer's own tokens.
+_DISTRIBUTION = 0.5
+# Of the learning rate, as `frame_reading` has them.
+_SHARES = {"projector.": 0.05, "adapter.": 0.1, "norm.": 0.1, "ctc.": 0.1}
+
+
+@dataclass(frozen=True, eq=False)
+class Exercise:
+    """Clips that are heard as one, what is said in them, a request and its answer.
+
+    `soft`: how much of the loss is that of the distribution; 0 where the transcript says it all.
+    """
+
+    sound: tuple[Tensor, ...]
+    text: str
+    request: str
+    answer: str
+    soft: float
+
+
+class _Noted:
+    """The language model, and the logits that were asked of it."""
+
+    def __init__(self, model: TrainableHearing) -> None:
+        self._model = model
+        self.through = model.through
+        self.seen = torch.empty(0)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        self.seen = self._model.logits(hidden)
+        return self.seen
+
+
+class AnsweringStage:
+    """Batches and their loss; how often what is held out is answered rightly; the connector.
+
+    Args:
+        connector: the folder that stage 1 left, or one with a LoRA, which is gone on with.
+        questions: of documents, by their names.
+    """
+
+    def __init__(
+        self,
+        llm: Path,
+        connector: Path,
+        encoder: Encoder,
+        takes: Takes,
+        questions: Mapping[str, Sequence[Question]],
+        *,
+        batch: int,
+        rank: int,
+        precision: str,
+        seed: int,
+        own_tokens: int = 48,
+    ) -> None:
+        # Whisper is in `encoder`; the folder is not looked at.
+        self.model = TrainableHearing(
+            llm, llm, connector, device=str(encoder.device), precision=precision
+        )
+        self._encoder, self._takes, self._questions = encoder, takes, questions
+        self._batch, self._own_tokens = batch, own_tokens
+        there = self.model.config.lora
+        settings = Settings(rank, 2.0 * rank, 0.0)
+        if there is not None:
+            settings = Settings(there.rank, there.alpha, 0.0)
+        self.lora = Adapted(self.model, settings, seed=seed)
+        if there is not None:
+            pairs = connector_weights.read_lora(connector, self.model.config)
+            sides = {f"{name}.lora_A.weight": one.down for name, one in pairs.items()}
+            self.lora.fill(sides | {f"{name}.lora_B.weight": one.up for name, one in pairs.items()})
+        self.model.connector.requires_grad_(True)
+        self.parameters: dict[str, nn.Parameter] = {
+            **{f"lora.{name}": one for name, one in self.lora.parameters.items()},
+            **{f"connector.{name}": one for name, one in self.model.connector.named_parameters()},
+        }
+        self.shares = {
+            name: share
+            for part, share in _SHARES.items()
+            for name in self.parameters
+            if name.startswith(f"connector.{part}")
+        }
+        self._chance = Random(seed)
+        self._own: deque[Exercise] = deque()
+        self._pools: dict[str, deque[Any]] = {}
+
+    def ready(self) -> bool:
+        self._takes.scan()
+        return bool(self._takes.train)
+
+    def loss(self) -> tuple[Tensor, str]:
+        """Nats a token of the next batch, and what kind of batch it was."""
+        whole = self._chance.random() < _RECORDINGS_SHARE
+        [length] = self._chance.choices(LENGTHS, _OFTEN)
+        if whole:
+            length = self._chance.choice(_RECORDINGS)
+        count = max(1, self._batch // (2 if whole or length == max(LENGTHS) else 1))
+        batch = [self._drawn(whole, length) for _ in range(count)]
+        # Those with a distribution first, so that their logits are a slice.
+        batch.sort(key=lambda one: -one.soft)
+        self.lora.train()
+        kind = "recordings" if whole else "clips"
+        return self._loss(batch, length), f"{kind} {length}"
+
+    def _loss(self, batch: Sequence[Exercise], length: int) -> Tensor:
+        model = self.model
+        # All clips of the batch at once.
+        frames = iter(self._encoder([clip for one in batch for clip in one.sound]))
+        conversations = [
+            model.conversation(
+                ASK.heard(),
+                self.read([next(frames) for _ in one.sound], length),
+                one.request,
+                one.answer,
+            )
+            for one in batch
+        ]
+        noted: Any = _Noted(model)
+        with self._computing():
+            hard = surprisals(model=noted, conversations=conversations)
+        soft = [one for one in batch if one.soft]
+        if not soft:
+            return torch.cat(hard).mean()
+        # Before the way back, which needs the LoRA's gradients as they are.
+        wanted = self._distribution(soft)
+        told = noted.seen[: len(wanted)].float().log_softmax(-1)
+        of_distribution = -(wanted * told).sum(-1)
+        shares = torch.cat(
+            [
+                torch.full((len(nats),), one.soft, device=nats.device)
+                for one, nats in zip(batch, hard, strict=True)
+            ]
+        )
+        losses = torch.cat(hard) * (1 - shares)
+        taught = len(of_distribution)
+        total: Tensor = losses.sum() + (shares[:taught] * of_distribution).sum()
+        return total / len(losses)
+
+    @torch.no_grad()
+    def _distribution(self, batch: Sequence[Exercise]) -> Tensor:
+        """(positions, V): what the model without its LoRA says where it reads the transcripts."""
+        model = self.model
+        noted: Any = _Noted(model)
+        conversations = [
+            model.conversation(ASK, self._embedded(one.text), _after(one.request), one.answer)
+            for one in batch
+        ]
+        with self.plain(), self._computing():
+            surprisals(noted, conversations)
+        found: Tensor = noted.seen.float().softmax(-1)
+        return found
+
+    def _embedded(self, text: str) -> Tensor:
+        return self.model.embed(self.model.tokenize(f" {text}"))
+
+    def read(self, frames: Sequence[Tensor], length: int) -> Tensor:
+        """Windows (2 T, W), heard as one recording and fused: embeddings (L, H), with gradients."""
+        model = self.model
+        with self._computing():
+            hidden = [model.heard(one.reshape(len(one) // 2, -1)) for one in frames]
+        kept = (
+            fused(model, hidden[0], length, by_share=True)
+            if len(hidden) == 1
+            else _together(model, torch.cat(hidden), length)
+        )
+        with self._computing():
+            return model.embedded(kept)
+
+    def plain(self) -> Any:
+        """Within it, the language model is as it was."""
+        return _Without(self.model.body)
+
+    def _computing(self) -> Any:
+        return computing(self.model.device, self.model.precision)
+
+    # What is asked
+
+    def _drawn(self, whole: bool, length: int) -> Exercise:
+        chance = self._chance
+        if whole:
+            take = self._from("takes", self._several)
+            asked = self._questions.get(take.source, ()) if take.whole else ()
+            if asked and chance.random() < 0.6:
+                one = chance.choice(exercises.own_questions(asked, [], chance, whole=True))
+                return self._of(take, one.question, one.answer, _DISTRIBUTION)
+            return self._own_answer()
+        take, at = self._from("clips", self._singles)
+        said, sound = take.said[at], take.sound[at]
+        kind = chance.random()
+        if kind < 0.35 and length >= _LEGIBLE:
+            one = exercises.transcription(said.lines, chance)
+            return Exercise((sound,), said.text, one.question, one.answer, 0.0)
+        if kind < 0.7:
+            asked = self._questions.get(take.source, ())
+            found = exercises.own_questions(asked, said.lines, chance, whole=False)
+            if found:
+                one = chance.choice(found)
+                return Exercise((sound,), said.text, one.question, one.answer, _DISTRIBUTION)
+        if kind < 0.8 and len(said.lines) > 1:
+            heard = chance.randint(1, len(said.lines) - 1)
+            one = exercises.continuation(said.lines, heard, chance)
+            text = " ".join(said.lines[:heard])
+            return Exercise(
+                (sound[: said.cuts[heard - 1]],), text, one.question, one.answer, _DISTRIBUTION
+            )
+        return self._own_answer()
+
+    def _own_answer(self) -> Exercise:
+        """One that the language model has answered; many are answered at once."""
+        while not self._own:
+            asked = []
+            for _ in range(4 * self._batch):
+                take, at = self._from("clips", self._singles)
+                said, sound = take.said[at], (take.sound[at],)
+                text, lines, whole = said.text, list(said.lines), False
+                if self._chance.random() < _RECORDINGS_SHARE:
+                    take = self._from("takes", self._several)
+                    most = slice(0, _MOST_WINDOWS)
+                    sound, lines = take.sound[most], []
+                    text = " ".join(one.text for one in take.said[most])
+                    whole = take.whole and len(take.said) <= _MOST_WINDOWS
+                request = exercises.request(
+                    self._questions.get(take.source, ()), lines, self._chance, whole=whole
+                )
+                asked.append((sound, text, request))
+            prefixes = [
+                self.model.conversation(one.prompt, self._embedded(text), one.request, "")
+                for _, text, one in asked
+            ]
+            self.lora.train(False)
+            with self.plain(), self._computing():
+                found = answers(self.model, prefixes, self._own_tokens)
+            self._own += [
+                Exercise(sound, text, one.question, answer, 1.0)
+                for (sound, text, one), answer in zip(asked, found, strict=True)
+                if answer
+            ]
+            if not any(found):
+                # It has nothing to say at all (a random one): its own words are not needed.
+                sound, text, one = asked[0]
+                self._own.append(Exercise(sound, text, one.question, text, 1.0))
+        return self._own.popleft()
+
+    def _of(self, take: Take, asked: str, answer: str, soft: float) -> Exercise:
+        return Exercise(take.sound, take.text, asked, answer, soft)
+
+    def _several(self) -> list[Any]:
+        least = min(2, max(len(one.said) for one in self._takes.train))
+        found = [one for one in self._takes.train if least <= len(one.said) <= _MOST_WINDOWS]
+        return found or [min(self._takes.train, key=lambda one: len(one.said))]
+
+    def _singles(self) -> list[Any]:
+        return [(take, at) for take in self._takes.train for at in range(len(take.said))]
+
+    def _from(self, name: str, everything: Any) -> Any:
+        """Each once before any comes again; those that have come meanwhile are in the next pass."""
+        pool = self._pools.setdefault(name, deque())
+        if not pool:
+            self._takes.scan()
+            found = everything()
+            self._chance.shuffle(found)
+            pool.extend(found)
+        return pool.popleft()
+
+    # How good it is
+
+    @torch.no_grad()
+    def chosen_rightly(self, length: int | None, most: int) -> tuple[float, int]:
+        """Of questions with choices about whole held out recordings: the share where the right
+        choice has the likeliest tokens, and how many there were. None: the transcript is read.
+        """
+        self.lora.train(False)
+        right = count = 0
+        for take in self._takes.held:
+            asked = [one for one in self._questions.get(take.source, ()) if one.choices]
+            if not take.whole or not asked or count >= most:
+                continue
+            for one in asked:
+                right += self._choose(take, one, length) == one.choices.index(one.answer)
+                count += 1
+        return right / max(1, count), count
+
+    def _choose(self, take: Take, one: Question, length: int | None) -> int:
+        model, request = self.model, question(one.question)
+        if length is None:
+            recording, prompt = self._embedded(take.text), ASK
+        else:
+            recording, prompt = self.read(self._encoder(take.sound), length), ASK.heard()
+        conversations = [
+            model.conversation(prompt, recording, request, choice) for choice in one.choices
+        ]
+        if length is None:
+            with self.plain(), self._computing():
+                losses = surprisals(model, conversations)
+        else:
+            with self._computing():
+                losses = surprisals(model, conversations)
+        # Without the token that ends the reply.
+        means = [float(each[:-1].mean()) for each in losses]
+        return min(range(len(means)), key=means.__getitem__)
+
+    def write(self, folder: Path) -> None:
+        """The connector with its LoRA, as it is shipped."""
+        told = self.lora.settings
+        config = replace(self.model.config, lora=LoraShape(told.rank, told.alpha))
+        connector_weights.write(
+            self.model.connector, config, folder, lora=dict(self.lora.parameters)
+        )
+
+
+class _Without:
+    """Switches the LoRA's branches off, and on again."""
+
+    def __init__(self, body: nn.Module) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        self._layers = [one for one in body.modules() if isinstance(one, BaseTunerLayer)]
+
+    def __enter__(self) -> None:
+        for one in self._layers:
+            one.enable_adapters(False)
+
+    def __exit__(self, *error: object) -> None:
+        for one in self._layers:
+            one.enable_adapters(True)
+
+
+def _together(model: TrainableHearing, hidden: Tensor, length: int) -> Tensor:
+    """A recording's frames, fused at once, as where it is read: (T, D) -> (T', D)."""
+    density = torch.no_grad()(density_from(model.blank_probability))
+    target = max(1, round(length * len(hidden) / WINDOW_FRAMES))
+    edges = torch.arange(len(hidden) + 1, dtype=torch.float64, device=hidden.device)
+    frames = Frames(hidden, density(hidden), torch.stack([edges[:-1], edges[1:]], -1))
+    return fuse(frames, target, density, halving).frames.hidden
+
+
+def _after(request: str) -> str:
+    """A request behind a transcript."""
+    return f"\n\n{request.strip()}"

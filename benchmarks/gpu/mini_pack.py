@@ -1,0 +1,149 @@
+"""Collects what training mini's connector takes, as pieces for a machine without a network.
+
+    python benchmarks/gpu/mini_pack.py PIECES --texts spiral.jsonl talks/ --real reader.jsonl \\
+        --test held.jsonl --wheels wheels --programs unpacked
+
+Two groups: `base` (Whisper's encoder in float16, texts as lines that are spoken, the head's tokens,
+recordings, wheels, programs), with which speaking and stage 1 begin, and `llm` (the language model
+in 8 bits, as `fls` keeps it). Texts are those of `fls train data`; manifests have lines
+`{"audio": PATH, "text": WORDS}` with recordings of 30 s at most. `--init` goes on with a connector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import mini_encoder
+import mini_pieces
+import numpy as np
+import torch
+from mini_takes import DOCUMENTS, Said, Take, as_int16, write_documents, write_take
+from safetensors.torch import save_file
+
+from fls_cli import connector_training, media
+from fls_cli.places import cache_folder
+from fls_models import card, weights
+from fls_models.lslm import connector_weights
+from fls_models.lslm.connector import Shape
+from fls_models.lslm.connector_weights import Config
+from fls_models.lslm.mini import MiniLanguageModel
+from fls_models.sampling import WINDOW_SAMPLES
+from fls_models.training.corpus import read_utterances
+from fls_models.training.documents import Document, read_documents
+from fls_models.training.spelling import Spelling
+from fls_models.training.vocabulary import Characters
+
+
+def main() -> int:
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("folder", type=Path, help="for the pieces")
+    made.add_argument("--texts", type=Path, nargs="+", required=True, help="files and folders")
+    made.add_argument("--real", type=Path, nargs="*", default=[], help="manifests to train on")
+    made.add_argument("--test", type=Path, nargs="*", default=[], help="manifests to test on")
+    made.add_argument("--wheels", type=Path, help="folder; see README.md for which")
+    made.add_argument("--programs", type=Path, help="folder with unpacked Debian packages")
+    made.add_argument("--init", type=Path, help="connector to go on with")
+    made.add_argument("--speech", type=Path, help="Whisper's folder, mini's own unless given")
+    made.add_argument("--llm", type=Path, help="the language model's, mini's own unless given")
+    made.add_argument("--vocab", type=int, default=connector_training.TOKENS)
+    made.add_argument("--blocks", type=int, default=connector_training.BLOCKS)
+    made.add_argument("--width", type=int, default=connector_training.WIDTH)
+    made.add_argument("--piece-mb", type=float, default=40.0)
+    arguments = made.parse_args()
+    mini: Any = card.load("mini")
+    if arguments.speech is None or arguments.llm is None:
+        installed = weights.pull(mini, cache_folder())
+        arguments.speech = arguments.speech or installed.speech
+        arguments.llm = arguments.llm or installed.llm
+    with tempfile.TemporaryDirectory() as made_in:
+        base = Path(made_in)
+        documents = read_documents(arguments.texts)
+        write_documents(documents, base / DOCUMENTS)
+        mini_encoder.convert(arguments.speech / "model.bin", base / mini_encoder.WEIGHTS)
+        for name, manifests in (("real", arguments.real), ("tests", arguments.test)):
+            (base / name).mkdir()
+            for manifest in manifests:
+                write_take(base / name / f"{manifest.stem}.safetensors", recorded(manifest))
+        write_connector(base, documents, arguments, (mini.speech.name, mini.llm.name))
+        for name in ("wheels", "programs"):
+            if source := getattr(arguments, name):
+                # What links point to within the folder stays a link.
+                shutil.copytree(source, base / name, symlinks=True)
+        groups = [("base", sorted(base.iterdir())), ("llm", sorted(arguments.llm.iterdir()))]
+        most = round(arguments.piece_mb * 1e6)
+        told = mini_pieces.pack(groups, arguments.folder, most)
+    for group in told["groups"]:
+        print(f"{group['name']}: {group['size'] / 1e6:.1f} MB in {len(group['pieces'])} pieces")
+    print(f"{len(documents)} documents, {sum(len(one.lines) for one in documents)} lines")
+    return 0
+
+
+def recorded(manifest: Path) -> Take:
+    """Recordings of a manifest as one take, a clip each; those above 30 s are left out."""
+    said, sound = [], []
+    for one in read_utterances(manifest):
+        samples = np.concatenate(list(media.decode(str(one.audio.absolute()))))
+        if len(samples) > WINDOW_SAMPLES:
+            print(f"{one.audio} lasts longer than 30 s and is left out", file=sys.stderr)
+            continue
+        said.append(Said((one.text,), (len(samples),), len(samples)))
+        sound.append(as_int16(samples))
+    return Take(manifest.stem, tuple(said), whole=False, held=False, sound=tuple(sound))
+
+
+def write_connector(
+    base: Path, documents: list[Document], arguments: argparse.Namespace, parts: tuple[str, str]
+) -> None:
+    """What the head reads, its tokens' embeddings, and how large the connector is."""
+    from transformers import AutoTokenizer
+
+    lines = [line.text for one in documents for line in one.lines]
+    manifests = [one for file in arguments.real for one in read_utterances(file)]
+    texts = lines + [one.text for one in manifests]
+    model = MiniLanguageModel(arguments.llm)
+    tokenizer: Any = AutoTokenizer.from_pretrained(arguments.llm, local_files_only=True)
+    if arguments.init:
+        config = connector_weights.read_config(arguments.init)
+        spelling = Spelling.again(config.tokens, texts, tokenizer)
+        shutil.copytree(arguments.init, base / "init")
+    else:
+        spelling = Spelling.of(texts, arguments.vocab, tokenizer)
+        # As `fls train ctc --model mini` makes it.
+        shape = Shape(
+            encoder_width=encoder_width(base / mini_encoder.WEIGHTS),
+            width=arguments.width,
+            blocks=arguments.blocks,
+            heads=0,
+            kernel=31,
+            inner_width=3 * arguments.width,
+            tokens=spelling.size,
+            model_width=model.width,
+        )
+        body: Any = model.body
+        window = int(body.config.max_position_embeddings)
+        config = Config(shape, spelling.ids, *parts, window=window)
+    told = {**config.as_json(), "lora": None}
+    (base / "connector.json").write_text(json.dumps(told), "utf-8")
+    spelling.save(base)
+    Characters.of(texts).save(base)
+    table = model.embed(config.tokens).to(torch.float16).contiguous()
+    save_file({"table": table}, base / "table.safetensors")
+
+
+def encoder_width(file: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        return int(json.loads(opened.metadata()["shape"])["d_model"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
