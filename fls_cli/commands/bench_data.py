@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
@@ -95,7 +94,7 @@ def longspeech_data(
             open_recordings,
             write_facts,
         )
-        from fls_models.training.documents import read_documents
+        from fls_models.training.documents import digest, read_documents
 
         documents = read_documents(texts)
         asks = any(task in ASKING for task in wanted)
@@ -111,7 +110,7 @@ def longspeech_data(
         planned = Plan(planned.recordings[:limit], planned.left_out)
         recipe = {
             "form": _FORM,
-            "texts": _digest(documents),
+            "texts": digest(documents),
             "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
             "seconds": seconds,
             "longest": longest,
@@ -170,12 +169,6 @@ def _tasks(given: str) -> list[str]:
     if not names or any(name not in TASKS for name in names):
         raise UsageError(f"--tasks takes {', '.join(TASKS)}, with commas, not {given!r}.")
     return names
-
-
-def _digest(documents: Sequence[Document]) -> str:
-    """Tells texts in spoken form and their speakers from others, and which have questions."""
-    told = [(one.source, one.lines, one.questions) for one in documents]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _say_plan(desk: Desk, documents: Sequence[Document], plan: Plan, voices: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,7 +97,7 @@ def data(
         from fls_cli import voices as speaking
         from fls_models.training.clip_folder import open_folder
         from fls_models.training.data_folder import write_facts, write_manifests
-        from fls_models.training.documents import read_documents
+        from fls_models.training.documents import digest, read_documents
 
         documents = read_documents(texts)
         order = _order(documents, held_out, hours, seed)
@@ -106,7 +105,7 @@ def data(
         _say_texts(desk, documents, [one.name for one in systems])
         recipe = {
             "form": _FORM,
-            "texts": _digest(documents),
+            "texts": digest(documents),
             "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
             "seed": seed,
             "held_out": held_out,
@@ -220,12 +219,6 @@ def _answers(desk: Desk, name: str, output: Path) -> Answer:
     if model.reads_by != "text":
         raise UsageError(f"--answers takes a model that reads text, not {name}.")
     return OwnAnswers(model, f"{model.card.name} {model.ear}", output).answer
-
-
-def _digest(documents: Sequence[Document]) -> str:
-    """Tells texts in spoken form, speakers and questions from others."""
-    told = [(one.source, one.lines, one.questions) for one in documents]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _say_texts(desk: Desk, documents: Sequence[Document], voices: Sequence[str]) -> None:

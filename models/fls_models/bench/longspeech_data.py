@@ -8,7 +8,6 @@ recording answers is decided when it is known what was said. The same for the sa
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from fls_models.bench.normaliser import normalise
 from fls_models.spoken_form import WORDLESS
+from fls_models.training import exercises
 from fls_models.training.documents import Document, Question
 
 ASKING = ("qa", "dialogue")
@@ -30,8 +30,6 @@ _WORDS_A_SECOND = 2.6
 _SIGMA = 0.8
 # Lines of a text that fills up, or that is only transcribed.
 _PIECE = 12
-# Of the words of a key sentence, those that must be said: spoken forms write some in another way.
-_HELD = 0.8
 _WAITING = 20
 
 
@@ -103,10 +101,8 @@ def answered(document: Document, said: Sequence[str]) -> list[Question]:
     those of whose answer every longer word was.
     """
     missing = sum(count for why, count in document.left_out.items() if why != WORDLESS)
-    if not missing and len(said) == len(document.lines):
-        return list(document.questions)
-    words = set(normalise(" ".join(said)).split())
-    return [one for one in document.questions if _answers(words, one)]
+    whole = not missing and len(said) == len(document.lines)
+    return list(exercises.answered(document.questions, said, whole=whole))
 
 
 def entries(
@@ -159,11 +155,3 @@ def _pieces(document: Document) -> list[Document]:
         Document(f"{document.source}, {at + 1}", lines[at : at + _PIECE], (), {})
         for at in range(0, len(lines), _PIECE)
     ]
-
-
-def _answers(said: set[str], one: Question) -> bool:
-    if one.key is not None:
-        words = set(normalise(one.key).split())
-        return bool(words) and len(words & said) >= _HELD * len(words)
-    words = {word for word in normalise(one.answer).split() if re.search(r"\w{4}|\d", word)}
-    return bool(words) and words <= said

@@ -11,16 +11,14 @@ from random import Random
 
 import numpy as np
 
-from fls_models.errors import EnvironmentLacks
 from fls_models.sampling import SAMPLE_RATE
 from fls_models.training import distortions
-from fls_models.training.clips import Cast, NotSpoken, Voice, levelled
+from fls_models.training.clips import Cast, Saying, Voice
 from fls_models.training.distortions import Distortion, Samples
 from fls_models.training.documents import Document
 
 # Seconds between lines of one speaker, of two, and of two documents.
 _GAPS, _TURNS, _BETWEEN = (0.2, 0.6), (0.3, 0.9), (1.0, 2.0)
-_MOST_FAILURES = 10
 # How often another voice is looked for, so that two speakers do not sound alike.
 _DRAWS = 8
 
@@ -99,22 +97,12 @@ def _document(
     voices: dict[str, Voice] = {}
     parts: list[Samples] = []
     said: list[int] = []
-    failures, before = 0, ""
+    saying, before = Saying(), ""
     for index, line in enumerate(document.lines):
         if line.speaker not in voices:
             voices[line.speaker] = _somebody_else(cast, chance, list(voices.values()))
         voice = voices[line.speaker]
-        try:
-            samples = levelled(voice.say(line.text, chance.randrange(10**6)))
-            failures = 0
-        except NotSpoken as error:
-            failures += 1
-            if failures == _MOST_FAILURES:
-                raise EnvironmentLacks(
-                    f"{voice.name} fails on one sentence after the other: {error}; try others "
-                    "with --voices."
-                ) from None
-            continue
+        samples = saying(voice, line.text, chance)
         if not len(samples):
             continue
         if said:

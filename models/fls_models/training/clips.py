@@ -118,22 +118,13 @@ def speak(stretch: Stretch, first: int, cast: Cast, seed: str) -> Clip:
     voices: dict[str, Voice] = {}
     said: list[Line] = []
     ends: list[float] = []
-    skipped = failures = 0
+    skipped = 0
+    saying = Saying()
     after = first
     while after < len(stretch.lines):
         line = stretch.lines[after]
         voice = voices.get(line.speaker) or cast(chance)
-        try:
-            samples = levelled(voice.say(line.text, chance.randrange(10**6)))
-            failures = 0
-        except NotSpoken as error:
-            failures += 1
-            if failures == _MOST_FAILURES:
-                raise EnvironmentLacks(
-                    f"{voice.name} fails on one sentence after the other: {error}; try others "
-                    "with --voices."
-                ) from None
-            samples = _pause(0)
+        samples = saying(voice, line.text, chance)
         end = length + len(samples)
         if said and len(samples) and end > wanted * SAMPLE_RATE:
             break
@@ -153,6 +144,31 @@ def speak(stretch: Stretch, first: int, cast: Cast, seed: str) -> Clip:
     samples = distortions.apply(dry, distortion, dice) if said else _pause(0)
     names = tuple(voice.name for voice in voices.values())
     return Clip(samples, tuple(said), tuple(ends), names, distortion, after, skipped)
+
+
+class Saying:
+    """Has voices say sentences, and is patient with those that cannot: for so many in a row."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def __call__(self, voice: Voice, text: str, chance: Random) -> Samples:
+        """A sentence, levelled; () where the voice cannot say it.
+
+        Raises EnvironmentLacks when voices fail again and again.
+        """
+        try:
+            samples = levelled(voice.say(text, chance.randrange(10**6)))
+        except NotSpoken as error:
+            self._failures += 1
+            if self._failures == _MOST_FAILURES:
+                raise EnvironmentLacks(
+                    f"{voice.name} fails on one sentence after the other: {error}; try others "
+                    "with --voices."
+                ) from None
+            return _pause(0)
+        self._failures = 0
+        return samples
 
 
 def levelled(samples: Samples) -> Samples:

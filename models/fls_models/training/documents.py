@@ -7,6 +7,7 @@ make a clip is decided elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +80,12 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
     if not found:
         raise UsageError("There is no English sentence in these texts that could be spoken.")
     return found
+
+
+def digest(documents: Sequence[Document]) -> str:
+    """Tells texts in spoken form, their speakers and questions from others."""
+    told = [(one.source, one.lines, one.questions) for one in documents]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def files(paths: Sequence[Path]) -> list[Path]:

@@ -97,7 +97,7 @@ def own_questions(
     letters or more of its answer. Every other one with choices names them and wants a letter.
     """
     found = []
-    for one in _answered(questions, lines, whole):
+    for one in answered(questions, lines, whole=whole):
         wording = chance.random()
         if one.choices and wording < 0.5:
             found.append(_by_letter(one))
@@ -116,7 +116,7 @@ def request(
     if kind < 0.4:
         question = chance.choice(SUMMARISING)
         return Request(question, SUMMARISE, f"\n\n{question}")
-    asked = _answered(questions, lines, whole) if kind < 0.7 else []
+    asked = answered(questions, lines, whole=whole) if kind < 0.7 else []
     question = chance.choice([one.question for one in asked] or GENERAL)
     return Request(_asked(question, wording), ASK, prompts.question(question))
 
@@ -136,10 +136,12 @@ def _by_letter(one: Question) -> Exercise:
     )
 
 
-def _answered(
-    questions: Sequence[Question], lines: Sequence[str], whole: bool
+def answered(
+    questions: Sequence[Question], lines: Sequence[str], *, whole: bool
 ) -> Sequence[Question]:
-    """Those that lines answer; all when they are the whole document."""
+    """Those that lines answer: whose key sentence is among them; without one, those of whose answer
+    every longer word is. All when the lines are the whole document.
+    """
     if whole:
         return questions
     said = set(normalise(" ".join(lines)).split())
