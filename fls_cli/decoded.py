@@ -1,4 +1,4 @@
-"""A media file by its path, as the models take it: what benches hand to those who listen."""
+"""A media file by its path, as the models take it: for those who listen in benches and training."""
 
 from __future__ import annotations
 

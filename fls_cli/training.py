@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fls_cli.decoded import decoded
 from fls_cli.engines import DEVICES
 from fls_models.errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from fls_cli.desk import Desk
     from fls_cli.engines import Engine
     from fls_models.lslm.base import SpeechEncoder
@@ -258,7 +256,7 @@ def encode_all(
     encoded = encode(
         encoder,
         recordings,
-        _decode,
+        decoded,
         output / "encoded",
         identity=identity,
         progress=desk.bars,
@@ -274,14 +272,3 @@ def _trainable() -> list[str]:
     from fls_models import card
 
     return card.that_read_frames()
-
-
-def _decode(audio: Path) -> Iterator[NDArray[np.float32]]:
-    """A media file as the models take it."""
-    from fls_cli import media
-    from fls_cli.inputs import open_sources
-
-    # Absolute, so that no name is taken for an option, an address or a pipe.
-    with open_sources([str(audio.absolute())]) as sources:
-        for source in sources:
-            yield from media.stream(source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -12,13 +12,13 @@ import typer
 
 from fls_cli import __version__, options
 from fls_cli.desk import Desk, open_desk
+from fls_cli.spoken_texts import Voices, say_texts
 from fls_cli.training import Seed
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.bench.longspeech_data import Plan
     from fls_models.bench.recordings_folder import RecordingsFolder
-    from fls_models.training.documents import Document
 
 # Changes when the same texts and seed give other recordings.
 _FORM = "longspeech-data-1"
@@ -41,15 +41,7 @@ def longspeech_data(
             "--output", "-o", metavar="DIR", help="For recordings, manifest.jsonl and a README."
         ),
     ],
-    voices: Annotated[
-        str,
-        typer.Option(
-            "--voices",
-            metavar="NAME,NAME,...",
-            help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
-            "festival, piper=VOICE.onnx.",
-        ),
-    ] = "auto",
+    voices: Voices = "auto",
     seconds: Annotated[
         float,
         typer.Option("--seconds", metavar="MEAN", help="Of a recording, on average."),
@@ -118,7 +110,9 @@ def longspeech_data(
             "distort": distort,
             "seed": seed,
         }
-        _say_plan(desk, documents, planned, [one.name for one in systems])
+        say_texts(desk, documents)
+        spoken_by = ", ".join(one.name for one in systems)
+        desk.say(f"{len(planned.recordings)} recordings to be spoken by {spoken_by}")
         folder = open_recordings(output, recipe, fresh=fresh)
         with _telling(desk, folder, planned):
             made = folder.make(
@@ -169,11 +163,3 @@ def _tasks(given: str) -> list[str]:
     if not names or any(name not in TASKS for name in names):
         raise UsageError(f"--tasks takes {', '.join(TASKS)}, with commas, not {given!r}.")
     return names
-
-
-def _say_plan(desk: Desk, documents: Sequence[Document], plan: Plan, voices: Sequence[str]) -> None:
-    sentences = sum(len(one.lines) for one in documents)
-    left_out = sum(sum(one.left_out.values()) for one in documents)
-    said = f"; {left_out} left out" if left_out else ""
-    desk.say(f"{len(documents)} documents, {sentences} sentences{said}")
-    desk.say(f"{len(plan.recordings)} recordings to be spoken by {', '.join(voices)}")

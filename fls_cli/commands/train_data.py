@@ -11,6 +11,7 @@ import typer
 from fls_cli import __version__, options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.spoken_texts import Voices, say_texts
 from fls_cli.training import Seed
 from fls_models.errors import UsageError
 
@@ -54,15 +55,7 @@ def data(
             "Without it, each text once.",
         ),
     ] = None,
-    voices: Annotated[
-        str,
-        typer.Option(
-            "--voices",
-            metavar="NAME,NAME,...",
-            help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
-            "festival, piper=VOICE.onnx.",
-        ),
-    ] = "auto",
+    voices: Voices = "auto",
     held_out: Annotated[
         float,
         typer.Option(
@@ -102,7 +95,8 @@ def data(
         documents = read_documents(texts)
         order = _order(documents, held_out, hours, seed)
         systems = speaking.find(voices)
-        _say_texts(desk, documents, [one.name for one in systems])
+        say_texts(desk, documents)
+        desk.say(f"spoken by {', '.join(one.name for one in systems)}")
         recipe = {
             "form": _FORM,
             "texts": digest(documents),
@@ -219,11 +213,3 @@ def _answers(desk: Desk, name: str, output: Path) -> Answer:
     if model.reads_by != "text":
         raise UsageError(f"--answers takes a model that reads text, not {name}.")
     return OwnAnswers(model, f"{model.card.name} {model.ear}", output).answer
-
-
-def _say_texts(desk: Desk, documents: Sequence[Document], voices: Sequence[str]) -> None:
-    sentences = sum(len(one.lines) for one in documents)
-    left_out = sum(sum(one.left_out.values()) for one in documents)
-    said = f"; {left_out} left out" if left_out else ""
-    desk.say(f"{len(documents)} documents, {sentences} sentences{said}")
-    desk.say(f"spoken by {', '.join(voices)}")

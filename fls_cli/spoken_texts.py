@@ -1,0 +1,31 @@
+"""What the commands that have texts spoken share: who is to speak, and what there is to say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fls_cli.desk import Desk
+    from fls_models.training.documents import Document
+
+Voices = Annotated[
+    str,
+    typer.Option(
+        "--voices",
+        metavar="NAME,NAME,...",
+        help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
+        "festival, piper=VOICE.onnx.",
+    ),
+]
+
+
+def say_texts(desk: Desk, documents: Sequence[Document]) -> None:
+    """How much there is, and how much of it no voice is given."""
+    sentences = sum(len(one.lines) for one in documents)
+    left_out = sum(sum(one.left_out.values()) for one in documents)
+    said = f"; {left_out} left out" if left_out else ""
+    desk.say(f"{len(documents)} documents, {sentences} sentences{said}")
