@@ -12,7 +12,6 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fls_cli.desk import Desk
     from fls_models.lslm.connector import Connector
     from fls_models.lslm.connector_weights import Config
     from fls_models.training.answering import Result as Answered
@@ -65,7 +64,7 @@ def train_head(
     # Small things first: what is wrong with them is said before hours of encoding.
     language_model = _language_model(installed)
     start, config, spelling = _beginning(wanted, installed, asked.taken)
-    encoded = encode_frames(asked.desk, installed, asked.recordings, asked.output)
+    encoded = encode_frames(asked, installed)
     if config is None:
         config = _config(wanted, installed, language_model, spelling, encoded)
     asked.begin(encoded, spelling)
@@ -82,6 +81,7 @@ def train_head(
         table=table,
         start=start,
         batch_size=asked.batch,
+        processes=asked.processes,
         device=place[0],
         precision=place[1],
         progress=asked.desk.bars,
@@ -138,7 +138,7 @@ def train_answers(
             f"{installed.card.name}` makes one for --connector."
         )
     check_fits(read_config(found), installed, found)
-    encoded = encode_frames(asked.desk, installed, asked.recordings, asked.output)
+    encoded = encode_frames(asked, installed)
     asked.begin()
     device, precision = place
     model = TrainableHearing(
@@ -157,19 +157,18 @@ def train_answers(
         lora=lora.lora,
         lengths=asked.lengths,
         batch_size=asked.batch,
+        processes=asked.processes,
         progress=asked.desk.bars,
         report=asked.report,
     )
 
 
-def encode_frames(
-    desk: Desk, installed: Installed, recordings: list[Path], output: Path
-) -> Encoded:
+def encode_frames(asked: HeadTraining | AnswerTraining, installed: Installed) -> Encoded:
     """What Whisper's encoder makes of all recordings."""
     from fls_models.lslm.whisper_frames import WhisperFrames
 
     encoder = WhisperFrames(installed.speech)
-    return encode_all(desk, encoder, whisper_identity(installed), recordings, output)
+    return encode_all(asked, encoder, whisper_identity(installed))
 
 
 def whisper_identity(installed: Installed) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fls_models.training.corpus import Spoken, Utterance
     from fls_models.training.encoded import Encoded
     from fls_models.training.loop import Plan, Step
+    from fls_models.training.processes import Processes
     from fls_models.training.vocabulary import Vocabulary
     from fls_models.weights import Installed
 
@@ -55,6 +56,12 @@ Precision = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates.")]
+Accumulate = Annotated[
+    int,
+    typer.Option(
+        "--accumulate", metavar="N", min=1, help="Batches an update; processes share them out."
+    ),
+]
 Every = Annotated[
     int, typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints.")
 ]
@@ -107,6 +114,7 @@ class HeadTraining:
     batch: int
     fresh: bool
     told: Telling
+    processes: Processes
 
     @property
     def recordings(self) -> list[Path]:
@@ -122,7 +130,7 @@ class HeadTraining:
                 f"{one.audio} is left out: it is too short for its text, or none of that is known"
             )
         if self.fresh:
-            checkpoints.forget(self.output)
+            self.processes.once(lambda: checkpoints.forget(self.output))
 
     def report(self, step: Step) -> None:
         """One update was made."""
@@ -142,6 +150,7 @@ class AnswerTraining:
     batch: int
     fresh: bool
     told: Telling
+    processes: Processes
 
     @property
     def recordings(self) -> list[Path]:
@@ -152,7 +161,7 @@ class AnswerTraining:
         from fls_models.training import checkpoints
 
         if self.fresh:
-            checkpoints.forget(self.output)
+            self.processes.once(lambda: checkpoints.forget(self.output))
 
     def report(self, step: Step, losses: Mapping[int, float]) -> None:
         """One update was made."""
@@ -195,18 +204,26 @@ def refuse(options: Mapping[str, object], why: str) -> None:
         raise UsageError(f"{', '.join(given)}: {why}")
 
 
-def load_large(desk: Desk, engine: Engine) -> FrameModel:
+def load_large(desk: Desk, engine: Engine, processes: Processes) -> FrameModel:
     """The model that was checked."""
     from fls_models.models import FrameModel
 
-    loaded = desk.model(engine)
+    # The first fetches and converts it.
+    with processes.first_ahead():
+        loaded = desk.model(engine)
     if not isinstance(loaded, FrameModel):
         raise UsageError(f"{engine.model} reads text; only models that read frames are trained.")
     return loaded
 
 
-def find_parts(desk: Desk, name: str) -> Installed:
+def find_parts(desk: Desk, name: str, processes: Processes) -> Installed:
     """What a model with a connector is made of, fetched first if need be; nothing is loaded."""
+    # The first fetches it.
+    with processes.first_ahead():
+        return _parts(desk, name)
+
+
+def _parts(desk: Desk, name: str) -> Installed:
     from fls_cli.places import cache_folder
     from fls_models import card, weights
 
@@ -247,20 +264,23 @@ def place(device: str, precision: str | None) -> tuple[str, str]:
 
 
 def encode_all(
-    desk: Desk, encoder: SpeechEncoder, identity: str, recordings: Sequence[Path], output: Path
+    asked: HeadTraining | AnswerTraining, encoder: SpeechEncoder, identity: str
 ) -> Encoded:
     """What an encoder makes of all recordings; what is wrong with some of them is said."""
     from fls_models.training.encoded import encode
 
+    desk, recordings = asked.desk, asked.recordings
     desk.asked = len(set(recordings))
-    encoded = encode(
-        encoder,
-        recordings,
-        decoded,
-        output / "encoded",
-        identity=identity,
-        progress=desk.bars,
-    )
+    # The others find on disk what the first encodes.
+    with asked.processes.first_ahead():
+        encoded = encode(
+            encoder,
+            recordings,
+            decoded,
+            asked.output / "encoded",
+            identity=identity,
+            progress=desk.bars,
+        )
     for path, error in encoded.failed.items():
         desk.fail(str(path), error, as_json=False)
     for path in encoded.too_long:

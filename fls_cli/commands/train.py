@@ -15,6 +15,7 @@ from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.training import (
+    Accumulate,
     Every,
     Fresh,
     HeadTraining,
@@ -32,6 +33,7 @@ from fls_cli.training import (
     refuse,
 )
 from fls_models.errors import UsageError
+from fls_models.training.processes import joined, own_device
 
 if TYPE_CHECKING:
     from fls_models.training.connecting import Result as ConnectorResult
@@ -112,8 +114,14 @@ def ctc(
     steps: Steps = 10_000,
     batch: Annotated[
         int,
-        typer.Option("--batch", metavar="N", min=1, help="Recordings an update; the paper has 16."),
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Recordings that are computed at once; the paper has 16.",
+        ),
     ] = 16,
+    accumulate: Accumulate = 1,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -142,6 +150,7 @@ def ctc(
     Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b --vocab 1000 -o head/
     """
     connected = is_connected(model)
+    device = own_device(device)
     pieces = _pieces(vocab, connected)
     wanted = connector_training.Wanted(pieces, blocks, width, init)
     if connected:
@@ -154,18 +163,24 @@ def ctc(
         rate = 1e-3 if connected else 5e-4
     if not rate > 0:
         raise UsageError(f"--lr takes a number above 0, not {rate:g}.")
-    with open_desk(quiet=quiet, offline=offline) as desk, Telling(desk, output) as told:
+    with (
+        joined(device) as processes,
+        open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,
+        Telling(desk, output) as told,
+    ):
         from fls_models.training.corpus import read_utterances, split
         from fls_models.training.loop import Plan
 
         taken = read_utterances(manifest)
         # All that is wrong with the request is said before a model is loaded.
         taken, held = (taken, read_utterances(dev)) if dev else split(taken, seed=seed)
-        plan = Plan(steps, rate, every=every, seed=seed)
-        asked = HeadTraining(desk, taken, held, plan, output, batch, fresh, told)
+        plan = Plan(steps, rate, accumulate=accumulate, every=every, seed=seed)
+        asked = HeadTraining(desk, taken, held, plan, output, batch, fresh, told, processes)
         found: HeadResult | ConnectorResult
         if connected:
-            found = connector_training.train_head(asked, find_parts(desk, model), wanted, where)
+            found = connector_training.train_head(
+                asked, find_parts(desk, model, processes), wanted, where
+            )
             what, made = "connector", found.connector
         else:
             found = _train_head(asked, Engine(model, device=device, dtype=dtype), pieces)
@@ -183,9 +198,9 @@ def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> Head
 
     texts = [one.text for one in asked.taken]
     vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)
-    loaded = load_large(asked.desk, engine)
+    loaded = load_large(asked.desk, engine, asked.processes)
     model = loaded.language_model
-    encoded = encode_all(asked.desk, model, loaded.ear, asked.recordings, asked.output)
+    encoded = encode_all(asked, model, loaded.ear)
     asked.begin(encoded, vocabulary)
     return train_head(
         model,
@@ -197,6 +212,7 @@ def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> Head
         encoded=encoded,
         identity=loaded.ear,
         batch_size=asked.batch,
+        processes=asked.processes,
         progress=asked.desk.bars,
         report=asked.report,
     )

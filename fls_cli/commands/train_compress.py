@@ -12,6 +12,7 @@ from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.training import (
+    Accumulate,
     AnswerTraining,
     Every,
     Fresh,
@@ -29,6 +30,7 @@ from fls_cli.training import (
     refuse,
 )
 from fls_models.errors import UsageError
+from fls_models.training.processes import joined, own_device
 
 if TYPE_CHECKING:
     from fls_models.training.answering import Result
@@ -74,9 +76,7 @@ def compress(
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", min=1, help="Clips that are computed at once.")
     ] = 4,
-    accumulate: Annotated[
-        int, typer.Option("--accumulate", metavar="N", min=1, help="Batches an update.")
-    ] = 4,
+    accumulate: Accumulate = 4,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -137,6 +137,7 @@ def compress(
     drawn = _lengths(lengths)
     _check(rate, alpha, dropout)
     connected = is_connected(model)
+    device = own_device(device)
     if rate is None:
         rate = 3e-4 if connected else 2e-4
     if connected:
@@ -147,18 +148,24 @@ def compress(
         mini_only = {"--train": train, "--connector": connector, "--precision": precision}
         refuse(mini_only, f"of {model} a LoRA is trained; that is for mini.")
         _check_plain(model)
-    with open_desk(quiet=quiet, offline=offline) as desk, Telling(desk, output) as told:
+    with (
+        joined(device) as processes,
+        open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,
+        Telling(desk, output) as told,
+    ):
         from fls_models.training.corpus import read_spoken, split
         from fls_models.training.loop import Plan
 
         taken = read_spoken(data)
         taken, held = (taken, read_spoken(dev)) if dev else split(taken, seed=seed)
         plan = Plan(steps, rate, accumulate=accumulate, every=every, seed=seed)
-        asked = AnswerTraining(desk, taken, held, plan, output, drawn, batch, fresh, told)
+        asked = AnswerTraining(
+            desk, taken, held, plan, output, drawn, batch, fresh, told, processes
+        )
         if connected:
             lora = connector_training.AskedLora(rank, alpha, dropout)
             found = connector_training.train_answers(
-                asked, find_parts(desk, model), connector, parts, lora, where
+                asked, find_parts(desk, model, processes), connector, parts, lora, where
             )
         else:
             engine = Engine(model, device=device, dtype=dtype, head=head)
@@ -176,9 +183,9 @@ def _train_lora(
     """Trains a LoRA for a large model."""
     from fls_models.training.compression import train_compression
 
-    loaded = load_large(asked.desk, engine)
+    loaded = load_large(asked.desk, engine, asked.processes)
     model = loaded.language_model
-    encoded = encode_all(asked.desk, model, loaded.ear, asked.recordings, asked.output)
+    encoded = encode_all(asked, model, loaded.ear)
     asked.begin()
     return train_compression(
         model,
@@ -194,6 +201,7 @@ def _train_lora(
         alpha=2.0 * rank if alpha is None else alpha,
         dropout=0.05 if dropout is None else dropout,
         batch_size=asked.batch,
+        processes=asked.processes,
         progress=asked.desk.bars,
         report=asked.report,
     )

@@ -56,6 +56,10 @@ class FfmpegMissing(EnvironmentLacks):
     """No ffmpeg on PATH and none from the imageio-ffmpeg wheel."""
 
 
+class OthersGone(EnvironmentLacks):
+    """Another process of a training run has ended; what was agreed on until then is whole."""
+
+
 class WeightsMissing(EnvironmentLacks):
     """A model's weights are not in the cache and could not be fetched."""
 

@@ -2,8 +2,8 @@
 
 Each micro-batch is fused to one length, and the loss is that of the answers' tokens
 (arXiv 2507.14815, stage 2). What is trained, of which model, is a `Trainee`'s affair. Encoding
-(`encoded`), fusing (`dynamic`) and the loop are others' work. One device: nothing is spread over
-several.
+(`encoded`), fusing (`dynamic`) and the loop are others' work. Each process computes on one device:
+no model is spread over several.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fls_models.training.corpus import Spoken
 from fls_models.training.dynamic import draw, members, surprisals
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Loop, Plan, Step
+from fls_models.training.processes import ALONE, Processes
 
 Losses = Mapping[int, float]
 """Nats a token on what is held out, by the length that windows were fused to."""
@@ -116,6 +117,7 @@ def train_answers(
     told: Mapping[str, object],
     lengths: Sequence[int],
     batch_size: int,
+    processes: Processes = ALONE,
     progress: Progress = silent,
     report: Callable[[Step, Losses], None] = unheard,
 ) -> Result:
@@ -130,11 +132,13 @@ def train_answers(
         told: what the run depends on besides the plan, the questions, lengths and batches.
         lengths: frames that a window becomes, at least 1 each.
         batch_size: clips of a micro-batch, all fused to one length.
+        processes: share out the batches of each step; the first evaluates and makes what is made.
         progress: its stages `train` and `evaluate` count steps, and questions at each length.
         report: told of each step, and of the losses at each length where it was evaluated.
 
     Raises:
-        UsageError: the folder holds another run.
+        UsageError: the folder holds another run; more processes than batches a step.
+        OthersGone: another process has ended.
     """
     if not lengths or min(lengths) < 1 or batch_size < 1:
         raise ValueError("lengths and the batch's size are at least 1")
@@ -149,9 +153,16 @@ def train_answers(
     }
     stage = _Stage(trainee, encoded, batch_size, progress)
     # The loop first: it refuses another run's folder before anything is computed.
-    loop = Loop(trainee.parameters, plan, folder, identity=identity, shares=trainee.shares)
+    loop = Loop(
+        trainee.parameters,
+        plan,
+        folder,
+        identity=identity,
+        shares=trainee.shares,
+        processes=processes,
+    )
     # Nothing is trained until the loop runs, whatever checkpoints there are.
-    before = stage.evaluate(held, lengths)
+    before = processes.once(lambda: stage.evaluate(held, lengths))
     last: dict[int, float] = {}
 
     def loss(number: int, dice: torch.Generator) -> Tensor:
@@ -167,9 +178,13 @@ def train_answers(
         report(step, {} if step.value is None else dict(last))
 
     best = loop.run(loss, evaluate, progress, tell)
-    trainee.fill(load_file(best.file))
-    after = stage.evaluate(held, lengths)
-    return Result(trainee.save(folder), before, after, best.loss, best.step)
+
+    def made() -> tuple[Losses, Path]:
+        trainee.fill(load_file(best.file))
+        return stage.evaluate(held, lengths), trainee.save(folder)
+
+    after, place = processes.once(made)
+    return Result(place, before, after, best.loss, best.step)
 
 
 class _Stage:

@@ -29,6 +29,7 @@ from fls_models.training.dynamic import LENGTHS, fused
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Plan, Step
 from fls_models.training.precision import BF16, FLOAT32, computing
+from fls_models.training.processes import ALONE, Processes
 
 ADAPTER = "adapter"
 """The folder for the adapter, in that of the run."""
@@ -77,6 +78,7 @@ def train_compression(
     batch_size: int = 4,
     checkpointing: bool = True,
     prompt: Prompt = TRANSCRIBE,
+    processes: Processes = ALONE,
     progress: Progress = silent,
     report: Callable[[Step, Losses], None] = unheard,
 ) -> Result:
@@ -100,6 +102,7 @@ def train_compression(
         checkpointing: computes activations again instead of keeping them: a third more work, and
             memory for one layer's instead of all.
         prompt: what stands around the clip; questions come as they are given.
+        processes: as `train_answers` has them.
         progress: its stages `train` and `evaluate` count steps, and questions at each length.
         report: told of each step, and of the losses at each length where it was evaluated.
 
@@ -121,6 +124,7 @@ def train_compression(
             told=told,
             lengths=lengths,
             batch_size=batch_size,
+            processes=processes,
             progress=progress,
             report=report,
         )

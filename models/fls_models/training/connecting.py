@@ -36,6 +36,7 @@ from fls_models.training.frame_noise import disturbed
 from fls_models.training.like_lengths import LikeLengths
 from fls_models.training.loop import Loop, Plan, Step, unheard
 from fls_models.training.precision import FLOAT32, computing
+from fls_models.training.processes import ALONE, Processes
 from fls_models.training.spelling import Spelling
 from fls_models.training.vocabulary import Characters, greedy
 
@@ -151,6 +152,7 @@ def train_connector(
     dropout: float = 0.1,
     device: str = "cpu",
     precision: str = FLOAT32,
+    processes: Processes = ALONE,
     progress: Progress = silent,
     report: Callable[[Step], None] = unheard,
 ) -> Result:
@@ -170,10 +172,13 @@ def train_connector(
         start: a connector of the same shape to begin with.
         batch_size: recordings of a micro-batch.
         precision: `bf16` or `float32`.
+        processes: share out the batches of each step; the first makes what is made.
         report: told of each step; its value is the word error rate.
 
     Raises:
-        UsageError: nothing to train on or to hold out; the folder holds another run.
+        UsageError: nothing to train on or to hold out; the folder holds another run;
+            more processes than batches a step.
+        OthersGone: another process has ended.
     """
     if spelling.ids != config.tokens or len(table) != len(config.tokens):
         raise ValueError("the vocabulary is not the connector's")
@@ -200,7 +205,7 @@ def train_connector(
         "precision": precision,
     }
     parameters = reading.parameters_by_name
-    loop = Loop(parameters, plan, folder, identity=told)
+    loop = Loop(parameters, plan, folder, identity=told, processes=processes)
     tokens, characters = (
         [vocabulary.encode(one.text) for one in taken] for vocabulary in (spelling, letters)
     )
@@ -231,13 +236,17 @@ def train_connector(
         return float(jiwer.process_words(said, written).wer)
 
     best = loop.run(loss, evaluate, progress, report)
-    with torch.no_grad():
-        for name, value in load_file(best.file).items():
-            parameters[name].copy_(value)
-    # In 16 bits, as it is to be trained on.
-    write(reading.connector, config, folder / CONNECTOR, int8=False)
-    spelling.save(folder / CONNECTOR)
-    return Result(folder / CONNECTOR, best.value, best.loss, best.step)
+
+    def made() -> Path:
+        with torch.no_grad():
+            for name, value in load_file(best.file).items():
+                parameters[name].copy_(value)
+        # In 16 bits, as it is to be trained on.
+        write(reading.connector, config, folder / CONNECTOR, int8=False)
+        spelling.save(folder / CONNECTOR)
+        return folder / CONNECTOR
+
+    return Result(processes.once(made), best.value, best.loss, best.step)
 
 
 def _apart(joined: Tensor, config: Config) -> Tensor:

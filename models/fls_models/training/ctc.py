@@ -30,6 +30,7 @@ from fls_models.progress import Progress, silent
 from fls_models.training.corpus import Utterance
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Loop, Plan, Step, unheard
+from fls_models.training.processes import ALONE, Processes
 from fls_models.training.vocabulary import Vocabulary, frames_needed, greedy
 
 PREFIX = "ctc_decoder."
@@ -132,6 +133,7 @@ def train_head(
     identity: str,
     batch_size: int = 16,
     inner_width: int | None = None,
+    processes: Processes = ALONE,
     progress: Progress = silent,
     report: Callable[[Step], None] = unheard,
 ) -> Result:
@@ -147,10 +149,13 @@ def train_head(
         identity: tells the model's weights from others.
         batch_size: recordings of a micro-batch.
         inner_width: H; the width of the language model unless given.
+        processes: share out the batches of each step; the first makes what is made.
         report: told of each step; its value is the word error rate.
 
     Raises:
-        UsageError: nothing to train on or to hold out; the folder holds another run.
+        UsageError: nothing to train on or to hold out; the folder holds another run;
+            more processes than batches a step.
+        OthersGone: another process has ended.
     """
     taken, _ = usable(utterances, encoded, vocabulary)
     held = [one for one in dev if one.audio in encoded]
@@ -173,9 +178,9 @@ def train_head(
         "batch": batch_size,
         "inner width": inner,
     }
-    loop = Loop(parameters, plan, folder, identity=told)
+    loop = Loop(parameters, plan, folder, identity=told, processes=processes)
     # After the loop has agreed: another run's vocabulary is not written over.
-    written = vocabulary.save(folder)
+    written = processes.once(lambda: vocabulary.save(folder))
     ids = [vocabulary.encode(one.text) for one in taken]
 
     @lru_cache(maxsize=2)
@@ -194,10 +199,13 @@ def train_head(
     best = loop.run(
         loss, lambda: word_error_rate(head, held, encoded, vocabulary), progress, report
     )
-    part = folder / f"{HEAD}.part"
-    shutil.copyfile(best.file, part)
-    part.replace(folder / HEAD)
-    return Result(folder / HEAD, written, best.value, best.loss, best.step)
+
+    def made() -> Path:
+        part = folder / f"{HEAD}.part"
+        shutil.copyfile(best.file, part)
+        return part.replace(folder / HEAD)
+
+    return Result(processes.once(made), written, best.value, best.loss, best.step)
 
 
 def digest(utterances: Sequence[Utterance], encoded: Encoded) -> str:

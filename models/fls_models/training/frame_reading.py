@@ -33,6 +33,7 @@ from fls_models.training.dynamic import LENGTHS, fused
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Plan, Step
 from fls_models.training.precision import computing
+from fls_models.training.processes import ALONE, Processes
 from fls_models.training.trainable_hearing import TrainableHearing
 
 LORA, PROJECTOR, ADAPTER = "lora", "projector", "adapter"
@@ -129,6 +130,7 @@ def train_frame_reading(
     lora: Lora | None = None,
     lengths: Sequence[int] = LENGTHS,
     batch_size: int = 4,
+    processes: Processes = ALONE,
     progress: Progress = silent,
     report: Callable[[Step, Losses], None] = unheard,
 ) -> Result:
@@ -148,6 +150,7 @@ def train_frame_reading(
         lengths: frames that a whole window becomes, at least 1 each; shorter clips become as many
             as they are of a window.
         batch_size: clips of a micro-batch, all fused to one length.
+        processes: as `train_answers` has them.
 
     Raises:
         UsageError: nothing to train on or to hold out; the folder holds another run; the LoRA that
@@ -181,6 +184,7 @@ def train_frame_reading(
             told=told,
             lengths=lengths,
             batch_size=batch_size,
+            processes=processes,
             progress=progress,
             report=report,
         )

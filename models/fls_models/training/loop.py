@@ -3,6 +3,7 @@
 What the loss is and how good the result is are callables given from outside. All that happens
 depends on the seed, the number of the step and the parameters, which are kept, so that a run that
 was interrupted ends with the same numbers as one that was not. What is kept is `checkpoints`' work.
+Several processes make the same steps together that one makes (`processes`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fls_models.errors import UsageError
+from fls_models.errors import OthersGone, UsageError
 from fls_models.progress import Progress, silent
 from fls_models.training import checkpoints
 from fls_models.training.checkpoints import State
 from fls_models.training.interruptions import undisturbed
+from fls_models.training.processes import ALONE, Processes
 
 _NONE: Mapping[str, object] = {}
 _ALIKE: Mapping[str, float] = {}
@@ -116,9 +118,12 @@ class Loop:
         folder: for checkpoints; a run that is found there goes on.
         identity: what the run depends on besides the plan, as JSON.
         shares: of the plan's learning rate, by parameter; 1 for those that are not named.
+        processes: share out the micro-batches of each step; how many there are may change from
+            one run in a folder to the next.
 
     Raises:
-        UsageError: the folder holds a run with another plan or identity, or a damaged one.
+        UsageError: the folder holds a run with another plan or identity, or a damaged one; there
+            are more processes than micro-batches.
     """
 
     def __init__(
@@ -129,9 +134,16 @@ class Loop:
         *,
         identity: Mapping[str, object] = _NONE,
         shares: Mapping[str, float] = _ALIKE,
+        processes: Processes = ALONE,
     ) -> None:
         if not parameters:
             raise ValueError("nothing to train")
+        if plan.accumulate < processes.count:
+            raise UsageError(
+                f"{processes.count} processes share out the batches of an update, and there is "
+                f"{plan.accumulate}; --accumulate takes at least {processes.count} then."
+            )
+        self._processes = processes
         self._parameters = dict(parameters)
         self._plan = plan
         self._folder = folder
@@ -160,7 +172,9 @@ class Loop:
 
         The parameters are those after the last step then; those of the best are in its file. When
         interrupted (KeyboardInterrupt, SystemExit) a checkpoint is written first: the step that
-        was under way is lost, nothing else.
+        was under way is lost, nothing else. The same holds when another process ends.
+
+        Of several processes, the first evaluates, writes and reports.
 
         Args:
             loss: of a micro-batch, counted from 0 over the whole run. All it draws comes from its
@@ -172,10 +186,16 @@ class Loop:
 
         Raises:
             UsageError: loss or gradients are no finite numbers. The last checkpoint stays.
+            OthersGone: another process has ended.
         """
-        plan = self._plan
+        plan, processes = self._plan, self._processes
+        if not processes.is_first:
+            progress, report = silent, unheard
         if self._state.step:
             checkpoints.load(self._folder, self._state, self._parameters, self._optimiser)
+        # All have read what the first may write anew from now on.
+        processes.wait()
+        processes.spread_(self._parameters.values())
         progress("train", self._state.step, plan.steps)
         try:
             while (done := self._state.step) < plan.steps or self._is_due(done):
@@ -183,14 +203,12 @@ class Loop:
                 made = None if self._is_due(done) else self._update(loss)
                 progress("train", self._state.step, plan.steps)
                 if self._is_due(self._state.step):
-                    made = self._evaluated(evaluate(), made)
+                    made = self._evaluated(processes.once(evaluate), made)
                 if made is not None:
                     report(made)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, OthersGone):
             with undisturbed():
-                checkpoints.save(
-                    self._folder, self._state, self._identity, self._parameters, self._optimiser
-                )
+                self._keep(self._state)
             raise
         best = self._state
         return Best(best.best_step, best.best, checkpoints.best_file(self._folder, best), best.loss)
@@ -204,14 +222,18 @@ class Loop:
         plan, step = self._plan, self._state.step
         self._optimiser.zero_grad(set_to_none=True)
         total = 0.0
-        for turn in range(plan.accumulate):
+        for turn in range(self._processes.index, plan.accumulate, self._processes.count):
             number = step * plan.accumulate + turn
             with _drawing(plan.seed, number, self._parameters) as dice, torch.enable_grad():
                 found = loss(number, dice)
                 (found / plan.accumulate).backward()  # type: ignore[no-untyped-call]
             total += found.item() / plan.accumulate
+        total = self._agreed(total)
         parameters = list(self._parameters.values())
-        norm = float(nn.utils.clip_grad_norm_(parameters, plan.clip))
+        # A process that left in the middle of this would keep the others' GPUs waiting for it.
+        with undisturbed():
+            self._processes.sum_(one.grad for one in parameters if one.grad is not None)
+            norm = float(nn.utils.clip_grad_norm_(parameters, plan.clip))
         if not (math.isfinite(total) and math.isfinite(norm)):
             raise UsageError(
                 f"Step {step + 1}: the loss is {total:g}, its gradients' norm {norm:g}. A lower "
@@ -226,6 +248,24 @@ class Loop:
             self._state = replace(self._state, step=step + 1, loss=total)
         return Step(step + 1, plan.steps, total, rate, norm)
 
+    def _agreed(self, total: float) -> float:
+        """The loss of all processes' micro-batches; what one of them reached has a gradient in all.
+
+        A parameter that none reached has none: AdamW passes over it, and does not over zeros.
+        """
+        parameters = list(self._parameters.values())
+        reached = [float(one.grad is not None) for one in parameters]
+        told = torch.tensor([total, *reached], dtype=torch.float64)
+        self._processes.sum_([told])
+        for one, count in zip(parameters, told[1:].tolist(), strict=True):
+            if count and one.grad is None:
+                one.grad = torch.zeros_like(one)
+        return float(told[0])
+
+    def _keep(self, state: State) -> None:
+        if self._processes.is_first:
+            checkpoints.save(self._folder, state, self._identity, self._parameters, self._optimiser)
+
     def _evaluated(self, value: float, made: Step | None) -> Step:
         state = replace(self._state, evaluated=self._state.step)
         # The first counts even if it is no number; of equals, the one that was trained longest.
@@ -233,7 +273,7 @@ class Loop:
         if better:
             state = replace(state, best=value, best_step=state.step)
         with undisturbed():
-            checkpoints.save(self._folder, state, self._identity, self._parameters, self._optimiser)
+            self._keep(state)
             self._state = state
         if made is None:
             # It was made before an interruption.
