@@ -17,16 +17,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 import torch
 from torch import nn
 
-from fls_cli.places import cache_folder
-from fls_models import card, prompts, weights
-from fls_models.lslm.int8 import Int8Linear
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.quantised import bitsandbytes
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+
+from fls_cli.places import cache_folder  # noqa: E402
+from fls_models import card, prompts, weights  # noqa: E402
+from fls_models.lslm.int8 import Int8Linear  # noqa: E402
+from fls_models.lslm.mini import MiniLanguageModel  # noqa: E402
+from fls_models.quantised import bitsandbytes  # noqa: E402
 
 _PREFILL = 400
 _DECODE = 48

@@ -56,6 +56,31 @@ def test_qa_sample(tmp_path: Path):
     assert json.loads(again.stdout)["refusals"]["balanced"]["caught"]["count"] == 2
 
 
+@pytest.mark.weights
+def test_qa_sample_as_frames(tmp_path: Path):
+    report = tmp_path / "qa.json"
+    options = ["--budgets", "fast", "--free", "1", "--model", "mini", "--read", "frames"]
+    done = fls("qa", str(QA), *options, "--work", str(tmp_path / "work"), "-o", str(report))
+    assert done.returncode == 0, done.stderr
+    assert "model mini, reading frames" in done.stdout
+    found = json.loads(report.read_text("utf-8"))
+    assert (found["reader"], found["items"]) == ("frames", 2)
+    assert list(found["likelihood"]) == ["no-audio", "fast", "true-transcript"]
+    for one in found["likelihood"].values():
+        assert one["count"] == 2
+        assert one["hits"] == 2 - len(one["wrong"])
+        assert one["seconds"] > 0
+    # The true text needs no connector: the text reader knows what it says.
+    assert found["likelihood"]["true-transcript"]["hits"] == 2
+    listening = found["listening"]["fast"]
+    assert listening["audio_seconds"] == pytest.approx(72, abs=2)
+    assert listening["seconds"] > 0
+    [reply] = found["free"]["fast"]["answers"]
+    assert reply["question"] == "Why does the clock of the harbor show the wrong time?"
+    assert reply["answer"]
+    assert len(list((tmp_path / "work" / "frames").rglob("*.fls"))) == 2
+
+
 def test_items_without_audio_name_the_script_that_makes_it(tmp_path: Path):
     items = tmp_path / "items.jsonl"
     item = {"id": "a", "text": "Hm.", "question": "Why?", "choices": ["x", "y"], "answer": 0}

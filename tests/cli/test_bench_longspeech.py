@@ -178,6 +178,20 @@ def test_a_model_that_reads_text_is_measured_as_the_cascade(tiny: TinyModel, fls
     assert "--methods cascade measures it" in refused.err
 
 
+def test_models_with_one_ear_are_told_apart(
+    tiny: TinyModel, fls: Fls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fls_models import card
+
+    asked = ["--methods", "cascade", "--limit", "1", "--work", tmp_path / "work"]
+    for name, listened in (("mini", 1), ("small", 2), ("mini", 2)):
+        monkeypatch.setattr(tiny, "card", card.load(name))
+        played = fls(*asked, model=name)
+        assert played.code == 0, played.err
+        assert f"model {name} on cpu" in played.out
+        assert len(tiny.transcriber.efforts) == listened
+
+
 def test_a_key_is_not_shown(fls: Fls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from fls_models.bench import judge_server
 

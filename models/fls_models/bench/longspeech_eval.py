@@ -105,6 +105,8 @@ class LongSpeechEval:
         """All that a result depends on and that can be written down."""
         return {
             "form": FORM,
+            # Several language models read behind one ear.
+            "name": self._model.card.name,
             "model": self._model.ear,
             "reader": self._model.reads_by,
             "dtype": self._model.language_model.context_form,
