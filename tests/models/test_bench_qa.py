@@ -53,8 +53,8 @@ class Knowing:
         ids = [int(token) for token in recording.flatten()]
         return SimpleNamespace(ids=ids, tokens=len(ids), bytes=0)
 
-    def score(self, context, request, reply) -> torch.Tensor:
-        return -self.surprisal(context, reply)
+    def scores(self, context, request, replies) -> list[torch.Tensor]:
+        return [-self.surprisal(context, reply) for reply in replies]
 
     def surprisal(self, context, text, lead="") -> torch.Tensor:
         plain = {self.words[i].strip(".,?").lower() for i in context.ids}

@@ -112,6 +112,15 @@ def test_scores_are_those_of_the_stock_model(
     assert (found - deaf).abs().mean() > 0.06
 
 
+def test_replies_are_scored_as_each_alone(model: MiniLanguageModel, context: ReadContext) -> None:
+    replies = [REPLY, "No", "The other way round, as it seems."]
+    together = model.scores(context, REQUEST, replies)
+    for reply, found in zip(replies, together, strict=True):
+        assert len(found) == len(model.tokenize(reply))
+        torch.testing.assert_close(found, model.score(context, REQUEST, reply))
+    assert model.scores(context, REQUEST, [""])[0].shape == (0,)
+
+
 def test_reading_counts_the_tokens_of_prompt_and_recording(
     model: MiniLanguageModel, context: ReadContext, folder: Path
 ) -> None:

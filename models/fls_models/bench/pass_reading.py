@@ -83,9 +83,8 @@ class PassReading:
         best = [float("-inf")] * len(choices)
         for index in range(len(self._passes)):
             context = self._read(index)
-            for number, choice in enumerate(choices):
-                mean = float(self._llm.score(context, request, choice).mean())
-                best[number] = max(best[number], mean)
+            for number, score in enumerate(self._llm.scores(context, request, choices)):
+                best[number] = max(best[number], float(score.mean()))
         return best
 
     def read(self, request: str) -> None:

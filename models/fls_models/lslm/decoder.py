@@ -157,10 +157,15 @@ class DecoderLanguageModel:
                 shown = text
             logits = self._forward(self.embed([token]), cache, logits=1, stretch=stretch)[-1]
 
-    @torch.inference_mode()
     def score(self, context: ReadContext, request: str, reply: str) -> Tensor:
-        asked = self._asked(context, request)
-        return -self._surprisal(context, asked, self.tokenize(reply))
+        return self.scores(context, request, [reply])[0]
+
+    @torch.inference_mode()
+    def scores(self, context: ReadContext, request: str, replies: Sequence[str]) -> list[Tensor]:
+        cache, stretch = context.cache(), context.stretch
+        begun = self._forward(self._asked(context, request), cache, logits=1, stretch=stretch)
+        asked = ReadContext.of(cache, context.prompt, stretch)
+        return [-self._behind(asked, begun, self.tokenize(reply)) for reply in replies]
 
     @torch.inference_mode()
     def choose(self, context: ReadContext, request: str, options: Sequence[str]) -> str:
@@ -236,6 +241,17 @@ class DecoderLanguageModel:
         logits = self._forward(heard, context.cache(), logits=len(tokens), stretch=context.stretch)
         targets = torch.tensor(tokens)
         return nn.functional.cross_entropy(logits, targets, reduction="none")
+
+    def _behind(self, context: ReadContext, begun: Tensor, tokens: list[int]) -> Tensor:
+        """-log p of tokens that follow a context, whose own last logits are `begun`, (1, V)."""
+        if not tokens:
+            return torch.zeros(0)
+        logits, rest = begun, tokens[:-1]
+        if rest:
+            cache, stretch = context.cache(), context.stretch
+            more = self._forward(self.embed(rest), cache, logits=len(rest), stretch=stretch)
+            logits = torch.cat([begun, more])
+        return nn.functional.cross_entropy(logits, torch.tensor(tokens), reduction="none")
 
     def _asked(
         self, context: ReadContext, request: str, earlier: Sequence[tuple[str, str]] = ()

@@ -150,9 +150,9 @@ class MiniHearing(MiniLanguageModel):
                 return
             yield piece
 
-    def score(self, context: ReadContext, request: str, reply: str) -> Tensor:
+    def scores(self, context: ReadContext, request: str, replies: Sequence[str]) -> list[Tensor]:
         self._lora.on = context.prompt.audio
-        return super().score(context, request, reply)
+        return super().scores(context, request, replies)
 
     def choose(self, context: ReadContext, request: str, options: Sequence[str]) -> str:
         self._lora.on = context.prompt.audio
