@@ -275,13 +275,21 @@ def _recalled(
 
 def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
     """What a transcript depends on, or the frames of it."""
-    effort = model.effort(wanted.budget) if _by_words(model, wanted) else wanted.paid.label
     return {
         "ear": model.ear,
         "audio": contents.sha256,
         **asdict(wanted.stretch),
-        "effort": effort,
+        "effort": _effort(model, wanted),
     }
+
+
+def _effort(model: Model, wanted: Wanted) -> Any:
+    if _by_words(model, wanted):
+        return model.effort(wanted.budget)
+    from fls_models.models import FrameReadingModel
+
+    assert isinstance(model, FrameReadingModel)
+    return wanted.paid.by(model.rates).key()
 
 
 def _by_words(model: Model, wanted: Wanted) -> bool:

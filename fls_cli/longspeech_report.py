@@ -70,6 +70,7 @@ def tables(report: LongSpeechReport) -> list[Table]:
 def markdown(report: LongSpeechReport) -> str:
     """The tables, how they were measured, what could not be judged, the paper's own figures."""
     from fls_models.bench import tables as figures
+    from fls_models.budget import NOT_MEASURED
 
     parts = ["# LongSpeech-Eval\n", *(table.as_markdown() for table in tables(report))]
     methods = {row.method.name: row.method.what for row in report.rows}
@@ -77,7 +78,7 @@ def markdown(report: LongSpeechReport) -> str:
     parts.append("".join(f"* {line}\n" for line in how))
     if (told := untold(report.judging)) is not None:
         parts.append(f"{told}\n")
-    title = f"LongSpeech-Eval, 164 recordings, an LLM judge, an L40: {figures.NOT_MEASURED}"
+    title = f"LongSpeech-Eval, 164 recordings, an LLM judge, an L40: {NOT_MEASURED}"
     parts.append(Table(title, figures.PAPER_HEADINGS, figures.PAPER).as_markdown())
     return "\n".join(parts)
 

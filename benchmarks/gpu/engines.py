@@ -236,12 +236,13 @@ class Engines:
         )
 
     def hear(self, method: Method, blocks: Sequence[Array], stages: Stages) -> FusedRecording:
+        budget = method.budget.by(self.card.budgets)
         if method.kind == "loop":
-            return self._loop(method.budget, blocks, stages)
+            return self._loop(budget, blocks, stages)
         return frame_listening.listen_to_frames(
             self.model,
             iter(blocks),
-            method.budget,
+            budget,
             most=self.card.max_frames,
             total=sum(map(len, blocks)) / 16_000,
             compress=method.kind != "uncompressed",

@@ -77,11 +77,16 @@ def asr(
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.asr import load_manifest, measure
         from fls_models.bench.heard import Hearing
+        from fls_models.budget import PAPER
+        from fls_models.models import FrameReadingModel
 
         utterances = load_manifest(manifest, limit)
         loaded = desk.model(Engine(model))
         name = loaded.card.name
-        hearing = Hearing(lambda: loaded.transcriber, decoded, name, work=work, language=language)
+        rates = loaded.rates if isinstance(loaded, FrameReadingModel) else PAPER
+        hearing = Hearing(
+            lambda: loaded.transcriber, decoded, name, rates=rates, work=work, language=language
+        )
         reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
         if as_json:
             desk.show(bench_report.asr_json(reports, manifest.name))

@@ -150,7 +150,14 @@ def longspeech_eval(
         from fls_models.bench.kept import Kept
         from fls_models.bench.longspeech_eval import LongSpeechEval
         from fls_models.bench.longspeech_items import TASKS, load_spoken_items
-        from fls_models.bench.methods import ABLATION, lengths_of, methods_named
+        from fls_models.bench.methods import (
+            ABLATION,
+            check_lengths,
+            lengths_of,
+            methods_named,
+        )
+        from fls_models.budget import PAPER
+        from fls_models.models import FrameReadingModel
 
         if output is not None and plots:
             from fls_models.bench.plots import require_matplotlib
@@ -159,10 +166,9 @@ def longspeech_eval(
         asked = _listed(methods) if methods else []
         asked += list(ABLATION) if ablate else []
         chosen = methods_named(asked or ["fusion", "random", "avgpool", "mostsim"])
-        wanted = lengths_of(
-            _listed(lengths or ""),
-            _listed(budgets or "") or ([] if lengths else list(options.BUDGETS)),
-        )
+        numbers = _listed(lengths or "")
+        paid = _listed(budgets or "") or ([] if lengths else list(options.BUDGETS))
+        check_lengths(numbers, paid)
         if effort not in options.BUDGETS:
             raise UsageError(f"--effort takes {', '.join(options.BUDGETS)}, not {effort!r}.")
         if not judge and judge_model:
@@ -190,7 +196,8 @@ def longspeech_eval(
             replies=replies,
             progress=desk.bars,
         )
-        rows = bench.run(items, chosen, wanted)
+        rates = loaded.rates if isinstance(loaded, FrameReadingModel) else PAPER
+        rows = bench.run(items, chosen, lengths_of(numbers, paid, rates))
         if judge and grader is None:
             from fls_models.bench.judge import OwnJudge
 

@@ -16,6 +16,7 @@ from fls_cli.progress import Bars
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
+    from fls_models.budget import FrameRates
     from fls_models.card import Card, FrameCard, FrameReading, Part, TextCard
 
 _DTYPES = ("nf4", "int8", "bf16")
@@ -172,6 +173,7 @@ def _refuses(found: Card) -> str:
 
 def _show_large(found: FrameCard, cache: Path) -> None:
     typer.echo(f"window:    {found.window} positions of {found.token_bytes} bytes each")
+    typer.echo(f"budgets:   {_budgets(found.budgets)}")
     sizes = ", ".join(f"{dtype} {size:g} GB" for dtype, size in found.weights_gb.items())
     typer.echo(f"weights:   {sizes}; --low-memory keeps {found.low_memory_gb:g} GB off the device")
     typer.echo("")
@@ -182,6 +184,19 @@ def _show_large(found: FrameCard, cache: Path) -> None:
     typer.echo(f"  hub      {found.repo}")
     for line in _lies(found, cache):
         typer.echo(f"  {line}")
+
+
+def _budgets(rates: FrameRates) -> str:
+    from fls_models.budget import NAMES
+    from fls_models.sampling import WINDOW_FRAMES, WINDOW_SECONDS
+
+    ask, transcribe = (
+        ", ".join(str(by_name[name]) for name in NAMES) for by_name in (rates.ask, rates.transcribe)
+    )
+    return (
+        f"frames of {WINDOW_FRAMES} in {WINDOW_SECONDS} s; to ask {ask}; to transcribe "
+        f"{transcribe}: {rates.source}"
+    )
 
 
 def _lies(found: FrameCard, cache: Path) -> Iterator[str]:
@@ -230,6 +245,7 @@ def _show_connector(found: TextCard, frames: FrameReading) -> None:
     place = weights.connector(found)
     typer.echo(f"connector:  {frames.connector}: for --read frames")
     typer.echo(f"  one pass at most {frames.max_frames} frames in {frames.window} positions")
+    typer.echo(f"  budgets  {_budgets(frames.budgets)}")
     for budget, (by_frames, by_text) in frames.accuracy.items():
         told = f"{by_frames:.1%} right by frames, {by_text:.1%} by text"
         typer.echo(f"  {budget:<8} {told}")

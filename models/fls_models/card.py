@@ -15,6 +15,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from fls_models.budget import FrameRates
 from fls_models.errors import UsageError
 from fls_models.thresholds import Thresholds
 
@@ -71,6 +72,7 @@ class FrameReading:
         connector: the folder of what was trained for that, as `weights` finds it.
         window: positions that its language model holds.
         max_frames: what one pass reads at most.
+        budgets: frames that budgets pay for.
         accuracy: measured on the same questions by budget: of reading frames, of reading text.
         thresholds: for questions about frames; None refuses none.
     """
@@ -78,6 +80,7 @@ class FrameReading:
     connector: str
     window: int
     max_frames: int
+    budgets: FrameRates
     accuracy: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
     thresholds: Thresholds | None = None
 
@@ -130,6 +133,7 @@ class FrameCard(Card):
         adapter: whether the LoRA that lies there is merged into the weights.
         download_gb: about.
         window: positions that the language model was made for.
+        budgets: frames that budgets pay for.
         weights_gb: memory that weights take, by dtype.
         token_bytes: keys and values of one position, in bf16.
         low_memory_gb: what is saved when the embedding table and the audio tower leave the device.
@@ -142,6 +146,7 @@ class FrameCard(Card):
     origin: str
     download_gb: float
     window: int
+    budgets: FrameRates
     # Cards are hashable, and dictionaries are not.
     weights_gb: Mapping[str, float] = field(hash=False)
     token_bytes: int
@@ -175,14 +180,18 @@ def load(name: str) -> Card:
     if "thresholds" in raw:
         raw["thresholds"] = Thresholds(**raw["thresholds"])
     if "repo" in raw:
-        return FrameCard(**raw)
+        return _large(raw)
     if "frames" in raw:
         raw["frames"] = _frames(raw["frames"])
     return TextCard(**{**raw, "speech": _part(raw["speech"]), "llm": _part(raw["llm"])})
 
 
+def _large(raw: Mapping[str, Any]) -> FrameCard:
+    return FrameCard(**{**raw, "budgets": FrameRates(**raw["budgets"])})
+
+
 def _frames(raw: Mapping[str, Any]) -> FrameReading:
-    read = dict(raw)
+    read = {**raw, "budgets": FrameRates(**raw["budgets"])}
     if "thresholds" in raw:
         read["thresholds"] = Thresholds(**raw["thresholds"])
     measured = raw.get("accuracy", {})

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fls_models.budget import PAPER
 from fls_models.errors import UsageError
 from fls_models.progress import Progress, silent
 from fls_models.released_weights import (
@@ -42,6 +43,8 @@ def from_folder(
 ) -> InstalledFrames:
     """The model in a folder, by the card that fits it best and the folder's name.
 
+    What was measured of the card's own weights says nothing of these: budgets are the paper's.
+
     `check` may raise before a card's model is converted. Raises what `released.find` and
     `installing.install` do.
     """
@@ -54,7 +57,9 @@ def from_folder(
             )
         # Whether an adapter was merged is not written down, and both cards have the same numbers.
         card = card_of(str(settings["architecture"]), settings, adapter=True)
-        return InstalledFrames(replace(card, name=name), place, str(settings["dtype"]))
+        return InstalledFrames(
+            replace(card, name=name, budgets=PAPER), place, str(settings["dtype"])
+        )
     from fls_models.released import find
 
     found = find(place)
@@ -69,7 +74,8 @@ def from_folder(
                 if not is_installed(own, cache, dtype):
                     discard_old(cache, own.name)
                     convert(found, own, cache, dtype, progress, place)
-    return InstalledFrames(replace(card, name=name), folder(own, cache, dtype), dtype)
+    card = replace(card, name=name, budgets=PAPER)
+    return InstalledFrames(card, folder(own, cache, dtype), dtype)
 
 
 def _fingerprint(place: Path, found: Released) -> str:

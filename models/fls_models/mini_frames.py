@@ -13,6 +13,7 @@ from fls_models.models import FrameReadingModel
 from fls_models.weights import fingerprint
 
 if TYPE_CHECKING:
+    from fls_models.budget import FrameRates
     from fls_models.card import FrameReading, TextCard
     from fls_models.lslm.mini_hearing import MiniHearing
     from fls_models.weights import Installed
@@ -58,6 +59,10 @@ class MiniFrameModel(FrameReadingModel):
     @property
     def window(self) -> int:
         return min(self._frames.window, self.language_model.window)
+
+    @property
+    def rates(self) -> FrameRates:
+        return self._frames.budgets
 
     @cached_property
     def language_model(self) -> MiniHearing:

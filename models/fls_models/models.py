@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fls_models.answerable import Answerability
-    from fls_models.budget import Budget
+    from fls_models.budget import Budget, FrameRates
     from fls_models.card import Card, FrameCard
     from fls_models.ctc_alignment import SentencePieces
     from fls_models.frame_reader import FramesHeard
@@ -251,6 +251,11 @@ class FrameReadingModel(Model):
     def window(self) -> int:
         """Positions that the language model was made for."""
 
+    @property
+    @abstractmethod
+    def rates(self) -> FrameRates:
+        """Frames that its budgets pay for, as its card has them."""
+
     @cached_property
     def _vocabulary(self) -> SentencePieces | None:
         """What times words by the CTC head."""
@@ -266,20 +271,23 @@ class FrameReadingModel(Model):
     def hear(
         self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
     ) -> FusedRecording:
-        """`frame_listening.listen_to_frames` with this model's encoder and limits."""
+        """`frame_listening.listen_to_frames` with this model's encoder, rates and limits."""
         from fls_models.frame_listening import listen_to_frames
 
         return listen_to_frames(
             self.language_model,
             blocks,
-            budget,
+            budget.by(self.rates),
             most=self.card.max_frames,
             compress=self.compress,
             **how,
         )
 
     def effort(self, budget: str) -> Any:
-        return {"budget": budget, "vocabulary": self._vocabulary_identity}
+        from fls_models.budget import Budget
+
+        paid = Budget(budget).by(self.rates).key("transcribe")
+        return {"budget": paid, "vocabulary": self._vocabulary_identity}
 
     @cached_property
     def _vocabulary_identity(self) -> str | None:
@@ -294,6 +302,7 @@ class FrameReadingModel(Model):
             model,
             model,
             vocabulary=self._vocabulary,
+            rates=self.rates,
             memory=self._memory,
             identity=f"{self.ear} {self._vocabulary_identity}",
         )
@@ -347,6 +356,10 @@ class FrameModel(FrameReadingModel):
     @property
     def window(self) -> int:
         return self.card.window
+
+    @property
+    def rates(self) -> FrameRates:
+        return self.card.budgets
 
     @cached_property
     def _vocabulary_identity(self) -> str | None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models import prompts
-from fls_models.budget import Budget
+from fls_models.budget import PAPER, Budget, FrameRates
 from fls_models.ctc_alignment import SentencePieces, align
 from fls_models.density import density_from
 from fls_models.frames import Frames
@@ -59,6 +59,7 @@ class SpeechTranscriber(PieceByPiece):
         encoder, llm: two halves of one model.
         vocabulary: the CTC head's pieces. With them words are where the head reads them; without,
             or where the text does not fit the audio, where as much has been said.
+        rates: how many fused frames budgets pay for.
         memory, identity: where pieces heard before are kept, and the model's name among others.
         max_tokens: of the text of one piece.
     """
@@ -69,6 +70,7 @@ class SpeechTranscriber(PieceByPiece):
         llm: LanguageModel,
         *,
         vocabulary: SentencePieces | None = None,
+        rates: FrameRates = PAPER,
         memory: Memory = FORGETFUL,
         identity: str = "",
         max_tokens: int = 400,
@@ -76,6 +78,7 @@ class SpeechTranscriber(PieceByPiece):
         self._encoder = encoder
         self._llm = llm
         self._vocabulary = vocabulary
+        self._rates = rates
         self._memory = memory
         self._identity = identity
         self._max_tokens = max_tokens
@@ -97,13 +100,13 @@ class SpeechTranscriber(PieceByPiece):
         audio. Raises UsageError for an unknown budget and for a vocabulary that does not fit the
         model, before it listens.
         """
-        rate = Budget(budget)
+        paid = Budget(budget).by(self._rates)
         if self._vocabulary is not None:
             self._vocabulary.load()
         self.language = language
         pieces = cut_at_pauses(blocks)
         yield from self._heard(
-            pieces, lambda piece: self._words(piece, rate, start), total, progress
+            pieces, lambda piece: self._words(piece, paid, start), total, progress
         )
 
     def _words(self, piece: Piece, budget: Budget, start: float) -> list[Word]:
@@ -113,7 +116,7 @@ class SpeechTranscriber(PieceByPiece):
             "model": self._identity,
             "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
             "language": self.language,
-            "budget": budget.name,
+            "budget": budget.key("transcribe"),
             "aligned": self._vocabulary is not None,
             "most": self._max_tokens,
         }

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import overload
 
 from fls_models import given_folders, released_weights
+from fls_models.budget import PAPER
 from fls_models.card import Card, FrameCard, Part, TextCard, load
 from fls_models.downloads import fetch, matches, size_of
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
@@ -144,8 +145,9 @@ def from_folder(
 def local(place: Path) -> Installed:
     """A model in a folder of the user's: `speech/` and `llm/` as they lie in the cache.
 
-    `connector/` may lie beside them. It is judged by the card of `mini`. Raises UsageError when a
-    file is missing.
+    `connector/` may lie beside them. It is judged by the card of `mini`, whose budgets of frames
+    belong to another connector: here they are the paper's. Raises UsageError when a file is
+    missing.
     """
     for needed in _LOCAL:
         if not (place / needed).is_file():
@@ -154,6 +156,8 @@ def local(place: Path) -> Installed:
                 f"A model's folder holds {', '.join(_LOCAL)}."
             )
     card = replace(_text(load("mini")), name=place.resolve().name)
+    if card.frames is not None:
+        card = replace(card, frames=replace(card.frames, budgets=PAPER))
     beside = place / "connector"
     found = beside if (beside / "config.json").is_file() else None
     return Installed(card, place / "speech", place / "llm", found)

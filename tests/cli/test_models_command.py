@@ -19,10 +19,13 @@ from typer.testing import CliRunner, Result
 
 from fls_cli.commands.models import app
 from fls_models import card, downloads, released_weights, weights
+from fls_models.budget import PAPER
 from fls_models.card import Card, FrameCard, HubFile, Part, TextCard, WeightFile
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
 
 DATA = {"speech.bin": bytes(3_000_000), "a.bin": bytes(2_000_000), "b.bin": bytes(5_000_000)}
+TRANSCRIBE = "to transcribe 200, 400, 750"
+BUDGETS = f"frames of 750 in 30 s; to ask 100, 200, 400; {TRANSCRIBE}: from the paper, not measured"
 
 
 def part(name: str) -> Part:
@@ -132,6 +135,7 @@ def test_show_tells_of_the_connector(
     assert isinstance(found, TextCard)
     assert found.frames is not None
     assert f"at most {found.frames.max_frames} frames in {found.frames.window} positions" in text
+    assert f"\n  budgets  {BUDGETS}\n" in text
     place = tmp_path / "connector"
     monkeypatch.setattr(weights, "connector", lambda card: None)
     assert "lies in  not here; --read frames needs" in run("show", "mini").stdout
@@ -139,9 +143,13 @@ def test_show_tells_of_the_connector(
     (place / "connector.safetensors").write_bytes(b"weights")
     (place / "README.md").write_text("A card of its own.")
     monkeypatch.setattr(weights, "connector", lambda card: place)
-    cards["mini"] = replace(found, frames=replace(found.frames, accuracy={"fast": (0.625, 0.5)}))
+    rates = replace(PAPER, source="measured", ask={"fast": 1, "balanced": 2, "accurate": 3})
+    cards["mini"] = replace(
+        found, frames=replace(found.frames, accuracy={"fast": (0.625, 0.5)}, budgets=rates)
+    )
     cards["small"] = replace(cards["small"], frames=None)  # type: ignore[call-arg]
     text = run("show", "mini").stdout
+    assert f"  budgets  frames of 750 in 30 s; to ask 1, 2, 3; {TRANSCRIBE}: measured\n" in text
     assert "fast     62.5% right by frames, 50.0% by text" in text
     assert f"lies in  {place}\n  connector.safetensors  7 bytes\n    sha256  " in text
     assert hashlib.sha256(b"weights").hexdigest() in text
@@ -183,6 +191,7 @@ def test_show_tells_everything_of_a_large_model(cards: dict[str, Card], big: Pat
     )
     for fact in facts:
         assert fact in text
+    assert f"\nbudgets:   {BUDGETS}\n" in text
     assert "lies in  not here; about 17.6 GB to download" in text
     run("pull", "big")
     run("pull", "big", "--dtype", "bf16", "--from", "/some/where")

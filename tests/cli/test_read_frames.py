@@ -153,6 +153,27 @@ def test_frames_are_kept_for_the_next_question(
     assert not (own_cache / "recordings" / "states").exists()
 
 
+def test_frames_are_fused_anew_for_another_card(
+    fls: Fls, talk: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fls_models.budget import PAPER
+    from fls_models.mini_frames import MiniFrameModel
+
+    def read() -> int:
+        found = json.loads(fls("ask", talk, WHAT, "--json", "--cache", "-b", "fast").out)
+        assert found["usage"]["budget"] == "fast"
+        count: int = found["usage"]["frames_after"]
+        return count
+
+    assert (read(), encoded) == (round(100 * SECONDS / 30), [1])
+    # Where a number is the paper's nothing changes, whatever the others are.
+    for ask, heard in (({"fast": 100, "balanced": 101, "accurate": 102}, 1), (PAPER.transcribe, 2)):
+        monkeypatch.setattr(MiniFrameModel, "rates", replace(PAPER, source="measured", ask=ask))
+        for _ in range(2):
+            assert read() == round(ask["fast"] * SECONDS / 30)
+            assert len(encoded) == heard
+
+
 def test_silence_is_said(fls: Fls, hush: Path) -> None:
     assert fls("ask", hush, WHAT).out.strip() == NO_SPEECH
 

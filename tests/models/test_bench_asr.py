@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from fls_models.bench.asr import compare, load_manifest, measure
 from fls_models.bench.heard import Hearing
+from fls_models.budget import PAPER
 from fls_models.errors import UsageError
 from fls_models.results import Sentence, Word
 
@@ -96,6 +98,16 @@ def test_a_recording_is_heard_once(manifest: Path, tmp_path: Path):
     assert parrot.heard == 2
     measure(utterances, hearing, "accurate", "parrot")
     assert parrot.heard == 4
+
+
+def test_a_recording_is_heard_anew_at_other_rates(manifest: Path, tmp_path: Path):
+    parrot = Parrot()
+    utterances = load_manifest(manifest)
+    others = replace(PAPER, transcribe={"fast": 100, "balanced": 400, "accurate": 400})
+    for rates, heard in ((PAPER, 2), (others, 4), (PAPER, 4)):
+        hearing = Hearing(lambda: parrot, spelled, "parrot", rates=rates, work=tmp_path)
+        measure(utterances, hearing, "fast", "parrot")
+        assert parrot.heard == heard
 
 
 def test_limit(manifest: Path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from fls_models.budget import LEAST, NAMES, Budget, sections
+from fls_models.budget import LEAST, NAMES, PAPER, Budget, FrameRates, sections
 from fls_models.errors import UsageError
 
 
@@ -53,6 +56,64 @@ def test_a_rate_is_frames_for_a_second(name, task) -> None:
     assert rate is not None
     assert Budget(name).frames(900, task) == 900 * rate
     assert Budget(name, 400).rate(task) is None
+
+
+MEASURED = FrameRates(
+    ask={"fast": 60, "balanced": 200, "accurate": 600},
+    transcribe={"fast": 300, "balanced": 400, "accurate": 750},
+    source="measured",
+)
+
+
+def test_a_model_reads_frames_at_its_own_rates() -> None:
+    budget = Budget("fast").by(MEASURED)
+    assert (budget.frames(90), budget.frames(90, "transcribe")) == (180, 900)
+    assert (budget.rate(), budget.rate("transcribe")) == (2, 10)
+    assert budget.frames(1) == LEAST
+    assert budget.tokens(90) == Budget("fast").tokens(90)
+    assert Budget("fast", 77).by(MEASURED).frames(90) == 77
+
+
+def test_a_budget_is_named_alike_whoever_reads_it() -> None:
+    for name in NAMES:
+        assert Budget(name).by(MEASURED).label == name
+        assert Budget(name).by(MEASURED).by(PAPER) == Budget(name) == Budget.labelled(name)
+        assert Budget(name).by(MEASURED) != Budget(name)
+    assert len({Budget("fast"), Budget("fast").by(PAPER), Budget("fast").by(MEASURED)}) == 2
+
+
+def test_what_is_kept_goes_by_the_frames_that_are_paid_for() -> None:
+    budget = Budget("fast").by(MEASURED)
+    assert (budget.key(), budget.key("transcribe")) == ("fast=60", "fast=300")
+    # Numbers that are the paper's are the paper's, wherever they are from.
+    assert Budget("balanced").by(MEASURED).key() == Budget("balanced").key() == "balanced"
+    # Lengths do not depend on rates.
+    assert Budget("fast", 77).by(MEASURED).key() == "L=77"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"ask": {"fast": 1, "balanced": 2}}, "ask: one number each for fast, balanced, accurate"),
+        ({"ask": {**PAPER.ask, "vast": 750}}, "ask: one number each"),
+        ({"transcribe": {**PAPER.transcribe, "fast": 0}}, "transcribe: frames from 1 to 750"),
+        ({"ask": {**PAPER.ask, "accurate": 751}}, "ask: frames from 1 to 750"),
+        ({"ask": {**PAPER.ask, "fast": 99.5}}, "ask: frames from 1 to 750"),
+        ({"ask": {**PAPER.ask, "fast": True}}, "ask: frames from 1 to 750"),
+        ({"ask": {**PAPER.ask, "fast": 201}}, "ask: a larger budget reads no fewer"),
+        ({"transcribe": {**PAPER.transcribe, "accurate": 399}}, "transcribe: a larger budget"),
+        ({"source": " "}, "source says where"),
+        ({"source": 2507}, "source says where"),
+    ],
+)
+def test_rates_that_cannot_be(changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        replace(PAPER, **changed)
+
+
+def test_a_budget_may_read_as_much_as_the_one_below_it() -> None:
+    same = dict.fromkeys(NAMES, 750)
+    assert replace(PAPER, ask=same).of("ask") == same
 
 
 def test_an_unknown_name_names_the_known_ones() -> None:

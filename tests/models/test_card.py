@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fls_models import card
 from fls_models.bench.cost import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
-from fls_models.budget import NAMES
+from fls_models.budget import NAMES, PAPER, FrameRates
 from fls_models.card import FrameCard, FrameReading, Part, TextCard
 from fls_models.errors import UsageError
 from fls_models.thresholds import Thresholds
@@ -19,6 +20,13 @@ CARDS = [card.load(name) for name in card.names()]
 TEXT = [one for one in CARDS if isinstance(one, TextCard)]
 LARGE = [one for one in CARDS if isinstance(one, FrameCard)]
 PARTS = [part for one in TEXT for part in one.parts]
+
+RAW = card._read(card._folder() / "fastlongspeech.toml")
+MEASURED = FrameRates(
+    ask={"fast": 60, "balanced": 200, "accurate": 600},
+    transcribe={"fast": 300, "balanced": 400, "accurate": 750},
+    source="fls bench qa",
+)
 
 ENCODER = QWEN2_AUDIO_7B.encoder
 QWEN2_AUDIO = QWEN2_AUDIO_7B.decoder
@@ -73,10 +81,11 @@ def test_mini_may_read_frames_and_small_may_not() -> None:
 
 def test_frames_are_favoured_where_they_were_measured_to_be_better() -> None:
     accuracy = {"fast": (0.6, 0.5), "balanced": (0.6, 0.6), "accurate": (0.5, 0.6)}
-    frames = FrameReading(connector="mini", window=100, max_frames=50, accuracy=accuracy)
+    unmeasured = FrameReading(connector="mini", window=100, max_frames=50, budgets=PAPER)
+    frames = replace(unmeasured, accuracy=accuracy)
     favoured = [one for one in (*NAMES, "L=50", None) if frames.favoured(one)]
     assert favoured == ["fast"]
-    assert not FrameReading(connector="mini", window=100, max_frames=50).favoured("fast")
+    assert not unmeasured.favoured("fast")
     assert len({frames, replace(frames, window=90)}) == 2
 
 
@@ -86,6 +95,10 @@ def test_frames_of_a_card_are_read_whole() -> None:
 connector = "mini"
 window = 100
 max_frames = 50
+[frames.budgets]
+source = "fls bench qa"
+ask = { fast = 60, balanced = 200, accurate = 600 }
+transcribe = { fast = 300, balanced = 400, accurate = 750 }
 [frames.accuracy]
 fast = [0.625, 0.5]
 [frames.thresholds]
@@ -97,9 +110,59 @@ general = 0.0
         connector="mini",
         window=100,
         max_frames=50,
+        budgets=MEASURED,
         accuracy={"fast": (0.625, 0.5)},
         thresholds=Thresholds(0.25, 0.0),
     )
+
+
+def test_budgets_of_a_large_card_are_read_whole() -> None:
+    told = """
+[budgets]
+source = "fls bench qa"
+ask = { fast = 60, balanced = 200, accurate = 600 }
+transcribe = { fast = 300, balanced = 400, accurate = 750 }
+"""
+    assert card._large({**RAW, **tomllib.loads(told)}).budgets == MEASURED
+
+
+def test_cards_that_were_not_measured_say_so() -> None:
+    found = [one.frames.budgets for one in TEXT if one.frames] + [one.budgets for one in LARGE]
+    assert len(found) == len(card.that_read_frames())
+    for rates in found:
+        assert rates.source == "from the paper, not measured"
+        assert rates.ask == {"fast": 100, "balanced": 200, "accurate": 400}
+        assert rates.transcribe == {"fast": 200, "balanced": 400, "accurate": 750}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "error", "told"),
+    [
+        ({"source": None}, TypeError, "argument: 'source'"),
+        ({"ask": None}, TypeError, "argument: 'ask'"),
+        ({"transcribe": None}, TypeError, "argument: 'transcribe'"),
+        ({"summarize": PAPER.ask}, TypeError, "argument 'summarize'"),
+        ({"ask": {**PAPER.ask, "fast": 0}}, ValueError, "ask: frames from 1 to 750"),
+        ({"transcribe": {"fast": 200}}, ValueError, "transcribe: one number each"),
+        ({"ask": {**PAPER.ask, "fast": 201}}, ValueError, "ask: a larger budget"),
+        ({"source": ""}, ValueError, "source says where"),
+    ],
+)
+def test_a_card_with_budgets_that_cannot_be_is_not_read(
+    budgets: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    changed = {**RAW["budgets"], **budgets}
+    wrong = {name: one for name, one in changed.items() if one is not None}
+    for read in (card._large, card._frames):
+        with pytest.raises(error, match=told):
+            read({**RAW, "budgets": wrong})
+
+
+def test_a_card_that_reads_frames_says_its_budgets() -> None:
+    silent = {name: one for name, one in RAW.items() if name != "budgets"}
+    for read in (card._large, card._frames):
+        with pytest.raises(KeyError, match="budgets"):
+            read(silent)
 
 
 @pytest.mark.parametrize("found", LARGE, ids=lambda one: one.name)

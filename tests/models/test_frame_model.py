@@ -36,7 +36,7 @@ from transformers import Qwen2Config, Qwen2Model
 from fls_models import pauses, reads
 from fls_models.answerable import Evidence, Judge
 from fls_models.asking import Asking
-from fls_models.budget import Budget
+from fls_models.budget import PAPER, Budget, FrameRates
 from fls_models.density import content_density, density_from
 from fls_models.errors import DamagedWeights, UsageError
 from fls_models.frame_reader import FramesHeard
@@ -122,6 +122,45 @@ def test_sixteen_and_eight_bits_cost_little(folders: dict[str, Path]) -> None:
         error = float((logits[dtype] - logits["float32"]).square().mean().sqrt())
         assert 0 < error < 0.1 * scale
     assert not torch.equal(logits["nf4"], logits["bf16"])
+
+
+def test_budgets_are_those_of_the_card(plain: FrameModel) -> None:
+    rates = FrameRates(
+        ask={"fast": 50, "balanced": 60, "accurate": 750},
+        transcribe={"fast": 25, "balanced": 400, "accurate": 750},
+        source="measured",
+    )
+    model = smaller(plain, budgets=rates)
+    for name, count in rates.ask.items():
+        assert model.hear(blocks_of(babble(60)), Budget(name)).frames_after == 2 * count
+    recording = model.listen([babble(60)], budget="fast")
+    assert recording.heard.heard_for.label == "fast"
+    assert recording.ask(QUESTION, max_tokens=2).usage.frames_after == 100
+    # What is kept of transcripts: today's where a number is the paper's.
+    assert model.effort("fast") == {"budget": "fast=25", "vocabulary": None}
+    assert model.effort("balanced") == plain.effort("balanced")
+    assert plain.effort("fast") == {"budget": "fast", "vocabulary": None}
+
+
+def test_transcripts_are_written_at_the_rates_of_the_card(
+    plain: FrameModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = plain.language_model
+    read: list[int] = []
+    project = model.project
+
+    def noted(hidden: Tensor) -> Tensor:
+        read.append(len(hidden))
+        return project(hidden)
+
+    monkeypatch.setattr(pauses, "_speech", lambda samples: [(0, len(samples))])
+    monkeypatch.setattr(model, "project", noted, raising=False)
+    monkeypatch.setattr(model, "generate", lambda *_, **how: iter(["Yes."]), raising=False)
+    fewer = {"fast": 75, "balanced": 400, "accurate": 750}
+    for rates in (PAPER, replace(PAPER, transcribe=fewer)):
+        other = smaller(plain, budgets=rates)
+        assert list(other.transcriber.sentences([babble(6)], "fast"))
+    assert read == [40, 15]
 
 
 def test_a_long_recording_is_read_in_sections(plain: FrameModel) -> None:

@@ -33,7 +33,7 @@ from fls_models.bench.longspeech_items import SpokenItem
 from fls_models.bench.measured import Row
 from fls_models.bench.measuring import Measuring
 from fls_models.bench.methods import METHODS, Length, lengths_of, methods_named
-from fls_models.budget import Budget
+from fls_models.budget import PAPER, Budget
 from fls_models.density import density_from
 from fls_models.errors import InputError, UsageError
 from fls_models.fusion import ladder
@@ -149,6 +149,9 @@ def test_names_and_lengths_that_there_are_not() -> None:
             for task in ("ask", "transcribe"):
                 expected = Budget(budget.label).frames(seconds, task)
                 assert budget.frames(seconds, task) == expected
+    rates = replace(PAPER, ask={"fast": 30, "balanced": 60, "accurate": 90})
+    [budget] = lengths_of([], ["fast"], rates)
+    assert (budget.frames(60, "ask"), budget.frames(60, "transcribe")) == (60, 400)
 
 
 # Measuring

@@ -20,7 +20,7 @@ from tiny_whisper import write_tiny_whisper
 from torch import Tensor
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from fls_models.budget import Budget
+from fls_models.budget import PAPER, Budget
 from fls_models.card import FrameReading, TextCard
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.frame_reader import FramesHeard
@@ -334,9 +334,22 @@ def test_another_budget_is_fused_anew(reading: MiniFrameModel) -> None:
     assert FramesHeard(heard).heard_for.label == "fast"
 
 
+def test_budgets_are_those_of_its_card(installed: Installed) -> None:
+    assert installed.card.frames is not None
+    rates = replace(PAPER, ask={"fast": 60, "balanced": 90, "accurate": 750})
+    frames = replace(installed.card.frames, budgets=rates)
+    reading = MiniFrameModel(replace(installed, card=replace(installed.card, frames=frames)))
+    for name, count in rates.ask.items():
+        assert reading.hear(blocks_of(babble(30)), Budget(name)).frames_after == count
+
+
 def test_limits_and_thresholds_are_those_for_frames(installed: Installed) -> None:
     frames = FrameReading(
-        connector="mini", window=5000, max_frames=77, thresholds=Thresholds(0.5, 0.25)
+        connector="mini",
+        window=5000,
+        max_frames=77,
+        budgets=PAPER,
+        thresholds=Thresholds(0.5, 0.25),
     )
     card = replace(installed.card, frames=frames)
     reading = MiniFrameModel(replace(installed, card=card))

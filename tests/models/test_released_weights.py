@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write_fastlongspeech, write_omni
 
 from fls_models import card, installing, quantised, released, released_weights, weights
+from fls_models.budget import PAPER
 from fls_models.card import FrameCard
 from fls_models.errors import (
     DamagedWeights,
@@ -409,6 +410,20 @@ def test_a_converted_folder_is_used_as_it_is(cache: Path, checkpoint: Path, tmp_
     (place / "config.json").write_text(json.dumps(settings | {"form": 99}))
     with pytest.raises(UsageError, match="converted by another version of fls"):
         weights.from_folder(place, cache)
+
+
+def test_a_folders_budgets_are_the_papers(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = replace(PAPER, source="measured", ask=dict.fromkeys(PAPER.ask, 77))
+    known = replace(large("fastlongspeech"), budgets=measured)
+    monkeypatch.setattr(released_weights, "load", lambda name: known)
+    form = released_weights.FORM
+    told = {"form": form, "architecture": "qwen2_audio", "dtype": "nf4", "text_config": {}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = weights.from_folder(tmp_path, cache)
+    assert isinstance(found, weights.InstalledFrames)
+    assert found.card.budgets == PAPER
 
 
 def test_an_omni_is_known_by_its_width(cache: Path, tmp_path: Path) -> None:

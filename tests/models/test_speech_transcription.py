@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 from fls_cli.inputs import open_sources
 from fls_cli.media import stream
 from fls_models import prompts, speech_transcription
+from fls_models.budget import PAPER
 from fls_models.ctc_alignment import SentencePieces
 from fls_models.errors import UsageError
 from fls_models.memory import Parts
@@ -415,6 +417,25 @@ def test_what_is_kept_does_not_depend_on_having_been_kept(desk: Desk) -> None:
     assert list(kept.sentences([], "fast")) == list(forgetful.sentences([], "fast"))
 
 
+OTHERS = replace(PAPER, transcribe={"fast": 200, "balanced": 300, "accurate": 300})
+
+
+def test_it_reads_what_the_models_own_rates_say(desk: Desk) -> None:
+    desk.hear(audio((3, 12)))
+    transcriber, _ = desk.transcriber("Yes.", rates=OTHERS)
+    list(transcriber.sentences([], "accurate"))
+    assert desk.encoder.projected == [120]
+
+
+def test_what_is_kept_is_found_where_the_numbers_are_the_same(desk: Desk) -> None:
+    desk.hear(audio((1, 9)))
+    transcriber, _ = desk.transcriber("One.", memory=desk.memory)
+    list(transcriber.sentences([], "fast"))
+    transcriber, writer = desk.transcriber(memory=desk.memory, rates=OTHERS)
+    list(transcriber.sentences([], "fast"))
+    assert writer.requests == []
+
+
 @pytest.mark.parametrize(
     ("budget", "language", "changed"),
     [
@@ -423,6 +444,7 @@ def test_what_is_kept_does_not_depend_on_having_been_kept(desk: Desk) -> None:
         ("balanced", None, {"identity": "another"}),
         ("balanced", None, {"max_tokens": 9}),
         ("balanced", None, {"vocabulary": True}),
+        ("balanced", None, {"rates": OTHERS}),
     ],
 )
 def test_what_would_give_other_words_is_heard_anew(

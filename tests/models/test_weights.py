@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from wheelhouse import Wheelhouse, card, part, weight_file
 
 from fls_models import card as cards
 from fls_models import downloads, weights
+from fls_models.budget import PAPER
 from fls_models.card import Card, TextCard
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
 
@@ -250,6 +252,21 @@ def test_a_folder_with_both_parts_is_a_model(cache: Path, tmp_path: Path) -> Non
     assert found == weights.local(place)
     assert found.card.name == "own"
     assert not cache.exists(), "used where it lies"
+
+
+def test_a_folders_budgets_of_frames_are_the_papers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini = cards.load("mini")
+    assert isinstance(mini, TextCard)
+    assert mini.frames is not None
+    measured = replace(PAPER, source="measured", ask=dict.fromkeys(PAPER.ask, 77))
+    known = replace(mini, frames=replace(mini.frames, budgets=measured))
+    monkeypatch.setattr(weights, "load", lambda name: known)
+    for name in weights._LOCAL:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert weights.local(tmp_path).card.frames == mini.frames
 
 
 def test_removing_keeps_what_another_card_needs(

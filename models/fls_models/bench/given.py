@@ -127,7 +127,7 @@ class GivenFrames:
         return {
             "ear": self.model.ear,
             "audio": self._hearing.content(item.audio),
-            "budget": condition,
+            "budget": Budget(condition).by(self.model.rates).key(),
             "most": self.model.card.max_frames,
         }
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.budget import PAPER, Budget, FrameRates
 from fls_models.results import Sentence, Transcript
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
@@ -49,7 +50,10 @@ class Heard:
 
 
 class Hearing:
-    """Hears recordings for one model, at the effort that belongs to a budget."""
+    """Hears recordings for one model, at the effort that belongs to a budget.
+
+    `rates` are those of a model that transcribes what it reads as frames.
+    """
 
     def __init__(
         self,
@@ -57,12 +61,14 @@ class Hearing:
         decode: Decode,
         model: str,
         *,
+        rates: FrameRates = PAPER,
         work: Path | None = None,
         language: str | None = None,
     ) -> None:
         self._listener = listener
         self._decode = decode
         self._model = model
+        self._rates = rates
         self._work = work
         self._language = language
         self._known: dict[tuple[Path, str], Heard] = {}
@@ -94,7 +100,8 @@ class Hearing:
             return None
         with audio.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        effort = f"{self._model}-{budget}" + (f"-{self._language}" if self._language else "")
+        paid = Budget(budget).by(self._rates).key("transcribe")
+        effort = f"{self._model}-{paid}" + (f"-{self._language}" if self._language else "")
         return self._work / "transcripts" / effort / f"{content}.json"
 
 

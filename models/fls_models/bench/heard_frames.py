@@ -30,7 +30,8 @@ class HeardFrames:
 class FrameHearing:
     """Hears recordings with a model that reads frames; `work` is the folder for what comes of it.
 
-    Kept frames belong to the bytes of the recording, the budget, and the weights that heard it.
+    Kept frames belong to the bytes of the recording, the budget as the model's card has it, and the
+    weights that heard it.
     """
 
     def __init__(self, model: FrameReadingModel, decode: Decode, work: Path) -> None:
@@ -72,7 +73,8 @@ class FrameHearing:
         card = self._model.card
         form = json.dumps([self._model.ear, card.max_frames])
         told = hashlib.sha256(form.encode()).hexdigest()[:12]
-        folder = self._work / "frames" / f"{card.name}-{budget}-{told}"
+        paid = Budget(budget).by(self._model.rates).key()
+        folder = self._work / "frames" / f"{card.name}-{paid}-{told}"
         return folder / f"{self.content(audio)[:16]}.fls"
 
 

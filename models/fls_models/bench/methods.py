@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from fls_models.bench.baselines import BASELINES, Compression, iterative
-from fls_models.budget import NAMES, Budget, Task
+from fls_models.budget import NAMES, PAPER, Budget, FrameRates, Task
 from fls_models.errors import UsageError
 from fls_models.fusion import Schedule, at_once
 from fls_models.sampling import WINDOW_SECONDS
@@ -102,20 +102,27 @@ def methods_named(names: Sequence[str]) -> list[Method]:
     return [METHODS[name] for name in dict.fromkeys(names)]
 
 
-def lengths_of(numbers: Sequence[str], budgets: Sequence[str]) -> list[Length]:
-    """Lengths given as numbers, then those of budgets.
-
-    Raises UsageError for what is no number from 1 up, and for an unknown budget.
-    """
-    found = []
-    for text in dict.fromkeys(numbers):
+def check_lengths(numbers: Sequence[str], budgets: Sequence[str]) -> None:
+    """Raises UsageError for what is no number from 1 up, and for an unknown budget."""
+    for text in numbers:
         if not text.isdecimal() or int(text) < 1:
             raise UsageError(f"A length is a number of frames from 1 up, not {text!r}.")
-        found.append(Length(text, int(text), int(text)))
-    for name in dict.fromkeys(budgets):
+    for name in budgets:
         if name not in NAMES:
             raise UsageError(f"There is no budget {name!r}; there are: {', '.join(NAMES)}.")
-        budget = Budget(name)
+
+
+def lengths_of(
+    numbers: Sequence[str], budgets: Sequence[str], rates: FrameRates = PAPER
+) -> list[Length]:
+    """Lengths given as numbers, then those of budgets as a model with `rates` reads them.
+
+    Raises what `check_lengths` does.
+    """
+    check_lengths(numbers, budgets)
+    found = [Length(text, int(text), int(text)) for text in dict.fromkeys(numbers)]
+    for name in dict.fromkeys(budgets):
+        budget = Budget(name, rates=rates)
         found.append(
             Length(
                 name,

@@ -16,7 +16,6 @@ from fls_models.bench.estimates import Estimate
 from fls_models.bench.longspeech_scores import METRICS, Judged, estimate, scored
 from fls_models.bench.measured import Measured, Row
 
-NOT_MEASURED = "from the paper, not measured"
 # arXiv 2507.14815, Tables 1, 2 and 4: LongSpeech-Eval, 164 recordings, an LLM judge, an L40.
 PAPER = (
     ("fusion", "3.55", "26.44", "1.47"),
