@@ -275,21 +275,14 @@ def _recalled(
 
 def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
     """What a transcript depends on, or the frames of it."""
+    by_words = _by_words(model, wanted)
+    effort = model.effort(wanted.budget) if by_words else wanted.paid.by(model.rates).key()
     return {
         "ear": model.ear,
         "audio": contents.sha256,
         **asdict(wanted.stretch),
-        "effort": _effort(model, wanted),
+        "effort": effort,
     }
-
-
-def _effort(model: Model, wanted: Wanted) -> Any:
-    if _by_words(model, wanted):
-        return model.effort(wanted.budget)
-    from fls_models.models import FrameReadingModel
-
-    assert isinstance(model, FrameReadingModel)
-    return wanted.paid.by(model.rates).key()
 
 
 def _by_words(model: Model, wanted: Wanted) -> bool:

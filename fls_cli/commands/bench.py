@@ -77,15 +77,17 @@ def asr(
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.asr import load_manifest, measure
         from fls_models.bench.heard import Hearing
-        from fls_models.budget import PAPER
-        from fls_models.models import FrameReadingModel
 
         utterances = load_manifest(manifest, limit)
         loaded = desk.model(Engine(model))
         name = loaded.card.name
-        rates = loaded.rates if isinstance(loaded, FrameReadingModel) else PAPER
         hearing = Hearing(
-            lambda: loaded.transcriber, decoded, name, rates=rates, work=work, language=language
+            lambda: loaded.transcriber,
+            decoded,
+            name,
+            rates=loaded.rates,
+            work=work,
+            language=language,
         )
         reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
         if as_json:

@@ -156,8 +156,6 @@ def longspeech_eval(
             lengths_of,
             methods_named,
         )
-        from fls_models.budget import PAPER
-        from fls_models.models import FrameReadingModel
 
         if output is not None and plots:
             from fls_models.bench.plots import require_matplotlib
@@ -196,8 +194,7 @@ def longspeech_eval(
             replies=replies,
             progress=desk.bars,
         )
-        rates = loaded.rates if isinstance(loaded, FrameReadingModel) else PAPER
-        rows = bench.run(items, chosen, lengths_of(numbers, paid, rates))
+        rows = bench.run(items, chosen, lengths_of(numbers, paid, loaded.rates))
         if judge and grader is None:
             from fls_models.bench.judge import OwnJudge
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.budget import PAPER
 from fls_models.errors import UsageError
 from fls_models.memory import FORGETFUL, Memory
 from fls_models.recording import Recording
@@ -92,6 +93,11 @@ class Model(ABC):
     def __init__(self, card: Card, memory: Memory) -> None:
         self.card = card
         self._memory = memory
+
+    @property
+    def rates(self) -> FrameRates:
+        """Frames that budgets pay for, where it reads frames; those of its card then."""
+        return PAPER
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ from fls_cli.app import main
 from fls_cli.desk import Desk
 from fls_cli.media import SAMPLE_RATE
 from fls_models import card
+from fls_models.budget import PAPER
 from fls_models.memory import FORGETFUL, Memory
 from fls_models.results import Sentence, Word
 
@@ -122,6 +123,7 @@ class TinyModel:
     memory: Memory = FORGETFUL
     card = card.load("mini")
     ear = "tiny"
+    rates = PAPER
     reads_by = "text"
 
     def effort(self, budget: str) -> str:
