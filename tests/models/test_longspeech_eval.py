@@ -280,6 +280,34 @@ def test_one_encoding_serves_all_methods_lengths_and_questions(
     assert all(len(each) == 1 for each in hears.values())
 
 
+@pytest.mark.parametrize("replies", [True, False])
+def test_questions_about_a_recording_share_one_reading(
+    model: FrameModel, tmp_path: Path, reads: list[Any], replies: bool
+) -> None:
+    choices = {"choices": ("Trees.", "Cars."), "correct": 0}
+    first = item(tmp_path, "a", **choices)
+    items = [first, item(tmp_path, "b"), item(tmp_path, "a", question="Who speaks?", **choices)]
+    methods = methods_named(["fusion", "avgpool"])
+    rows = bench(model, replies=replies).run(items, methods, [length(50)])
+    assert len(rows) == 6
+    assert [count for _, count, _ in reads] == [13] * 4
+    for method in methods:
+        two = [row for row in rows if row.item.audio == first.audio and row.method == method]
+        assert [row.item.question for row in two] == [first.question, "Who speaks?"]
+        took = {(row.measured.fuse, row.measured.read) for row in two}
+        assert len(took) == 1
+        assert min(row.measured.peak for row in two) > 10**7
+    # A question that is asked alone is told the same.
+    alone = bench(model, replies=replies).run([items[2]], methods[:1], [length(50)])
+    shared = next(row for row in rows if row.item == items[2] and row.method == methods[0])
+    assert only(alone).measured.likelihoods == shared.measured.likelihoods
+    assert only(alone).measured.flops == shared.measured.flops
+    # Several passes are not held; without replies, each is read once a question all the same.
+    del reads[:]
+    bench(smaller(model, max_frames=7), replies=False).run([first], methods[:1], [length(50)])
+    assert len(reads) == 2
+
+
 def test_operations_are_those_of_the_formula(model: FrameModel, tmp_path: Path) -> None:
     llm = model.language_model
     both = SimpleNamespace(audio_config=llm._tower.config, text_config=llm.body.config)
@@ -395,7 +423,7 @@ def test_likelihoods_are_means_of_the_models_own(model: FrameModel, tmp_path: Pa
     hidden = METHODS["avgpool"].compress(whole.frames, 13, lambda h: torch.ones(len(h))).hidden
     context = llm.read(prompts.ASK.heard(), llm.project(hidden))
     request = prompts.question("What is it about?")
-    expected = [float(llm.score(context, request, choice).mean()) for choice in choices]
+    expected = [float(llm.scores(context, request, [choice])[0].mean()) for choice in choices]
     assert row.measured.likelihoods == pytest.approx(expected)
 
 

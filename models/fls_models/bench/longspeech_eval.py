@@ -64,7 +64,7 @@ class LongSpeechEval:
     def run(
         self, items: Sequence[SpokenItem], methods: Sequence[Method], lengths: Sequence[Length]
     ) -> list[Row]:
-        """All rows, item by item.
+        """All rows, recording by recording and method by method.
 
         Raises UsageError for a method that this model cannot be measured with.
         """
@@ -75,9 +75,10 @@ class LongSpeechEval:
         wanted = [
             (item, method, length)
             for same in by_audio.values()
-            for item in same
             for method in methods
             for length in (lengths if method.reads == "fused" else [None])
+            # A recording's questions share what was read of it.
+            for item in same
         ]
         rows = []
         self._progress("measured", 0, len(wanted))

@@ -1,15 +1,13 @@
 """One item under one method and length: heard, shortened, read and replied to, with what it took.
 
-The recording that was encoded last is held, so that all methods and lengths have the same hidden
-states. What was measured before, and in which order, is `longspeech_eval`'s affair.
+What of that its neighbours share is held by `shortening`. What was measured before, and in which
+order, is `longspeech_eval`'s affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -17,30 +15,22 @@ import numpy as np
 import torch
 
 from fls_models import prompts
-from fls_models.bench.encoded_recording import (
-    EncodedRecording,
-    FusedPass,
-    encode_recording,
-    passes_to_ask,
-    passes_to_write,
-)
+from fls_models.bench.encoded_recording import encode_recording
 from fls_models.bench.heard import Decode, Hearing
 from fls_models.bench.longspeech_cost import decoder_dims_of, hearing_dims_of, hearing_flops
 from fls_models.bench.longspeech_items import SpokenItem
 from fls_models.bench.measured import Measured
 from fls_models.bench.methods import Length, Method
-from fls_models.bench.pass_reading import Pass, PassReading, request_for
+from fls_models.bench.pass_reading import PassReading, request_for
 from fls_models.bench.peak_memory import PeakMemory
+from fls_models.bench.read_passes import Pass, ReadPasses
+from fls_models.bench.shortening import Shortening
 from fls_models.budget import Budget
-from fls_models.density import density_from
-from fls_models.frame_reader import MOST_STRETCHED
 from fls_models.models import Model
 from fls_models.prompts import Prompt
 from fls_models.readers import TextReader
 from fls_models.sampling import SAMPLE_RATE
 
-# Positions for the prompt, the request and the reply beside the frames.
-_WORDS = 700
 _WRITTEN = 400
 _NOTHING = "..."
 
@@ -70,8 +60,6 @@ class Measuring:
         self._effort = effort
         self._max_tokens = max_tokens
         self._replies = replies
-        # One at a time: hidden states are what a long recording takes memory for.
-        self._encoded: tuple[Path, EncodedRecording] | None = None
         # Whether for text and for frames.
         self._warm: set[bool] = set()
 
@@ -88,10 +76,7 @@ class Measuring:
             self._warm.add(text)
         if text:
             return self._cascade(item, method)
-        recording = self._recording(item.audio)
-        self._memory.begin()
-        found = self._heard(item, method, length or Length("all", 1, 1), recording)
-        return replace(found, peak=max(recording.peak, self._memory.bytes()))
+        return self._heard(item, method, length or Length("all", 1, 1))
 
     def _warm_up(self, *, text: bool) -> None:
         """Hears and says next to nothing: what is done but once must not be the first item's."""
@@ -105,59 +90,32 @@ class Measuring:
         request = prompts.question("What is said?")
         list(self._llm.generate(context, request, max_tokens=2, temperature=0.0, seed=0))
 
-    def _recording(self, audio: Path) -> EncodedRecording:
-        if self._encoded is None or self._encoded[0] != audio:
-            # The one before goes first.
-            self._encoded = None
-            self._memory.begin()
-            made = encode_recording(
-                self._llm, self._decode(audio), self._seconds, self._memory.bytes
-            )
-            self._encoded = (audio, made)
-        return self._encoded[1]
-
-    def _heard(
-        self, item: SpokenItem, method: Method, length: Length, recording: EncodedRecording
-    ) -> Measured:
-        begun = self._seconds()
-        density = density_from(self._llm.blank_probability)
-        if item.task == "asr":
-            fused = passes_to_write(recording, method, length, density)
-        else:
-            most = self._model.card.max_frames
-            fused = passes_to_ask(recording, method, length, density, most)
-        fuse = self._seconds() - begun
-        stretch = (max(len(one.hidden) for one in fused) + _WORDS) / self._window
-        short = Measured(True, recording.duration, len(recording.frames))
-        if method.compress is None and stretch > (MOST_STRETCHED if method.stretches else 1.0):
-            return replace(short, fits=False)
+    def _heard(self, item: SpokenItem, method: Method, length: Length) -> Measured:
+        written = item.task == "asr"
         prompt = prompt_for(item, method)
-        passes = [
-            Pass(
-                partial(self._projected, one),
-                prompt,
-                max(1.0, stretch) if method.stretches else 1.0,
-            )
-            for one in fused
-        ]
-        dims = hearing_dims_of(self._llm)
-        reading = self._reading(passes)
+        shortened = self._shortening.shortened(item.audio, method, length, prompt, written=written)
+        recording = shortened.recording
+        short = Measured(True, recording.duration, len(recording.frames))
+        if shortened.passes is None:
+            return replace(short, fits=False)
+        reading = self._reading(shortened.passes)
         found = replace(
             self._replied(item, reading, short),
-            frames=sum(len(one.hidden) for one in fused),
-            passes=len(fused),
+            frames=sum(kept for _, kept in shortened.lengths),
+            passes=len(shortened.lengths),
             hear=recording.seconds,
-            fuse=fuse,
+            fuse=shortened.fuse,
+            read=shortened.passes.seconds,
         )
-        if dims is None or found.flops is None:
-            return replace(found, flops=None)
-        each = [(one.before, len(one.hidden)) for one in fused]
-        return replace(
-            found, flops=found.flops + hearing_flops(dims, method, recording.windows, each)
-        )
+        shortened.peak = max(shortened.peak, self._memory.bytes())
+        dims, flops = hearing_dims_of(self._llm), None
+        if dims is not None and found.flops is not None:
+            flops = found.flops + hearing_flops(dims, method, recording.windows, shortened.lengths)
+        return replace(found, flops=flops, peak=shortened.peak)
 
     def _cascade(self, item: SpokenItem, method: Method) -> Measured:
         assert self._hearing is not None
+        self._shortening.forget()
         self._memory.begin()
         heard = self._hearing.hear(item.audio, self._effort)
         transcript = heard.transcript
@@ -168,17 +126,20 @@ class Measuring:
         read = [one.embeddings for one in reader.readings(Budget("accurate"), item.question)]
         texts = read or [self._llm.embed(self._llm.tokenize(_NOTHING))]
         prompt = prompt_for(item, method)
-        reading = self._reading([Pass(partial(_same, one), prompt) for one in texts])
+        passes = [Pass(partial(_same, one), prompt) for one in texts]
+        read_passes = ReadPasses(self._llm, passes, self._seconds)
+        found = self._replied(item, self._reading(read_passes), short)
         return replace(
-            self._replied(item, reading, short),
+            found,
             frames=sum(map(len, texts)),
             passes=len(texts),
+            read=read_passes.seconds,
             # What Whisper computes is not counted, and half a sum is none.
             flops=None,
             peak=self._memory.bytes(),
         )
 
-    def _reading(self, passes: Sequence[Pass]) -> PassReading:
+    def _reading(self, passes: ReadPasses) -> PassReading:
         return PassReading(
             self._llm,
             passes,
@@ -190,17 +151,18 @@ class Measuring:
     def _replied(self, item: SpokenItem, reading: PassReading, short: Measured) -> Measured:
         request = request_for(item.task, item.question)
         text: str | None = None
-        if not self._replies:
-            reading.read(request)
-        elif item.task == "asr":
+        choices: list[float] | None = None
+        if self._replies and item.task == "asr":
             text = reading.transcript(request, _WRITTEN)
-        else:
+        elif self._replies:
             text = reading.answer(request, self._max_tokens)
-        choices = reading.likelihoods(request, item.choices) if item.choices else None
+        elif not item.choices:
+            reading.read(request)
+        if item.choices:
+            choices = reading.likelihoods(request, item.choices, counted=not self._replies)
         spent = reading.spent
         return replace(
             short,
-            read=spent.read,
             first=spent.first,
             reply=spent.reply,
             text=text,
@@ -210,22 +172,13 @@ class Measuring:
             flops=spent.flops,
         )
 
-    @torch.inference_mode()
-    def _projected(self, one: FusedPass) -> torch.Tensor:
-        projected: torch.Tensor = self._llm.project(one.hidden)
-        return projected
-
-    @cached_property
-    def _window(self) -> int:
-        """Positions that the language model was made for."""
-        for told in (self._model, self._model.card, self._llm):
-            if window := getattr(told, "window", None):
-                return int(window)
-        return int(self._llm.body.config.max_position_embeddings)
-
     @cached_property
     def _llm(self) -> Any:
         return self._model.language_model
+
+    @cached_property
+    def _shortening(self) -> Shortening:
+        return Shortening(self._model, self._decode, self._memory, self._seconds)
 
     @cached_property
     def _memory(self) -> PeakMemory:

@@ -10,25 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
-
 from fls_models import prompts
 from fls_models.asking import Manner
 from fls_models.bench.cost import DecoderDims, decode_flops, prefill_flops
+from fls_models.bench.read_passes import ReadPasses
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.merging import merged
 from fls_models.progress import silent
-from fls_models.prompts import Prompt
 from fls_models.speech_transcription import unwrapped
-
-
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """Embeddings (L, H), made by `embeddings` when they are read; the prompt that goes before."""
-
-    embeddings: Callable[[], Tensor]
-    prompt: Prompt
-    stretch: float = 1.0
 
 
 @dataclass
@@ -36,14 +25,12 @@ class Spent:
     """What replying took.
 
     Attributes:
-        read: seconds of reading each pass once.
         first: seconds from the first request to the first words of the reply; None without a reply.
         reply: seconds of replying, notes of several passes included.
         read_tokens, written_tokens: of all passes and notes.
         flops: of the language model, None where its dimensions are not known.
     """
 
-    read: float = 0.0
     first: float | None = None
     reply: float = 0.0
     read_tokens: int = 0
@@ -52,7 +39,7 @@ class Spent:
 
 
 class PassReading:
-    """One recording's passes, as one method gives them. A single pass is read once for everything.
+    """One request about a recording, whose passes one method gave.
 
     Args:
         most: tokens of notes that are read together.
@@ -63,7 +50,7 @@ class PassReading:
     def __init__(
         self,
         llm: LanguageModel,
-        passes: Sequence[Pass],
+        passes: ReadPasses,
         most: int,
         dims: DecoderDims | None,
         seconds: Callable[[], float],
@@ -73,16 +60,20 @@ class PassReading:
         self._most = most
         self._dims = dims
         self._seconds = seconds
-        self._kept: Context | None = None
-        self._timed: set[int] = set()
-        self._reading = 0.0
         self.spent = Spent(flops=None if dims is None else 0)
 
-    def likelihoods(self, request: str, choices: Sequence[str]) -> list[float]:
-        """Mean log-likelihood a token of each choice as a reply; of several passes, the best."""
+    def likelihoods(
+        self, request: str, choices: Sequence[str], *, counted: bool = False
+    ) -> list[float]:
+        """Mean log-likelihood a token of each choice as a reply; of several passes, the best.
+
+        `counted`: as `read` does.
+        """
         best = [float("-inf")] * len(choices)
         for index in range(len(self._passes)):
-            context = self._read(index)
+            context = self._passes.context(index)
+            if counted:
+                self._count(context.tokens, request, "")
             for number, score in enumerate(self._llm.scores(context, request, choices)):
                 best[number] = max(best[number], float(score.mean()))
         return best
@@ -90,35 +81,35 @@ class PassReading:
     def read(self, request: str) -> None:
         """Reads all passes and counts what the first words of a reply would have taken."""
         for index in range(len(self._passes)):
-            self._count(self._read(index).tokens, request, "")
+            self._count(self._passes.context(index).tokens, request, "")
 
     def answer(self, request: str, max_tokens: int) -> str:
         """The reply to a request, merged from notes where there are several passes."""
-        begun, reading = self._seconds(), self._reading
+        begun, reading = self._seconds(), self._passes.spent
 
         def show(text: str) -> None:
             if self.spent.first is None:
-                self.spent.first = self._seconds() - begun - (self._reading - reading)
+                self.spent.first = self._seconds() - begun - (self._passes.spent - reading)
 
         def decode(context: Context, show: Callable[[str], None]) -> str:
             return self._reply(context, request, max_tokens, show)
 
         text = merged(
             self._llm,
-            [partial(self._read, index) for index in range(len(self._passes))],
+            [partial(self._passes.context, index) for index in range(len(self._passes))],
             decode,
             most=self._most,
             show=show,
             progress=silent,
         )
-        self.spent.reply += self._seconds() - begun - (self._reading - reading)
+        self.spent.reply += self._seconds() - begun - (self._passes.spent - reading)
         return text
 
     def transcript(self, request: str, max_tokens: int) -> str:
         """What is said in the passes, one after the other, each at most so many tokens."""
         texts = []
         for index in range(len(self._passes)):
-            context = self._read(index)
+            context = self._passes.context(index)
             begun = self._seconds()
             before = self.spent.reply
 
@@ -146,23 +137,6 @@ class PassReading:
         if self._dims is not None and self.spent.flops is not None:
             self.spent.flops += prefill_flops(self._dims, read)
             self.spent.flops += decode_flops(self._dims, read, max(written - 1, 0))
-
-    def _read(self, index: int) -> Context:
-        """Reads a pass; only the first time counts as reading, and one context is held at most."""
-        if self._kept is not None and len(self._passes) == 1:
-            return self._kept
-        self._kept = None
-        begun = self._seconds()
-        one = self._passes[index]
-        context: Context = self._llm.read(one.prompt, one.embeddings(), stretch=one.stretch)
-        took = self._seconds() - begun
-        self._reading += took
-        if index not in self._timed:
-            self._timed.add(index)
-            self.spent.read += took
-        if len(self._passes) == 1:
-            self._kept = context
-        return context
 
 
 def request_for(task: str, question: str) -> str:
