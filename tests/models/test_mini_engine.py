@@ -103,7 +103,7 @@ def test_scores_are_those_of_the_stock_model(
 ) -> None:
     speech = [(ASK.opening, False), (SPEECH, False)]
     expected, ids = stock_logprobs(folder, [HEAD, *speech, (REQUEST, False), TAIL, (REPLY, False)])
-    found = model.score(context, REQUEST, REPLY)
+    found = model.scores(context, REQUEST, [REPLY])[0]
     assert found.shape == (len(ids),)
     assert (found - expected).abs().max() < 0.06
     assert (found - expected).abs().mean() < 0.02
@@ -117,7 +117,7 @@ def test_replies_are_scored_as_each_alone(model: MiniLanguageModel, context: Rea
     together = model.scores(context, REQUEST, replies)
     for reply, found in zip(replies, together, strict=True):
         assert len(found) == len(model.tokenize(reply))
-        torch.testing.assert_close(found, model.score(context, REQUEST, reply))
+        torch.testing.assert_close(found, model.scores(context, REQUEST, [reply])[0])
     assert model.scores(context, REQUEST, [""])[0].shape == (0,)
 
 
@@ -195,12 +195,12 @@ def test_surprisal_may_be_that_after_a_lead(
 def test_nothing_that_follows_changes_a_context(
     model: MiniLanguageModel, context: ReadContext
 ) -> None:
-    before = model.score(context, REQUEST, REPLY), model.surprisal(context, SPEECH)
+    before = model.scores(context, REQUEST, [REPLY])[0], model.surprisal(context, SPEECH)
     tokens = context.tokens
     reply(model, context)
     abandoned = model.generate(context, REQUEST, max_tokens=9, temperature=0.0, seed=0)
     next(abandoned, None)
-    after = model.score(context, REQUEST, REPLY), model.surprisal(context, SPEECH)
+    after = model.scores(context, REQUEST, [REPLY])[0], model.surprisal(context, SPEECH)
     assert context.tokens == tokens
     assert all(torch.equal(first, second) for first, second in zip(before, after, strict=True))
 

@@ -162,7 +162,7 @@ def test_what_was_heard_before_needs_no_whisper(installed: Installed, tmp_path: 
     assert installed.connector is not None
     model = MiniHearing(tmp_path / "nowhere", installed.llm, installed.connector)
     context = model.read(HEARD, model.project(torch.ones(3, SHAPE.width)))
-    assert model.score(context, REQUEST, REPLY).shape == (len(model.tokenize(REPLY)),)
+    assert model.scores(context, REQUEST, [REPLY])[0].shape == (len(model.tokenize(REPLY)),)
 
 
 # The LoRA
@@ -222,7 +222,7 @@ def stock_logprobs(installed: Installed, recording: Tensor, *, merged: bool) -> 
 def test_scores_are_those_of_the_stock_model_with_the_lora_merged(
     model: MiniHearing, installed: Installed, recording: Tensor
 ) -> None:
-    found = model.score(model.read(HEARD, recording), REQUEST, REPLY)
+    found = model.scores(model.read(HEARD, recording), REQUEST, [REPLY])[0]
     expected = stock_logprobs(installed, recording, merged=True)
     without = stock_logprobs(installed, recording, merged=False)
     assert (found - expected).abs().max() < 0.1
@@ -233,7 +233,9 @@ def test_text_is_read_without_the_lora(model: MiniHearing, installed: Installed)
     text = MiniLanguageModel(installed.llm)
     speech = text.embed(text.tokenize(" the tools in the cellar"))
     plain, heard = text.read(ASK, speech), model.read(ASK, speech)
-    assert torch.equal(text.score(plain, REQUEST, REPLY), model.score(heard, REQUEST, REPLY))
+    assert torch.equal(
+        text.scores(plain, REQUEST, [REPLY])[0], model.scores(heard, REQUEST, [REPLY])[0]
+    )
     assert torch.equal(text.surprisal(plain, REPLY), model.surprisal(heard, REPLY))
 
 
@@ -250,11 +252,11 @@ def test_replies_about_frames_and_text_do_not_disturb_each_other(
         for said, reply in zip(pieces, replies, strict=True):
             said.append(next(reply, ""))
     assert ["".join(said) for said in pieces] == alone
-    scores = [model.score(one, REQUEST, REPLY) for one in contexts]
+    scores = [model.scores(one, REQUEST, [REPLY])[0] for one in contexts]
     options = ["the", "on"]
     chosen = [model.choose(one, REQUEST, options) for one in contexts]
     assert [model.choose(one, REQUEST, options) for one in contexts] == chosen
-    again = [model.score(one, REQUEST, REPLY) for one in reversed(contexts)]
+    again = [model.scores(one, REQUEST, [REPLY])[0] for one in reversed(contexts)]
     assert all(torch.equal(a, b) for a, b in zip(scores, reversed(again), strict=True))
 
 
@@ -265,7 +267,7 @@ def test_a_connector_without_a_lora_leaves_the_language_model_as_it_is(
     model = loaded(installed)
     assert not any(isinstance(layer, BranchedLinear) for layer in model.body.modules())
     recording = model.project(torch.randn(9, SHAPE.width, generator=torch.Generator()))
-    found = model.score(model.read(HEARD, recording), REQUEST, REPLY)
+    found = model.scores(model.read(HEARD, recording), REQUEST, [REPLY])[0]
     expected = stock_logprobs(installed, recording, merged=False)
     assert (found - expected).abs().max() < 0.1
 

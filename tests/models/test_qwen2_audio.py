@@ -136,8 +136,8 @@ def test_a_context_serves_requests_side_by_side(pair) -> None:
     assert [list(one) for one in zip(*together, strict=True)] == [
         one[: len(together)] for one in alone
     ]
-    before = model.score(context, "Who?", "Ada")
-    assert torch.equal(model.score(context, "Who?", "Ada"), before)
+    before = model.scores(context, "Who?", ["Ada"])[0]
+    assert torch.equal(model.scores(context, "Who?", ["Ada"])[0], before)
 
 
 def test_windows_in_a_batch_do_not_change_each_other(pair) -> None:

@@ -74,7 +74,9 @@ def test_unpacked_is_what_was_packed_to_the_last_bit(llm: MiniLanguageModel) -> 
         for part, same in zip(layer, other, strict=True):
             assert part.dtype == same.dtype
             assert torch.equal(part, same)
-    assert torch.equal(llm.score(context, REQUEST, REPLY), llm.score(again, REQUEST, REPLY))
+    assert torch.equal(
+        llm.scores(context, REQUEST, [REPLY])[0], llm.scores(again, REQUEST, [REPLY])[0]
+    )
     assert torch.equal(llm.surprisal(context, REPLY), llm.surprisal(again, REPLY))
     for temperature in (0.0, 1.0):
         replies = [
@@ -101,7 +103,9 @@ def test_the_next_process_finds_it_in_the_memory(
     second = Reads(llm, "tiny", shelf).read(ASK, said(llm))
     assert read == [ASK]
     assert second is not first
-    assert torch.equal(llm.score(first, REQUEST, REPLY), llm.score(second, REQUEST, REPLY))
+    assert torch.equal(
+        llm.scores(first, REQUEST, [REPLY])[0], llm.scores(second, REQUEST, [REPLY])[0]
+    )
     assert second.prompt == ASK
     assert [name.split()[0] for name in shelf.kept] == [KIND]
 

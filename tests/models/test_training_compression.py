@@ -122,7 +122,7 @@ def said_of(model: HearingModel, given: Set, length: int) -> float:
         frames = Frames(hidden, density(hidden), spans)
         done = fuse(frames, length, density, ladder)
         context = model.read(TRANSCRIBE, model.project(done.frames.hidden))
-        scored = model.score(context, one.question, one.answer)
+        scored = model.scores(context, one.question, [one.answer])[0]
         said = [model._asked(context, one.question), model.embed(model.tokenize(one.answer))]
         with torch.inference_mode():
             logits = model._forward(torch.cat(said), context.cache(), logits=1, stretch=1.0)[-1]

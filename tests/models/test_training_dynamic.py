@@ -44,7 +44,7 @@ def test_what_is_learned_is_what_score_says(model, heard, prompt) -> None:
     for recording, (request, reply) in zip(heard, REQUESTS, strict=True):
         [found] = surprisals(model, [model.conversation(prompt, recording, request, reply)])
         context = model.read(prompt, recording)
-        scored = model.score(context, request, reply)
+        scored = model.scores(context, request, [reply])[0]
         torch.testing.assert_close(found[:-1], -scored, rtol=1e-5, atol=1e-5)
         # The token that ends the turn, read off the logits that a reply is generated from.
         said = torch.cat([model._asked(context, request), model.embed(model.tokenize(reply))])

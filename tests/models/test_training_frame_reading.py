@@ -105,7 +105,7 @@ def test_it_is_the_model_that_runs(folder: Path, kept: Kept) -> None:
     with torch.no_grad():
         expected = runs.project(hidden.detach())
         assert_close(recording.detach(), expected, 1e-6)
-        said = runs.score(runs.read(ASK.heard(), expected), "Which?", "The red one.")
+        said = runs.scores(runs.read(ASK.heard(), expected), "Which?", ["The red one."])[0]
         asked = trained.conversation(ASK.heard(), recording.detach(), "Which?", "The red one.")
         [found] = surprisals(trained, [asked])
     # One token more: that which ends the reply. 8 bits round what comes into each layer.
@@ -147,8 +147,8 @@ def test_the_loss_falls_and_what_is_frozen_stays(folder: Path, kept: Kept, tmp_p
     asked, said = SPOKEN[1].question, SPOKEN[1].answer
     plain = MiniHearing(folder / "speech", folder / "llm", folder / "connector")
     there = plain.project(plain._connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
-    better = runs.score(runs.read(ASK.heard(), recording), asked, said).sum()
-    assert better > plain.score(plain.read(ASK.heard(), there), asked, said).sum()
+    better = runs.scores(runs.read(ASK.heard(), recording), asked, [said])[0].sum()
+    assert better > plain.scores(plain.read(ASK.heard(), there), asked, [said])[0].sum()
 
 
 def test_the_adapter_is_trained_where_it_is_named(folder: Path, kept: Kept, tmp_path: Path) -> None:

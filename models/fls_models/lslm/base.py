@@ -123,11 +123,11 @@ class LanguageModel(Protocol):
         `earlier` are requests about the same recording and the replies to them, oldest first.
         """
 
-    def score(self, context: Any, request: str, reply: str) -> Tensor:
-        """Log-likelihood of each token of a reply to a request: (n,) float32."""
-
     def scores(self, context: Any, request: str, replies: Sequence[str]) -> list[Tensor]:
-        """`score` of several replies; the request is read once for all of them."""
+        """Log-likelihood of each token of replies to a request, (n,) float32 each.
+
+        The request is read once for all of them.
+        """
 
     def choose(self, context: Any, request: str, options: Sequence[str]) -> str:
         """The option whose first token is the likeliest beginning of a reply to a request."""

@@ -157,9 +157,6 @@ class DecoderLanguageModel:
                 shown = text
             logits = self._forward(self.embed([token]), cache, logits=1, stretch=stretch)[-1]
 
-    def score(self, context: ReadContext, request: str, reply: str) -> Tensor:
-        return self.scores(context, request, [reply])[0]
-
     @torch.inference_mode()
     def scores(self, context: ReadContext, request: str, replies: Sequence[str]) -> list[Tensor]:
         cache, stretch = context.cache(), context.stretch
@@ -186,7 +183,7 @@ class DecoderLanguageModel:
     def conversation(
         self, prompt: Prompt, recording: Tensor, request: str, reply: str
     ) -> tuple[Tensor, Tensor]:
-        """A request and its reply: what `read`, `score` and `generate` see, to be trained on.
+        """A request and its reply: what `read`, `scores` and `generate` see, to be trained on.
 
         Args:
             recording: (L, H).
