@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from tiny_hearing import babble, blocks_of
 from tiny_whisper import WIDTH, write_tiny_whisper
-from torch import Tensor
+from torch import Tensor, nn
 
 from fls_models.errors import UsageError
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.connector_weights import Config, read
 from fls_models.lslm.whisper_frames import WhisperFrames
 from fls_models.sampling import WINDOW_SAMPLES
+from fls_models.training import checkpoints
 from fls_models.training.connecting import Reading, Result, train_connector
 from fls_models.training.corpus import Utterance
 from fls_models.training.encoded import Encoded, encode
@@ -217,6 +219,43 @@ def test_another_training_is_not_gone_on_with(
         training(tmp_path, plan, **changed)
 
 
+def test_a_run_of_adamw_alone_is_not_gone_on_with(training: Training, tmp_path: Path) -> None:
+    plan = Plan(1, 1e-3)
+    training(tmp_path, plan)
+    state = tmp_path / "state.json"
+    told = json.loads(state.read_text())
+    # As it was written before there was another optimiser.
+    del told["identity"]["optimiser"]
+    state.write_text(json.dumps(told))
+    with pytest.raises(UsageError, match=r"optimiser None, not 'Muon for 9 matrices.*--fresh"):
+        training(tmp_path, plan)
+    checkpoints.forget(tmp_path)
+    training(tmp_path, plan)
+
+
+def test_muon_trains_the_linear_maps_of_the_adapter(
+    trained: tuple[Result, list[Step]], training: Training
+) -> None:
+    reading = Reading(CONFIG, 5, training.table, dropout=0.0, seed=1)
+    adapter = reading.connector.adapter
+    linear = {
+        f"connector.adapter.{name}.weight"
+        for name, one in adapter.named_modules()
+        if isinstance(one, nn.Linear)
+    }
+    assert set(reading.matrices) == linear
+    kept = load_file(next(trained[0].connector.parent.glob("state-*.safetensors")))
+    moments = {kind: set[str]() for kind in ("momentum_buffer", "exp_avg", "parameter")}
+    for name in kept:
+        kind, parameter = name.split(".", 1)
+        if kind in moments:
+            moments[kind].add(parameter)
+    assert moments["momentum_buffer"] == linear
+    assert moments["exp_avg"] == moments["parameter"] - linear
+    adapter.joined.weight.requires_grad_(False)
+    assert set(reading.matrices) == linear - {"connector.adapter.joined.weight"}
+
+
 def test_it_goes_on_from_a_connector(
     trained: tuple[Result, list[Step]], training: Training, tmp_path: Path
 ) -> None:
@@ -231,7 +270,7 @@ def test_it_goes_on_from_a_connector(
 
 
 def test_it_learns_in_sixteen_bits(training: Training, tmp_path: Path) -> None:
-    training(tmp_path, Plan(6, 3e-3), precision="bf16")
+    training(tmp_path, Plan(15, 3e-3), precision="bf16")
     assert training.steps[-1].loss < 0.7 * training.steps[0].loss
     kept = load_file(next(tmp_path.glob("best-*.safetensors")))
     assert {one.dtype for one in kept.values()} == {torch.float32}

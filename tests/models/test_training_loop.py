@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,21 @@ from fls_models.training.interruptions import undisturbed
 from fls_models.training.loop import Best, Loop, Plan, Step
 
 PLAN = Plan(steps=30, learning_rate=0.05, accumulate=2, every=7, seed=3)
+# Of the line's: three columns, eight rows.
+MATRIX = ("0.weight",)
 
 
 class Line:
     """A line that is fitted to noisy points: what is drawn decides what is learnt."""
 
-    def __init__(self, folder: Path, plan: Plan = PLAN, **identity: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan = PLAN,
+        *,
+        orthogonalised: Collection[str] = (),
+        **identity: object,
+    ) -> None:
         torch.manual_seed(0)
         self.module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.3), nn.Linear(8, 1))
         self.steps: list[Step] = []
@@ -32,7 +41,7 @@ class Line:
         self.disturb: Callable[[int], None] = lambda number: None
         self.disturb_value: Callable[[], None] = lambda: None
         named = dict(self.module.named_parameters())
-        self.loop = Loop(named, plan, folder, identity=identity)
+        self.loop = Loop(named, plan, folder, identity=identity, orthogonalised=orthogonalised)
 
     def loss(self, number: int, dice: torch.Generator) -> Tensor:
         self.disturb(number)
@@ -121,24 +130,94 @@ def test_a_step_is_what_adamw_makes_of_the_mean_of_its_batches(tmp_path: Path) -
         torch.testing.assert_close(one_, other)
 
 
+def test_an_orthogonalised_matrix_moves_alike_in_all_directions(tmp_path: Path) -> None:
+    plan = Plan(steps=1, learning_rate=0.1, clip=1e9)
+    trained, alone = Line(tmp_path / "both", plan, orthogonalised=MATRIX), Line(tmp_path, plan)
+    before = trained.module[0].weight.detach().clone()
+    trained.run()
+    alone.run()
+    left, strengths, right = torch.linalg.svd(alone.module[0].weight.grad, full_matrices=False)
+    assert strengths[0] > 5 * strengths[-1]
+    # 0.2 sqrt(max(rows, columns)): arXiv 2502.16982.
+    update = (before - trained.module[0].weight.detach()) / (0.1 * 0.2 * math.sqrt(8))
+    # Five iterations bring singular values near 1, not to it.
+    assert (update - left @ right).norm() < 0.35 * math.sqrt(3)
+    singular = torch.linalg.svdvals(update)
+    assert ((singular > 0.6) & (singular < 1.3)).all()
+    for name, one in trained.module.named_parameters():
+        assert torch.equal(one, alone.module.get_parameter(name)) == (name not in MATRIX)
+
+
+def test_what_is_not_named_is_trained_as_by_adamw_alone(tmp_path: Path) -> None:
+    def trained(folder: Path, orthogonalised: Collection[str], share: float) -> dict[str, Tensor]:
+        shapes = {"matrix": (4, 6), "other": (4, 6), "vector": (5,), "never": (3, 3)}
+        held = {name: nn.Parameter(torch.zeros(shape)) for name, shape in shapes.items()}
+
+        def loss(number: int, dice: torch.Generator) -> Tensor:
+            # Apart, so that none changes what another's gradient is.
+            parts = [
+                (one - torch.randn(one.shape, generator=dice)).square().sum()
+                for name, one in held.items()
+                if name != "never"
+            ]
+            return torch.stack(parts).sum()
+
+        plan = Plan(9, 0.01, clip=1e9, every=9)
+        loop = Loop(held, plan, folder, shares={"matrix": share}, orthogonalised=orthogonalised)
+        loop.run(loss, lambda: 0.0)
+        return load_file(folder / "state-0000009.safetensors")
+
+    plain = trained(tmp_path / "plain", (), 1.0)
+    both = trained(tmp_path / "both", ("matrix", "never"), 1.0)
+    half = trained(tmp_path / "half", ("matrix", "never"), 0.5)
+    for name in ("other", "vector"):
+        for kept in ("parameter", "exp_avg", "exp_avg_sq", "step"):
+            assert torch.equal(plain[f"{kept}.{name}"], both[f"{kept}.{name}"])
+    assert not torch.allclose(plain["parameter.matrix"], both["parameter.matrix"], rtol=0.1)
+    # What none reaches stays, and has no moments.
+    assert [name for name in both if name.endswith("never")] == ["parameter.never"]
+    assert not both["parameter.never"].any()
+    moments = {name.split(".")[0] for name in both if name.endswith("matrix")}
+    assert moments == {"parameter", "momentum_buffer"}
+    # The schedule is that of both, and shares are.
+    share = half["parameter.matrix"].norm() / both["parameter.matrix"].norm()
+    assert 0.4 < share < 0.6
+
+
+def test_only_what_is_trained_can_be_orthogonalised(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"not trained at all: 1\.weight"):
+        Line(tmp_path, orthogonalised=("0.weight", "1.weight"))
+    with pytest.raises(ValueError, match="2D"):
+        Line(tmp_path, orthogonalised=("0.bias",))
+
+
+def test_the_loss_falls_with_both(tmp_path: Path) -> None:
+    line = Line(tmp_path, orthogonalised=MATRIX)
+    line.run()
+    losses = [one.loss for one in line.steps]
+    assert sum(losses[-10:]) < sum(losses[:10]) / 2
+
+
+@pytest.mark.parametrize("orthogonalised", [(), MATRIX, ("0.weight", "2.weight")])
 @pytest.mark.parametrize("batch", [1, 13, 14, 15, 31, 59])
 def test_after_an_interruption_the_same_numbers_follow(
-    whole: tuple[Line, Best], tmp_path: Path, batch: int
+    tmp_path: Path, batch: int, orthogonalised: Collection[str]
 ) -> None:
-    line, best = whole
-    first = Line(tmp_path / "cut")
+    line = Line(tmp_path / "whole", orthogonalised=orthogonalised)
+    best = line.run()
+    first = Line(tmp_path / "cut", orthogonalised=orthogonalised)
     first.disturb = interrupt_at(batch)
     with pytest.raises(KeyboardInterrupt):
         first.run()
     assert len(first.steps) == batch // 2
     torch.manual_seed(99)
-    again = Line(tmp_path / "cut")
+    again = Line(tmp_path / "cut", orthogonalised=orthogonalised)
     with torch.no_grad():
         for one in again.module.parameters():
             one.zero_()
     if batch == 1:
         # Nothing was made, nothing was kept.
-        again = Line(tmp_path / "cut")
+        again = Line(tmp_path / "cut", orthogonalised=orthogonalised)
     found = again.run()
     assert first.told + again.told == line.told
     assert again.weights == line.weights
@@ -229,6 +308,17 @@ def test_another_run_is_not_gone_on_with(
         Line(tmp_path, plan, **{"corpus": "a", **identity})
     assert said in str(refused.value)
     assert str(tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize("before", [(), MATRIX])
+def test_another_optimiser_is_another_run(tmp_path: Path, before: Collection[str]) -> None:
+    Line(tmp_path, orthogonalised=before).run()
+    with pytest.raises(UsageError, match=r"optimiser .*'Muon for 1 matrices.*--fresh"):
+        Line(tmp_path, orthogonalised=() if before else MATRIX)
+    kept = json.loads((tmp_path / "state.json").read_text())["identity"]
+    # Runs from before there were two go on.
+    usual = {"steps", "learning_rate", "warm_up", "accumulate", "clip", "seed"}
+    assert set(kept) == usual | ({"optimiser"} if before else set())
 
 
 def test_how_often_it_is_evaluated_may_change(tmp_path: Path) -> None:

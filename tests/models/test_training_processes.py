@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,13 @@ PLAN = Plan(steps=12, learning_rate=0.05, accumulate=3, every=5, seed=3)
 class Run:
     """A line that is fitted to noisy points; one of its parameters is rarely reached."""
 
-    def __init__(self, folder: Path, processes: Processes = ALONE, plan: Plan = PLAN) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        processes: Processes = ALONE,
+        plan: Plan = PLAN,
+        orthogonalised: Collection[str] = (),
+    ) -> None:
         # Whatever a process begins with, it goes on with what the first has.
         torch.manual_seed(processes.index)
         self.module = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.3), nn.Linear(8, 1))
@@ -39,7 +45,7 @@ class Run:
         self.disturb: Callable[[int], float] = lambda number: 1.0
         named = {**dict(self.module.named_parameters()), "rare": self.rare, "never": self.never}
         self.parameters: dict[str, nn.Parameter] = named
-        self.loop = Loop(named, plan, folder, processes=processes)
+        self.loop = Loop(named, plan, folder, orthogonalised=orthogonalised, processes=processes)
 
     def loss(self, number: int, dice: torch.Generator) -> Tensor:
         points = torch.randn(4, 3, generator=dice)
@@ -115,6 +121,9 @@ def work(index: int, count: int, port: int, folder: Path) -> None:
         on = Run(folder / "begun alone", processes)
         on.go()
         save_file(on.values(), folder / f"on-{index}.safetensors")
+        both = Run(folder / "both", processes, orthogonalised=["0.weight"])
+        both.go()
+        save_file(both.values(), folder / f"both-{index}.safetensors")
         Run(folder / "begun together", processes).interrupted(7)
         odd = Run(folder / "odd", processes)
         # A batch of the second process.
@@ -189,6 +198,16 @@ def test_two_processes_make_the_steps_of_one(folder: Path, alone: tuple[Run, Bes
     # As with one process, what no batch reached has no moments.
     assert "exp_avg.rare" in kept
     assert "exp_avg.never" not in kept
+
+
+def test_matrices_stay_the_same_in_all_processes(folder: Path, tmp_path: Path) -> None:
+    first, second = (load_file(folder / f"both-{turn}.safetensors") for turn in range(2))
+    run = Run(tmp_path, orthogonalised=["0.weight"])
+    run.go()
+    for name, value in run.values().items():
+        assert torch.equal(first[name], second[name])
+        # Muon computes in 16 bits, of which bfloat16 keeps eight.
+        torch.testing.assert_close(first[name], value, rtol=0.02, atol=2e-3)
 
 
 def test_what_is_done_once_the_first_does(folder: Path) -> None:

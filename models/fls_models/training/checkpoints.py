@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
+from fls_models.training.optimiser import Optimiser
 
 _STATE = "state.json"
 _FORM = 1
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def save(
     state: State,
     identity: Mapping[str, object],
     parameters: Mapping[str, nn.Parameter],
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
 ) -> None:
     """Keeps a checkpoint in the place of the one before; the best parameters where they are new.
 
@@ -85,10 +85,7 @@ def save(
     if not state.step:
         return
     values = {name: one.detach().contiguous() for name, one in parameters.items()}
-    kept = {f"parameter.{name}": value for name, value in values.items()}
-    for name, one in parameters.items():
-        moments: dict[str, Tensor] = optimiser.state.get(one, {})
-        kept |= {f"{moment}.{name}": moments[moment] for moment in _MOMENTS if moment in moments}
+    kept = {f"parameter.{name}": value for name, value in values.items()} | optimiser.moments()
     told = {"form": _FORM, "state": asdict(state), "identity": dict(identity)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +104,7 @@ def load(
     folder: Path,
     state: State,
     parameters: Mapping[str, nn.Parameter],
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
 ) -> None:
     """Puts kept values and moments into the place of those that are there.
 
@@ -121,13 +118,7 @@ def load(
                 raise ValueError(f"{name} is {value.dtype} {tuple(value.shape)}")
             with torch.no_grad():
                 one.copy_(value)
-            moments: dict[str, Tensor] = {}
-            for moment in _MOMENTS:
-                if (found := kept.get(f"{moment}.{name}")) is not None:
-                    # AdamW counts on the CPU.
-                    moments[moment] = found if moment == "step" else found.to(one.device)
-            if moments:
-                optimiser.state[one] = moments
+        optimiser.remember(kept)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise _damaged(folder, error) from error
 

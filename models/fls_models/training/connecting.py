@@ -3,8 +3,9 @@
 CTC over thousands of tokens does not begin to learn by itself: for long, the blank is the best that
 it knows. So a second head reads single characters beside it, for the length of training, and half
 as much is made of that; what it learns to hear, both have. The projector stays as it is, but for
-its vector for what says nothing, which begins as the mean of all tokens' embeddings. Frames
-(`encoded`), the vocabulary (`spelling`) and the loop are others' work.
+its vector for what says nothing, which begins as the mean of all tokens' embeddings. Muon trains
+the adapter's matrices, AdamW all else (`optimiser`): the card of `mini` says what that brought.
+Frames (`encoded`), the vocabulary (`spelling`) and the loop are others' work.
 
 Letters: B recordings of a batch, T frames at 25 Hz, W width of Whisper's frames, V tokens, H width
 of the language model.
@@ -99,6 +100,19 @@ class Reading(nn.Module):
     def parameters_by_name(self) -> dict[str, nn.Parameter]:
         """All that is trained."""
         return {name: one for name, one in self.named_parameters() if one.requires_grad}
+
+    @property
+    def matrices(self) -> list[str]:
+        """Names of those that Muon trains: of the adapter, but not of its convolutions.
+
+        It is for hidden layers; what the heads say by, it leaves alone.
+        """
+        return [
+            name
+            for name, one in self.parameters_by_name.items()
+            # A convolution's kernel has three dimensions.
+            if name.startswith("connector.adapter.") and one.ndim == 2
+        ]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of tokens and of characters, float32, blanks last: (B, 2 T, W) -> (B, T, ...)."""
@@ -205,7 +219,14 @@ def train_connector(
         "precision": precision,
     }
     parameters = reading.parameters_by_name
-    loop = Loop(parameters, plan, folder, identity=told, processes=processes)
+    loop = Loop(
+        parameters,
+        plan,
+        folder,
+        identity=told,
+        orthogonalised=reading.matrices,
+        processes=processes,
+    )
     tokens, characters = (
         [vocabulary.encode(one.text) for one in taken] for vocabulary in (spelling, letters)
     )

@@ -1,16 +1,17 @@
-"""Training that goes on where it stopped: AdamW, evaluation, checkpoints; it knows no model.
+"""Training that goes on where it stopped: updates, evaluation, checkpoints; it knows no model.
 
 What the loss is and how good the result is are callables given from outside. All that happens
 depends on the seed, the number of the step and the parameters, which are kept, so that a run that
-was interrupted ends with the same numbers as one that was not. What is kept is `checkpoints`' work.
-Several processes make the same steps together that one makes (`processes`).
+was interrupted ends with the same numbers as one that was not. What is kept is `checkpoints`' work,
+what a gradient makes of a parameter `optimiser`'s. Several processes make the same steps together
+that one makes (`processes`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from fls_models.progress import Progress, silent
 from fls_models.training import checkpoints
 from fls_models.training.checkpoints import State
 from fls_models.training.interruptions import undisturbed
+from fls_models.training.optimiser import Optimiser
 from fls_models.training.processes import ALONE, Processes
 
 _NONE: Mapping[str, object] = {}
@@ -111,13 +113,15 @@ def unheard(step: Step) -> None:
 
 
 class Loop:
-    """Trains `parameters` and nothing else; AdamW (arXiv 1711.05101) without weight decay.
+    """Trains `parameters` and nothing else, by AdamW or, where it is asked for, by Muon.
 
     Args:
         parameters: what is trained, by the names it is kept with.
         folder: for checkpoints; a run that is found there goes on.
         identity: what the run depends on besides the plan, as JSON.
         shares: of the plan's learning rate, by parameter; 1 for those that are not named.
+        orthogonalised: names of the matrices that Muon trains. Where there are some, they are of
+            the run's identity.
         processes: share out the micro-batches of each step; how many there are may change from
             one run in a folder to the next.
 
@@ -134,6 +138,7 @@ class Loop:
         *,
         identity: Mapping[str, object] = _NONE,
         shares: Mapping[str, float] = _ALIKE,
+        orthogonalised: Collection[str] = (),
         processes: Processes = ALONE,
     ) -> None:
         if not parameters:
@@ -151,14 +156,10 @@ class Loop:
         # When to look changes nothing of what is seen.
         del told["every"]
         self._identity = {**told, **identity}
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, one in self._parameters.items():
-            groups.setdefault(shares.get(name, 1.0), []).append(one)
-        self._optimiser = torch.optim.AdamW(
-            [{"params": held, "share": share} for share, held in groups.items()],
-            lr=plan.learning_rate,
-            weight_decay=0.0,
-        )
+        if orthogonalised:
+            matrices = len(set(orthogonalised))
+            self._identity["optimiser"] = f"Muon for {matrices} matrices, AdamW for all else"
+        self._optimiser = Optimiser(self._parameters, shares, orthogonalised)
         self._state = checkpoints.find(folder, self._identity) or State()
 
     def run(
@@ -220,7 +221,7 @@ class Loop:
 
     def _update(self, loss: Callable[[int, torch.Generator], Tensor]) -> Step:
         plan, step = self._plan, self._state.step
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         total = 0.0
         for turn in range(self._processes.index, plan.accumulate, self._processes.count):
             number = step * plan.accumulate + turn
@@ -240,18 +241,16 @@ class Loop:
                 "--lr, with --fresh, helps where training diverges."
             )
         rate = plan.rate(step)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate * group["share"]
         # Half an update would be neither this step nor the next.
         with undisturbed():
-            self._optimiser.step()
+            self._optimiser.step(rate)
             self._state = replace(self._state, step=step + 1, loss=total)
         return Step(step + 1, plan.steps, total, rate, norm)
 
     def _agreed(self, total: float) -> float:
         """The loss of all processes' micro-batches; what one of them reached has a gradient in all.
 
-        A parameter that none reached has none: AdamW passes over it, and does not over zeros.
+        A parameter that none reached has none: it is passed over, which with zeros it would not be.
         """
         parameters = list(self._parameters.values())
         reached = [float(one.grad is not None) for one in parameters]
