@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -60,6 +61,11 @@ def asr(
         typer.Option("--budget", "-b", help="fast, balanced, accurate, or several with commas."),
     ] = "balanced",
     model: options.Model = "auto",
+    read: options.Read = "auto",
+    head: options.Head = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
     language: options.Language = None,
     limit: _Limit = None,
     work: _Work = None,
@@ -70,6 +76,8 @@ def asr(
 ) -> None:
     """Word error rate of transcribing, after normalising both sides (see benchmarks/README.md).
 
+    Models write down what they hear: Whisper's words, or what fused frames read like.
+
     Example: fls bench asr examples/asr-sample/sample.jsonl --budget fast,accurate
     """
     budgets = _budgets(budget)
@@ -79,12 +87,14 @@ def asr(
         from fls_models.bench.heard import Hearing
 
         utterances = load_manifest(manifest, limit)
-        loaded = desk.model(Engine(model))
+        loaded = desk.model(Engine(model, device, dtype, low_memory, head, read=read))
         name = loaded.card.name
+        if loaded.reads_by != "text":
+            name += f", reading {loaded.reads_by}"
         hearing = Hearing(
             lambda: loaded.transcriber,
             decoded,
-            name,
+            _kept_as(loaded),
             rates=loaded.rates,
             work=work,
             language=language,
@@ -194,6 +204,14 @@ def qa(
             )
             write_atomically(output, clean(render(report, items.name)))
         desk.finish()
+
+
+def _kept_as(loaded: Model) -> str:
+    """What tells transcripts of models that lie in one folder from each other."""
+    if loaded.reads_by == "text":
+        return loaded.card.name
+    heard = hashlib.sha256(loaded.ear.encode()).hexdigest()[:12]
+    return f"{loaded.card.name}-{loaded.reads_by}-{heard}"
 
 
 @contextmanager

@@ -41,6 +41,25 @@ def test_asr_sample(tmp_path: Path):
 
 
 @pytest.mark.weights
+def test_asr_sample_as_frames(tmp_path: Path):
+    given = ["asr", str(ASR), "--budget", "balanced", "--model", "mini", "--limit", "1", "--json"]
+    work = ["--work", str(tmp_path)]
+    found = {}
+    for read in ("frames", "text"):
+        done = fls(*given, *work, "--read", read)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)["budgets"][0]
+        assert report["model"] == ("mini" if read == "text" else "mini, reading frames")
+        found[read] = report["items"][0]["hypothesis"]
+    # Most words are understood, and what one reader wrote is not given out as the other's.
+    reference = report["items"][0]["reference"].split()
+    assert len(set(reference) & set(found["frames"].split())) > len(set(reference)) / 2
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+    again = fls(*given, *work, "--read", "frames")
+    assert json.loads(again.stdout)["budgets"][0]["items"][0]["hypothesis"] == found["frames"]
+
+
+@pytest.mark.weights
 def test_qa_sample(tmp_path: Path):
     report = tmp_path / "qa.md"
     work = tmp_path / "work"
