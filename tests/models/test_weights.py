@@ -331,6 +331,17 @@ def test_an_interrupted_conversion_leaves_nothing_that_looks_installed(
     assert seen.count("m.gguf") == 1, "the verified download is kept"
 
 
+def test_what_is_kept_of_a_recording_outlives_a_new_word_in_a_card(tmp_path: Path) -> None:
+    tensors, told = tmp_path / "model.safetensors", tmp_path / "README.md"
+    tensors.write_bytes(b"1")
+    told.write_text("Trained for an hour.")
+    before = weights.fingerprint(tmp_path)
+    told.write_text("Trained for two hours.")
+    assert weights.fingerprint(tmp_path) == before
+    tensors.write_bytes(b"12")
+    assert weights.fingerprint(tmp_path) != before
+
+
 def test_a_connector_comes_with_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
