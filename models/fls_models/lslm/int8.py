@@ -48,12 +48,10 @@ class Int8Linear(nn.Module):
         levels = torch.div(rows, step).round_().to(torch.int8)
         # int8 x int8 -> int32 is exact, so the result does not depend on threads or blocking.
         product = torch._int_mm(levels, self.weight.t())
-        return self._scaled(product, self.scale, step).view(*x.shape[:-1], -1)
+        return self._scaled(product, step * self.scale).view(*x.shape[:-1], -1)
 
-    def _scaled(self, product: Tensor, *scales: Tensor) -> Tensor:
-        result = product.to(torch.float32)
-        for scale in scales:
-            result.mul_(scale)
+    def _scaled(self, product: Tensor, scale: Tensor) -> Tensor:
+        result = product.to(torch.float32).mul_(scale)
         return result if self.bias is None else result.add_(self.bias)
 
 

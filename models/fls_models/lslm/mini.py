@@ -43,7 +43,7 @@ class MiniLanguageModel(DecoderLanguageModel):
                 template=tokenizer,
                 ends={int(raw["eos_token_id"])},
                 audio="",
-                form="float32-3",
+                form="float32-2",
             )
         )
 
