@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -56,15 +56,13 @@ class Course:
         seconds: float,
         rate: float,
         shares: Mapping[str, float] | None = None,
+        orthogonalised: Collection[str] = (),
     ) -> None:
+        from fls_models.training.optimiser import Optimiser
+
         self.name, self._parameters, self._seconds = name, parameters, seconds
         self._rate, self._file = rate, place / f"{name}.pt"
-        shares = shares or {}
-        alike: dict[float, list[nn.Parameter]] = {}
-        for key, one in parameters.items():
-            alike.setdefault(shares.get(key, 1.0), []).append(one)
-        groups = [{"params": some, "share": share} for share, some in alike.items()]
-        self._optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self._optimiser = Optimiser(parameters, shares or {}, orthogonalised)
         self.spent, self.steps = 0.0, 0
         self.losses: dict[str, float] = {}
         if self._file.is_file():
@@ -72,7 +70,7 @@ class Course:
             with torch.no_grad():
                 for key, one in parameters.items():
                     one.copy_(kept["parameters"][key])
-            self._optimiser.load_state_dict(kept["optimiser"])
+            self._optimiser.remember(kept["moments"])
             self.spent, self.steps = kept["spent"], kept["steps"]
             self.losses = kept["losses"]
 
@@ -84,13 +82,11 @@ class Course:
         done = min(1.0, self.spent / max(1e-9, self._seconds))
         factor = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * done)) / 2
         factor *= min(1.0, (self.steps + 1) / _WARM_UP)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._rate * factor * group["share"]
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(list(self._parameters.values()), 1.0)
         if torch.isfinite(norm):
-            self._optimiser.step()
+            self._optimiser.step(self._rate * factor)
         self.steps += 1
         found = float(loss.detach())
         if math.isfinite(found):
@@ -99,7 +95,8 @@ class Course:
     def keep(self) -> None:
         """Writes all of it beside and moves it there."""
         values = {key: one.detach().cpu() for key, one in self._parameters.items()}
-        state = {"parameters": values, "optimiser": self._optimiser.state_dict()}
+        moments = {key: one.cpu() for key, one in self._optimiser.moments().items()}
+        state = {"parameters": values, "moments": moments}
         told = {"spent": self.spent, "steps": self.steps, "losses": self.losses}
         beside = self._file.with_suffix(".part")
         torch.save(state | told, beside)
@@ -256,6 +253,7 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
         call.place,
         seconds=60 * arguments.total_minutes * arguments.reading_share,
         rate=1e-3,
+        orthogonalised=reading.matrices,
     )
 
     def evaluate() -> dict[str, Any]:
