@@ -19,6 +19,7 @@ import typer
 from fls_cli import __version__, settings
 from fls_cli.commands.ask import ask
 from fls_cli.commands.bench import app as bench
+from fls_cli.commands.bench_asr import asr
 from fls_cli.commands.bench_data import longspeech_data
 from fls_cli.commands.bench_longspeech import longspeech_eval
 from fls_cli.commands.cache import app as cache
@@ -53,6 +54,7 @@ app.add_typer(models, name="models")
 app.add_typer(cache, name="cache")
 app.command("config")(config)
 app.command("doctor")(doctor)
+bench.command("asr")(asr)
 bench.command("longspeech-eval")(longspeech_eval)
 bench.command("longspeech-data")(longspeech_data)
 app.add_typer(bench, name="bench")

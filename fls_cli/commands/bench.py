@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import bench_report, options
+from fls_cli import bench_options, bench_report, options
+from fls_cli.bench_options import budgets_named, form_of
 from fls_cli.decoded import decoded
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
@@ -28,86 +28,6 @@ app = typer.Typer(
     help="Measure a model on recordings.\n\n"
     "Example: fls bench asr examples/asr-sample/sample.jsonl",
 )
-
-_Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N lines.")
-]
-_Report = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="A report with all details: .md or .json."),
-]
-_Work = Annotated[
-    Path | None,
-    typer.Option(
-        "--work",
-        metavar="DIR",
-        help="Keep transcripts and results here; an interrupted bench goes on where it stopped.",
-    ),
-]
-
-
-@app.command("asr")
-def asr(
-    manifest: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MANIFEST",
-            help='JSON lines {"audio": PATH, "text": WORDS}, paths relative to the manifest.',
-            show_default=False,
-        ),
-    ],
-    budget: Annotated[
-        str,
-        typer.Option("--budget", "-b", help="fast, balanced, accurate, or several with commas."),
-    ] = "balanced",
-    model: options.Model = "auto",
-    read: options.Read = "auto",
-    head: options.Head = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
-    language: options.Language = None,
-    limit: _Limit = None,
-    work: _Work = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-    output: _Report = None,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
-) -> None:
-    """Word error rate of transcribing, after normalising both sides (see benchmarks/README.md).
-
-    Models write down what they hear: Whisper's words, or what fused frames read like.
-
-    Example: fls bench asr examples/asr-sample/sample.jsonl --budget fast,accurate
-    """
-    budgets = _budgets(budget)
-    form = _form(output)
-    with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_models.bench.asr import load_manifest, measure
-        from fls_models.bench.heard import Hearing
-
-        utterances = load_manifest(manifest, limit)
-        loaded = desk.model(Engine(model, device, dtype, low_memory, head, read=read))
-        name = loaded.card.name
-        if loaded.reads_by != "text":
-            name += f", reading {loaded.reads_by}"
-        hearing = Hearing(
-            lambda: loaded.transcriber,
-            decoded,
-            _kept_as(loaded),
-            rates=loaded.rates,
-            work=work,
-            language=language,
-        )
-        reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
-        if as_json:
-            desk.show(bench_report.asr_json(reports, manifest.name))
-        else:
-            desk.show(clean(bench_report.asr_table(reports, manifest.name).as_text()))
-        if output is not None:
-            render = bench_report.asr_markdown if form == ".md" else bench_report.asr_json
-            write_atomically(output, clean(render(reports, manifest.name)))
-        desk.finish()
 
 
 @app.command("qa")
@@ -158,10 +78,10 @@ def qa(
     dtype: options.Dtype = "nf4",
     low_memory: options.LowMemory = False,
     language: options.Language = None,
-    limit: _Limit = None,
-    work: _Work = None,
+    limit: bench_options.Limit = None,
+    work: bench_options.Work = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
-    output: _Report = None,
+    output: bench_options.Report = None,
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
@@ -171,9 +91,9 @@ def qa(
 
     Example: fls bench qa examples/qa-sample/sample.jsonl --budgets balanced -o report.md
     """
-    wanted = [] if budgets == "none" else _budgets(budgets)
-    listen = _budgets(listen)[0] if listen else None
-    form = _form(output)
+    wanted = [] if budgets == "none" else budgets_named(budgets)
+    listen = budgets_named(listen)[0] if listen else None
+    form = form_of(output)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.items import load_items
         from fls_models.bench.kept import Kept
@@ -204,14 +124,6 @@ def qa(
             )
             write_atomically(output, clean(render(report, items.name)))
         desk.finish()
-
-
-def _kept_as(loaded: Model) -> str:
-    """What tells transcripts of models that lie in one folder from each other."""
-    if loaded.reads_by == "text":
-        return loaded.card.name
-    heard = hashlib.sha256(loaded.ear.encode()).hexdigest()[:12]
-    return f"{loaded.card.name}-{loaded.reads_by}-{heard}"
 
 
 @contextmanager
@@ -259,27 +171,3 @@ def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
         progress=desk.bars,
     )
     return GivenText(other)
-
-
-def _budgets(given: str) -> list[str]:
-    """Names of budgets from a list with commas, each once."""
-    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    wrong = [name for name in names if name not in options.BUDGETS]
-    if wrong or not names:
-        raise UsageError(
-            f"There is no budget {', '.join(wrong) or given!r}; there are: "
-            f"{', '.join(options.BUDGETS)}."
-        )
-    return names
-
-
-def _form(output: Path | None) -> str:
-    """The ending of a report's name, checked before the work is done."""
-    if output is None:
-        return ""
-    ending = output.suffix.lower()
-    if ending not in (".md", ".json"):
-        raise UsageError(f"{output}: a report ends in .md or .json.")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent} is not there to write {output.name} into.")
-    return ending

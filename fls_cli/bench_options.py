@@ -1,0 +1,51 @@
+"""What benches have in common on the command line: options, and how their values are understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fls_cli import options
+from fls_models.errors import UsageError
+
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N lines.")
+]
+Report = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="A report with all details: .md or .json."),
+]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        "--work",
+        metavar="DIR",
+        help="Keep transcripts and results here; an interrupted bench goes on where it stopped.",
+    ),
+]
+
+
+def budgets_named(given: str) -> list[str]:
+    """Names of budgets from a list with commas, each once."""
+    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    wrong = [name for name in names if name not in options.BUDGETS]
+    if wrong or not names:
+        raise UsageError(
+            f"There is no budget {', '.join(wrong) or given!r}; there are: "
+            f"{', '.join(options.BUDGETS)}."
+        )
+    return names
+
+
+def form_of(output: Path | None) -> str:
+    """The ending of a report's name, checked before the work is done."""
+    if output is None:
+        return ""
+    ending = output.suffix.lower()
+    if ending not in (".md", ".json"):
+        raise UsageError(f"{output}: a report ends in .md or .json.")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent} is not there to write {output.name} into.")
+    return ending

@@ -1,0 +1,90 @@
+"""`fls bench asr`: word errors of transcribing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fls_cli import bench_options, bench_report, options
+from fls_cli.bench_options import budgets_named, form_of
+from fls_cli.decoded import decoded
+from fls_cli.desk import open_desk
+from fls_cli.engines import Engine
+from fls_cli.output import clean, write_atomically
+
+if TYPE_CHECKING:
+    from fls_models.models import Model
+
+
+def asr(
+    manifest: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST",
+            help='JSON lines {"audio": PATH, "text": WORDS}, paths relative to the manifest.',
+            show_default=False,
+        ),
+    ],
+    budget: Annotated[
+        str,
+        typer.Option("--budget", "-b", help="fast, balanced, accurate, or several with commas."),
+    ] = "balanced",
+    model: options.Model = "auto",
+    read: options.Read = "auto",
+    head: options.Head = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    language: options.Language = None,
+    limit: bench_options.Limit = None,
+    work: bench_options.Work = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    output: bench_options.Report = None,
+    quiet: options.Quiet = False,
+    offline: options.Offline = False,
+) -> None:
+    """Word error rate of transcribing, after normalising both sides (see benchmarks/README.md).
+
+    Models write down what they hear: Whisper's words, or what fused frames read like.
+
+    Example: fls bench asr examples/asr-sample/sample.jsonl --budget fast,accurate
+    """
+    budgets = budgets_named(budget)
+    form = form_of(output)
+    with open_desk(quiet=quiet, offline=offline) as desk:
+        from fls_models.bench.asr import load_manifest, measure
+        from fls_models.bench.heard import Hearing
+
+        utterances = load_manifest(manifest, limit)
+        loaded = desk.model(Engine(model, device, dtype, low_memory, head, read=read))
+        name = loaded.card.name
+        if loaded.reads_by != "text":
+            name += f", reading {loaded.reads_by}"
+        hearing = Hearing(
+            lambda: loaded.transcriber,
+            decoded,
+            _kept_as(loaded),
+            rates=loaded.rates,
+            work=work,
+            language=language,
+        )
+        reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
+        if as_json:
+            desk.show(bench_report.asr_json(reports, manifest.name))
+        else:
+            desk.show(clean(bench_report.asr_table(reports, manifest.name).as_text()))
+        if output is not None:
+            render = bench_report.asr_markdown if form == ".md" else bench_report.asr_json
+            write_atomically(output, clean(render(reports, manifest.name)))
+        desk.finish()
+
+
+def _kept_as(loaded: Model) -> str:
+    """What tells transcripts of models that lie in one folder from each other."""
+    if loaded.reads_by == "text":
+        return loaded.card.name
+    heard = hashlib.sha256(loaded.ear.encode()).hexdigest()[:12]
+    return f"{loaded.card.name}-{loaded.reads_by}-{heard}"
