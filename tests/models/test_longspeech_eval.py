@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fls_models import prompts
+from fls_models.bench import read_passes
 from fls_models.bench.cost import HeadDims, ModelDims, answer_cost
 from fls_models.bench.encoded_recording import (
     EncodedRecording,
@@ -302,10 +303,26 @@ def test_questions_about_a_recording_share_one_reading(
     shared = next(row for row in rows if row.item == items[2] and row.method == methods[0])
     assert only(alone).measured.likelihoods == shared.measured.likelihoods
     assert only(alone).measured.flops == shared.measured.flops
-    # Several passes are not held; without replies, each is read once a question all the same.
+
+
+def test_passes_are_held_as_far_as_there_is_room(
+    model: FrameModel, tmp_path: Path, reads: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = {"choices": ("Trees.", "Cars."), "correct": 0}
+    items = [item(tmp_path, "a", question=one, **choices) for one in ("Where?", "When?")]
+    given = items, methods_named(["fusion"]), [length(50)]
+    narrow = smaller(model, max_frames=5)
+    ample = bench(narrow, replies=False).run(*given)
+    assert sorted(count for _, count, _ in reads) == [4, 4, 5]
+    monkeypatch.setattr(read_passes, "_HELD", 1)
     del reads[:]
-    bench(smaller(model, max_frames=7), replies=False).run([first], methods[:1], [length(50)])
-    assert len(reads) == 2
+    scarce = bench(narrow, replies=False).run(*given)
+    assert len(reads) == 6
+    for one, other in zip(ample, scarce, strict=True):
+        assert one.measured.likelihoods == other.measured.likelihoods
+    took = {row.measured.read for row in scarce}
+    # A pass that is read again is not counted again.
+    assert len(took) == 1
 
 
 def test_operations_are_those_of_the_formula(model: FrameModel, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.prompts import Prompt
 
+# Small beside what a small language model itself takes; of a large one, not one pass.
+_HELD = 200 * 10**6
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:
@@ -23,8 +26,8 @@ class Pass:
 class ReadPasses:
     """What the language model keeps of each pass.
 
-    One context is held at most, so only a single pass is read no more than once; the seconds told
-    are those of a pass's first reading.
+    As many contexts are held as `_HELD` bytes have room for, one of any size; others are read
+    again. The seconds told are those of a pass's first reading.
 
     Args:
         seconds: a clock that waits for the device.
@@ -39,7 +42,7 @@ class ReadPasses:
         self._llm = llm
         self._passes = passes
         self._clock = seconds
-        self._held: tuple[int, Context] | None = None
+        self._held: dict[int, Context] = {}
         self._took: dict[int, float] = {}
         self.spent = 0.0
 
@@ -53,15 +56,20 @@ class ReadPasses:
 
     def context(self, index: int) -> Context:
         """The pass, read."""
-        if self._held is not None and self._held[0] == index:
-            return self._held[1]
-        # The one before goes first.
-        self._held = None
+        if index in self._held:
+            return self._held[index]
+        # Passes are about equally long: the next takes what the largest takes. The oldest go first.
+        while self._held and (
+            sum(one.bytes for one in self._held.values())
+            + max(one.bytes for one in self._held.values())
+            > _HELD
+        ):
+            del self._held[next(iter(self._held))]
         begun = self._clock()
         one = self._passes[index]
         context: Context = self._llm.read(one.prompt, one.embeddings(), stretch=one.stretch)
         took = self._clock() - begun
         self.spent += took
         self._took.setdefault(index, took)
-        self._held = (index, context)
+        self._held[index] = context
         return context
