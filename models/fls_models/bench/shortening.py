@@ -84,12 +84,12 @@ class Shortening:
         """
         recording = self._recording(audio)
         key = (audio, method, length, prompt, written)
-        if self._shortened is None or self._shortened[0] != key:
+        if self._shortened is not None and self._shortened[0] != key:
+            # The one before goes first.
             self.forget()
-            self._memory.begin()
+        self._memory.begin()
+        if self._shortened is None:
             self._shortened = (key, self._shorten(recording, method, length, prompt, written))
-        else:
-            self._memory.begin()
         return self._shortened[1]
 
     def forget(self) -> None:
