@@ -160,7 +160,8 @@ def local(place: Path) -> Installed:
             )
     card = replace(_text(load("mini")), name=place.resolve().name)
     if card.frames is not None:
-        card = replace(card, frames=replace(card.frames, budgets=PAPER))
+        # Of another connector nothing was measured.
+        card = replace(card, frames=replace(card.frames, budgets=PAPER, accuracy={}))
     beside = place / "connector"
     found = beside if (beside / "config.json").is_file() else None
     return Installed(card, place / "speech", place / "llm", found)

@@ -41,9 +41,16 @@ def part(name: str) -> Part:
 def cards(monkeypatch: pytest.MonkeyPatch) -> dict[str, Card]:
     mini, big = card.load("mini"), card.load("fastlongspeech")
     assert isinstance(mini, TextCard)
+    assert mini.frames is not None
+    unmeasured = replace(mini.frames, budgets=PAPER, accuracy={})
     found: dict[str, Card] = {
         name: replace(
-            mini, name=name, summary=f"Card {name}.", speech=part("speech"), llm=part(llm)
+            mini,
+            name=name,
+            summary=f"Card {name}.",
+            speech=part("speech"),
+            llm=part(llm),
+            frames=unmeasured,
         )
         for name, llm in (("mini", "a"), ("small", "b"))
     }

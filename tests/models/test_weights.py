@@ -254,19 +254,21 @@ def test_a_folder_with_both_parts_is_a_model(cache: Path, tmp_path: Path) -> Non
     assert not cache.exists(), "used where it lies"
 
 
-def test_a_folders_budgets_of_frames_are_the_papers(
+def test_of_a_folders_connector_nothing_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mini = cards.load("mini")
     assert isinstance(mini, TextCard)
     assert mini.frames is not None
     measured = replace(PAPER, source="measured", ask=dict.fromkeys(PAPER.ask, 77))
-    known = replace(mini, frames=replace(mini.frames, budgets=measured))
+    right = {"fast": (0.75, 0.5)}
+    known = replace(mini, frames=replace(mini.frames, budgets=measured, accuracy=right))
     monkeypatch.setattr(weights, "load", lambda name: known)
     for name in weights._LOCAL:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert weights.local(tmp_path).card.frames == mini.frames
+    frames = replace(mini.frames, budgets=PAPER, accuracy={})
+    assert weights.local(tmp_path).card.frames == frames
 
 
 def test_removing_keeps_what_another_card_needs(

@@ -107,7 +107,9 @@ def _figure(
     size = (_PANEL[0] * len(panels), _PANEL[1])
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     figure.suptitle(title, fontsize=10)
-    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    # Panels of one metric are compared by eye.
+    alike = len({metric for _, metric in panels}) == 1
+    every = figure.subplots(1, len(panels), squeeze=False, sharey=alike)[0]
     named: dict[str, Any] = {}
     for axes, (task, metric) in zip(every, panels, strict=True):
         by_method = _points(found, task, metric, against)
@@ -118,9 +120,11 @@ def _figure(
             aside = (number - middle) * _ASIDE / 72
             moved = ScaledTranslation(aside, 0.0, figure.dpi_scale_trans)
             named.setdefault(method, _plot(axes, method, metric, points, moved))
-        _mark(axes, against, [place for ones in by_method.values() for place, _ in ones if place])
+        _mark(axes, against, [place for ones in by_method.values() for place, _ in ones])
         axes.set_title(task, fontsize=10)
         axes.set_ylabel(_AXES[metric][0])
+        if alike:
+            axes.label_outer(remove_inner_ticks=True)
         axes.grid(alpha=0.25)
     # One for all panels and outside of them: within, it hides what lies below.
     figure.legend(
@@ -169,12 +173,14 @@ def _plot(
 
 
 def _mark(axes: Any, against: str, places: Sequence[float]) -> None:
+    dashed = not all(places)
     if against == "tflops":
-        axes.set_xlabel("TFLOPs an item (methods set apart a little; dashed: not counted)")
+        told = "; dashed: not counted" if dashed else ""
+        axes.set_xlabel(f"TFLOPs an item (methods set apart a little{told})")
         return
-    axes.set_xlabel("frames read for 30 s of audio (dashed: reads text)")
+    axes.set_xlabel("frames read for 30 s of audio" + (" (dashed: reads text)" if dashed else ""))
     axes.set_xscale("log", base=2)
-    ticks = sorted({round(place) for place in places})
+    ticks = sorted({round(place) for place in places if place})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
 
