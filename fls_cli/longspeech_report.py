@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOW = (
     "n: items; scores are over them, with 95 % bootstrap intervals (items drawn anew)",
+    "all: the items of all tasks that have choices",
     "choices: the correct choice is the likeliest reply, per token",
     "facts: what the reply holds of the reference or its facts, by the rule of bench/facts.py",
     "WER: both sides after bench/normaliser.py",

@@ -19,7 +19,7 @@ from fls_models.bench.longspeech_items import SpokenItem
 from fls_models.bench.longspeech_scores import scored
 from fls_models.bench.measured import Measured, Row
 from fls_models.bench.methods import METHODS, lengths_of
-from fls_models.bench.tables import PAPER, as_csv, cells, lines
+from fls_models.bench.tables import ALL, PAPER, as_csv, cells, lines
 from fls_models.errors import EnvironmentLacks
 
 
@@ -198,6 +198,22 @@ def test_gains_are_of_the_same_items(rows: list[Row]) -> None:
     [gain] = gains_of(wer)
     # Fewer errors are better.
     assert (gain.metric, gain.gain.value) == ("wer", 0.25)
+
+
+def test_items_with_choices_are_counted_across_tasks() -> None:
+    choices: dict[str, Any] = {"choices": ("x", "y"), "correct": 0}
+    asked = [item("a", **choices), item("b", task="dialogue", **choices), item("c", task="summary")]
+    found = [row(asked[0], likelihoods=[-1.0, -2.0]), row(asked[1], likelihoods=[-2.0, -1.0])]
+    found.append(row(asked[2], text="Nothing."))
+    others = [row(one, "random", likelihoods=[-2.0, -1.0]) for one in asked[:2]]
+    told = {(line.task, line.method): line for line in lines([*found, *others])}
+    assert [task for task, _ in told][-2:] == [ALL, ALL]
+    assert told[ALL, "fusion"].count == 2
+    assert told[ALL, "fusion"].scores["choices"].value == 0.5
+    [gain] = [one for one in gains_of([*found, *others]) if one.task == ALL]
+    assert (gain.gain.value, gain.gain.count) == (0.5, 2)
+    # One task is its own total.
+    assert ALL not in {line.task for line in lines([found[0], found[2]])}
 
 
 def test_the_papers_figures_name_methods_that_there_are() -> None:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.tables import Line
+from fls_models.bench.tables import ALL, Line
 from fls_models.errors import EnvironmentLacks
 
 NAMES = ("score-vs-tflops", "score-vs-length")
@@ -70,9 +70,11 @@ def draw(found: Sequence[Line], folder: Path, title: str) -> list[Path]:
 
 
 def _panels(found: Sequence[Line]) -> list[tuple[str, str]]:
-    """Each task with its first metric."""
+    """Each task with its first metric; what is of all of them is for tables."""
     panels: dict[str, str] = {}
     for line in found:
+        if line.task == ALL:
+            continue
         metric = next((name for name in _AXES if name in line.scores), None)
         if metric is not None:
             panels.setdefault(line.task, metric)

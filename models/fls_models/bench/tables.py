@@ -38,6 +38,10 @@ METRIC_NAMES = {
 }
 
 
+ALL = "all"
+"""Stands for a task: every item that has choices, where several tasks have such items."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A task under a method and a length.
@@ -76,11 +80,19 @@ class Line:
 
 
 def grouped(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    """By task, method and length, in the order in which they first appear."""
+    """By task, method and length, in the order in which they first appear; `ALL` is the last."""
     found: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
+
+    def add(task: str, row: Row) -> None:
         length = "" if row.length is None else row.length.label
-        found.setdefault((row.item.task, row.method.name, length), []).append(row)
+        found.setdefault((task, row.method.name, length), []).append(row)
+
+    for row in rows:
+        add(row.item.task, row)
+    chosen = [row for row in rows if row.item.choices]
+    if len({row.item.task for row in chosen}) > 1:
+        for row in chosen:
+            add(ALL, row)
     return found
 
 
