@@ -148,9 +148,9 @@ def from_folder(
 def local(place: Path) -> Installed:
     """A model in a folder of the user's: `speech/` and `llm/` as they lie in the cache.
 
-    `connector/` may lie beside them. It is judged by the card of `mini`, whose budgets of frames
-    belong to another connector: here they are the paper's. Raises UsageError when a file is
-    missing.
+    `connector/` may lie beside them. It is judged by the card of `mini`, whose budgets and
+    accuracy of frames belong to another connector: here the budgets are the paper's. Raises
+    UsageError when a file is missing.
     """
     for needed in _LOCAL:
         if not (place / needed).is_file():

@@ -14,7 +14,7 @@ import pytest
 from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
-from fls_models import card, weights
+from fls_models import weights
 from fls_models.results import NO_SPEECH
 
 if TYPE_CHECKING:
@@ -238,12 +238,16 @@ def test_auto_reads_text_until_frames_were_measured_to_be_better(
 
 
 def measured(patch: pytest.MonkeyPatch, **accuracy: tuple[float, float]) -> None:
-    """The card of `mini`, and so that of any folder, tells these numbers."""
-    mini = card.load("mini")
-    assert isinstance(mini, card.TextCard)
-    assert mini.frames is not None
-    found = replace(mini, frames=replace(mini.frames, accuracy=accuracy))
-    patch.setattr(weights, "load", lambda name: found)
+    """A folder's card tells these numbers, as that of `mini` may."""
+    local = weights.local
+
+    def told(place: Path) -> weights.Installed:
+        found = local(place)
+        assert found.card.frames is not None
+        frames = replace(found.card.frames, accuracy=accuracy)
+        return replace(found, card=replace(found.card, frames=frames))
+
+    patch.setattr(weights, "local", told)
 
 
 def test_readers_are_completed() -> None:
