@@ -27,6 +27,7 @@ from fls_cli.commands.chat import chat
 from fls_cli.commands.config import config
 from fls_cli.commands.doctor import doctor
 from fls_cli.commands.models import app as models
+from fls_cli.commands.plan import plan
 from fls_cli.commands.summarize import summarize
 from fls_cli.commands.train import app as train
 from fls_cli.commands.train_compress import compress
@@ -50,6 +51,7 @@ app.command("ask")(ask)
 app.command("summarize")(summarize)
 app.command("transcribe")(transcribe)
 app.command("chat")(chat)
+app.command("plan")(plan)
 app.add_typer(models, name="models")
 app.add_typer(cache, name="cache")
 app.command("config")(config)

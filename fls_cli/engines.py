@@ -11,7 +11,7 @@ from fls_cli.places import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.card import FrameCard, TextCard
+    from fls_models.card import Card, FrameCard, TextCard
     from fls_models.memory import Memory
     from fls_models.models import Model
     from fls_models.progress import Progress
@@ -81,7 +81,7 @@ def start(
 
     if isinstance(found, Installed):
         _check_text(engine, found.card)
-        if _reads_frames(engine, found):
+        if reads_frames(engine, found.card, found.connector):
             from fls_models.mini_frames import MiniFrameModel
 
             return MiniFrameModel(found, memory, compress=engine.compress)
@@ -110,29 +110,15 @@ def _installed(
 
         devices.place(card, engine.device, engine.dtype, low_memory=engine.low_memory)
 
-    cache, name = cache_folder(), engine.model
-    # A folder that bears a model's name is given as ./mini.
-    known = name in ("", "auto", *card.names())
-    if not known and Path(name).is_dir():
-        return weights.from_folder(Path(name), cache, progress, engine.dtype, check), ""
-    reason = ""
-    if name == "auto" and engine.read == "text":
-        # Others hear by themselves.
-        name, reason = card.names()[0], ", which reads text on any CPU"
-    elif name == "auto":
-        from fls_models import devices
-
-        choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
-        name, reason = choice.name, f", {choice.reason}"
-    wanted = card.load(name)
+    cache = cache_folder()
+    if (place := folder_of(engine)) is not None:
+        return weights.from_folder(place, cache, progress, engine.dtype, check), ""
+    wanted, reason = choose(engine)
+    name = wanted.name
     if isinstance(wanted, card.FrameCard):
-        _check_large(engine, name)
         check(wanted)
-    else:
-        assert isinstance(wanted, card.TextCard), "there are two kinds of cards"
-        _check_text(engine, wanted)
-        if reason:
-            say(f"using {name}{reason}")
+    elif reason:
+        say(f"using {name}{reason}")
     if offline or weights.is_ready(wanted, cache, engine.dtype):
         return weights.locate(wanted, cache, engine.dtype), reason
     size = weights.bytes_to_fetch(wanted, cache, engine.dtype)
@@ -141,13 +127,54 @@ def _installed(
     return weights.pull(wanted, cache, progress, engine.dtype), reason
 
 
-def _reads_frames(engine: Engine, found: Installed) -> bool:
-    """Whether a model that reads text is to read frames instead."""
+def folder_of(engine: Engine) -> Path | None:
+    """The folder that the model lies in, if it is given by one."""
+    from fls_models import card
+
+    # A folder that bears a model's name is given as ./mini.
+    known = engine.model in ("", "auto", *card.names())
+    return Path(engine.model) if not known and Path(engine.model).is_dir() else None
+
+
+def choose(engine: Engine) -> tuple[Card, str]:
+    """The card of a model that is given by name or as `auto`, and why it is that.
+
+    The reason continues a sentence; it is empty where the choice was the user's. Raises UsageError
+    for a model that there is not, and for what this one cannot be asked for.
+    """
+    from fls_models import card
+
+    name, reason = engine.model, ""
+    if name == "auto" and engine.read == "text":
+        # Others hear by themselves.
+        name, reason = card.names()[0], ", which reads text on any CPU"
+    elif name == "auto":
+        from fls_models import devices
+
+        cache = cache_folder()
+        choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
+        name, reason = choice.name, f", {choice.reason}"
+    wanted = card.load(name)
+    check_card(engine, wanted)
+    return wanted, reason
+
+
+def check_card(engine: Engine, card: Card) -> None:
+    """Raises UsageError for what a model with that card cannot be asked for."""
+    from fls_models.card import TextCard
+
+    if isinstance(card, TextCard):
+        _check_text(engine, card)
+    else:
+        _check_large(engine, card.name)
+
+
+def reads_frames(engine: Engine, card: TextCard, connector: Path | None) -> bool:
+    """Whether a model that reads text is to read frames instead, by the connector it has."""
     if engine.read != "auto":
         return engine.read == "frames"
-    frames = found.card.frames
     # Without a connector nothing is refused that was not asked for.
-    return found.connector is not None and frames is not None and frames.favoured(engine.budget)
+    return connector is not None and card.frames is not None and card.frames.favoured(engine.budget)
 
 
 def _check_large(engine: Engine, name: str) -> None:

@@ -20,7 +20,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt"
 BLOCK = re.compile(r"^```(.*)\n([\s\S]*?)^```$", re.MULTILINE)
 FLS = re.compile(
-    r"(?:^|[\s|(/])fls (?=ask|summarize|transcribe|chat|models|cache|config|doctor|bench|train|-)"
+    r"(?:^|[\s|(/])fls "
+    r"(?=ask|summarize|transcribe|chat|plan|models|cache|config|doctor|bench|train|-)"
 )
 
 

@@ -50,7 +50,7 @@ def hearing_dims_of(model: Any) -> HearingDims | None:
     """
     shape = getattr(getattr(model, "config", None), "shape", None)
     if isinstance(shape, Shape):
-        return _connected(shape)
+        return connected(shape)
     try:
         encoder = EncoderDims.from_config(model._tower.config)
         tokens, width = model.ctc_tokens, model.hidden_width
@@ -87,7 +87,7 @@ def hearing_flops(
     return total
 
 
-def _connected(shape: Shape) -> HearingDims | None:
+def connected(shape: Shape) -> HearingDims | None:
     """A Whisper encoder behind a connector (`lslm/connector.py`)."""
     width, layers = shape.width, _WHISPER_LAYERS.get(shape.encoder_width)
     if layers is None:

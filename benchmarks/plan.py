@@ -1,0 +1,75 @@
+"""Whether a question takes as long as `fls plan` expects.
+
+    python benchmarks/plan.py RECORDING... [--budgets fast,balanced] [--model mini] [--read auto]
+
+`fls plan --measure` plans for all recordings, and measures on the first. Then each is asked a
+question about all of it, at each budget by a process of its own that neither finds nor keeps
+anything (`--no-cache`); the time is that of the whole process. Needs the model's weights.
+
+Whatever else the machine does meanwhile is measured, too. The processor's seconds tell how much
+that was: of one thread, they are what the question takes when nothing else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+QUESTION = "What is the main argument?"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recordings", nargs="+")
+    parser.add_argument("--budgets", default="balanced")
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--read", default="auto")
+    chosen = parser.parse_args()
+    how = ["--model", chosen.model, "--read", chosen.read, "--offline"]
+    told = _fls("plan", "--measure", "--json", *how, *chosen.recordings).stdout
+    plans = {one["source"]: one for one in map(json.loads, told.splitlines())}
+    print(f"{'recording':24} {'audio s':>8} budget   expected s actual s ratio processor s")
+    for recording in chosen.recordings:
+        for budget in chosen.budgets.split(","):
+            _show(recording, plans[recording], budget, how)
+
+
+def _show(recording: str, plan: dict[str, Any], budget: str, how: list[str]) -> None:
+    begun, before = perf_counter(), _processor_seconds()
+    _fls("ask", recording, QUESTION, "--budget", budget, "--no-cache", "--quiet", *how)
+    actual, spent = perf_counter() - begun, _processor_seconds() - before
+    expected = plan["budgets"][budget]["seconds"]
+    print(
+        f"{Path(recording).name:24} {plan['audio_seconds']:8.1f} {budget:8} {expected:10.1f} "
+        f"{actual:8.1f} {expected / actual:5.2f} {spent:11.1f}",
+        flush=True,
+    )
+
+
+def _processor_seconds() -> float:
+    """Of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _fls(*arguments: str) -> subprocess.CompletedProcess[str]:
+    road = os.pathsep.join([str(ROOT), str(ROOT / "models")])
+    return subprocess.run(
+        [sys.executable, "-m", "fls_cli", *arguments],
+        env={**os.environ, "PYTHONPATH": road},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""`fls plan`: what a question about recordings takes, before it is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fls_cli import options
+from fls_cli.desk import open_desk
+from fls_cli.engines import Engine
+from fls_cli.hearing import Stretch, Wanted
+from fls_cli.plan_tables import plan_json, table
+from fls_cli.visits import Request, Visit
+from fls_models.errors import InputError
+
+if TYPE_CHECKING:
+    from fls_cli.planner import Plan, Planner
+
+
+def plan(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Files, folders, patterns, http(s) addresses or - for a pipe.",
+            show_default=False,
+        ),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Measure how fast the model is here, even if that is known, on the first file.",
+            rich_help_panel="Model",
+        ),
+    ] = False,
+    model: options.Model = "auto",
+    read: options.Read = "auto",
+    language: options.Language = None,
+    from_file: options.FromFile = None,
+    track: options.Track = None,
+    start: options.Start = None,
+    end: options.End = None,
+    as_json: options.Json = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    quiet: options.Quiet = False,
+    offline: options.Offline = False,
+) -> None:
+    """Tell what `fls ask` will take at every budget: windows, passes, memory, seconds.
+
+    The seconds are those of a first question about the whole recording. How fast the model is here
+    is measured once, on the recording. No model is downloaded, --offline or not.
+
+    Example: fls plan lecture.mp3
+    """
+    engine = Engine(model, device, dtype, low_memory, read=read)
+    request = Request(
+        command="plan",
+        engine=engine,
+        budget="balanced",
+        stretch=Stretch.parse(track, start, end, language),
+        wish={},
+        suffix=".plan.jsonl",
+        as_json=as_json,
+    )
+    with open_desk(quiet=quiet, offline=offline) as desk:
+        from fls_cli.planner import Planner
+
+        planner = Planner(engine, desk.say, again=measure)
+
+        def task(visit: Visit) -> Plan:
+            found = planner.plan(visit.wanted, _seconds(visit.wanted))
+            visit.write(_text(planner, visit.source.name, [found], as_json=as_json))
+            return found
+
+        done = [found for _, found in desk.work(sources or [], from_file, request, task)]
+        if desk.asked > 1 and len(done) > 1:
+            if not as_json:
+                desk.show("==> all recordings <==\n")
+            desk.show(_text(planner, None, done, as_json=as_json))
+        desk.finish()
+
+
+def _text(planner: Planner, name: str | None, plans: Sequence[Plan], *, as_json: bool) -> str:
+    rows = planner.rows(plans)
+    if not as_json:
+        return table(rows)
+    seconds = sum(plan.audio_seconds for plan in plans)
+    return json.dumps(plan_json(name, seconds, planner.card.name, rows), ensure_ascii=False) + "\n"
+
+
+def _seconds(wanted: Wanted) -> float:
+    """How long the stretch is that would be heard; the InputError that `fls ask` would raise."""
+    # All that is wrong with a recording shows with its first sample.
+    with closing(wanted.decode(lambda text: None)) as blocks:
+        next(blocks)
+    seconds = wanted.seconds()
+    if not seconds:
+        raise InputError(
+            f"{wanted.source.name}: it does not tell how long it is; say so with --end, or convert "
+            "it to a format that does."
+        )
+    return seconds
