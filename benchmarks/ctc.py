@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import jiwer
 import torch
@@ -21,16 +20,14 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from transformers import AutoTokenizer  # noqa: E402
-
 from fls_cli.media import decode  # noqa: E402
 from fls_cli.places import cache_folder  # noqa: E402
 from fls_models.bench.estimates import rate  # noqa: E402
 from fls_models.bench.normaliser import normalise  # noqa: E402
 from fls_models.card import TextCard, load  # noqa: E402
+from fls_models.ctc_reading import greedy  # noqa: E402
 from fls_models.lslm.mini_hearing import MiniHearing  # noqa: E402
 from fls_models.training.corpus import read_utterances  # noqa: E402
-from fls_models.training.vocabulary import greedy  # noqa: E402
 from fls_models.weights import locate  # noqa: E402
 from fls_models.windows import cut, encode_windows  # noqa: E402
 
@@ -46,13 +43,12 @@ def main() -> None:
     assert isinstance(card, TextCard), "mini is made of parts"
     parts = locate(card, cache_folder())
     model = MiniHearing(parts.speech, parts.llm, arguments.connector)
-    tokenizer: Any = AutoTokenizer.from_pretrained(parts.llm, local_files_only=True)
     found = []
     for manifest in arguments.manifests:
         errors: list[float] = []
         words: list[float] = []
         for one in read_utterances(manifest):
-            said, read = normalise(one.text), normalise(written(model, tokenizer, one.audio))
+            said, read = normalise(one.text), normalise(written(model, one.audio))
             compared = jiwer.process_words(said, read)
             errors.append(compared.substitutions + compared.deletions + compared.insertions)
             words.append(len(said.split()))
@@ -68,15 +64,15 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def written(model: MiniHearing, tokenizer: Any, audio: Path) -> str:
+def written(model: MiniHearing, audio: Path) -> str:
     """What the head reads in a recording, window by window."""
     tokens = torch.arange(model.ctc_tokens)
     ids: list[int] = []
     for frames in encode_windows(model, cut(decode(str(audio)))):
         logits = model.token_log_probabilities(frames.hidden, tokens)
         assert logits is not None, "a connector has a head"
-        ids += [model.config.tokens[one] for one in greedy(logits)]
-    return str(tokenizer.decode(ids))
+        ids += greedy(logits)
+    return model.ctc_text(ids)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from fls_cli.commands.cache import app as cache
 from fls_cli.commands.chat import chat
 from fls_cli.commands.config import config
 from fls_cli.commands.doctor import doctor
+from fls_cli.commands.inspect import inspect_
 from fls_cli.commands.models import app as models
 from fls_cli.commands.plan import plan
 from fls_cli.commands.summarize import summarize
@@ -33,6 +34,7 @@ from fls_cli.commands.train import app as train
 from fls_cli.commands.train_compress import compress
 from fls_cli.commands.train_data import data
 from fls_cli.commands.transcribe import transcribe
+from fls_cli.optional_numbers import WithOptionalNumbers
 from fls_cli.options import defaults
 from fls_cli.output import clean
 from fls_models.errors import DiskFull, FlsError, UsageError
@@ -47,10 +49,11 @@ app = typer.Typer(
     help="Ask questions of long recordings from a shell.\n\n"
     'Example: fls ask lecture.mp3 "What is the main argument?"',
 )
-app.command("ask")(ask)
+app.command("ask", cls=WithOptionalNumbers)(ask)
 app.command("summarize")(summarize)
 app.command("transcribe")(transcribe)
-app.command("chat")(chat)
+app.command("chat", cls=WithOptionalNumbers)(chat)
+app.command("inspect")(inspect_)
 app.command("plan")(plan)
 app.add_typer(models, name="models")
 app.add_typer(cache, name="cache")

@@ -13,8 +13,9 @@ from fls_cli import slash_commands
 from fls_cli.desk import Desk
 from fls_cli.output import clean, write_atomically
 from fls_cli.sources import printable
-from fls_cli.writers import clock
+from fls_cli.writers import answer_json, clock, evidence_text
 from fls_models.errors import DiskFull, InputError, UsageError
+from fls_models.results import Answer
 
 if TYPE_CHECKING:
     from fls_models.conversation import Conversation, Reply
@@ -87,7 +88,7 @@ class Chat:
             desk.show(f"> {question}\n")
         if desk.streams and not self.as_json:
             reply = self.conversation.ask(question, lambda piece: desk.show(clean(piece)))
-            desk.show("\n")
+            desk.show("\n" + self._evidence(reply))
         else:
             reply = self.conversation.ask(question)
             desk.show(self._shown(reply))
@@ -98,10 +99,15 @@ class Chat:
             desk.show(f"({self._names(spoken)})\n")
 
     def _shown(self, reply: Reply) -> str:
-        text = clean(reply.text).strip()
+        text, found = clean(reply.text).strip(), reply.found
         if not self.as_json:
-            return f"{text}\n"
-        return json.dumps({**reply.found.as_json(), "answer": text}, ensure_ascii=False) + "\n"
+            return f"{text}\n{self._evidence(reply)}"
+        told = answer_json(found) if isinstance(found, Answer) else found.as_json()
+        return json.dumps({**told, "answer": text}, ensure_ascii=False) + "\n"
+
+    def _evidence(self, reply: Reply) -> str:
+        """What an answer from one recording rests on, if that was asked for."""
+        return evidence_text(reply.found) if isinstance(reply.found, Answer) else ""
 
     def _names(self, spoken: Spoken) -> str:
         """Where an answer comes from, if there is a choice."""

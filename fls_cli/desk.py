@@ -25,7 +25,7 @@ from fls_cli.hearing import Remembering
 from fls_cli.inputs import Source, check_readable, open_sources
 from fls_cli.ledger import claimed, seems_finished
 from fls_cli.lists import names_listed
-from fls_cli.output import clean, write_atomically
+from fls_cli.output import check_place, clean, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
 from fls_cli.progress import Bars
@@ -64,6 +64,8 @@ class Desk:
     _folder: Path | None = None
     _skipped: int = 0
     _coming: Sequence[Visit] = ()
+    _sources: Sequence[Source] = ()
+    _places: dict[tuple[Path, str], dict[Source, Path]] = field(default_factory=dict)
 
     @property
     def streams(self) -> bool:
@@ -104,7 +106,7 @@ class Desk:
 
         with open_sources(names, failed=failed) as found:
             self.asked = len(found) + len(self._failures)
-            folder = self._folder
+            folder, self._sources = self._folder, found
             # All are checked before a model is loaded for the first.
             sources = [source for source in found if self.is_there(source, as_json=request.as_json)]
             places = place_all(sources, folder, request.suffix) if folder else {}
@@ -181,6 +183,12 @@ class Desk:
         except InputError:
             # Said when its turn comes.
             return False
+
+    def place(self, source: Source, folder: Path, suffix: str) -> Path:
+        """A file for one of the sources below a folder, no other's (`place_all`)."""
+        if (folder, suffix) not in self._places:
+            self._places[folder, suffix] = place_all(self._sources, folder, suffix)
+        return self._places[folder, suffix][source]
 
     @property
     def has_failures(self) -> bool:
@@ -265,7 +273,7 @@ def open_desk(
     """
     if output is not None and not output.endswith("/"):
         place = Path(output)
-        if not place.is_dir() and not os.access(place.parent, os.W_OK):
-            write_atomically(place, "")
+        if not place.is_dir():
+            check_place(place)
     with Bars(quiet=quiet) as bars:
         yield Desk(bars, quiet, offline, output, keep, ahead, force)

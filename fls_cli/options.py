@@ -20,6 +20,8 @@ _OUTPUT = "Output"
 _LARGE = "Large models"
 
 BUDGETS = ("fast", "balanced", "accurate")
+# Passages that an answer shows for itself, unless a number is given.
+EVIDENCE = 3
 
 
 def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]:
@@ -180,6 +182,36 @@ Output = Annotated[
         "-o",
         metavar="PLACE",
         help="Write to this file, all or nothing; or below this folder/, a file for each source.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Evidence = Annotated[
+    int | None,
+    typer.Option(
+        "--evidence",
+        metavar="[N]",
+        min=0,
+        help=f"Where in the recording the answer comes from: at most N passages, {EVIDENCE} unless "
+        "told. JSON has them anyway.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Clips = Annotated[
+    Path | None,
+    typer.Option(
+        "--clips",
+        metavar="FOLDER",
+        help="Cut these passages out of the recording, as WAV files in this folder.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Report = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="PAGE",
+        help="Write one HTML page with the sound, the answers and their evidence to play; or a "
+        "page for each recording, below this folder/.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -23,19 +23,20 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("", text)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file under a temporary name beside it, then renames it: all of it or nothing.
 
-    A link is followed; a pipe or a device is written to directly. Raises UsageError when the
-    place cannot be written to, DiskFull when the text does not fit.
+    A link is followed; a pipe or a device is written to directly. Text becomes UTF-8. Raises
+    UsageError when the place cannot be written to, DiskFull when the content does not fit.
     """
     if path.is_dir():
         raise UsageError(f"{_shown(path)} is a folder; name a file in it.")
+    raw = content.encode() if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8", newline="\n")
+            path.write_bytes(raw)
         else:
-            _replace(Path(os.path.realpath(path)), text)
+            _replace(Path(os.path.realpath(path)), raw)
     except FileNotFoundError:
         raise UsageError(
             f"{_shown(path.parent)} is not there to write {_shown(path)} into; create it with "
@@ -47,12 +48,18 @@ def write_atomically(path: Path, text: str) -> None:
         raise UsageError(f"{_shown(path)} cannot be written: {failure.strerror}.") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def check_place(path: Path) -> None:
+    """Raises UsageError where `write_atomically` would, as far as that can be known before."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        write_atomically(path, "")
+
+
+def _replace(path: Path, content: bytes) -> None:
     # Not made from the file's own name, which may already be as long as names can be.
     temporary = path.with_name(f".fls-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with temporary.open("xb") as file:
+            file.write(content)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
     from fls_cli.desk import Desk
     from fls_models.models import Model
+    from fls_models.results import Span
 
 _T = TypeVar("_T")
 
@@ -127,6 +128,14 @@ class Visit:
         self.close()
         # Not begun before, or known then and forgotten since: no recording has no blocks.
         yield from self.wanted.decode(warn)
+
+    def decode(self, span: Span | None = None) -> Blocks:
+        """Once more the samples that were heard, or those of a passage."""
+        stretch = self.request.stretch
+        if span is not None:
+            stretch = replace(stretch, start=span.start, end=span.end)
+        # What is wrong with the recording was said when it was heard.
+        return replace(self.wanted, stretch=stretch).decode(lambda text: None)
 
     def write(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, into a file when all of it is there."""

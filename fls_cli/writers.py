@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from math import ceil, floor
 from typing import Any
 
 from fls_cli.output import clean
 from fls_cli.subtitles import cues, line_text
 from fls_cli.timed_words import TimedWord, one_line, timed_words
 from fls_models.errors import UsageError
-from fls_models.results import Answer, Chapter, Sentence, Summary, Transcript, Word
+from fls_models.results import Answer, Chapter, Sentence, Span, Summary, Transcript, Word
 
 TRANSCRIPT_SCHEMA = "fls.transcript/1"
 SUMMARY_SCHEMA = "fls.summary/1"
@@ -108,6 +109,21 @@ def answer_text(answer: Answer) -> str:
     return clean(answer.answer).strip() + "\n"
 
 
+def evidence_text(answer: Answer) -> str:
+    """`[12:31-12:58] what is said there`, a line for each passage, the strongest first."""
+    return "".join(
+        f"[{between(passage.span)}] {one_line(passage.text)}".rstrip() + "\n"
+        for passage in answer.evidence
+    )
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """The public form of an answer, schema `fls.answer/1`, with harmless text."""
+    told = answer.as_json()
+    evidence = [{**passage, "text": one_line(passage["text"])} for passage in told["evidence"]]
+    return {**told, "answer": answer_text(answer).strip(), "evidence": evidence}
+
+
 def chapters(found: Iterable[Chapter]) -> str:
     """`[h:mm:ss] Title` and the summary below it, a blank line between chapters."""
     return "\n".join(
@@ -150,6 +166,17 @@ def clock(seconds: float) -> str:
     """`h:mm:ss`, cut off to whole seconds so that nobody is sent past what they look for."""
     minutes, left = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{left:02}"
+
+
+def between(span: Span) -> str:
+    """`12:31-12:58` or `1:02:31-1:02:58`: whole seconds that hold all of it."""
+    return f"{_minutes(floor(span.start))}-{_minutes(ceil(span.end))}"
+
+
+def _minutes(seconds: int) -> str:
+    minutes, left = divmod(seconds, 60)
+    hours = f"{minutes // 60}:" if minutes >= 60 else ""
+    return f"{hours}{minutes % 60:{'02' if hours else ''}}:{left:02}"
 
 
 def _spoken(transcript: Transcript) -> list[Sentence]:

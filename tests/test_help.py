@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models" / "fls_models"
 HEAVY = (
     *("torch", "transformers", "numpy", "faster_whisper", "ctranslate2", "huggingface_hub"),
-    "prompt_toolkit",
+    *("prompt_toolkit", "matplotlib"),
 )
 # Runs `fls` with the arguments given, then says on stderr which heavy modules that loaded.
 _PROBE = f"""
@@ -97,7 +97,7 @@ def complete(typed: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("command", ["ask", "summarize", "transcribe", "chat"])
+@pytest.mark.parametrize("command", ["ask", "summarize", "transcribe", "chat", "inspect"])
 def test_completion_knows_the_budgets_and_models(command: str) -> None:
     assert complete(f"fls {command} --budget ") == ["fast", "balanced", "accurate"]
     assert complete(f"fls {command} --budget b") == ["balanced"]

@@ -18,6 +18,7 @@ from mini_takes import Take, Takes
 from torch import Tensor
 
 from fls_models.bench.normaliser import normalise
+from fls_models.ctc_reading import greedy
 from fls_models.lslm.connector import Connector
 from fls_models.sampling import SAMPLE_RATE, WINDOW_SAMPLES
 from fls_models.training.connecting import Reading
@@ -25,7 +26,7 @@ from fls_models.training.frame_noise import disturbed
 from fls_models.training.like_lengths import LikeLengths
 from fls_models.training.precision import computing
 from fls_models.training.spelling import Spelling
-from fls_models.training.vocabulary import Characters, frames_needed, greedy
+from fls_models.training.vocabulary import Characters, frames_needed
 from fls_models.windows import frame_count
 
 _REAL = 8

@@ -15,12 +15,14 @@ from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
+from fls_cli.showing import Showing
 from fls_cli.visits import Request, Visit
-from fls_cli.writers import answer_text
+from fls_cli.writers import answer_json, answer_text, evidence_text
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.asking import Asking, Manner
+    from fls_models.results import Answer
 
 
 def ask(
@@ -55,6 +57,9 @@ def ask(
     jobs: options.Jobs = 1,
     keep: options.Cache = True,
     as_json: options.Json = False,
+    evidence: options.Evidence = None,
+    clips: options.Clips = None,
+    report: options.Report = None,
     output: options.Output = None,
     force: options.Force = False,
     device: options.Device = "auto",
@@ -77,6 +82,7 @@ def ask(
     """
     if rope != "ntk":
         raise UsageError(f"--rope takes ntk, not {rope!r}.")
+    showing = Showing.asked(evidence, clips, report, as_json=as_json)
     sources, questions = _split(arguments or [], question or [], listed=from_file is not None)
     request = Request(
         command="ask",
@@ -95,6 +101,7 @@ def ask(
         wish={
             "questions": questions,
             "manner": [max_tokens, temperature, seed],
+            "showing": [showing.evidence, str(showing.clips), showing.report],
         },
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,
@@ -110,6 +117,7 @@ def ask(
         def task(visit: Visit) -> list[dict[str, Any]]:
             from fls_models.asking import Asking, Manner
 
+            showing.check(desk.asked)
             hearing = visit.hear()
             asking = Asking(
                 visit.model,
@@ -118,9 +126,12 @@ def ask(
                 heard_in=hearing.seconds,
                 budget=paid,
                 manner=Manner(max_tokens, temperature, seed),
+                evidence=showing.evidence,
                 progress=desk.bars,
             )
-            return [_put(asking, text, visit, headed=len(questions) > 1) for text in questions]
+            answers = [_put(asking, text, visit, headed=len(questions) > 1) for text in questions]
+            showing.show(visit, answers)
+            return [_kept(answer) for answer in answers]
 
         done = desk.work(sources, from_file, request, task)
         if desk.asked > 1 and len(done) > 1:
@@ -130,22 +141,30 @@ def ask(
         desk.finish()
 
 
-def _put(asking: Asking, question: str, visit: Visit, *, headed: bool) -> dict[str, Any]:
-    """Writes the answer to one question; what of it is needed to put recordings together."""
+def _put(asking: Asking, question: str, visit: Visit, *, headed: bool) -> Answer:
+    """Writes the answer to one question."""
     as_json = visit.request.as_json
     if headed and not as_json:
         visit.write(f"> {question}\n")
     if visit.streams and not as_json:
         answer = asking.answer(question, lambda piece: visit.write(clean(piece)))
-        visit.write("\n")
+        visit.write("\n" + evidence_text(answer))
+        return answer
+    answer = asking.answer(question)
+    if as_json:
+        visit.write(json.dumps(answer_json(answer), ensure_ascii=False) + "\n")
     else:
-        answer = asking.answer(question)
-        told = {**answer.as_json(), "answer": answer_text(answer).strip()}
-        visit.write(json.dumps(told, ensure_ascii=False) + "\n" if as_json else answer_text(answer))
+        visit.write(answer_text(answer) + evidence_text(answer))
+    return answer
+
+
+def _kept(answer: Answer) -> dict[str, Any]:
+    """What of an answer is needed to put recordings together."""
     return {
         "answered": answer.answered,
         "answer": answer_text(answer).strip(),
         "strength": answer.strength,
+        "evidence": answer_json(answer)["evidence"],
     }
 
 
@@ -162,12 +181,21 @@ def _over_all(
     if not request.as_json:
         desk.show("==> all recordings <==\n")
     for turn, text in enumerate(questions):
-        voices = [Voice(source.name, **told[turn]) for source, told in done]
+        heard = {source.name: told[turn] for source, told in done}
         if len(questions) > 1 and not request.as_json:
             desk.show(f"> {text}\n")
+        voices = [
+            Voice(name, one["answered"], one["answer"], one["strength"])
+            for name, one in heard.items()
+        ]
         found = gather(lambda: desk.model(request.engine), text, voices, manner=manner)
+        evidence = [
+            {"source": name, **passage}
+            for name in found.sources
+            for passage in heard[name]["evidence"]
+        ]
         if request.as_json:
-            told = {**found.as_json(), "answer": clean(found.answer).strip()}
+            told = {**found.as_json(), "answer": clean(found.answer).strip(), "evidence": evidence}
             desk.show(json.dumps(told, ensure_ascii=False) + "\n")
             continue
         desk.show(clean(found.answer).strip() + "\n")

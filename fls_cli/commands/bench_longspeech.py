@@ -134,9 +134,7 @@ def longspeech_eval(
             help="Tables (.md, .csv), all rows (.json), all answers and plots.",
         ),
     ] = None,
-    plots: Annotated[
-        bool, typer.Option("--plots/--no-plots", help="Plots among them (matplotlib).")
-    ] = True,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Plots among them.")] = True,
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
@@ -157,10 +155,6 @@ def longspeech_eval(
             methods_named,
         )
 
-        if output is not None and plots:
-            from fls_models.bench.plots import require_matplotlib
-
-            require_matplotlib()
         asked = _listed(methods) if methods else []
         asked += list(ABLATION) if ablate else []
         chosen = methods_named(asked or ["fusion", "random", "avgpool", "mostsim"])

@@ -45,6 +45,7 @@ def chat(
     end: options.End = None,
     keep: options.Cache = True,
     as_json: options.Json = False,
+    evidence: options.Evidence = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "nf4",
     low_memory: options.LowMemory = False,
@@ -84,6 +85,7 @@ def chat(
         from fls_models.conversation import Conversation
 
         manner = Manner(max_tokens, temperature, seed)
+        shown = evidence if evidence is not None else options.EVIDENCE * as_json
         loaded = desk.model(engine)
         askings = [
             Asking(
@@ -93,6 +95,7 @@ def chat(
                 heard_in=one.seconds,
                 budget=paid,
                 manner=manner,
+                evidence=shown,
                 progress=desk.bars,
             )
             for one in listened

@@ -15,13 +15,14 @@ from fls_models import prompts
 from fls_models.answerable import Judge, is_bare
 from fls_models.budget import Budget
 from fls_models.card import TextCard
+from fls_models.evidence import Looked, passages
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.merging import merged, unseen
 from fls_models.models import Heard, Model
 from fls_models.progress import Progress, silent
 from fls_models.question_language import language_of
 from fls_models.readers import Reader, Reading
-from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Span, Turn, Usage
+from fls_models.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Turn, Usage
 from fls_models.sampling import FRAME_RATE
 from fls_models.stopwatch import Stopwatch
 
@@ -110,7 +111,8 @@ class Asking:
     """Questions about one recording; what was read for one question serves the next.
 
     `heard_in` is what hearing it took, by stage; every answer's usage starts from there. `budget`
-    may change between questions.
+    may change between questions, and so may `evidence`, the most passages that an answer shows for
+    itself.
     """
 
     def __init__(
@@ -122,9 +124,11 @@ class Asking:
         heard_in: Mapping[str, float],
         budget: Budget,
         manner: Manner | None = None,
+        evidence: int = 0,
         progress: Progress = silent,
     ) -> None:
         self.budget = budget
+        self.evidence = evidence
         self.source = source
         self._model = model
         self._heard = heard
@@ -186,12 +190,19 @@ class Asking:
     def say(self, weighed: Weighed, show: Callable[[str], None] = unseen) -> Answer:
         """The answer to a question that was weighed; `show` gets it piece by piece."""
         spent = _Spent()
-        text = ""
+        request, text = "", ""
         if weighed.speaking:
             with weighed.clock.stage("answer"):
-                text = self._text(weighed, spent, show)
+                request = self._request(weighed)
+                text = self._text(weighed, request, spent, show)
         if text:
-            return self._result(self._measured(weighed), True, text, spent)
+            evidence: tuple[Passage, ...] = ()
+            if self.evidence:
+                with weighed.clock.stage("evidence"):
+                    evidence = self._passages(weighed, request, text)
+            return replace(
+                self._result(self._measured(weighed), True, text, spent), evidence=evidence
+            )
         nothing = NOT_SAID if self._heard.speaks else NO_SPEECH
         show(nothing)
         return self._result(weighed, False, nothing, spent)
@@ -217,8 +228,17 @@ class Asking:
         prompt = self._reader.prompt(prompts.ASK)
         return self._model.reads.read(prompt, reading.embeddings, reading.stretch)
 
-    def _text(self, weighed: Weighed, spent: _Spent, show: Callable[[str], None]) -> str:
-        llm = self._model.language_model
+    def _passages(self, weighed: Weighed, request: str, text: str) -> tuple[Passage, ...]:
+        """What of the recording an answer rests on."""
+        llm, earlier = self._model.language_model, prompts.exchanges(weighed.earlier)
+        # One context at a time: two are more than a GPU may hold.
+        looked = [
+            Looked(one, llm.attention(self._read(one), request, text, earlier))
+            for one in weighed.speaking
+        ]
+        return passages(looked, self.evidence)
+
+    def _request(self, weighed: Weighed) -> str:
         question = weighed.question
         # A small model takes "Where?" for a new subject, and it does not tell its language.
         if weighed.is_bare:
@@ -226,8 +246,14 @@ class Asking:
         language = "English"
         if isinstance(self._model.card, TextCard):
             # A large model tells by itself.
+            llm = self._model.language_model
             language = language_of(question, llm, self._model.answerability.nothing)
-        request = prompts.question(question, language)
+        return prompts.question(question, language)
+
+    def _text(
+        self, weighed: Weighed, request: str, spent: _Spent, show: Callable[[str], None]
+    ) -> str:
+        llm = self._model.language_model
 
         def decode(context: Context, show: Callable[[str], None]) -> str:
             text = self._manner.decode(llm, context, request, show, earlier=weighed.earlier)

@@ -1,7 +1,8 @@
 """Which frames a CTC head reads each piece of a known text in: forced alignment.
 
-`SentencePieces` cuts words into the pieces that the head was trained on, `align` finds the frames
-they are likeliest read in. What times that makes of the words is left to `word_times`.
+`SentencePieces` cuts words into the pieces that the head was trained on, and makes text of pieces;
+`align` finds the frames they are likeliest read in. What times that makes of the words is left to
+`word_times`.
 
 Shapes: T frames, S pieces of the text, V pieces that the head knows.
 """
@@ -121,6 +122,13 @@ class SentencePieces:
                 "the spm.model that goes with the head."
             )
         self._processor = processor
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What pieces that follow one another are as text; those it does not know are left out."""
+        self.load()
+        unknown = self._processor.unk_id()
+        found: str = self._processor.decode([int(one) for one in ids if one != unknown])
+        return found
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, int]]:
         """The pieces of words as they stand in a sentence: (id, index of the word it belongs to).

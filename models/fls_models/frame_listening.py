@@ -1,14 +1,14 @@
 """From blocks of audio to fused frames, section by section: a recording of any length.
 
 A section is what the language model reads in one pass. It is fused as soon as its last window is
-encoded, and its hidden states are forgotten then. Windows, encoding, where sections end and fusing
-are others' work, and so is reading.
+encoded, and its hidden states are forgotten then; who wants to know what was done to them watches.
+Windows, encoding, where sections end and fusing are others' work, and so is reading.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from fls_models.density import density_from
 from fls_models.division import Division, quietest
 from fls_models.frames import Frames
 from fls_models.fused import FusedRecording
-from fls_models.fusion import fuse, halving, ladder
+from fls_models.fusion import Fused, fuse, halving, ladder
 from fls_models.lslm.base import SpeechEncoder
 from fls_models.progress import Progress, silent
 from fls_models.sampling import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES
@@ -31,6 +31,14 @@ from fls_models.windows import Window, cut, encode_windows
 _AUDIBLE = 10 ** (-60 / 20)
 # From here on a frame is likelier a token than blank.
 _TOKEN = 0.5
+
+Watch = Callable[[Frames, NDArray[np.float32], Fused], None]
+"""Told of each section when it is fused: its T frames as they were, the loudest sample of each as
+(T,), and what became of them. Frames are on the model's device, and forgotten afterwards."""
+
+
+def unwatched(frames: Frames, peaks: NDArray[np.float32], fused: Fused) -> None:
+    """A `Watch` of what nobody wants to know."""
 
 
 @torch.no_grad()
@@ -46,6 +54,7 @@ def listen_to_frames(
     batch_size: int = 8,
     compress: bool = True,
     progress: Progress = silent,
+    watch: Watch = unwatched,
 ) -> FusedRecording:
     """Listens to a stream to its end; the stream is closed if it is a generator.
 
@@ -63,6 +72,7 @@ def listen_to_frames(
         batch_size: windows encoded at once.
         compress: False for all frames as they are, in one section of any length.
         progress: its stage `listen` counts seconds of audio.
+        watch: told of the sections, in order; it changes nothing.
 
     Returns:
         Fused frames, on the CPU.
@@ -70,12 +80,12 @@ def listen_to_frames(
     Raises:
         ValueError: `most` or `batch_size` is below 1, or a block is not a 1-d float32 array.
         InputError: a sample is NaN or infinite.
-        Exception: whatever `blocks` raise.
+        Exception: whatever `blocks` and `watch` raise.
     """
     if most < 1:
         raise ValueError(f"one pass holds at least one frame, not {most}")
     sounds: deque[_Sound] = deque()
-    fusing = _Fusing(encoder, Division(budget, task, most, total), compress)
+    fusing = _Fusing(encoder, Division(budget, task, most, total), compress, watch)
     heard, samples, audible, likeliest = 0, 0, False, 0.0
     progress("listen", 0, total)
     windows = _listening(cut(blocks, first=round(start * SAMPLE_RATE)), sounds)
@@ -87,7 +97,7 @@ def listen_to_frames(
             audible |= sound.audible
             if len(frames):
                 likeliest = max(likeliest, float(frames.density.max()))
-                fusing.add(frames, sound.loudness)
+                fusing.add(frames, sound)
             until = samples / SAMPLE_RATE
             progress("listen", until, total if total and total > until else None)
     done, until = fusing.finish(), samples / SAMPLE_RATE
@@ -98,10 +108,13 @@ def listen_to_frames(
 
 @dataclass(frozen=True, eq=False)
 class _Sound:
-    """What a window sounds like: its length, RMS of each frame (n,), and whether it is silent."""
+    """What a window sounds like: its length, RMS and loudest sample of each frame (n,), and whether
+    anything can be heard in it.
+    """
 
     samples: int
     loudness: NDArray[np.float64]
+    peaks: NDArray[np.float32]
     audible: bool
 
 
@@ -113,30 +126,37 @@ def _listening(
         for window in windows:
             samples = window.samples.numpy()
             starts = np.arange(window.frames) * FRAME_SAMPLES
-            loudness = np.zeros(window.frames)
+            loudness, peaks = np.zeros(window.frames), np.zeros(window.frames, np.float32)
+            heights = np.abs(samples)
             if window.frames:
                 squares = np.add.reduceat(np.square(samples, dtype=np.float64), starts)
                 loudness = np.sqrt(squares / np.diff(starts, append=len(samples)))
-            audible = bool(np.abs(samples).max() >= _AUDIBLE)
-            sounds.append(_Sound(len(window), loudness, audible))
+                peaks = np.maximum.reduceat(heights, starts)
+            audible = bool(heights.max() >= _AUDIBLE)
+            sounds.append(_Sound(len(window), loudness, peaks, audible))
             yield window
 
 
 class _Fusing:
     """Holds the frames of the running section, and all sections that are fused."""
 
-    def __init__(self, encoder: SpeechEncoder, division: Division, compress: bool) -> None:
+    def __init__(
+        self, encoder: SpeechEncoder, division: Division, compress: bool, watch: Watch
+    ) -> None:
         self._density = density_from(encoder.blank_probability)
         self._division = division
         self._compress = compress
+        self._watch = watch
         self._held: list[Frames] = []
         self._loudness: list[NDArray[np.float64]] = []
+        self._peaks: list[NDArray[np.float32]] = []
         self._done: list[Frames] = []
 
-    def add(self, frames: Frames, loudness: NDArray[np.float64]) -> None:
+    def add(self, frames: Frames, sound: _Sound) -> None:
         """Takes what was encoded, and fuses what is complete."""
         self._held.append(frames)
-        self._loudness.append(loudness)
+        self._loudness.append(sound.loudness)
+        self._peaks.append(sound.peaks)
         self._fuse_complete()
 
     def finish(self) -> tuple[Frames, ...]:
@@ -157,14 +177,18 @@ class _Fusing:
 
     def _fuse_until(self, end: int) -> None:
         held, loudness = Frames.concatenate(self._held), np.concatenate(self._loudness)
+        peaks = np.concatenate(self._peaks)
         section, rest = held[:end], held[end:]
         # A copy, because a view would keep what it is a view of.
         self._held = [Frames(rest.hidden.clone(), rest.density.clone(), rest.spans.clone())]
-        self._loudness = [loudness[end:].copy()]
+        self._loudness, self._peaks = [loudness[end:].copy()], [peaks[end:].copy()]
+        fused = Fused(section, ())
         if self._compress:
             seconds = float(section.spans[-1, 1] - section.spans[0, 0])
             length = self._division.close(end, seconds)
             # The schedule of training for what training saw: a window at most.
             schedule = ladder if end <= WINDOW_FRAMES else halving
-            section = fuse(section, length, self._density, schedule).frames
-        self._done.append(Frames(section.hidden.cpu(), section.density.cpu(), section.spans.cpu()))
+            fused = fuse(section, length, self._density, schedule)
+        self._watch(section, peaks[:end], fused)
+        left = fused.frames
+        self._done.append(Frames(left.hidden.cpu(), left.density.cpu(), left.spans.cpu()))

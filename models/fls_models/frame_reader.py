@@ -14,7 +14,7 @@ from fls_models.errors import UsageError
 from fls_models.frames import Frames
 from fls_models.fused import FusedRecording
 from fls_models.prompts import Prompt
-from fls_models.readers import Reading, Stretch
+from fls_models.readers import Phrase, Reading, Stretch
 from fls_models.results import Span
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # A summary by stretches of about this many seconds, where more than one is wanted.
 _STRETCH = 120.0
+# A CTC head is sure of a word for a frame and says nothing until the next: what is no pause yet.
+_PAUSE = 0.6
+_SILENT = 0.1
 # Positions for the prompt, requests and replies beside the frames.
 _WORDS = 700
 # NTK-aware scaling keeps models usable to some multiple of their window; beyond this, text falls
@@ -115,7 +118,9 @@ class FrameReader:
             )
         with torch.inference_mode():
             embeddings = self._encoder.project(frames.hidden)
-        return Reading(embeddings, frames.spans.cpu(), stretch=max(1.0, stretch))
+        return Reading(
+            embeddings, frames.spans.cpu(), phrases_of(frames), stretch=max(1.0, stretch)
+        )
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,30 @@ class _Part:
 
     def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Stretch]:
         return [Stretch(_span(self.frames), self)]
+
+
+def phrases_of(frames: Frames) -> tuple[Phrase, ...]:
+    """What is said between pauses: frames that say nothing, of 0.6 s together.
+
+    A pause belongs to the phrase before it; in time, it is shared by both.
+    """
+    spans = frames.spans.tolist()
+    silent = (frames.density < _SILENT).tolist()
+    edges = [(0, spans[0][0])] if spans else []
+    first = None
+    for row, quiet in enumerate(silent):
+        if quiet and first is None:
+            first = row
+        elif not quiet and first is not None:
+            begun, ended = spans[first][0], spans[row - 1][1]
+            if first and ended - begun >= _PAUSE:
+                edges.append((row, (begun + ended) / 2))
+            first = None
+    edges.append((len(spans), spans[-1][1] if spans else 0.0))
+    return tuple(
+        Phrase(range(row, next_row), Span(start, end))
+        for (row, start), (next_row, end) in pairwise(edges)
+    )
 
 
 def _parts(frames: Frames, shortest: float, most: int) -> list[Frames]:

@@ -13,6 +13,8 @@ from fls_models.models import FrameReadingModel
 from fls_models.weights import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fls_models.budget import FrameRates
     from fls_models.card import FrameReading, TextCard
     from fls_models.lslm.mini_hearing import MiniHearing
@@ -63,6 +65,10 @@ class MiniFrameModel(FrameReadingModel):
     @property
     def rates(self) -> FrameRates:
         return self._frames.budgets
+
+    @property
+    def ctc_text(self) -> Callable[[Sequence[int]], str]:
+        return self.language_model.ctc_text
 
     @cached_property
     def language_model(self) -> MiniHearing:

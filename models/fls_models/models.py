@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +123,11 @@ class Model(ABC):
         """What gives a recording that this model heard to its language model."""
 
     @property
+    def extractor(self) -> FrameReadingModel | None:
+        """What can show how a recording's frames are fused; none where frames are no matter."""
+        return None
+
+    @property
     @abstractmethod
     def reads(self) -> Reads:
         """What the language model has read."""
@@ -172,6 +177,15 @@ class TextModel(Model):
         sentences = tuple(listener.sentences(blocks, budget.name, language=language))
         known = listener.language if sentences else None
         return Transcript(known, sentences, listener.until)
+
+    @cached_property
+    def extractor(self) -> FrameReadingModel | None:
+        """With the model's connector, if there is one."""
+        from fls_models.mini_frames import MiniFrameModel
+
+        if self._installed.connector is None or self._installed.card.frames is None:
+            return None
+        return MiniFrameModel(self._installed, self._memory)
 
     @cached_property
     def ear(self) -> str:
@@ -243,6 +257,10 @@ class FrameReadingModel(Model):
     reads_by = "frames"
 
     @property
+    def extractor(self) -> FrameReadingModel:
+        return self
+
+    @property
     @abstractmethod
     def compress(self) -> bool:
         """False reads all frames, without fusion."""
@@ -266,6 +284,18 @@ class FrameReadingModel(Model):
     def _vocabulary(self) -> SentencePieces | None:
         """What times words by the CTC head."""
         return None
+
+    @property
+    def ctc_text(self) -> Callable[[Sequence[int]], str] | None:
+        """What writes the tokens of the CTC head that follow one another as text; None where
+        nobody knows what they are called.
+
+        Raises UsageError or EnvironmentLacks for a vocabulary that cannot be read.
+        """
+        if self._vocabulary is None:
+            return None
+        self._vocabulary.load()
+        return self._vocabulary.text
 
     def _heard(
         self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget

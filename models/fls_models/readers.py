@@ -26,6 +26,21 @@ from fls_models.topics import topics
 _SLACK = 1.25
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """What is said between two pauses, a sentence where that is known.
+
+    Attributes:
+        rows: of a reading's L embeddings, those that stand for it.
+        span: when it is said.
+        text: empty for frames.
+    """
+
+    rows: range
+    span: Span
+    text: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """One pass for the language model.
@@ -33,13 +48,13 @@ class Reading:
     Attributes:
         embeddings: (L, H).
         spans: (L, 2) float64, seconds: the stretch of audio that each embedding stands for.
-        text: what was understood, for a reader that goes by text; empty for frames.
+        phrases: all L, divided at pauses.
         stretch: by how much the language model's window is stretched to hold it (NTK-RoPE).
     """
 
     embeddings: Tensor
     spans: Tensor
-    text: str = ""
+    phrases: tuple[Phrase, ...]
     stretch: float = 1.0
 
     def __post_init__(self) -> None:
@@ -47,9 +62,16 @@ class Reading:
             raise ValueError(
                 f"spans {tuple(self.spans.shape)} do not fit {len(self.embeddings)} embeddings"
             )
+        if [row for phrase in self.phrases for row in phrase.rows] != [*range(len(self))]:
+            raise ValueError(f"phrases must divide {len(self)} embeddings, in order")
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    @property
+    def text(self) -> str:
+        """What was understood, for a reader that goes by text; empty for frames."""
+        return " ".join(phrase.text for phrase in self.phrases if phrase.text)
 
 
 class Reader(Protocol):
@@ -166,8 +188,15 @@ class TextReader:
     def _read(self, section: Sequence[int]) -> Reading:
         tokens = [token for index in section for token in self._tokens[index]]
         spans = torch.tensor([[start, end] for _, start, end in tokens], dtype=torch.float64)
+        phrases: list[Phrase] = []
+        first = 0
+        for index in section:
+            said = self._sentences[index]
+            rows = range(first, first + len(self._tokens[index]))
+            phrases.append(Phrase(rows, Span(said.start, said.end), said.text))
+            first = rows.stop
         return Reading(
             self._model.embed([token for token, _, _ in tokens]),
             spans.reshape(-1, 2),
-            " ".join(self._sentences[index].text for index in section),
+            tuple(phrases),
         )

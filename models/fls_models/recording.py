@@ -29,10 +29,18 @@ class Recording:
             )
         return self.heard
 
-    def ask(self, question: str, *, budget: str | None = None, max_tokens: int = 256) -> Answer:
+    def ask(
+        self,
+        question: str,
+        *,
+        budget: str | None = None,
+        max_tokens: int = 256,
+        evidence: int = 0,
+    ) -> Answer:
         """Answers a question, or says that the recording does not (`answered` is False).
 
         `budget` is balanced for a transcript; frames are read as they were heard, and no other way.
+        `evidence` is how many passages at most the answer shows for itself.
         """
         from fls_models.asking import Asking, Manner
 
@@ -43,6 +51,7 @@ class Recording:
             heard_in={},
             budget=self._budget(budget),
             manner=Manner(max_tokens),
+            evidence=evidence,
         )
         return asking.answer(question)
 

@@ -32,6 +32,29 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A stretch of the recording that an answer rests on.
+
+    `share`, above 0 and at most 1, is how much of its attention to the recording the language model
+    gave to this place while it wrote the answer. `text` is what is said there, empty where nothing
+    was written down.
+    """
+
+    span: Span
+    share: float
+    text: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The public form."""
+        return {
+            "start": round(self.span.start, 2),
+            "end": round(self.span.end, 2),
+            "share": round(self.share, 3),
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True)
 class Word:
     """A spoken word as written, with its leading space where the script has one."""
 
@@ -137,7 +160,8 @@ class Answer:
     `answered` is False when the recording holds no speech or does not say; `answer` then is the
     sentence that says so, and `spans` is empty. `strength` is how far the recording speaks of the
     question, in nats per token over the model's threshold (over nothing where it has none), None
-    where that was not measured.
+    where that was not measured. `evidence` says more closely than `spans` where the answer comes
+    from, the strongest first; it is empty where nobody asked for it.
     """
 
     source: str
@@ -147,6 +171,7 @@ class Answer:
     spans: tuple[Span, ...]
     usage: Usage
     strength: float | None = None
+    evidence: tuple[Passage, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The public form, in the order in which it is printed."""
@@ -156,6 +181,7 @@ class Answer:
             "question": self.question,
             "answered": self.answered,
             "answer": self.answer,
+            "evidence": [passage.as_json() for passage in self.evidence],
             "spans": [[round(span.start, 2), round(span.end, 2)] for span in self.spans],
             "usage": self.usage.as_json(),
         }

@@ -1,4 +1,14 @@
 from media_files import recordings, site, videos
-from tiny_model import hush, talk, tiny, tiny_weights
+from tiny_model import hush, one_thread, talk, tiny, tiny_mini, tiny_weights
 
-__all__ = ["hush", "recordings", "site", "talk", "tiny", "tiny_weights", "videos"]
+__all__ = [
+    "hush",
+    "one_thread",
+    "recordings",
+    "site",
+    "talk",
+    "tiny",
+    "tiny_mini",
+    "tiny_weights",
+    "videos",
+]

@@ -17,7 +17,7 @@ Capture = pytest.CaptureFixture[str]
 
 WHAT = "What stands along the streets?"
 WHO = f"Who is the {FOREIGN}?"
-KEYS = ["schema", "source", "question", "answered", "answer", "spans", "usage"]
+KEYS = ["schema", "source", "question", "answered", "answer", "evidence", "spans", "usage"]
 USAGE = {
     "audio_seconds",
     "frames_before",
@@ -70,7 +70,7 @@ def test_json_has_the_documented_keys(tiny: TinyModel, talk: Path, capfd: Captur
     assert usage["frames_before"] == 100
     assert usage["ratio"] == pytest.approx(100 / usage["frames_after"], abs=0.001)
     assert (usage["model"], usage["budget"], usage["reader"]) == ("mini", "accurate", "text")
-    assert set(usage["seconds"]) == {"load", "listen", "check", "read", "answer"}
+    assert set(usage["seconds"]) == {"load", "listen", "check", "read", "answer", "evidence"}
 
 
 def test_several_recordings_and_questions_have_headings(

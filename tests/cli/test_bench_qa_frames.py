@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,30 +15,12 @@ from tiny_model import HERE, Played, play
 
 sys.path.append(str(HERE.parent / "models"))
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Fls = Callable[..., Played]
 
 BUDGETS = ("fast", "accurate")
 CONDITIONS = ["no-audio", *BUDGETS, "true-transcript"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tiny_mini import write_tiny_mini
-
-    place = tmp_path_factory.mktemp("models") / "tiny-mini"
-    place.mkdir()
-    write_tiny_mini(place)
-    return place
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +90,10 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_mini_reads_frames_and_the_true_text_without_its_lora(
-    fls: Fls, mini: Path, tmp_path: Path, encoded: list[str]
+    fls: Fls, tiny_mini: Path, tmp_path: Path, encoded: list[str]
 ) -> None:
     work, report = tmp_path / "work", tmp_path / "report.json"
-    played = fls(mini, "--read", "frames", "--work", work, "-o", report)
+    played = fls(tiny_mini, "--read", "frames", "--work", work, "-o", report)
     assert played.code == 0, played.err
     assert "model tiny-mini, reading frames" in played.out
     assert "Refused: nothing, because tiny-mini has no thresholds for it yet" in played.out
@@ -126,11 +108,11 @@ def test_mini_reads_frames_and_the_true_text_without_its_lora(
     assert len(encoded) == 4
     assert len(list((work / "frames").rglob("*.fls"))) == 4
     # The same command finds all of it.
-    assert fls(mini, "--read", "frames", "--work", work).out == played.out
+    assert fls(tiny_mini, "--read", "frames", "--work", work).out == played.out
     assert len(encoded) == 4
     # What text models make of the true text is the same to the last digit: one is kept for both.
     alone = tmp_path / "text.json"
-    text = fls(mini, "--read", "text", "--budgets", "none", "--no-refusals", "-o", alone)
+    text = fls(tiny_mini, "--read", "text", "--budgets", "none", "--no-refusals", "-o", alone)
     assert text.code == 0, text.err
     kept = json.loads(alone.read_text())
     for part in ("wrong", "hits"):
@@ -143,19 +125,19 @@ def test_mini_reads_frames_and_the_true_text_without_its_lora(
 
 
 def test_frames_are_heard_anew_for_another_connector(
-    fls: Fls, mini: Path, tmp_path: Path, encoded: list[str]
+    fls: Fls, tiny_mini: Path, tmp_path: Path, encoded: list[str]
 ) -> None:
     from tiny_mini import config, random_connector, random_lora
 
     from fls_models.lslm.connector_weights import write
 
     asked = ["--read", "frames", "--work", tmp_path / "work", "--free", "0", "--json"]
-    first = fls(mini, *asked)
+    first = fls(tiny_mini, *asked)
     assert first.code == 0, first.err
     other = tmp_path / "tiny-mini"
     other.mkdir()
     for name in ("speech", "llm"):
-        (other / name).symlink_to(mini / name)
+        (other / name).symlink_to(tiny_mini / name)
     write(random_connector(seed=9), config(), other / "connector", lora=random_lora())
     second = fls(other, *asked)
     assert second.code == 0, second.err
@@ -188,7 +170,7 @@ def test_a_large_model_reads_frames_and_text(
         assert said in text
 
 
-def test_listening_at_another_effort_is_for_transcripts(fls: Fls, mini: Path) -> None:
-    refused = fls(mini, "--read", "frames", "--listen", "fast")
+def test_listening_at_another_effort_is_for_transcripts(fls: Fls, tiny_mini: Path) -> None:
+    refused = fls(tiny_mini, "--read", "frames", "--listen", "fast")
     assert (refused.code, refused.out) == (2, "")
     assert "--listen is for transcripts" in refused.err

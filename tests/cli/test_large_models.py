@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from fls_models.results import NO_SPEECH
 
 sys.path.append(str(HERE.parent / "models"))
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Capture = pytest.CaptureFixture[str]
 Fls = Callable[..., Played]
 
@@ -26,16 +28,6 @@ WHAT, WHO = "What is it about?", "Who is speaking here?"
 SAID = "the tall trees stand here. they say a thing or two."
 PANGRAM = "quick vexed foxes jump over my lazy big zebra"
 SECONDS = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -500,12 +500,22 @@ def test_the_answer_over_all_recordings_lists_them(
     lines = over_all.splitlines()
     assert lines[0] == f"> {WHAT}"
     assert lines[-5:] == [*(f"- {name}" for name in names), f"> {WHO}", NONE_SAYS]
-    told = [
+    every = [
         json.loads(line) for line in play(capfd, "ask", str(talks), *questions, "--json").lines
-    ][-2:]
+    ]
+    told = every[-2:]
     assert [list(one) for one in told] == [
-        ["schema", "source", "question", "answered", "answer", "sources"]
+        ["schema", "source", "question", "answered", "answer", "sources", "evidence"]
     ] * 2
+    shown = [
+        {"source": one["source"], **passage}
+        for name in names
+        for one in every
+        if (one["source"], one["question"]) == (name, WHAT)
+        for passage in one["evidence"]
+    ]
+    assert len(shown) >= len(names)
+    assert [one["evidence"] for one in told] == [shown, []]
     assert [(one["source"], one["answered"]) for one in told] == [(None, True), (None, False)]
     assert [one["sources"] for one in told] == [names, []]
     # With results in a folder it is what is said aloud, also when nothing is left to do.

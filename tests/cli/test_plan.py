@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,33 +18,14 @@ from fls_models import devices, weights
 
 sys.path.append(str(HERE.parent / "models"))
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Capture = pytest.CaptureFixture[str]
 Fls = Callable[..., Played]
 
 ROOT = HERE.parents[1]
 BUDGETS = ["fast", "balanced", "accurate"]
 SECONDS = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny `mini` with random weights that reads frames."""
-    from tiny_mini import write_tiny_mini
-
-    place = tmp_path_factory.mktemp("models") / "tiny-mini"
-    place.mkdir()
-    write_tiny_mini(place)
-    return place
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +85,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def fls(folder: Path, capfd: Capture) -> Fls:
+def fls(tiny_mini: Path, capfd: Capture) -> Fls:
     """`fls plan ARGUMENTS` with the tiny model, of which weights are there."""
-    return lambda *told: play(capfd, "plan", *map(str, told), "--model", str(folder))
+    return lambda *told: play(capfd, "plan", *map(str, told), "--model", str(tiny_mini))
 
 
 def columns(table: str) -> list[list[str]]:
@@ -282,12 +263,12 @@ def test_silence_tells_no_pace(fls: Fls, hush: Path, talk: Path) -> None:
     assert columns(fls(talk, "--read", "frames").out)[1][-1] != "-"
 
 
-def test_the_plan_is_what_is_read(fls: Fls, folder: Path, talk: Path, capfd: Capture) -> None:
+def test_the_plan_is_what_is_read(fls: Fls, tiny_mini: Path, talk: Path, capfd: Capture) -> None:
     told = json.loads(fls(talk, "--read", "frames", "--json").out)
     assert (told["schema"], told["source"], told["model"]) == ("fls.plan/1", str(talk), "tiny-mini")
     for name in BUDGETS:
         planned = told["budgets"][name]
-        options = ["--model", str(folder), "--read", "frames", "-b", name, "--max-tokens", "4"]
+        options = ["--model", str(tiny_mini), "--read", "frames", "-b", name, "--max-tokens", "4"]
         played = play(capfd, "ask", str(talk), "What?", "--json", "--quiet", *options)
         usage = json.loads(played.out)["usage"]
         assert planned["reader"] == usage["reader"]

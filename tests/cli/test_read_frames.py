@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 sys.path.append(str(HERE.parent / "models"))
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Capture = pytest.CaptureFixture[str]
 Fls = Callable[..., Played]
 
@@ -29,27 +31,6 @@ ROOT = HERE.parents[1]
 WHAT = "What is it about?"
 SAID = "the tall trees stand here. they say a thing or two."
 SECONDS = 8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model's folder: `speech/`, `llm/` and `connector/`."""
-    from tiny_mini import write_tiny_mini
-
-    place = tmp_path_factory.mktemp("models") / "tiny-mini"
-    place.mkdir()
-    write_tiny_mini(place)
-    return place
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +64,11 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def fls(folder: Path, capfd: Capture) -> Fls:
+def fls(tiny_mini: Path, capfd: Capture) -> Fls:
     """`fls COMMAND ARGUMENTS` with the tiny model."""
 
     def played(command: str, *arguments: object, read: str | None = "frames") -> Played:
-        options = ["--model", str(folder), "--quiet"]
+        options = ["--model", str(tiny_mini), "--quiet"]
         options += ["--read", read] if read else []
         options += [] if command == "transcribe" else ["--max-tokens", "6"]
         return play(capfd, command, *map(str, arguments), *options)
@@ -271,12 +252,12 @@ def test_what_large_models_take_is_refused(fls: Fls, talk: Path) -> None:
 
 
 def test_a_folder_without_a_connector(
-    folder: Path, talk: Path, tmp_path: Path, capfd: Capture
+    tiny_mini: Path, talk: Path, tmp_path: Path, capfd: Capture
 ) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     for part in ("speech", "llm"):
-        (bare / part).symlink_to(folder / part)
+        (bare / part).symlink_to(tiny_mini / part)
     asked = ["ask", str(talk), WHAT, "--model", str(bare), "--quiet", "--read", "frames"]
     played = play(capfd, *asked)
     assert (played.code, played.out) == (3, "")

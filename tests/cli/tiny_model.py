@@ -125,6 +125,8 @@ class TinyModel:
     ear = "tiny"
     rates = PAPER
     reads_by = "text"
+    # What it hears is no sound.
+    extractor = None
 
     def effort(self, budget: str) -> str:
         return budget
@@ -167,18 +169,35 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyModel]:
-    """The model that every command of this test gets, whatever name it asks for."""
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Next to nothing is computed by tiny models: a second thread only waits for the first."""
     import torch
 
-    # Next to nothing is computed here: a second thread only waits for the first.
-    threads = torch.get_num_threads()
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny `mini` that reads frames: `speech/`, `llm/` and `connector/`."""
+    sys.path.append(str(HERE.parent / "models"))
+    from tiny_mini import write_tiny_mini
+
+    place = tmp_path_factory.mktemp("models") / "tiny-mini"
+    place.mkdir()
+    write_tiny_mini(place)
+    return place
+
+
+@pytest.fixture
+def tiny(tiny_weights: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch) -> TinyModel:
+    """The model that every command of this test gets, whatever name it asks for."""
     model = TinyModel(tiny_weights)
     monkeypatch.setattr(Desk, "model", lambda desk, name: model)
-    yield model
-    torch.set_num_threads(threads)
+    return model
 
 
 @pytest.fixture

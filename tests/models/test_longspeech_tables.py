@@ -20,7 +20,6 @@ from fls_models.bench.longspeech_scores import scored
 from fls_models.bench.measured import Measured, Row
 from fls_models.bench.methods import METHODS, lengths_of
 from fls_models.bench.tables import ALL, PAPER, as_csv, cells, lines
-from fls_models.errors import EnvironmentLacks
 
 
 def item(name: str = "a", task: str = "qa", **more: Any) -> SpokenItem:
@@ -251,7 +250,6 @@ def many() -> list[Row]:
 
 
 def test_pictures_are_png_and_svg_of_the_expected_size(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     written = plots.draw(lines(many()), tmp_path, "ten items, tiny")
     assert {one.name for one in written} == {
         f"score-vs-{what}.{kind}" for what in ("tflops", "length") for kind in ("png", "svg")
@@ -273,7 +271,6 @@ def test_pictures_are_png_and_svg_of_the_expected_size(tmp_path: Path) -> None:
 
 
 def test_a_picture_without_points_is_not_made(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     asked = item(choices=("x", "y"), correct=0)
     without = lines([row(asked, frames=400, likelihoods=[-1.0, -2.0])])
     assert [one.name for one in plots.draw(without, tmp_path, "t")] == [
@@ -281,9 +278,3 @@ def test_a_picture_without_points_is_not_made(tmp_path: Path) -> None:
         "score-vs-length.svg",
     ]
     assert plots.draw([], tmp_path, "t") == []
-
-
-def test_without_matplotlib_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
-    with pytest.raises(EnvironmentLacks, match=r"pip install matplotlib"):
-        plots.draw([], tmp_path, "t")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tiny_talk import Letters, transcript, written
 
 from fls_models.budget import Budget
-from fls_models.readers import Reading, TextReader
-from fls_models.results import Sentence, Transcript, Word
+from fls_models.readers import Phrase, Reading, TextReader
+from fls_models.results import Sentence, Span, Transcript, Word
 
 SAID = [
     "Good evening and welcome to all of you.",
@@ -29,7 +29,7 @@ def reader(said: Transcript, most: int = 10_000) -> TextReader:
 def test_all_of_it_is_read_when_the_budget_pays_for_all() -> None:
     [reading] = reader(transcript(SAID)).readings(ALL, "Who?")
     assert written(reading.embeddings) == "".join(f" {text}" for text in SAID)
-    assert reading.text == " ".join(SAID)
+    assert [phrase.text for phrase in reading.phrases] == SAID
     assert len(reading) == len(reading.spans) == len(reading.embeddings)
 
 
@@ -98,4 +98,11 @@ def test_nothing_said_is_nothing_to_read() -> None:
 
 def test_a_reading_has_a_span_for_each_embedding() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        Reading(torch.zeros(3, 2), torch.zeros(2, 2))
+        Reading(torch.zeros(3, 2), torch.zeros(2, 2), (Phrase(range(3), Span(0, 1)),))
+
+
+@pytest.mark.parametrize("rows", [[range(2)], [range(1), range(2, 3)], [range(2), range(1, 3)]])
+def test_phrases_divide_a_reading(rows: list[range]) -> None:
+    phrases = tuple(Phrase(one, Span(0, 1)) for one in rows)
+    with pytest.raises(ValueError, match="must divide 3 embeddings"):
+        Reading(torch.zeros(3, 2), torch.zeros(3, 2), phrases)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fls_models.ctc_alignment import SentencePieces
+from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.training.corpus import Spoken, Utterance, read_spoken, read_utterances, split
 from fls_models.training.vocabulary import (
@@ -18,7 +19,6 @@ from fls_models.training.vocabulary import (
     Pieces,
     Vocabulary,
     frames_needed,
-    greedy,
     plain,
 )
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fls_models import card
 from fls_models.budget import Budget
+from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.models import FrameModel, Running
@@ -25,7 +26,7 @@ from fls_models.training.corpus import Utterance
 from fls_models.training.ctc import Result, batch_loss, new_head, train_head, usable, write_down
 from fls_models.training.encoded import Encoded, encode
 from fls_models.training.loop import Plan, Step
-from fls_models.training.vocabulary import Characters, Pieces, greedy
+from fls_models.training.vocabulary import Characters, Pieces
 from fls_models.weights import InstalledFrames
 
 PITCH = {"low": 300.0, "mid": 800.0, "high": 2000.0, "hiss": None}

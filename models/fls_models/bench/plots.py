@@ -1,17 +1,15 @@
 """Pictures of a table: score against operations, score against length; a panel for each task.
 
-matplotlib is an optional extra and is imported when something is drawn.
+matplotlib is imported when something is drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fls_models.bench.tables import ALL, Line
-from fls_models.errors import EnvironmentLacks
 
 NAMES = ("score-vs-tflops", "score-vs-length")
 SUFFIXES = (".png", ".svg")
@@ -42,19 +40,10 @@ _ASIDE = 2.0
 _COLUMNS = 5
 
 
-def require_matplotlib() -> None:
-    """Raises EnvironmentLacks where it is not installed: before a bench of hours, not after."""
-    if find_spec("matplotlib") is None:
-        raise EnvironmentLacks(
-            "Plots need matplotlib: pip install matplotlib; or leave them out with --no-plots."
-        )
-
-
 def draw(found: Sequence[Line], folder: Path, title: str) -> list[Path]:
     """Both pictures as PNG and SVG in a folder that is there; those that hold no point are not
     made. Returns what was written.
     """
-    require_matplotlib()
     panels = _panels(found)
     written = []
     for name, against in zip(NAMES, ("tflops", "rate"), strict=True):

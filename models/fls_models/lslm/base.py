@@ -129,6 +129,16 @@ class LanguageModel(Protocol):
         The request is read once for all of them.
         """
 
+    def attention(
+        self, context: Any, request: str, reply: str, earlier: Sequence[tuple[str, str]] = ()
+    ) -> Tensor:
+        """Where in the recording a reply's tokens look as they are written, on average.
+
+        Returns:
+            (layers, heads, L) float32 on the CPU: the part of each head's attention that goes to
+            each of the recording's embeddings; the rest goes to the words around it.
+        """
+
     def choose(self, context: Any, request: str, options: Sequence[str]) -> str:
         """The option whose first token is the likeliest beginning of a reply to a request."""
 

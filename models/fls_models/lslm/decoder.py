@@ -180,6 +180,43 @@ class DecoderLanguageModel:
             lead_in = torch.cat([self._marked(before), lead_in])
         return self._surprisal(context, lead_in, self.tokenize(text))
 
+    @torch.inference_mode()
+    def attention(
+        self,
+        context: ReadContext,
+        request: str,
+        reply: str,
+        earlier: Sequence[tuple[str, str]] = (),
+    ) -> Tensor:
+        asked, said = self._asked(context, request, earlier), self.tokenize(reply)
+        cache, stretch = context.cache(), context.stretch
+        self._forward(asked[:-1], cache, logits=0, stretch=stretch)
+        writing = torch.cat([asked[-1:], self.embed(said[:-1])])
+        seen: list[Tensor] = []
+        first = self.before_recording(context.prompt)
+
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            # (1, heads, n, positions)
+            weights = output[1][0, :, :, first : context.tokens]
+            seen.append(weights.float().mean(1).cpu())
+
+        body: Any = self._parts.body
+        hooks = [layer.self_attn.register_forward_hook(look) for layer in body.layers]
+        usual = body.config._attn_implementation
+        # Others never have the weights as such.
+        body.set_attn_implementation("eager")
+        try:
+            self._forward(writing, cache, logits=0, stretch=stretch)
+        finally:
+            body.set_attn_implementation(usual)
+            for hook in hooks:
+                hook.remove()
+        return torch.stack(seen)
+
+    def before_recording(self, prompt: Prompt) -> int:
+        """How many positions of a context come before the recording's."""
+        return len(self._marked(self._markup(prompt).head)) + len(self.tokenize(prompt.opening))
+
     def conversation(
         self, prompt: Prompt, recording: Tensor, request: str, reply: str
     ) -> tuple[Tensor, Tensor]:

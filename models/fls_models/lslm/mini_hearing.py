@@ -126,6 +126,10 @@ class MiniHearing(MiniLanguageModel):
         """`tokens` are classes of the head, from 0 to V - 1."""
         return self._ctc.log_probabilities(hidden, tokens)
 
+    def ctc_text(self, ids: Sequence[int]) -> str:
+        """What classes of the head that follow one another are as text."""
+        return str(self._tokenizer.decode([self.config.tokens[one] for one in ids]))
+
     @torch.inference_mode()
     def project(self, hidden: Tensor) -> Tensor:
         found = [
@@ -153,6 +157,16 @@ class MiniHearing(MiniLanguageModel):
     def scores(self, context: ReadContext, request: str, replies: Sequence[str]) -> list[Tensor]:
         self._lora.on = context.prompt.audio
         return super().scores(context, request, replies)
+
+    def attention(
+        self,
+        context: ReadContext,
+        request: str,
+        reply: str,
+        earlier: Sequence[tuple[str, str]] = (),
+    ) -> Tensor:
+        self._lora.on = context.prompt.audio
+        return super().attention(context, request, reply, earlier)
 
     def choose(self, context: ReadContext, request: str, options: Sequence[str]) -> str:
         self._lora.on = context.prompt.audio

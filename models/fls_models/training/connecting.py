@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.bench.normaliser import normalise
+from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.lslm.connector import Connector
 from fls_models.lslm.connector_weights import Config, write
@@ -39,7 +40,7 @@ from fls_models.training.loop import Loop, Plan, Step, unheard
 from fls_models.training.precision import FLOAT32, computing
 from fls_models.training.processes import ALONE, Processes
 from fls_models.training.spelling import Spelling
-from fls_models.training.vocabulary import Characters, greedy
+from fls_models.training.vocabulary import Characters
 
 CONNECTOR = "connector"
 """The folder for the connector, in that of the run."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.bench.normaliser import normalise
+from fls_models.ctc_reading import greedy
 from fls_models.density import CtcHead
 from fls_models.errors import UsageError
 from fls_models.lslm.hearing import HearingModel
@@ -31,7 +32,7 @@ from fls_models.training.corpus import Utterance
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Loop, Plan, Step, unheard
 from fls_models.training.processes import ALONE, Processes
-from fls_models.training.vocabulary import Vocabulary, frames_needed, greedy
+from fls_models.training.vocabulary import Vocabulary, frames_needed
 
 PREFIX = "ctc_decoder."
 """Before the names of the head's parameters in released checkpoints."""

@@ -14,12 +14,10 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fls_models.errors import EnvironmentLacks, UsageError
 
@@ -176,16 +174,6 @@ class Pieces(Vocabulary):
 
     def as_bytes(self) -> bytes:
         return self._model
-
-
-def greedy(logits: Tensor) -> list[int]:
-    """The likeliest token of each frame, repeats joined and blanks (the last class) left out.
-
-    (T, V + 1) -> ids; best path decoding of Graves et al. 2006, section 3.2.
-    """
-    best = logits.argmax(-1).tolist()
-    blank = logits.shape[-1] - 1
-    return [two for one, two in pairwise([blank, *best]) if two not in (one, blank)]
 
 
 def frames_needed(ids: Sequence[int]) -> int:

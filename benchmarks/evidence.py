@@ -1,0 +1,274 @@
+"""How often the evidence of an answer is the right place, and what finding it costs.
+
+    python benchmarks/evidence.py spoken/dev.jsonl [--joined 8] [--read frames] [--work DIR]
+
+Items are those of SPIRAL (arXiv 2412.12009) with `audio`, as `benchmarks/speak.py` writes them;
+each has a `key_sentence`, in which the answer lies. Every question is put as `fls ask` puts it. Of
+those that are answered correctly (`fls_models/bench/facts.py`), the first passage is right if it
+shares at least half of itself, or of the key sentence, with the key sentence, whose times are those
+of the words that Whisper heard of it. No passage is longer than 30 s. With `--joined N`, N
+recordings are one, and the others in it are what the right one is hidden in.
+
+Two ways are compared, on the same answers:
+
+* attention: where the language model looks as it writes the answer (`fls_models/evidence.py`).
+* gain: the recording in stretches of whole sentences, some 20 s each; the one that makes the answer
+  likeliest if the model may look at nothing else, log p(answer | stretch) - log p(answer |
+  nothing). The stretch is not read anew: its keys and values are those made in reading all.
+
+`--gains N` tries the second way on the first N questions only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+
+from fls_cli.cache import Cache  # noqa: E402
+from fls_cli.decoded import decoded  # noqa: E402
+from fls_cli.hearing import Remembering  # noqa: E402
+from fls_cli.places import cache_folder  # noqa: E402
+from fls_models import prompts  # noqa: E402
+from fls_models.asking import Asking, Manner, Weighed  # noqa: E402
+from fls_models.bench.estimates import mean  # noqa: E402
+from fls_models.bench.facts import holds_fact  # noqa: E402
+from fls_models.bench.items import Item, load_items  # noqa: E402
+from fls_models.bench.kept import Kept  # noqa: E402
+from fls_models.bench.normaliser import normalise  # noqa: E402
+from fls_models.card import load  # noqa: E402
+from fls_models.lslm.contexts import ReadContext, RoomyLayer  # noqa: E402
+from fls_models.memory import FORGETFUL, Memory  # noqa: E402
+from fls_models.mini_frames import MiniFrameModel  # noqa: E402
+from fls_models.models import Model, TextModel  # noqa: E402
+from fls_models.readers import Reading  # noqa: E402
+from fls_models.results import Span, Transcript, Word  # noqa: E402
+from fls_models.sampling import SAMPLE_RATE  # noqa: E402
+from fls_models.weights import locate  # noqa: E402
+
+STRETCH = 20.0
+# Of a key sentence's words, how many must be found in the transcript to know when it is said.
+FOUND = 0.5
+CACHE = 20 * 10**9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question: where its key sentence is, what was answered, and the first place each way."""
+
+    name: str
+    correct: bool
+    answer: str
+    key: tuple[float, float] | None
+    attention: tuple[float, float] | None = None
+    shown: int = 0
+    gain: tuple[float, float] | None = None
+    answer_seconds: float = 0.0
+    attention_seconds: float = 0.0
+    gain_seconds: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How often evidence is the right place.")
+    parser.add_argument("items", type=Path, metavar="ITEMS.jsonl")
+    parser.add_argument("--joined", type=int, default=1, metavar="N", help="recordings in one")
+    parser.add_argument("--read", choices=("text", "frames"), default="text")
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--gains", type=int, metavar="N", help="so many questions the second way")
+    parser.add_argument(
+        "--work", type=Path, metavar="FOLDER", help="keep results, go on from there"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows here")
+    chosen = parser.parse_args()
+    memory: Memory = FORGETFUL
+    if chosen.work:
+        memory = Remembering(Cache(chosen.work / "heard", CACHE))
+    parts = locate(load(chosen.model), cache_folder())
+    ear = TextModel(parts, memory)
+    model = ear if chosen.read == "text" else MiniFrameModel(parts)
+    keys = [json.loads(line)["key_sentence"] for line in chosen.items.read_text().splitlines()]
+    spoken = list(zip(load_items(chosen.items), keys, strict=True))
+    kept, rows = Kept(chosen.work), []
+    most = len(spoken) if chosen.gains is None else chosen.gains
+    for group in grouped(spoken, chosen.joined):
+        talk = Talk(model, ear, group)
+        for place in range(len(group)):
+            gain = len(rows) < most
+            mark = [model.card.name, chosen.read, [one.name for one, _ in group], place, gain]
+            rows.append(Row(**kept.get(mark, partial(talk.row, place, gain))))
+            print(f"\r{len(rows)} of {len(spoken)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    if chosen.json:
+        chosen.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    report(rows)
+
+
+def grouped(spoken: Sequence[tuple[Item, str]], count: int) -> Iterator[list[tuple[Item, str]]]:
+    """So many at a time, from all over the file; what is left over goes with the last."""
+    talks = max(1, len(spoken) // count)
+    yield from (list(spoken[start::talks]) for start in range(talks))
+
+
+class Talk:
+    """Recordings one after the other, heard as one when the first question comes."""
+
+    def __init__(self, model: Model, ear: Model, spoken: Sequence[tuple[Item, str]]) -> None:
+        self._model, self._ear, self._spoken = model, ear, spoken
+        self._starts: list[float] = []
+        self._asking: Asking | None = None
+        self._words: tuple[Word, ...] = ()
+
+    def row(self, place: int, gain: bool) -> dict[str, Any]:
+        """Asks one question and finds its evidence: the fields of its `Row`."""
+        asking, item = self._heard(), self._spoken[place][0]
+        begun = perf_counter()
+        weighed = asking.weigh(item.question, at_once=True)
+        found = asking.say(weighed)
+        taken = perf_counter() - begun - found.usage.seconds.get("evidence", 0.0)
+        correct = found.answered and holds_fact(
+            found.answer, item.question, item.choices, item.answer
+        )
+        row = asdict(Row(item.name, correct, found.answer, self._key(place), answer_seconds=taken))
+        if not found.evidence:
+            return row
+        first = found.evidence[0].span
+        row |= {
+            "attention": (first.start, first.end),
+            "shown": len(found.evidence),
+            "attention_seconds": found.usage.seconds["evidence"],
+        }
+        if gain and correct:
+            begun = perf_counter()
+            best = self._likeliest(asking, weighed, found.answer)
+            row |= {"gain": (best.start, best.end), "gain_seconds": perf_counter() - begun}
+        return row
+
+    def _heard(self) -> Asking:
+        if self._asking is None:
+            said = self._ear.listen(self._blocks()).heard
+            assert isinstance(said, Transcript)
+            self._words = said.words
+            heard = said if self._model is self._ear else self._model.listen(self._blocks()).heard
+            self._asking = Asking(
+                self._model,
+                "",
+                heard,
+                heard_in={},
+                budget=heard.heard_for,
+                manner=Manner(),
+                evidence=3,
+            )
+        return self._asking
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        samples, self._starts = 0, []
+        for item, _ in self._spoken:
+            assert item.audio is not None, "benchmarks/speak.py speaks the items"
+            self._starts.append(samples / SAMPLE_RATE)
+            for block in decoded(item.audio):
+                samples += len(block)
+                yield block
+        self._starts.append(samples / SAMPLE_RATE)
+
+    def _key(self, place: int) -> tuple[float, float] | None:
+        """When a key sentence is said, by the words that Whisper heard of it."""
+        start, end = self._starts[place], self._starts[place + 1]
+        words = [word for word in self._words if start <= word.start < end]
+        heard = [(one, word) for word in words for one in normalise(word.text).split()]
+        sought = normalise(self._spoken[place][1]).split()
+        same = difflib.SequenceMatcher(None, [one for one, _ in heard], sought, autojunk=False)
+        places = [block.a + i for block in same.get_matching_blocks() for i in range(block.size)]
+        if len(places) < FOUND * len(sought):
+            return None
+        # "The" is found anywhere: what is far from most is another one.
+        middle = places[len(places) // 2]
+        near = [place for place in places if abs(place - middle) <= len(sought)]
+        return heard[near[0]][1].start, heard[near[-1]][1].end
+
+    def _likeliest(self, asking: Asking, weighed: Weighed, reply: str) -> Span:
+        llm: Any = self._model.language_model
+        request = prompts.question(weighed.question)
+        best: tuple[float, Span] | None = None
+        for reading in weighed.speaking:
+            context: ReadContext = asking._read(reading)
+            first = llm.before_recording(context.prompt)
+            before = list(range(first))
+            nothing = _likely(llm, _only(context, before), request, reply)
+            for rows in _stretches(reading):
+                seen = [*before, *(first + row for row in rows)]
+                gain = _likely(llm, _only(context, seen), request, reply) - nothing
+                if best is None or gain > best[0]:
+                    start, end = reading.spans[rows[0], 0], reading.spans[rows[-1], 1]
+                    best = gain, Span(float(start), float(end))
+        assert best is not None, "what was answered was read"
+        return best[1]
+
+
+def _only(context: ReadContext, positions: Sequence[int]) -> ReadContext:
+    """A context with some of its positions alone."""
+    chosen = list(positions)
+    layers = (
+        RoomyLayer(keys[:, :, chosen], values[:, :, chosen]) for keys, values in context.keys_values
+    )
+    return ReadContext(tuple(layers), context.prompt, context.stretch)
+
+
+def _likely(llm: Any, context: ReadContext, request: str, reply: str) -> float:
+    return float(llm.scores(context, request, [reply])[0].mean())
+
+
+def _stretches(reading: Reading) -> Iterator[range]:
+    first, *others = reading.phrases
+    rows, start = first.rows, first.span.start
+    for phrase in others:
+        if phrase.span.end - start > STRETCH:
+            yield rows
+            rows, start = phrase.rows, phrase.span.start
+        rows = range(rows.start, phrase.rows.stop)
+    yield rows
+
+
+def is_right(found: tuple[float, float], key: tuple[float, float]) -> bool:
+    shared = max(0.0, min(found[1], key[1]) - max(found[0], key[0]))
+    return shared >= 0.5 * min(found[1] - found[0], key[1] - key[0])
+
+
+def report(rows: Sequence[Row]) -> None:
+    correct = [row for row in rows if row.correct]
+    sure = [row for row in correct if row.key is not None]
+    print(f"{len(rows)} questions, {len(correct)} answered correctly")
+    if len(sure) < len(correct):
+        print(f"{len(correct) - len(sure)} of them left out: their key sentence was not understood")
+    for way in ("attention", "gain"):
+        tried = [row for row in sure if getattr(row, way) is not None]
+        right = mean([float(is_right(getattr(row, way), row.key)) for row in tried])  # type: ignore[arg-type]
+        if right is None:
+            continue
+        taken = sum(getattr(row, f"{way}_seconds") for row in tried)
+        answering = sum(row.answer_seconds for row in tried)
+        length = sum(getattr(row, way)[1] - getattr(row, way)[0] for row in tried) / len(tried)
+        print(
+            f"{way}: right in {100 * right.value:.1f} % [{100 * right.low:.1f}, "
+            f"{100 * right.high:.1f}] of {right.count}; {length:.1f} s long; "
+            f"{taken / len(tried):.2f} s beside {answering / len(tried):.2f} s for the answer to a "
+            f"recording that is known ({100 * taken / answering:.0f} %)"
+        )
+    shown = [row.shown for row in sure]
+    print(f"passages shown of at most 3: {sum(shown) / max(1, len(shown)):.2f} on average")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""`fls inspect`: what the extractor made of a recording, to look at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fls_cli import options
+from fls_cli.desk import Desk, open_desk
+from fls_cli.engines import Engine
+from fls_cli.hearing import Stretch, Wanted
+from fls_cli.inputs import check_readable, open_sources, printable
+from fls_cli.inspection_json import inspection_json
+from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
+from fls_cli.output import check_place, clean, write_atomically
+from fls_models.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from fls_models.inspection import Inspection
+
+PICTURES = (".png", ".svg")
+PAGES = (".html",)
+
+
+def inspect_(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A recording: a file, an http(s) address or - for a pipe.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Draw it (.png, .svg), or make a page of it that also plays the sound (.html).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    budget: options.Budget = "balanced",
+    target_length: options.TargetLength = None,
+    model: options.Model = "mini",
+    track: options.Track = None,
+    start: options.Start = None,
+    end: options.End = None,
+    as_json: options.Json = False,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "nf4",
+    low_memory: options.LowMemory = False,
+    head: options.Head = None,
+    vocabulary: options.Vocabulary = None,
+    quiet: options.Quiet = False,
+    offline: options.Offline = False,
+) -> None:
+    """Show what is heard in a recording, and which frames of it are fused.
+
+    Over the time: the sound, how much each frame says, how many frames became one in each round of
+    fusion, and the words that the CTC head reads. A model that reads frames is looked at.
+
+    Example: fls inspect lecture.mp3 -o lecture.png
+    """
+    suffix = _suffix(output, as_json=as_json)
+    engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
+    stretch = Stretch.parse(track, start, end, None)
+    with open_desk(quiet=quiet, offline=offline) as desk:
+        from fls_models.budget import Budget
+
+        Budget(budget, target_length)
+        try:
+            with open_sources([file]) as sources:
+                if len(sources) != 1:
+                    raise UsageError(f"{printable(file)}: name one recording, not several.")
+                check_readable(sources[0])
+                wanted = Wanted(sources[0], stretch, budget, target_length)
+                found = _inspected(desk, engine, wanted)
+                if output is not None:
+                    write_atomically(output, _drawn(found, wanted, suffix))
+                else:
+                    _show(desk, found, sources[0].name, as_json=as_json)
+        except InputError as error:
+            desk.fail(printable(file), error, as_json=as_json)
+        desk.finish()
+
+
+def _suffix(output: Path | None, *, as_json: bool) -> str:
+    """What kind of file is wanted; UsageError where there is none such, or no place for it."""
+    if output is None:
+        return ""
+    suffix = output.suffix.lower()
+    if suffix not in PICTURES + PAGES:
+        raise UsageError(
+            f"-o {printable(str(output))}: its name ends in none of "
+            f"{', '.join(PICTURES + PAGES)}; without -o it is drawn in the terminal."
+        )
+    if as_json:
+        raise UsageError("--json prints numbers and -o draws them; leave one of them out.")
+    check_place(output)
+    return suffix
+
+
+def _inspected(desk: Desk, engine: Engine, wanted: Wanted) -> Inspection:
+    """The recording as the model hears it for a question."""
+    total = wanted.seconds()
+    model = desk.model(engine)
+    from fls_models.inspecting import inspect
+    from fls_models.models import FrameReadingModel
+
+    assert isinstance(model, FrameReadingModel), "an engine that reads frames"
+    with closing(wanted.decode(desk.say)) as blocks:
+        return inspect(
+            model,
+            blocks,
+            wanted.paid,
+            start=wanted.stretch.start,
+            total=total,
+            progress=desk.bars,
+        )
+
+
+def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
+    """What goes into the file."""
+    name = wanted.source.name
+    if suffix in PICTURES:
+        from fls_models.inspection_picture import picture
+
+        return picture(found, clean(name), suffix)
+    from fls_cli.pages.inspection_page import inspection_page
+    from fls_cli.pages.page_audio import page_audio
+
+    # Decoded again: samples of hours are not kept. What is wrong with them was said before.
+    with closing(wanted.decode(lambda text: None)) as blocks:
+        return inspection_page(found, name=name, audio=page_audio(blocks))
+
+
+def _show(desk: Desk, found: Inspection, name: str, *, as_json: bool) -> None:
+    if as_json:
+        desk.show(json.dumps(inspection_json(found, name), ensure_ascii=False) + "\n")
+        return
+    width = shutil.get_terminal_size().columns
+    alphabet = alphabet_for(sys.stdout.encoding)
+    desk.show("\n".join(inspection_lines(found, name, width, alphabet)) + "\n")
+    if is_overview(found, width):
+        desk.say("an overview; --start and --end show a minute of it word by word")

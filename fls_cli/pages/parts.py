@@ -1,0 +1,63 @@
+"""The small parts that pages are made of: texts made harmless, times, buttons that play."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from math import ceil
+
+from fls_cli.output import clean
+from fls_models.results import Span
+
+
+def escaped(text: str) -> str:
+    """Text from a recording, a question or a file's name: it stays text wherever it is put."""
+    return html.escape(clean(text).strip())
+
+
+def clock(seconds: float) -> str:
+    """`12:31`, and `1:02:31` from an hour on; cut off to whole seconds.
+
+    >>> clock(751.9), clock(3751)
+    ('12:31', '1:02:31')
+    """
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def clocks(span: Span) -> tuple[str, str]:
+    """Where a span starts and ends, in whole seconds that hold all of it."""
+    return clock(span.start), clock(ceil(round(span.end, 2)))
+
+
+def stretch(span: Span, offset: float) -> str:
+    """The attributes by which the page's script knows what to play: seconds of its own audio."""
+    start, end = (max(0.0, time - offset) for time in (span.start, span.end))
+    return f'data-start="{start:.2f}" data-end="{end:.2f}" data-name="{" to ".join(clocks(span))}"'
+
+
+def play_button(span: Span, offset: float) -> str:
+    """A button that plays a stretch of the recording and stops at its end."""
+    start, end = clocks(span)
+    return (
+        f'<button type="button" class="play" {stretch(span, offset)} '
+        f'aria-label="Play {start} to {end}">{start}-{end}</button>'
+    )
+
+
+def definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    """A list of names and values."""
+    rows = "\n".join(
+        f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs
+    )
+    return f"<dl>\n{rows}\n</dl>"
+
+
+def counted(count: int, noun: str) -> str:
+    """
+    >>> counted(1, "pass"), counted(12000, "frame")
+    ('1 pass', '12,000 frames')
+    """
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else ending}"

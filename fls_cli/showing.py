@@ -1,0 +1,117 @@
+"""What shows that an answer is right: its passages as clips, and a page to hear them on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fls_cli.clips import STAMP, clip_place, save_clip
+from fls_cli.options import EVIDENCE
+from fls_cli.output import check_place, write_atomically
+from fls_cli.visits import Visit
+from fls_models.errors import UsageError
+from fls_models.results import Answer, Passage
+
+if TYPE_CHECKING:
+    from fls_models.inspection import Inspection
+
+_PAGE = ".html"
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What was asked for besides answers: `evidence` passages at most with each of them.
+
+    `report` is a page, or a folder of pages if it ends in a slash or is one.
+    """
+
+    evidence: int = 0
+    clips: Path | None = None
+    report: str | None = None
+
+    @classmethod
+    def asked(
+        cls, evidence: int | None, clips: Path | None, report: str | None, *, as_json: bool
+    ) -> Showing:
+        """From the options; UsageError where nothing could be written."""
+        if clips is not None and clips.exists() and not clips.is_dir():
+            raise UsageError(f"--clips: {clips} is no folder; name one.")
+        if report is not None and not report.endswith(os.sep) and not Path(report).is_dir():
+            page = Path(report)
+            if page.suffix not in (_PAGE, ".htm"):
+                raise UsageError(
+                    f"--report writes a page: name it {page.name}{_PAGE}, or end the name of a "
+                    "folder of pages with /."
+                )
+            check_place(page)
+        if evidence is None:
+            evidence = EVIDENCE if as_json or clips or report else 0
+        return cls(evidence, clips, report)
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether there is a page for each recording."""
+        return self.report is not None and (
+            self.report.endswith(os.sep) or os.path.isdir(self.report)
+        )
+
+    def check(self, recordings: int) -> None:
+        """UsageError where several recordings would share a page."""
+        if self.report is not None and recordings > 1 and not self.in_folder:
+            raise UsageError(
+                f"--report: {recordings} recordings have a page each; name a folder, with / at "
+                "its end."
+            )
+
+    def show(self, visit: Visit, answers: Sequence[Answer]) -> None:
+        """Writes the clips and the page of one recording."""
+        if self.clips is not None:
+            self._cut(visit, self.clips, [found for one in answers for found in one.evidence])
+        if self.report is not None:
+            place = Path(self.report)
+            if self.in_folder:
+                place = visit.desk.place(visit.source, place, _PAGE)
+                place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(place, _page(visit, answers))
+            visit.desk.say(f"wrote {place}")
+
+    def _cut(self, visit: Visit, folder: Path, passages: Sequence[Passage]) -> None:
+        place = visit.desk.place(visit.source, folder, STAMP)
+        for span in dict.fromkeys(passage.span for passage in passages):
+            clip = clip_place(place, span)
+            save_clip(visit.decode(span), clip)
+            visit.desk.say(f"wrote {clip}")
+
+
+def _page(visit: Visit, answers: Sequence[Answer]) -> str:
+    from fls_cli.pages.answer_page import answer_page
+    from fls_cli.pages.page_audio import page_audio
+
+    audio = page_audio(visit.decode())
+    return answer_page(
+        answers,
+        name=visit.source.name,
+        audio=audio,
+        heard=_inspection(visit),
+        offset=visit.request.stretch.start,
+    )
+
+
+def _inspection(visit: Visit) -> Inspection | None:
+    """How the recording's frames are fused, where the model can tell."""
+    from fls_models.inspecting import inspect
+
+    extractor, wanted = visit.model.extractor, visit.wanted
+    if extractor is None:
+        return None
+    return inspect(
+        extractor,
+        visit.decode(),
+        wanted.paid,
+        start=wanted.stretch.start,
+        total=wanted.seconds(),
+        progress=visit.desk.bars,
+    )
