@@ -25,10 +25,12 @@ _PAGE = ".html"
 class Showing:
     """What was asked for besides answers: `evidence` passages at most with each of them.
 
-    `report` is a page, or a folder of pages if it ends in a slash or is one.
+    `printed` says that they follow the answers as text. `report` is a page, or a folder of pages if
+    it ends in a slash or is one.
     """
 
     evidence: int = 0
+    printed: bool = False
     clips: Path | None = None
     report: str | None = None
 
@@ -47,9 +49,10 @@ class Showing:
                     "folder of pages with /."
                 )
             check_place(page)
+        printed = evidence is not None
         if evidence is None:
             evidence = EVIDENCE if as_json or clips or report else 0
-        return cls(evidence, clips, report)
+        return cls(evidence, printed, clips, report)
 
     @property
     def in_folder(self) -> bool:

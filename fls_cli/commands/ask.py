@@ -101,7 +101,7 @@ def ask(
         wish={
             "questions": questions,
             "manner": [max_tokens, temperature, seed],
-            "showing": [showing.evidence, str(showing.clips), showing.report],
+            "showing": [showing.evidence, showing.printed, str(showing.clips), showing.report],
         },
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,
@@ -129,7 +129,11 @@ def ask(
                 evidence=showing.evidence,
                 progress=desk.bars,
             )
-            answers = [_put(asking, text, visit, headed=len(questions) > 1) for text in questions]
+            headed = len(questions) > 1
+            answers = [
+                _put(asking, text, visit, headed=headed, quoted=showing.printed)
+                for text in questions
+            ]
             showing.show(visit, answers)
             return [_kept(answer) for answer in answers]
 
@@ -141,20 +145,20 @@ def ask(
         desk.finish()
 
 
-def _put(asking: Asking, question: str, visit: Visit, *, headed: bool) -> Answer:
-    """Writes the answer to one question."""
+def _put(asking: Asking, question: str, visit: Visit, *, headed: bool, quoted: bool) -> Answer:
+    """Writes the answer to one question, with a heading and its evidence if they are wanted."""
     as_json = visit.request.as_json
     if headed and not as_json:
         visit.write(f"> {question}\n")
     if visit.streams and not as_json:
         answer = asking.answer(question, lambda piece: visit.write(clean(piece)))
-        visit.write("\n" + evidence_text(answer))
-        return answer
-    answer = asking.answer(question)
-    if as_json:
-        visit.write(json.dumps(answer_json(answer), ensure_ascii=False) + "\n")
+        visit.write("\n")
     else:
-        visit.write(answer_text(answer) + evidence_text(answer))
+        answer = asking.answer(question)
+        told = json.dumps(answer_json(answer), ensure_ascii=False) + "\n"
+        visit.write(told if as_json else answer_text(answer))
+    if quoted and not as_json:
+        visit.write(evidence_text(answer))
     return answer
 
 

@@ -162,6 +162,15 @@ def test_clips_are_the_passages(tiny: TinyModel, tmp_path: Path, capfd: Capture)
         assert abs(heard[0]) < 0.001
 
 
+def test_stdout_is_the_answer_unless_evidence_is_asked_for(
+    tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    plain = play(capfd, "ask", str(talk), WHAT).out
+    shown = ("--clips", str(tmp_path / "clips"), "--report", str(tmp_path / "page.html"))
+    assert play(capfd, "ask", str(talk), WHAT, *shown).out == plain
+    assert len(play(capfd, "ask", str(talk), WHAT, *shown, "--evidence").out) > len(plain)
+
+
 def test_clips_of_several_recordings_do_not_mix(
     tiny: TinyModel, tmp_path: Path, capfd: Capture
 ) -> None:

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_train_compress import Capture, arguments, clips, one_thread, own_cache, released
+import pytest
+from test_train_compress import Capture, arguments, clips, own_cache, released
 from tiny_model import HERE, play
 
-__all__ = ["clips", "one_thread", "own_cache", "released"]
+__all__ = ["clips", "own_cache", "released"]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def launched(folder: Path, *asked: str) -> subprocess.CompletedProcess[str]:
