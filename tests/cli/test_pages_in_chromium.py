@@ -23,6 +23,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
+from tiny_model import play
 
 from fls_cli.media import SAMPLE_RATE, decode
 from fls_cli.pages.answer_page import answer_page
@@ -168,6 +169,32 @@ class Page:
         assert self.run("return sought[0]") == pytest.approx(start, abs=0.3)
         self.until("audio.paused")
         assert self.time == pytest.approx(end, abs=0.3)
+
+
+def test_a_report_of_the_command_line_plays_what_it_found(
+    chrome: Chrome,
+    tiny_mini: Path,
+    one_thread: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "report.html"
+    model = ("--model", str(tiny_mini), "--read", "frames", "--max-tokens", "6")
+    asked = (str(TALK), "What is it about?", "--start", "5", "--report", str(place), "--json")
+    played = play(capfd, "ask", *asked, *model)
+    assert played.code == 0, played.err
+    first = json.loads(played.out)["evidence"][0]
+    page = Page(chrome, place)
+    assert page.all(".band")
+    page.one("button.play").click()
+    page.until("!audio.paused")
+    assert page.run("return sought[0]") == pytest.approx(first["start"] - 5, abs=0.3)
+    page.until("audio.currentTime > sought[0] + 0.1")
+    # Density and fusion are those that this model heard.
+    assert "Content density" in page.one("#timeline").text
+    assert "Fusion, round 1" in page.one("#timeline").text
 
 
 def test_a_press_on_evidence_plays_it_from_its_start_to_its_end(

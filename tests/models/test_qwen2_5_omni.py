@@ -195,6 +195,17 @@ def test_uncompressed_logits_are_those_of_transformers(pair, seconds: float) -> 
     assert_close(first_logits(model, whole(model, audio)), theirs.logits(audio), close)
 
 
+def test_a_reply_looks_at_every_frame(pair) -> None:
+    model, *_ = pair
+    embeddings = whole(model, noise(5))
+    context = model.read(HEARD, embeddings)
+    seen = model.attention(context, "Who?", "Ada reads")
+    heads = model.body.config.num_attention_heads
+    assert seen.shape == (model.body.config.num_hidden_layers, heads, len(embeddings))
+    assert (seen > 0).all()
+    assert (seen.sum(-1) < 1).all()
+
+
 def test_the_order_of_frames_reaches_the_reply(pair) -> None:
     model, *_ = pair
     embeddings = whole(model, noise(5))

@@ -127,6 +127,30 @@ def test_greedy_replies_are_those_of_transformers(pair) -> None:
     assert reply.startswith(end)
 
 
+@torch.inference_mode()
+def test_a_reply_looks_where_transformers_says(pair) -> None:
+    model, theirs, processor, close = pair
+    audio, reply = noise(5, seed=1), "Ada reads"
+    text = processor.apply_chat_template(messages(), tokenize=False, add_generation_prompt=True)
+    inputs = processor(
+        text=text + reply, audio=[audio], sampling_rate=SAMPLE_RATE, return_tensors="pt"
+    )
+    said = len(model.tokenize(reply))
+    theirs.set_attn_implementation("eager")
+    attentions = theirs(**inputs, output_attentions=True).attentions
+    theirs.set_attn_implementation("sdpa")
+    sound = inputs.input_ids[0] == theirs.config.audio_token_id
+    # A token is written at the place before it.
+    expected = torch.stack(
+        [layer[0, :, -said - 1 : -1][..., sound].float().mean(1) for layer in attentions]
+    )
+    found = model.attention(model.read(HEARD, whole(model, audio)), QUESTION, reply)
+    assert found.shape == expected.shape
+    assert float(found.sum()) > 0
+    # Shares are rounded to bf16 there, each of which is a part of one.
+    assert_close(found, expected, 20 * close)
+
+
 def test_a_context_serves_requests_side_by_side(pair) -> None:
     model, *_ = pair
     context = model.read(HEARD, whole(model, noise(4)))
