@@ -49,7 +49,7 @@ def inspect_(
     ] = None,
     budget: options.Budget = "balanced",
     target_length: options.TargetLength = None,
-    model: options.Model = "mini",
+    model: options.Model = "auto",
     track: options.Track = None,
     start: options.Start = None,
     end: options.End = None,
