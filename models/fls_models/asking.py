@@ -239,6 +239,7 @@ class Asking:
         return passages(looked, self.evidence)
 
     def _request(self, weighed: Weighed) -> str:
+        """What the language model is asked."""
         question = weighed.question
         # A small model takes "Where?" for a new subject, and it does not tell its language.
         if weighed.is_bare:
