@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterable
-from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli.decoder import SAMPLE_RATE
 from fls_cli.output import write_atomically
+from fls_models.clock import whole_seconds
 from fls_models.results import Span
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ STAMP = ".0h00m00s-0h00m00s.wav"
 
 def clip_place(place: Path, span: Span) -> Path:
     """The file for one passage: `place` ends in `STAMP`, which becomes the passage's times."""
-    times = f".{_stamp(floor(span.start))}-{_stamp(ceil(span.end))}.wav"
+    times = f".{'-'.join(map(_stamp, whole_seconds(span)))}.wav"
     return place.with_name(place.name.removesuffix(STAMP) + times)
 
 

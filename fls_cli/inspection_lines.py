@@ -13,6 +13,7 @@ from math import ceil, floor, log2
 from typing import TYPE_CHECKING
 
 from fls_cli.output import clean
+from fls_models.clock import clock_time
 from fls_models.sampling import WINDOW_SECONDS
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _totals(inspection: Inspection, alphabet: Alphabet) -> str:
     windows = ceil(seconds / WINDOW_SECONDS)
     lengths = f" {alphabet.arrow} ".join(map(str, inspection.lengths))
     parts = [
-        _time(seconds, fraction=True),
+        _length(seconds),
         f"{windows} window{'s' * (windows != 1)}",
         f"{len(inspection.sections)} section{'s' * (len(inspection.sections) != 1)}",
         f"frames {lengths}",
@@ -202,7 +203,7 @@ def _axis(first: float, seconds: int, tick: int, room: int, alphabet: Alphabet) 
     text = [" "] * room
     for number in range(ceil(seconds / tick)):
         at = round(number * tick * room / seconds)
-        label = f"{alphabet.tick}{_time(first + number * tick)}"[: room - at]
+        label = f"{alphabet.tick}{clock_time(first + number * tick + 1e-6)}"[: room - at]
         text[at : at + len(label)] = label
     return "".join(text)
 
@@ -271,11 +272,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _time(seconds: float, *, fraction: bool = False) -> str:
-    """`1:02`, `1:02:03`, and with tenths `1:02.3`."""
-    tenths = round(seconds * 10) if fraction else 10 * floor(seconds + 1e-6)
-    whole, tenth = divmod(tenths, 10)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    told = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-    return f"{told}.{tenth}" if fraction else told
+def _length(seconds: float) -> str:
+    """`1:02.3`, to the nearest tenth."""
+    whole, tenth = divmod(round(seconds * 10), 10)
+    return f"{clock_time(whole)}.{tenth}"

@@ -6,17 +6,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fls_cli.clips import STAMP, clip_place, save_clip
+from fls_cli.inspected import inspected
 from fls_cli.options import EVIDENCE
 from fls_cli.output import check_place, write_atomically
 from fls_cli.visits import Visit
 from fls_models.errors import UsageError
 from fls_models.results import Answer, Passage
-
-if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
 
 _PAGE = ".html"
 
@@ -93,28 +90,17 @@ def _page(visit: Visit, answers: Sequence[Answer]) -> str:
     from fls_cli.pages.answer_page import answer_page
     from fls_cli.pages.page_audio import page_audio
 
-    audio = page_audio(visit.decode())
+    extractor, heard = visit.model.extractor, None
+    if extractor is not None:
+        # What is wrong with the recording was said when it was heard for the answers.
+        wanted, bars = visit.wanted, visit.desk.bars
+        heard = inspected(
+            extractor, wanted, wanted.seconds(), warn=lambda text: None, progress=bars
+        )
     return answer_page(
         answers,
         name=visit.source.name,
-        audio=audio,
-        heard=_inspection(visit),
+        audio=page_audio(visit.decode()),
+        heard=heard,
         offset=visit.request.stretch.start,
-    )
-
-
-def _inspection(visit: Visit) -> Inspection | None:
-    """How the recording's frames are fused, where the model can tell."""
-    from fls_models.inspecting import inspect
-
-    extractor, wanted = visit.model.extractor, visit.wanted
-    if extractor is None:
-        return None
-    return inspect(
-        extractor,
-        visit.decode(),
-        wanted.paid,
-        start=wanted.stretch.start,
-        total=wanted.seconds(),
-        progress=visit.desk.bars,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from math import ceil, floor
 from typing import Any
 
 from fls_cli.output import clean
 from fls_cli.subtitles import cues, line_text
 from fls_cli.timed_words import TimedWord, one_line, timed_words
+from fls_models.clock import clock_time, whole_seconds
 from fls_models.errors import UsageError
 from fls_models.results import Answer, Chapter, Sentence, Span, Summary, Transcript, Word
 
@@ -170,13 +170,7 @@ def clock(seconds: float) -> str:
 
 def between(span: Span) -> str:
     """`12:31-12:58` or `1:02:31-1:02:58`: whole seconds that hold all of it."""
-    return f"{_minutes(floor(span.start))}-{_minutes(ceil(span.end))}"
-
-
-def _minutes(seconds: int) -> str:
-    minutes, left = divmod(seconds, 60)
-    hours = f"{minutes // 60}:" if minutes >= 60 else ""
-    return f"{hours}{minutes % 60:{'02' if hours else ''}}:{left:02}"
+    return "-".join(map(clock_time, whole_seconds(span)))
 
 
 def _spoken(transcript: Transcript) -> list[Sentence]:

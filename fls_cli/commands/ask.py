@@ -155,8 +155,10 @@ def _put(asking: Asking, question: str, visit: Visit, *, headed: bool, quoted: b
         visit.write("\n")
     else:
         answer = asking.answer(question)
-        told = json.dumps(answer_json(answer), ensure_ascii=False) + "\n"
-        visit.write(told if as_json else answer_text(answer))
+        if as_json:
+            visit.write(json.dumps(answer_json(answer), ensure_ascii=False) + "\n")
+        else:
+            visit.write(answer_text(answer))
     if quoted and not as_json:
         visit.write(evidence_text(answer))
     return answer
@@ -193,12 +195,12 @@ def _over_all(
             for name, one in heard.items()
         ]
         found = gather(lambda: desk.model(request.engine), text, voices, manner=manner)
-        evidence = [
-            {"source": name, **passage}
-            for name in found.sources
-            for passage in heard[name]["evidence"]
-        ]
         if request.as_json:
+            evidence = [
+                {"source": name, **passage}
+                for name in found.sources
+                for passage in heard[name]["evidence"]
+            ]
             told = {**found.as_json(), "answer": clean(found.answer).strip(), "evidence": evidence}
             desk.show(json.dumps(told, ensure_ascii=False) + "\n")
             continue

@@ -16,6 +16,7 @@ from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch, Wanted
 from fls_cli.inputs import check_readable, open_sources, printable
+from fls_cli.inspected import inspected
 from fls_cli.inspection_json import inspection_json
 from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
 from fls_cli.output import check_place, clean, write_atomically
@@ -110,21 +111,13 @@ def _suffix(output: Path | None, *, as_json: bool) -> str:
 
 def _inspected(desk: Desk, engine: Engine, wanted: Wanted) -> Inspection:
     """The recording as the model hears it for a question."""
+    # A file that is none is told before a model is loaded.
     total = wanted.seconds()
     model = desk.model(engine)
-    from fls_models.inspecting import inspect
     from fls_models.models import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "an engine that reads frames"
-    with closing(wanted.decode(desk.say)) as blocks:
-        return inspect(
-            model,
-            blocks,
-            wanted.paid,
-            start=wanted.stretch.start,
-            total=total,
-            progress=desk.bars,
-        )
+    return inspected(model, wanted, total, warn=desk.say, progress=desk.bars)
 
 
 def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fls_cli.pages.page import page
-from fls_cli.pages.parts import clock, counted, definitions, escaped, play_button
+from fls_cli.pages.parts import counted, definitions, escaped, play_button
 from fls_cli.pages.timeline import Row, timeline
+from fls_models.clock import clock_time
 from fls_models.results import Answer, Passage, Span, Usage
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _made(answers: Sequence[Answer]) -> str:
             ("Model", usage.model),
             ("Budget", usage.budget),
             ("Reads", _READERS.get(usage.reader, usage.reader)),
-            ("Heard", clock(usage.audio_seconds)),
+            ("Heard", clock_time(usage.audio_seconds)),
         ]
     )
     if len(answers) == 1:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from math import ceil
 
 from fls_cli.output import clean
+from fls_models.clock import clock_time, whole_seconds
 from fls_models.results import Span
 
 
@@ -15,20 +15,10 @@ def escaped(text: str) -> str:
     return html.escape(clean(text).strip())
 
 
-def clock(seconds: float) -> str:
-    """`12:31`, and `1:02:31` from an hour on; cut off to whole seconds.
-
-    >>> clock(751.9), clock(3751)
-    ('12:31', '1:02:31')
-    """
-    minutes, left = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
-
-
 def clocks(span: Span) -> tuple[str, str]:
     """Where a span starts and ends, in whole seconds that hold all of it."""
-    return clock(span.start), clock(ceil(round(span.end, 2)))
+    start, end = whole_seconds(span)
+    return clock_time(start), clock_time(end)
 
 
 def stretch(span: Span, offset: float) -> str:

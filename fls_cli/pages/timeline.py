@@ -11,7 +11,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from fls_cli.pages.lanes import LEVELS, evidence_lane, heard_lanes, per_cent
-from fls_cli.pages.parts import clock, clocks, counted, escaped
+from fls_cli.pages.parts import clocks, counted, escaped
+from fls_models.clock import clock_time
 from fls_models.results import Passage, Span
 
 if TYPE_CHECKING:
@@ -88,9 +89,10 @@ def _axis(span: Span, top: int) -> str:
             anchor = "start"
         elif place > 100 - _NEAR_AN_END:
             anchor = "end"
+        time = clock_time(number * step)
         drawn.append(
             f'<line class="axis" {tick}/><text class="tick{" odd" if number % 2 else ""}" '
-            f'x="{place:.3f}%" y="{top + 19}" text-anchor="{anchor}">{clock(number * step)}</text>'
+            f'x="{place:.3f}%" y="{top + 19}" text-anchor="{anchor}">{time}</text>'
         )
     return "".join(drawn)
 

@@ -200,9 +200,7 @@ class Asking:
             if self.evidence:
                 with weighed.clock.stage("evidence"):
                     evidence = self._passages(weighed, request, text)
-            return replace(
-                self._result(self._measured(weighed), True, text, spent), evidence=evidence
-            )
+            return self._result(self._measured(weighed), True, text, spent, evidence)
         nothing = NOT_SAID if self._heard.speaks else NO_SPEECH
         show(nothing)
         return self._result(weighed, False, nothing, spent)
@@ -271,7 +269,14 @@ class Asking:
             progress=self._progress,
         )
 
-    def _result(self, weighed: Weighed, answered: bool, text: str, spent: _Spent) -> Answer:
+    def _result(
+        self,
+        weighed: Weighed,
+        answered: bool,
+        text: str,
+        spent: _Spent,
+        evidence: tuple[Passage, ...] = (),
+    ) -> Answer:
         usage = Usage(
             audio_seconds=self._heard.duration,
             frames_before=round(self._heard.duration * FRAME_RATE),
@@ -285,4 +290,6 @@ class Asking:
             reader=self._model.reads_by,
         )
         spans = weighed.spans if answered else ()
-        return Answer(self.source, weighed.question, answered, text, spans, usage, weighed.strength)
+        return Answer(
+            self.source, weighed.question, answered, text, spans, usage, weighed.strength, evidence
+        )

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.clock import clock_time
 from fls_models.inspection import Inspection
 from fls_models.inspection_columns import Columns, columns
 from fls_models.sampling import FRAME_RATE
@@ -106,7 +107,7 @@ def _figure(inspection: Inspection, name: str) -> Any:
         axes.label_outer()
     panels[0].set_xlim(inspection.start, end)
     ticks = _ticks(inspection, _MOST_TICKS)
-    panels[-1].set_xticks(ticks, [_clock(tick) for tick in ticks])
+    panels[-1].set_xticks(ticks, [clock_time(tick) for tick in ticks])
     sections = ", dashed: a new section" if marked else ""
     panels[-1].set_xlabel(f"time (minutes:seconds{sections})", fontsize=8)
     figure.align_ylabels(panels)
@@ -218,7 +219,7 @@ def _phrases(inspection: Inspection) -> Iterator[_Text]:
             continue
         room = _ROOM * (end - start) / (inspection.end - inspection.start) / _LETTER
         # These times are not always those of the axis.
-        told = f"{_clock(floor(start))}  {said}"
+        told = f"{clock_time(start)}  {said}"
         shown = textwrap.wrap(
             told, max(8, floor(room) - 2), max_lines=_MOST_LINES, placeholder=" …"
         )
@@ -233,12 +234,6 @@ def _ticks(inspection: Inspection, most: int) -> list[int]:
     seconds = inspection.end - inspection.start
     step = next((one for one in _STEPS if seconds / one < most), ceil(seconds / most))
     return list(range(step * ceil(inspection.start / step), ceil(inspection.end), step)) or [0]
-
-
-def _clock(seconds: int) -> str:
-    minutes, second = divmod(seconds, 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _label(axes: Any, text: str) -> None:

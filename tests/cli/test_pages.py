@@ -13,7 +13,7 @@ from made_up import answer, inspection, passage, section, word
 
 from fls_cli.pages.answer_page import answer_page
 from fls_cli.pages.inspection_page import inspection_page
-from fls_cli.pages.parts import clock
+from fls_models.clock import clock_time
 from fls_models.inspection import Inspection
 
 HOSTILE = "</script></title></style><img src=x onerror='alert(1)'>\"&amp;\u202e\x1b[2J"
@@ -274,7 +274,7 @@ def test_without_a_head_there_is_neither_density_nor_text() -> None:
     ("seconds", "shown"), [(0.0, "0:00"), (59.9, "0:59"), (3599.9, "59:59"), (3661.0, "1:01:01")]
 )
 def test_clock(seconds: float, shown: str) -> None:
-    assert clock(seconds) == shown
+    assert clock_time(seconds) == shown
 
 
 def test_a_line_that_is_long_ends_at_a_short_pause() -> None:

@@ -1,0 +1,40 @@
+"""What the extractor of a model makes of a source: for `fls inspect`, and for pages of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from fls_cli.hearing import Wanted
+
+if TYPE_CHECKING:
+    from fls_models.inspection import Inspection
+    from fls_models.models import FrameReadingModel
+    from fls_models.progress import Progress
+
+
+def inspected(
+    model: FrameReadingModel,
+    wanted: Wanted,
+    total: float | None,
+    *,
+    warn: Callable[[str], None],
+    progress: Progress,
+) -> Inspection:
+    """The recording as the model hears it for a question; heard now, whatever is kept of it.
+
+    `total` is what `wanted.seconds` told. Raises what `media.stream` and
+    `fls_models.inspecting.inspect` do.
+    """
+    from fls_models.inspecting import inspect
+
+    with closing(wanted.decode(warn)) as blocks:
+        return inspect(
+            model,
+            blocks,
+            wanted.paid,
+            start=wanted.stretch.start,
+            total=total,
+            progress=progress,
+        )
