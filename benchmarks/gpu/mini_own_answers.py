@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from fls_models.lslm.contexts import cache_argument
 from fls_models.lslm.decoder import DecoderLanguageModel
 
 _TOGETHER = 64
@@ -59,8 +60,8 @@ def _batch(
             inputs_embeds=heard,
             attention_mask=mask[:, :until],
             position_ids=places[:, first:until],
-            past_key_values=cache,
             use_cache=True,
+            **{cache_argument(body): cache},
         ).last_hidden_state[:, -1]
         tokens = model.logits(hidden).argmax(-1)
         over |= tokens == end

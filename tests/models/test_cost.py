@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
+from transformers.cache_utils import DynamicCache
 
 from fls_models.bench.cost import (
     PAPER,
@@ -26,6 +28,7 @@ from fls_models.bench.cost import (
 )
 from fls_models.density import CtcHead
 from fls_models.fusion import halving, ladder
+from fls_models.lslm.contexts import cache_argument
 
 TERA = 1e12
 
@@ -88,12 +91,13 @@ def test_prefill_within_3_percent(tiny):
 
 def test_decode_within_3_percent(tiny):
     language_model = tiny.model.language_model
+    held: dict[str, Any] = {"use_cache": True, cache_argument(language_model): DynamicCache()}
     with torch.no_grad():
-        cache = language_model(input_ids=torch.arange(90)[None], use_cache=True).past_key_values
+        language_model(input_ids=torch.arange(90)[None], **held)
 
     def write():
         for token in range(20):
-            step = language_model(input_ids=torch.tensor([[token]]), past_key_values=cache)
+            step = language_model(input_ids=torch.tensor([[token]]), **held)
             tiny.lm_head(step.last_hidden_state)
 
     ours = decode_flops(dims(tiny).decoder, 90, 20)

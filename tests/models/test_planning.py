@@ -11,6 +11,7 @@ import torch
 from plain_encoder import Cheap, babble
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import WhisperConfig, WhisperForConditionalGeneration
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from fls_models import card
 from fls_models.bench.cost import DecoderDims, EncoderDims
@@ -18,6 +19,7 @@ from fls_models.bench.plan_cost import dims_of, plan_flops, transcribing_flops
 from fls_models.budget import NAMES, Budget
 from fls_models.errors import UsageError
 from fls_models.frame_listening import listen_to_frames
+from fls_models.lslm.contexts import cache_argument
 from fls_models.planning import Pace, Pass, Planned, planned
 
 PACE = Pace(
@@ -133,15 +135,14 @@ def test_transcribing_within_3_percent(beams):
     def heard():
         encoded = model.model.encoder(torch.randn(1, 16, 3000)).last_hidden_state
         # Token by token, all beams at once; then all tokens, for their times.
-        cache = None
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         for token in range(tokens):
-            step = model(
+            model(
                 decoder_input_ids=torch.full((beams, 1), token),
                 encoder_outputs=(encoded.expand(beams, -1, -1),),
-                past_key_values=cache,
                 use_cache=True,
+                **{cache_argument(model): cache},
             )
-            cache = step.past_key_values
         cached = model.model.decoder(
             torch.arange(tokens)[None],
             encoder_hidden_states=encoded,

@@ -6,6 +6,7 @@ behind it and forgotten again; the context itself never changes.
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
 from fls_models.prompts import Prompt
@@ -81,6 +82,16 @@ def _longer(held: Tensor | None, new: Tensor, before: int, size: int) -> Tensor:
 def new_cache(layers: int, expected: int = 0) -> Cache:
     """An empty cache of so many layers, for a context of so many positions."""
     return Cache(layers=[RoomyLayer(expected=expected) for _ in range(layers)])
+
+
+def cache_argument(body: nn.Module) -> str:
+    """What the `forward` of a model of transformers calls its cache.
+
+    `past_key_values` up to transformers 5.23; `cache` from 5.24 on, which warns of the old name
+    and means to drop it in 5.40.
+    """
+    parameters = inspect.signature(body.forward).parameters
+    return "cache" if "cache" in parameters else "past_key_values"
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.contexts import ReadContext, new_cache
+from fls_models.lslm.contexts import ReadContext, cache_argument, new_cache
 from fls_models.prompts import Prompt
 
 _RECORDING = "\x00recording\x00"
@@ -76,6 +76,7 @@ class DecoderLanguageModel:
         self._rotary = body.rotary_emb
         self._frequencies: Tensor = body.rotary_emb.inv_freq.clone()
         self._layers = int(body.config.num_hidden_layers)
+        self._cache_argument = cache_argument(parts.body)
         self._stretched = 1.0
 
     @property
@@ -317,7 +318,7 @@ class DecoderLanguageModel:
         for first in range(0, len(embeddings), _AT_ONCE):
             piece = embeddings[first : first + _AT_ONCE]
             output = self._parts.body(
-                inputs_embeds=piece.unsqueeze(0), past_key_values=cache, use_cache=True
+                inputs_embeds=piece.unsqueeze(0), use_cache=True, **{self._cache_argument: cache}
             )
             wanted = min(len(piece), logits - (len(embeddings) - first - len(piece)))
             if wanted > 0:
