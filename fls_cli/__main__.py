@@ -1,4 +1,4 @@
-"""`python -m fls_cli` is `fls`, also where a launcher starts it several times to train."""
+"""The start of `fls`, also as `python -m fls_cli` and where a launcher starts it several times."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout, suppress
 
-from fls_cli.app import main
-
 # Seconds in which a launcher ends all processes, once the first has failed.
 _PATIENCE = 10.0
 
 
-def _quietly() -> None:
-    """The first process speaks for all. Only what this one alone fails with is said, in the end."""
+def run() -> None:
+    """Runs `fls` and leaves with its exit code."""
+    try:
+        from fls_cli import library_warnings
+
+        # Before anything is imported that could warn.
+        library_warnings.hide()
+        from fls_cli.app import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if not int(os.environ.get("RANK") or 0):
+        main()
+        return
+    # The first process speaks for all. Only what this one alone fails with is said, in the end.
     said = io.StringIO()
     try:
         with open(os.devnull, "w") as nobody, redirect_stdout(nobody), redirect_stderr(said):
@@ -28,7 +38,5 @@ def _quietly() -> None:
         raise
 
 
-if int(os.environ.get("RANK") or 0):
-    _quietly()
-else:
-    main()
+if __name__ == "__main__":
+    run()

@@ -38,6 +38,7 @@ from fls_cli.optional_numbers import WithOptionalNumbers
 from fls_cli.options import defaults
 from fls_cli.output import clean
 from fls_models.errors import DiskFull, FlsError, UsageError
+from fls_models.interruptions import undisguised
 
 _HELP = ["-h", "--help"]
 
@@ -102,7 +103,10 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
-        app(prog_name="fls")
+        with undisguised():
+            app(prog_name="fls")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except FlsError as error:
         print(f"fls: {clean(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -15,6 +15,7 @@ from fls_cli.output import clean, write_atomically
 from fls_cli.sources import printable
 from fls_cli.writers import answer_json, clock, evidence_text
 from fls_models.errors import DiskFull, InputError, UsageError
+from fls_models.interruptions import undisguised
 from fls_models.results import Answer
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ class Chat:
             if text == "/quit":
                 break
             try:
-                if text.startswith("/"):
-                    self._do(*slash_commands.split(text))
-                elif text:
-                    self._answer(text)
+                with undisguised():
+                    if text.startswith("/"):
+                        self._do(*slash_commands.split(text))
+                    elif text:
+                        self._answer(text)
             except (UsageError, InputError, DiskFull) as error:
                 self._tell(f"fls: {error}")
                 code = code if self.typed else error.exit_code

@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
+
+from fls_cli.desk import Desk
 
 Capture = pytest.CaptureFixture[str]
 
@@ -286,3 +289,21 @@ def test_python_m_is_the_same_command() -> None:
         check=True,
     )
     assert found.stdout.startswith(b"fls ")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_one_whatever_a_library_makes_of_it(
+    number: signal.Signals,
+    code: int,
+    talk: Path,
+    capfd: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load(*_: object) -> None:
+        with suppress(KeyboardInterrupt, SystemExit):
+            signal.raise_signal(number)
+        raise ValueError("could not determine the shape of an object")
+
+    monkeypatch.setattr(Desk, "model", load)
+    played = play(capfd, "ask", str(talk), "Who?")
+    assert (played.code, played.out, played.err) == (code, "", "")

@@ -6,6 +6,7 @@ import json
 import math
 import signal
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 
 from fls_models.errors import UsageError
 from fls_models.training import checkpoints
-from fls_models.training.interruptions import undisturbed
 from fls_models.training.loop import Best, Loop, Plan, Step
 
 PLAN = Plan(steps=30, learning_rate=0.05, accumulate=2, every=7, seed=3)
@@ -353,18 +353,33 @@ def test_what_is_no_number_stops_training_and_keeps_the_checkpoint(tmp_path: Pat
     assert json.loads((tmp_path / "state.json").read_text())["state"]["step"] == 14
 
 
-def test_a_signal_waits_until_the_work_is_whole() -> None:
-    done = []
+def test_ctrl_c_that_a_library_makes_an_error_of_leaves_a_checkpoint(tmp_path: Path) -> None:
+    line = Line(tmp_path)
 
-    def work() -> None:
-        with undisturbed():
-            signal.raise_signal(signal.SIGINT)
-            done.append("whole")
+    def loss(number: int, dice: torch.Generator) -> Tensor:
+        if number == 40:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            raise ValueError("could not determine the shape of an object")
+        return line.loss(number, dice)
 
     with pytest.raises(KeyboardInterrupt):
-        work()
-    assert done == ["whole"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        line.loop.run(loss, line.value)
+    assert json.loads((tmp_path / "state.json").read_text())["state"]["step"] == 20
+
+
+def test_ctrl_c_that_is_lost_in_a_library_ends_the_step(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+
+    def loss(number: int, dice: torch.Generator) -> Tensor:
+        if number == 40:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        return line.loss(number, dice)
+
+    with pytest.raises(KeyboardInterrupt):
+        line.loop.run(loss, line.value)
+    assert json.loads((tmp_path / "state.json").read_text())["state"]["step"] == 21
 
 
 def test_progress_and_plans(tmp_path: Path) -> None:

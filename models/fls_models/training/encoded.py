@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fls_models.errors import DiskFull, EnvironmentLacks, InputError, UsageError
+from fls_models.interruptions import undisguised
 from fls_models.lslm.base import SpeechEncoder
 from fls_models.prefetch import closing_source
 from fls_models.progress import Progress, silent
@@ -123,13 +124,14 @@ def encode(
     waiting: dict[str, Tensor] = {}
     with closing(encode_windows(encoder, found.windows(), batch_size)) as encoded:
         try:
-            for frames in encoded:
-                waiting[found.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
-                if sum(one.nbytes for one in waiting.values()) >= shard_bytes:
-                    shards.write(waiting)
-                    waiting = {}
-                done += 1
-                progress("encode", done, len(keys))
+            with undisguised():
+                for frames in encoded:
+                    waiting[found.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
+                    if sum(one.nbytes for one in waiting.values()) >= shard_bytes:
+                        shards.write(waiting)
+                        waiting = {}
+                    done += 1
+                    progress("encode", done, len(keys))
         except (KeyboardInterrupt, SystemExit):
             shards.write(waiting)
             raise

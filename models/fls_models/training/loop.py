@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.errors import OthersGone, UsageError
+from fls_models.interruptions import undisguised, undisturbed
 from fls_models.progress import Progress, silent
 from fls_models.training import checkpoints
 from fls_models.training.checkpoints import State
-from fls_models.training.interruptions import undisturbed
 from fls_models.training.optimiser import Optimiser
 from fls_models.training.processes import ALONE, Processes
 
@@ -200,13 +200,14 @@ class Loop:
         progress("train", self._state.step, plan.steps)
         try:
             while (done := self._state.step) < plan.steps or self._is_due(done):
-                # After an interruption, an evaluation may be all that is missing of a step.
-                made = None if self._is_due(done) else self._update(loss)
-                progress("train", self._state.step, plan.steps)
-                if self._is_due(self._state.step):
-                    made = self._evaluated(processes.once(evaluate), made)
-                if made is not None:
-                    report(made)
+                with undisguised():
+                    # After an interruption, an evaluation may be all that is missing of a step.
+                    made = None if self._is_due(done) else self._update(loss)
+                    progress("train", self._state.step, plan.steps)
+                    if self._is_due(self._state.step):
+                        made = self._evaluated(processes.once(evaluate), made)
+                    if made is not None:
+                        report(made)
         except (KeyboardInterrupt, SystemExit, OthersGone):
             with undisturbed():
                 self._keep(self._state)
