@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from fls_cli import synthesis
 from fls_cli.synthesis import Say
 from fls_models.errors import EnvironmentLacks, UsageError
+from fls_models.optional import optional
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,11 +193,6 @@ def played(samples: NDArray[np.float32], rate: int, lowered: float) -> NDArray[n
 
     if rate == SAMPLE_RATE and lowered == 1.0:
         return samples
-    try:
-        import soxr
-    except ImportError:
-        raise EnvironmentLacks(
-            "Voices need soxr to be brought to 16 kHz, and it is not installed; pip install soxr."
-        ) from None
+    soxr = optional("soxr", "Bringing a voice to 16 kHz")
     resampled: NDArray[np.float32] = soxr.resample(samples, rate, SAMPLE_RATE * lowered)
     return resampled

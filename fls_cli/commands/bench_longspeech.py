@@ -15,6 +15,7 @@ from fls_cli.engines import Engine
 from fls_cli.longspeech_report import LongSpeechReport
 from fls_cli.output import clean, write_atomically
 from fls_models.errors import UsageError
+from fls_models.optional import optional
 
 if TYPE_CHECKING:
     from fls_models.bench.heard import Hearing
@@ -143,6 +144,8 @@ def longspeech_eval(
     Example: fls bench longspeech-eval LongSpeech-Eval/ --model qwen2-audio --lengths 400,200 -o out
     """
     _check_place(output)
+    if plots and output is not None:
+        optional("matplotlib", "A plot", otherwise="; --no-plots does without")
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.judge import judge_rows
         from fls_models.bench.kept import Kept

@@ -21,6 +21,7 @@ from fls_cli.inspection_json import inspection_json
 from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
 from fls_cli.output import check_place, clean, write_atomically
 from fls_models.errors import InputError, UsageError
+from fls_models.optional import optional
 
 if TYPE_CHECKING:
     from fls_models.inspection import Inspection
@@ -106,6 +107,9 @@ def _suffix(output: Path | None, *, as_json: bool) -> str:
     if as_json:
         raise UsageError("--json prints numbers and -o draws them; leave one of them out.")
     check_place(output)
+    if suffix in PICTURES:
+        # Not after minutes of listening.
+        optional("matplotlib", "A picture", otherwise="; a page (-o x.html) does without")
     return suffix
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fls_models.errors import EnvironmentLacks, UsageError
+from fls_models.errors import UsageError
+from fls_models.optional import optional
 
 _LEAST = -1e4
 """Stands for log 0: a path through a frame that the head rules out is still a path."""
@@ -101,15 +102,9 @@ class SentencePieces:
         """
         if self._processor is not None:
             return
+        sentencepiece = optional("sentencepiece", "Reading the vocabulary of a CTC head")
         try:
-            from sentencepiece import SentencePieceProcessor
-        except ImportError as error:
-            raise EnvironmentLacks(
-                "Reading the vocabulary of a CTC head takes the package sentencepiece: "
-                "pip install sentencepiece"
-            ) from error
-        try:
-            processor: Any = SentencePieceProcessor(model_file=str(self._path))
+            processor = sentencepiece.SentencePieceProcessor(model_file=str(self._path))
             found = processor.get_piece_size()
         except (OSError, RuntimeError) as error:
             raise UsageError(

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from fls_models.clock import clock_time
 from fls_models.inspection import Inspection
 from fls_models.inspection_columns import Columns, columns
+from fls_models.optional import optional
 from fls_models.sampling import FRAME_RATE
 
 _DPI = 120
@@ -59,13 +60,12 @@ def picture(inspection: Inspection, name: str, suffix: str) -> bytes:
         name: of the recording, for the title.
         suffix: `.png` or `.svg`.
     """
-    from matplotlib import rc_context
-
+    matplotlib = optional("matplotlib", "Drawing a picture")
     written = io.BytesIO()
     # No dates and random names; a dollar in a text is none of mathematics.
     settings: Any = {"svg.hashsalt": "fls", "svg.fonttype": "none", "text.parse_math": False}
     metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-    with rc_context(settings), warnings.catch_warnings():
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
         # Letters that the font lacks become boxes.
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
         _figure(inspection, name).savefig(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
+from fls_models.optional import optional
 from fls_models.weight_forms import DTYPES as DTYPES
 from fls_models.weight_forms import known
 
@@ -110,14 +111,7 @@ def bitsandbytes() -> Any:
     """The library that quantises; EnvironmentLacks says how to get it."""
     # It warns of every cast in every layer, and of kernels that nobody asked for.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    try:
-        import bitsandbytes as library
-    except Exception as failure:
-        raise EnvironmentLacks(
-            f"4 and 8 bits need bitsandbytes, which cannot be loaded ({failure}); "
-            "`pip install bitsandbytes` brings it, or choose bf16."
-        ) from failure
-    return library
+    return optional("bitsandbytes", "Quantising to 4 or 8 bits", otherwise="; bf16 does without")
 
 
 def _check_kernels() -> None:

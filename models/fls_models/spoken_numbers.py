@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from fls_models.errors import EnvironmentLacks
+from fls_models.optional import optional
 
 _MONEY = {"$": ("dollar", "cent"), "£": ("pound", ""), "€": ("euro", "cent")}
 _UNIT_NAMES = """
@@ -139,10 +139,4 @@ def _say(number: int | Decimal, to: str = "cardinal") -> str:
 
 
 def _num2words() -> Any:
-    try:
-        from num2words import num2words
-    except ImportError:
-        raise EnvironmentLacks(
-            "Numbers cannot be put into words: num2words is not installed; pip install num2words."
-        ) from None
-    return num2words
+    return optional("num2words", "Putting numbers into words").num2words

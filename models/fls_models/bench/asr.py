@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
-
 from fls_models.bench.heard import Hearing
 from fls_models.bench.lines import read_lines
 from fls_models.bench.normaliser import normalise
 from fls_models.errors import UsageError
 from fls_models.progress import Progress, silent
+from fls_models.word_errors import align
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def compare(
 ) -> Compared:
     """Aligns two texts word by word, after normalising both."""
     said, understood = normalise(reference), normalise(hypothesis)
-    aligned = jiwer.process_words([said], [understood])
+    aligned = align([said], [understood])
     return Compared(
         name,
         said,

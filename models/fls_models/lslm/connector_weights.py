@@ -233,6 +233,6 @@ def _size(tensor: Tensor) -> str:
 
 def _damaged(folder: Path, why: str) -> DamagedWeights:
     return DamagedWeights(
-        f"{folder} holds no connector that can be used ({why}); install fls anew, or use "
+        f"{folder} holds no connector that can be used ({why}); install it anew, or use "
         "--read text."
     )

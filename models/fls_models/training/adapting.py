@@ -24,6 +24,7 @@ from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.hearing import HearingModel
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
+from fls_models.optional import optional
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -205,11 +206,4 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _peft() -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise EnvironmentLacks(
-            f"Training an adapter needs PEFT, which cannot be loaded ({error}); "
-            "`pip install peft` brings it."
-        ) from error
-    return peft
+    return optional("peft", "Training an adapter")

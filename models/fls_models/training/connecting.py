@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import jiwer
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -41,6 +40,7 @@ from fls_models.training.precision import FLOAT32, computing
 from fls_models.training.processes import ALONE, Processes
 from fls_models.training.spelling import Spelling
 from fls_models.training.vocabulary import Characters
+from fls_models.word_errors import align
 
 CONNECTOR = "connector"
 """The folder for the connector, in that of the run."""
@@ -255,7 +255,7 @@ def train_connector(
             with computing(place, precision):
                 logits, _ = reading(frames[None])
             written.append(normalise(spelling.decode(greedy(logits[0]))))
-        return float(jiwer.process_words(said, written).wer)
+        return float(align(said, written).wer)
 
     best = loop.run(loss, evaluate, progress, report)
 

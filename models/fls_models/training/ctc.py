@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import jiwer
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Loop, Plan, Step, unheard
 from fls_models.training.processes import ALONE, Processes
 from fls_models.training.vocabulary import Vocabulary, frames_needed
+from fls_models.word_errors import align
 
 PREFIX = "ctc_decoder."
 """Before the names of the head's parameters in released checkpoints."""
@@ -119,7 +119,7 @@ def word_error_rate(
     """Errors per word over all texts together, both sides normalised as `fls bench asr` does."""
     said = [normalise(one.text) for one in dev]
     written = [normalise(write_down(head, encoded[one.audio], vocabulary)) for one in dev]
-    return float(jiwer.process_words(said, written).wer)
+    return float(align(said, written).wer)
 
 
 def train_head(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fls_models import devices
 from fls_models.errors import EnvironmentLacks, OthersGone, UsageError
+from fls_models.optional import optional
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,18 +152,12 @@ def joined(device: str) -> Iterator[Processes]:
 
 
 def _state(device: str) -> Any:
-    try:
-        from accelerate import PartialState  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise EnvironmentLacks(
-            f"Training in {launched()} processes needs accelerate, which cannot be loaded "
-            f"({error}); `pip install 'fls[train]'` brings it."
-        ) from error
+    accelerate = optional("accelerate", f"Training in {launched()} processes")
     if device.startswith("cuda"):
         # What is said between processes goes by the CPU: it fails where one has ended, and a GPU
         # would wait.
-        return PartialState(backend="cuda:nccl,cpu:gloo", timeout=_PATIENCE)
-    return PartialState(cpu=True, backend="gloo", timeout=_PATIENCE)
+        return accelerate.PartialState(backend="cuda:nccl,cpu:gloo", timeout=_PATIENCE)
+    return accelerate.PartialState(cpu=True, backend="gloo", timeout=_PATIENCE)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from fls_models.errors import EnvironmentLacks, UsageError
+from fls_models.errors import UsageError
+from fls_models.optional import optional
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
 _FORM = "characters-1"
@@ -183,11 +184,5 @@ def frames_needed(ids: Sequence[int]) -> int:
 
 
 def _sentencepiece() -> Any:
-    try:
-        import sentencepiece
-    except ImportError as error:
-        raise EnvironmentLacks(
-            "Making a vocabulary of pieces takes the package sentencepiece: "
-            "pip install sentencepiece, or --vocab characters."
-        ) from error
-    return sentencepiece
+    purpose = "Making a vocabulary of pieces"
+    return optional("sentencepiece", purpose, otherwise="; --vocab characters does without")

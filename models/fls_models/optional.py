@@ -1,0 +1,30 @@
+"""Packages that an answer does without: what needs one says how to get it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from fls_models.errors import EnvironmentLacks
+
+
+def optional(package: str, purpose: str, module: str = "", *, otherwise: str = "") -> Any:
+    """A module of `package`, which need not be installed.
+
+    Args:
+        package: its name in the package index.
+        purpose: what needs it, as the beginning of a sentence.
+        module: if it is not called like the package.
+        otherwise: what can be done without it, as the end of that sentence.
+
+    Raises:
+        EnvironmentLacks: it cannot be loaded.
+    """
+    try:
+        return import_module(module or package)
+    # A library that does not fit the machine raises OSError, and a broken one anything.
+    except Exception as error:
+        raise EnvironmentLacks(
+            f"{purpose} needs {package}, which cannot be loaded ({error}); `pip install {package}` "
+            f"brings it{otherwise}."
+        ) from error
