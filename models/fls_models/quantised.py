@@ -10,6 +10,7 @@ import inspect
 import json
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ _LINEAR = re.compile(r"language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.w
 _BLOCK = 64
 _STATE = "quant_state.bitsandbytes__nf4"
 _NF4 = ("absmax", "quant_map", "nested_absmax", "nested_quant_map", _STATE)
+_PURPOSE, _OTHERWISE = "Quantising to 4 or 8 bits", "; bf16 does without"
 # From here on, a feature of the activations is multiplied in 16 bits: the paper's own threshold.
 _OUTLIER = 6.0
 
@@ -111,7 +113,15 @@ def bitsandbytes() -> Any:
     """The library that quantises; EnvironmentLacks says how to get it."""
     # It warns of every cast in every layer, and of kernels that nobody asked for.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    return optional("bitsandbytes", "Quantising to 4 or 8 bits", otherwise="; bf16 does without")
+    if "bitsandbytes" in sys.modules or "kernels" in sys.modules:
+        return optional("bitsandbytes", _PURPOSE, otherwise=_OTHERWISE)
+    # On some CPUs (AVX-512 with bfloat16) 0.50 fetches compiled code from the hub when it is
+    # imported, if the package `kernels` is there. Nothing that is downloaded is executed here.
+    sys.modules["kernels"] = None  # type: ignore[assignment]
+    try:
+        return optional("bitsandbytes", _PURPOSE, otherwise=_OTHERWISE)
+    finally:
+        del sys.modules["kernels"]
 
 
 def _check_kernels() -> None:

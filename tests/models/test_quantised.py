@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import bitsandbytes as bnb
 import pytest
@@ -214,3 +217,28 @@ def test_without_bitsandbytes_there_is_a_way_on(weight, monkeypatch, dtype):
     with pytest.raises(EnvironmentLacks, match="pip install bitsandbytes"):
         pack(NAME, weight, dtype)
     assert pack(NAME, weight, "bf16")
+
+
+START = """
+from fls_models.quantised import bitsandbytes
+from fls_models.training import adapting
+adapting._peft()
+bitsandbytes().nn.Linear4bit
+import kernels
+"""
+
+
+def test_nothing_is_fetched_from_the_hub_to_be_executed(tmp_path):
+    # A package of that name that tells when it is asked for compiled code. Only on processors with
+    # AVX-512 and bfloat16 bitsandbytes would ask.
+    (tmp_path / "kernels.py").write_text("def get_kernel(*_, **__):\n    print('fetched')\n")
+    root = Path(__file__).parents[2]
+    road = os.pathsep.join([str(root), str(root / "models"), str(tmp_path)])
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        env={**os.environ, "PYTHONPATH": road},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.hearing import HearingModel
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
 from fls_models.optional import optional
+from fls_models.quantised import bitsandbytes
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -206,4 +208,7 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _peft() -> Any:
+    # It imports this, too, where it is installed, and less carefully.
+    with suppress(EnvironmentLacks):
+        bitsandbytes()
     return optional("peft", "Training an adapter")
