@@ -37,10 +37,10 @@ class HelpCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         arguments = [param for param in self.get_params(ctx) if not _is_option(param)]
-        return [self.options_metavar or "", *map(_word, arguments)]
+        return [self.options_metavar or "", *map(_name_value, arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        _write(formatter, _panels(self.get_params(ctx), ctx))
+        _write(formatter, _group(self.get_params(ctx), ctx))
 
 
 class HelpGroup(TyperGroup):
@@ -61,8 +61,8 @@ class HelpGroup(TyperGroup):
         for name, command in self.commands.items():
             if not command.hidden:
                 panel = getattr(command, "rich_help_panel", None) or "Commands"
-                panels.setdefault(panel, []).append((name, _first_sentence(command)))
-        _write(formatter, {**panels, **_panels(self.get_params(ctx), ctx)})
+                panels.setdefault(panel, []).append((name, _shorten(command)))
+        _write(formatter, {**panels, **_group(self.get_params(ctx), ctx)})
 
 
 class CommandLine(typer.Typer):
@@ -90,7 +90,7 @@ def is_asked_for(arguments: Iterable[str]) -> bool:
     return not set(_HELP).isdisjoint(arguments)
 
 
-def _panels(params: Iterable[Any], ctx: Any) -> dict[str, list[Row]]:
+def _group(params: Iterable[Any], ctx: Any) -> dict[str, list[Row]]:
     """The rows of arguments and options, by panel; options of no panel come before the others."""
     panels: dict[str, list[Row]] = {"Arguments": [], "Options": []}
     for param in params:
@@ -98,7 +98,7 @@ def _panels(params: Iterable[Any], ctx: Any) -> dict[str, list[Row]]:
             continue
         usual = "Options" if _is_option(param) else "Arguments"
         panel = getattr(param, "rich_help_panel", None) or usual
-        panels.setdefault(panel, []).append((_typed(param), _explained(param, ctx)))
+        panels.setdefault(panel, []).append((_spell(param), _explain(param, ctx)))
     return {panel: rows for panel, rows in panels.items() if rows}
 
 
@@ -110,33 +110,33 @@ def _is_flag(param: Any) -> bool:
     return bool(getattr(param, "is_flag", False) or getattr(param, "count", False))
 
 
-def _word(param: Any) -> str:
+def _name_value(param: Any) -> str:
     """What stands for a value."""
     return str(param.metavar or param.name.upper())
 
 
-def _typed(param: Any) -> str:
+def _spell(param: Any) -> str:
     if not _is_option(param):
-        return _word(param)
+        return _name_value(param)
     names = ", ".join(sorted(param.opts, key=len))
     if names.startswith("--"):
         names = _NO_SHORT + names
     if _is_flag(param):
         return "/".join([names, *param.secondary_opts])
-    return f"{names} {_word(param)}"
+    return f"{names} {_name_value(param)}"
 
 
-def _explained(param: Any, ctx: Any) -> str:
+def _explain(param: Any, ctx: Any) -> str:
     # Of arguments the usage line tells.
     facts = ["required"] if param.required and _is_option(param) else []
-    if default := _default(param, ctx):
+    if default := _spell_default(param, ctx):
         facts.append(f"default:{_TIED if len(default) < _SHORT else ' '}{default}")
     if isinstance(variable := getattr(param, "envvar", None), str) and param.show_envvar:
         facts.append(f"env:{_TIED}{variable}")
     return " ".join([param.help or "", f"[{'; '.join(facts)}]" if facts else ""]).strip()
 
 
-def _default(param: Any, ctx: Any) -> str:
+def _spell_default(param: Any, ctx: Any) -> str:
     """The default as it would be typed; nothing for a flag that is off unless it is typed."""
     if not param.show_default or isinstance(param.show_default, str):
         return param.show_default or ""
@@ -148,7 +148,7 @@ def _default(param: Any, ctx: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _first_sentence(command: Any) -> str:
+def _shorten(command: Any) -> str:
     text = " ".join((command.short_help or command.help or "").split("\n\n")[0].split())
     sentence, stop, _ = text.partition(". ")
     return sentence + stop.strip()

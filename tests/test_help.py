@@ -92,7 +92,7 @@ def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return print_page
 
 
-def found(words: tuple[str, ...]) -> Any:
+def find_command(words: tuple[str, ...]) -> Any:
     command: Any = typer.main.get_command(app)
     for word in words:
         command = command.commands[word]
@@ -112,7 +112,7 @@ def test_pages_fit_and_show_no_types_of_pythons(
 @each_page
 def test_values_have_a_word_and_flags_none(page: Page, words: tuple[str, ...]) -> None:
     lines = page(*words).splitlines()
-    command = found(words)
+    command = find_command(words)
     for param in command.get_params(command.make_context("fls", [], resilient_parsing=True)):
         name = max(param.opts, key=len)
         if getattr(param, "is_flag", False):
@@ -128,7 +128,7 @@ def test_values_have_a_word_and_flags_none(page: Page, words: tuple[str, ...]) -
 @each_page
 def test_no_command_is_cut_in_a_list(page: Page, words: tuple[str, ...]) -> None:
     text = " ".join(page(*words).split())
-    for name, inner in getattr(found(words), "commands", {}).items():
+    for name, inner in getattr(find_command(words), "commands", {}).items():
         first = inner.help.split(".")[0].split()
         assert " ".join([name, *first]) + "." in text
 

