@@ -34,39 +34,51 @@ from fls_cli.commands.train import app as train
 from fls_cli.commands.train_compress import compress
 from fls_cli.commands.train_data import data
 from fls_cli.commands.transcribe import transcribe
+from fls_cli.help_pages import CommandLine, HelpGroup, is_asked_for
 from fls_cli.optional_numbers import WithOptionalNumbers
 from fls_cli.options import defaults
 from fls_cli.output import clean
 from fls_models.errors import DiskFull, FlsError, UsageError
 from fls_models.interruptions import undisguised
 
-_HELP = ["-h", "--help"]
+_HEAR = "Questions and texts"
+_LOOK = "What is here, and what a question takes"
+_MEASURE = "Measuring and training"
 
-app = typer.Typer(
+
+class _Fls(HelpGroup):
+    start = (
+        ('fls ask FILE "QUESTION"', "Get an answer; the model, 642 MB, is fetched once."),
+        ("fls ask --help", "See all its options; every command has --help."),
+        ("fls doctor", "See what this machine lacks, if anything."),
+        ("fls models pull mini", "Fetch the model now, for use without a network."),
+    )
+
+
+app = CommandLine(
     name="fls",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": _HELP},
-    help="Ask questions of long recordings from a shell.\n\n"
-    'Example: fls ask lecture.mp3 "What is the main argument?"',
+    cls=_Fls,
+    help="Ask questions of long recordings from a shell.",
+    epilog="Models and what was heard lie in ~/.cache/fls, or in the folder that FLS_CACHE names. "
+    "`fls config --init` writes ~/.config/fls/config.toml, where settings are yours to change.",
 )
-app.command("ask", cls=WithOptionalNumbers)(ask)
-app.command("summarize")(summarize)
-app.command("transcribe")(transcribe)
-app.command("chat", cls=WithOptionalNumbers)(chat)
-app.command("inspect")(inspect_)
-app.command("plan")(plan)
-app.add_typer(models, name="models")
-app.add_typer(cache, name="cache")
-app.command("config")(config)
-app.command("doctor")(doctor)
+app.command("ask", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(ask)
+app.command("summarize", rich_help_panel=_HEAR)(summarize)
+app.command("transcribe", rich_help_panel=_HEAR)(transcribe)
+app.command("chat", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(chat)
+app.command("plan", rich_help_panel=_LOOK)(plan)
+app.command("inspect", rich_help_panel=_LOOK)(inspect_)
+app.command("doctor", rich_help_panel=_LOOK)(doctor)
+app.command("config", rich_help_panel=_LOOK)(config)
+app.add_typer(models, name="models", rich_help_panel=_LOOK)
+app.add_typer(cache, name="cache", rich_help_panel=_LOOK)
 bench.command("asr")(asr)
 bench.command("longspeech-eval")(longspeech_eval)
 bench.command("longspeech-data")(longspeech_data)
-app.add_typer(bench, name="bench")
+app.add_typer(bench, name="bench", rich_help_panel=_MEASURE)
 train.command("compress")(compress)
 train.command("data")(data)
-app.add_typer(train, name="train")
+app.add_typer(train, name="train", rich_help_panel=_MEASURE)
 
 
 def _version(wanted: bool) -> None:
@@ -91,7 +103,7 @@ def options(
         context.default_map = defaults(context.command, settings.take_effect())
     except UsageError:
         # Whoever asks for help gets it, above all when something is wrong.
-        if not set(_HELP) & set(sys.argv):
+        if not is_asked_for(sys.argv):
             raise
 
 

@@ -117,9 +117,12 @@ def _installed(
     name = wanted.name
     if isinstance(wanted, card.FrameCard):
         check(wanted)
-    elif reason:
+    if offline and not weights.is_ready(wanted, cache, engine.dtype):
+        # Raises what says how they come here; nothing was used that could be told of.
+        return weights.locate(wanted, cache, engine.dtype), reason
+    if reason and not isinstance(wanted, card.FrameCard):
         say(f"using {name}{reason}")
-    if offline or weights.is_ready(wanted, cache, engine.dtype):
+    if weights.is_ready(wanted, cache, engine.dtype):
         return weights.locate(wanted, cache, engine.dtype), reason
     size = weights.bytes_to_fetch(wanted, cache, engine.dtype)
     told = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"

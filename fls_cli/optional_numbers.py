@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from typer.core import TyperCommand
-
+from fls_cli.help_pages import HelpCommand
 from fls_cli.options import EVIDENCE
 
 _NUMBERS: Mapping[str, int] = {"--evidence": EVIDENCE}
 
 
-class WithOptionalNumbers(TyperCommand):
+class WithOptionalNumbers(HelpCommand):
     """A command in which `--evidence` alone is `--evidence 3`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

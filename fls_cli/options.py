@@ -75,6 +75,7 @@ Budget = Annotated[
     typer.Option(
         "--budget",
         "-b",
+        metavar="BUDGET",
         help="How much of the recording is read: fast, balanced or accurate.",
         autocompletion=_complete_budget,
         envvar="FLS_BUDGET",
@@ -96,6 +97,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
+        metavar="MODEL",
         help="auto, a model's name (fls models list), or a folder.",
         autocompletion=_complete_model,
         envvar="FLS_MODEL",
@@ -106,6 +108,7 @@ Read = Annotated[
     str,
     typer.Option(
         "--read",
+        metavar="WHAT",
         help="What mini reads: frames of the sound, text of a transcript, or auto.",
         autocompletion=_complete_read,
         rich_help_panel=_MODEL,
@@ -247,6 +250,7 @@ Device = Annotated[
     str,
     typer.Option(
         "--device",
+        metavar="DEVICE",
         help="Where a large model runs: auto, cpu, cuda or cuda:N.",
         rich_help_panel=_LARGE,
     ),
@@ -254,7 +258,10 @@ Device = Annotated[
 Dtype = Annotated[
     str,
     typer.Option(
-        "--dtype", help="A large model's weights: nf4, int8 or bf16.", rich_help_panel=_LARGE
+        "--dtype",
+        metavar="DTYPE",
+        help="A large model's weights: nf4, int8 or bf16.",
+        rich_help_panel=_LARGE,
     ),
 ]
 LowMemory = Annotated[
@@ -305,9 +312,12 @@ Temperature = Annotated[
     float,
     typer.Option(
         "--temperature",
+        metavar="T",
         min=0.0,
         help="0 takes the likeliest word; above, words are drawn.",
         rich_help_panel=_MODEL,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="For drawing words.", rich_help_panel=_MODEL)]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="For drawing words.", rich_help_panel=_MODEL)
+]

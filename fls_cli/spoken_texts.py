@@ -16,7 +16,7 @@ Voices = Annotated[
     str,
     typer.Option(
         "--voices",
-        metavar="NAME,NAME,...",
+        metavar="NAME,...",
         help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
         "festival, piper=VOICE.onnx.",
     ),

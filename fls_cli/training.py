@@ -65,7 +65,7 @@ Accumulate = Annotated[
 Every = Annotated[
     int, typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all that is drawn.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")]
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+import typer
 import typer.main
 
 from fls_cli import __version__
 from fls_cli.app import app
+from fls_cli.help_pages import CommandLine
+from fls_models import card
 from fls_models.card import names
 
 ROOT = Path(__file__).parents[1]
@@ -57,13 +62,113 @@ def test_there_are_the_commands_that_the_readme_speaks_of() -> None:
     assert {("ask",), ("summarize",), ("transcribe",), ("models", "pull")} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(["fls", *words]))
+each_page = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(["fls", *words]))
+
+
+@each_page
 def test_help_has_an_example_and_loads_nothing_heavy(words: tuple[str, ...]) -> None:
     done = run(*words, "--help")
     assert done.returncode == 0
     assert done.stderr == "loaded:\n"
-    example = " ".join(["Example: fls", *words])
+    # The first page has more than one, for those who are new.
+    example = " ".join(["Example: fls", *words]) if words else "fls ask"
     assert any(line.strip().startswith(example) for line in done.stdout.splitlines())
+
+
+Page = Callable[..., str]
+
+
+@pytest.fixture
+def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Page:
+    """What `--help` prints in a terminal of some width."""
+
+    def print_page(*words: str, width: int = 80, of: typer.Typer = app) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        with pytest.raises(SystemExit) as left:
+            of([*words, "--help"], prog_name="fls")
+        assert not left.value.code
+        return capsys.readouterr().out
+
+    return print_page
+
+
+def find_command(words: tuple[str, ...]) -> Any:
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]
+    return command
+
+
+@each_page
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_pages_fit_and_show_no_types_of_pythons(
+    page: Page, words: tuple[str, ...], width: int
+) -> None:
+    text = page(*words, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert re.findall(r"<\w+|\[x|\u2026", text) == []
+
+
+@each_page
+def test_values_have_a_word_and_flags_none(page: Page, words: tuple[str, ...]) -> None:
+    lines = page(*words).splitlines()
+    command = find_command(words)
+    for param in command.get_params(command.make_context("fls", [], resilient_parsing=True)):
+        name = max(param.opts, key=len)
+        if getattr(param, "is_flag", False):
+            assert param.metavar is None, f"{name} takes no value"
+            typed = "/".join([name, *param.secondary_opts])
+        else:
+            assert param.metavar, f"{name} has no metavar"
+            typed = f"{name} {param.metavar}" if name.startswith("-") else param.metavar
+        pattern = rf"  (-\w, |    )?{re.escape(typed)}(  .*)?"
+        assert any(re.fullmatch(pattern, line) for line in lines), typed
+
+
+@each_page
+def test_no_command_is_cut_in_a_list(page: Page, words: tuple[str, ...]) -> None:
+    text = " ".join(page(*words).split())
+    for name, inner in getattr(find_command(words), "commands", {}).items():
+        first = inner.help.split(".")[0].split()
+        assert " ".join([name, *first]) + "." in text
+
+
+def test_an_option_whose_author_forgot_the_word_shows_its_name(page: Page) -> None:
+    made = CommandLine(add_completion=False)
+
+    @made.command()
+    def count(
+        at_most: int = 3, share: Annotated[float, typer.Option(min=0)] = 0.5, loud: bool = False
+    ) -> None:
+        """Count."""
+
+    text = page(of=made)
+    assert "      --at-most AT_MOST  [default: 3]\n" in text
+    assert "      --share SHARE      [default: 0.5]\n" in text
+    assert "      --loud/--no-loud\n" in text
+
+
+def test_the_first_page_says_what_to_type_first(page: Page) -> None:
+    lines = page().splitlines()
+    start = lines.index("Start here:") + 1
+    typed = [re.split(r" {2,}", line.strip())[0] for line in lines[start : lines.index("", start)]]
+    assert typed[0].startswith("fls ask ")
+    for words in map(shlex.split, typed):
+        assert words.pop(0) == "fls"
+        command: Any = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        if "--help" not in words:
+            command.make_context("fls", words)
+    mini = card.load("mini")
+    assert isinstance(mini, card.TextCard)
+    assert f"{sum(part.bytes for part in mini.parts) / 1e6:.0f} MB" in lines[start]
+    headings = [line for line in lines if line.endswith(":")]
+    assert headings[1:4] == [
+        "Questions and texts:",
+        "What is here, and what a question takes:",
+        "Measuring and training:",
+    ]
 
 
 def test_version() -> None:

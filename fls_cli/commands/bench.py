@@ -16,6 +16,7 @@ from fls_cli.bench_options import budgets_named, form_of
 from fls_cli.decoded import decoded
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.help_pages import CommandLine
 from fls_cli.output import clean, write_atomically
 from fls_models.errors import UsageError
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from fls_models.bench.given import Given
     from fls_models.models import Model
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = CommandLine(
     help="Measure a model on recordings.\n\n"
     "Example: fls bench asr examples/asr-sample/sample.jsonl",
 )
@@ -44,7 +44,9 @@ def qa(
     budgets: Annotated[
         str,
         typer.Option(
-            "--budgets", help="Which to measure, with commas; none: from the true text alone."
+            "--budgets",
+            metavar="BUDGET,...",
+            help="Which to measure, with commas; none: from the true text alone.",
         ),
     ] = "fast,balanced,accurate",
     listen: Annotated[
@@ -85,11 +87,13 @@ def qa(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Questions about recordings: by likelihood of choices, in words, and what is refused.
+    """Ask questions about recordings, and count right answers.
+
+    By likelihood of choices, in words, and what is refused.
 
     Models read what they hear, a transcript or fused frames, and the true text beside it.
 
-    Example: fls bench qa examples/qa-sample/sample.jsonl --budgets balanced -o report.md
+    Example: fls bench qa examples/qa-sample/sample.jsonl --budgets balanced
     """
     wanted = [] if budgets == "none" else budgets_named(budgets)
     listen = budgets_named(listen)[0] if listen else None

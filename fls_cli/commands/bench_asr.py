@@ -30,7 +30,12 @@ def asr(
     ],
     budget: Annotated[
         str,
-        typer.Option("--budget", "-b", help="fast, balanced, accurate, or several with commas."),
+        typer.Option(
+            "--budget",
+            "-b",
+            metavar="BUDGET,...",
+            help="fast, balanced, accurate, or several with commas.",
+        ),
     ] = "balanced",
     model: options.Model = "auto",
     read: options.Read = "auto",
@@ -46,11 +51,13 @@ def asr(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Word error rate of transcribing, after normalising both sides (see benchmarks/README.md).
+    """Measure word errors of transcribing.
+
+    After both sides were normalised (see benchmarks/README.md).
 
     Models write down what they hear: Whisper's words, or what fused frames read like.
 
-    Example: fls bench asr examples/asr-sample/sample.jsonl --budget fast,accurate
+    Example: fls bench asr examples/asr-sample/sample.jsonl -b fast,accurate
     """
     budgets = budgets_named(budget)
     form = form_of(output)

@@ -51,7 +51,11 @@ def longspeech_data(
     ] = 1000.0,
     tasks: Annotated[
         str,
-        typer.Option("--tasks", help="qa, dialogue, asr, summary: the last two of all recordings."),
+        typer.Option(
+            "--tasks",
+            metavar="TASK,...",
+            help="qa, dialogue, asr, summary: the last two of all recordings.",
+        ),
     ] = "qa,dialogue",
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many recordings.")
@@ -65,10 +69,11 @@ def longspeech_data(
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make a benchmark of long recordings from texts with questions: synthetic voices read them.
+    """Make a benchmark of long recordings from texts with questions.
 
-    Documents are joined to recordings as long as those of LongSpeech-Eval. Prints the manifest, for
-    fls bench longspeech-eval. Interrupted, the same command goes on.
+    Synthetic voices read them. Documents are joined to recordings as long as those of
+    LongSpeech-Eval. Prints the manifest, for fls bench longspeech-eval. Interrupted, the
+    same command goes on.
 
     Example: fls bench longspeech-data spiral.jsonl -o long/
     """

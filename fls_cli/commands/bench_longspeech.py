@@ -39,12 +39,18 @@ def longspeech_eval(
     ],
     tasks: Annotated[
         str,
-        typer.Option("--tasks", help="asr, qa, dialogue, summary, emotion.", rich_help_panel=_WHAT),
+        typer.Option(
+            "--tasks",
+            metavar="TASK,...",
+            help="asr, qa, dialogue, summary, emotion.",
+            rich_help_panel=_WHAT,
+        ),
     ] = "asr,qa,dialogue,summary,emotion",
     methods: Annotated[
         str | None,
         typer.Option(
             "--methods",
+            metavar="METHOD,...",
             help="fusion, random, avgpool, mostsim, single-pass, no-density, uncompressed, "
             "ntk-rope, cascade, with commas; the first four unless given.",
             show_default=False,
@@ -55,7 +61,7 @@ def longspeech_eval(
         str | None,
         typer.Option(
             "--lengths",
-            metavar="N,N,...",
+            metavar="N,...",
             help="Frames that 30 s of audio become.",
             rich_help_panel=_WHAT,
         ),
@@ -64,6 +70,7 @@ def longspeech_eval(
         str | None,
         typer.Option(
             "--budgets",
+            metavar="BUDGET,...",
             help="fast, balanced, accurate, with commas; all, where no lengths are given.",
             rich_help_panel=_WHAT,
         ),
@@ -101,7 +108,10 @@ def longspeech_eval(
     judge_model: Annotated[
         str | None,
         typer.Option(
-            "--judge-model", help="The model's name at the endpoint.", rich_help_panel=_JUDGE
+            "--judge-model",
+            metavar="NAME",
+            help="The model's name at the endpoint.",
+            rich_help_panel=_JUDGE,
         ),
     ] = None,
     model: options.Model = "auto",
@@ -139,9 +149,11 @@ def longspeech_eval(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Ways to shorten long recordings, side by side: score, operations, seconds, memory.
+    """Compare ways to shorten long recordings.
 
-    Example: fls bench longspeech-eval LongSpeech-Eval/ --model qwen2-audio --lengths 400,200 -o out
+    Side by side: score, operations, seconds, memory.
+
+    Example: fls bench longspeech-eval items.jsonl --model qwen2-audio -o out/
     """
     _check_place(output)
     if plots and output is not None:

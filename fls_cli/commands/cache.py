@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from fls_cli.cache import open_cache
+from fls_cli.help_pages import CommandLine
 from fls_cli.output import clean
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Inspect and empty the cache of what recordings were turned into.\n\n"
-    "Example: fls cache info",
+app = CommandLine(
+    help="Look at what is kept of recordings, and empty it.\n\nExample: fls cache info",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object; sizes in bytes.")]
@@ -22,7 +21,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object; sizes in 
 
 @app.command()
 def info(as_json: AsJson = False) -> None:
-    """What is kept: how many entries of each kind, their size, the limit, and where it lies.
+    """Show what is kept, and where.
+
+    How many entries there are of each kind, their size, and the limit.
 
     Example: fls cache info
     """
@@ -50,7 +51,7 @@ def info(as_json: AsJson = False) -> None:
 
 @app.command()
 def clear() -> None:
-    """Remove everything that is kept of recordings; the weights of models stay.
+    """Remove what is kept of recordings; models stay.
 
     Example: fls cache clear
     """
@@ -59,7 +60,9 @@ def clear() -> None:
 
 @app.command()
 def prune() -> None:
-    """Remove what is over the limit, least recently used first, and what interruptions left.
+    """Remove what is over the limit.
+
+    The least recently used go first, and what interruptions left.
 
     Example: fls cache prune
     """

@@ -56,7 +56,7 @@ def chat(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Talk about recordings: a question a line, each may follow from those before it.
+    """Talk about recordings. A question a line; each may follow from those before it.
 
     At a terminal /help lists the commands, and Ctrl-D leaves. Questions may be piped in.
 

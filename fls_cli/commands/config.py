@@ -26,9 +26,10 @@ def config(
         bool, typer.Option("--json", help="One JSON array with an object a setting.")
     ] = False,
 ) -> None:
-    """Every setting, its value, and where that comes from: default, a variable, or your file.
+    """Show every setting and where its value comes from.
 
-    A flag of a command wins over its variable, the variable over the file.
+    That is the default, a variable, or your file. A flag of a command wins over its variable, the
+    variable over the file.
 
     Example: fls config --init
     """

@@ -35,9 +35,10 @@ def doctor(
         bool, typer.Option("--json", help="One JSON array with an object a check.")
     ] = False,
 ) -> None:
-    """Check that everything is there: ok, -- for what is not needed, !! for a problem.
+    """Check that everything is there.
 
-    The exit code is 3 when there is a problem. Nothing is downloaded.
+    Each line begins with ok, -- for what is not needed, or !! for a problem. The exit
+    code is 3 when there is a problem. Nothing is downloaded.
 
     Example: fls doctor
     """

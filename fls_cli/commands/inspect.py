@@ -64,7 +64,7 @@ def inspect_(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Show what is heard in a recording, and which frames of it are fused.
+    """Show what is heard, and which frames are fused.
 
     Over the time: the sound, how much each frame says, how many frames became one in each round of
     fusion, and the words that the CTC head reads. A model that reads frames is looked at.

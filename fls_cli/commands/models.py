@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fls_cli.help_pages import CommandLine
 from fls_cli.places import cache_folder
 from fls_cli.progress import Bars
 from fls_models.errors import UsageError
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 _DTYPES = ("nf4", "int8", "bf16")
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = CommandLine(
     help="List, inspect, fetch and remove models.\n\nExample: fls models list",
 )
 
@@ -32,6 +32,7 @@ Dtype = Annotated[
     str | None,
     typer.Option(
         "--dtype",
+        metavar="DTYPE",
         help="nf4 (the default), int8 or bf16: how weights of a large model are kept.",
         autocompletion=lambda incomplete: [one for one in _DTYPES if one.startswith(incomplete)],
     ),
@@ -49,7 +50,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """Every model: its name, whether it is installed, what it is.
+    """Show every model: its name, whether it is installed, what it is.
 
     Example: fls models list
     """
@@ -84,7 +85,9 @@ def list_models(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(name: Name) -> None:
-    """All that is known of a model: parts, licences, origins, sizes, hashes, where it lies.
+    """Show all that is known of a model.
+
+    Its parts, their licences, origins, sizes and hashes, and where it lies.
 
     Example: fls models show mini
     """
@@ -141,7 +144,9 @@ def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = Fa
 
 @app.command()
 def remove(name: Name) -> None:
-    """Delete a model's weights, in all dtypes; parts that other installed models need stay.
+    """Delete a model's weights.
+
+    In all dtypes; parts that other installed models need stay.
 
     Example: fls models remove small
     """

@@ -52,10 +52,11 @@ def plan(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Tell what `fls ask` will take at every budget: windows, passes, memory, seconds.
+    """Tell what a question takes, before it is asked.
 
-    The seconds are those of a first question about the whole recording. How fast the model is here
-    is measured once, on the recording. No model is downloaded, --offline or not.
+    At every budget: windows, passes, memory, and the seconds of `fls ask`. They are those of a
+    first question about the whole recording. How fast the model is here is measured once, on the
+    recording. No model is downloaded, --offline or not.
 
     Example: fls plan lecture.mp3
     """

@@ -14,6 +14,7 @@ import typer
 from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
+from fls_cli.help_pages import CommandLine
 from fls_cli.training import (
     Accumulate,
     Every,
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
     from fls_models.training.connecting import Result as ConnectorResult
     from fls_models.training.ctc import Result as HeadResult
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Train parts of a model that reads frames on recordings of one's own.\n\n"
+app = CommandLine(
+    help="Train parts of a model on your own recordings.\n\n"
+    "Models that read frames can be trained: large ones, and mini's connector.\n\n"
     "Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b -o head/",
 )
 
@@ -147,7 +148,7 @@ def ctc(
     FOLDER/head.safetensors` uses a head; what `fls train compress --connector` makes of a connector
     is what mini uses.
 
-    Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b --vocab 1000 -o head/
+    Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b -o head/
     """
     connected = is_connected(model)
     device = own_device(device)

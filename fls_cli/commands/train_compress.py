@@ -68,7 +68,7 @@ def compress(
         str,
         typer.Option(
             "--lengths",
-            metavar="N,N,...",
+            metavar="N,...",
             help="Frames that a window of 30 s is fused to; one is drawn for each batch.",
         ),
     ] = "750,400,200,100,50,25,12",
@@ -91,7 +91,7 @@ def compress(
         str | None,
         typer.Option(
             "--train",
-            metavar="PART,PART,...",
+            metavar="PART,...",
             help="mini only: lora, projector, adapter (with its CTC head), or some of them.",
             show_default="lora,projector",
         ),
@@ -106,15 +106,21 @@ def compress(
     ] = None,
     rank: Annotated[
         int | None,
-        typer.Option("--rank", min=1, help="Of the LoRA.", show_default="128; mini: 16"),
+        typer.Option(
+            "--rank", metavar="N", min=1, help="Of the LoRA.", show_default="128; mini: 16"
+        ),
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option("--alpha", help="Of the LoRA.", show_default="twice the rank"),
+        typer.Option(
+            "--alpha", metavar="NUMBER", help="Of the LoRA.", show_default="twice the rank"
+        ),
     ] = None,
     dropout: Annotated[
         float | None,
-        typer.Option("--dropout", help="Of the LoRA.", show_default="0.05; mini: 0"),
+        typer.Option(
+            "--dropout", metavar="SHARE", help="Of the LoRA.", show_default="0.05; mini: 0"
+        ),
     ] = None,
     every: Every = 100,
     seed: Seed = 0,
@@ -126,7 +132,7 @@ def compress(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Train a model on clips that are fused by chance strongly or weakly.
+    """Train a model on clips that are fused by chance, strongly or weakly.
 
     The loss goes through the language model. Of a large model a LoRA is trained, and all else stays
     as it is; of mini, a LoRA and its connector. Prints the folder of what was made. Interrupted,

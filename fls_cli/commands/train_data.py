@@ -78,10 +78,11 @@ def data(
     quiet: options.Quiet = False,
     offline: options.Offline = False,
 ) -> None:
-    """Make training data from texts, for those who have no recordings: synthetic voices read them.
+    """Make training data from texts, read by synthetic voices.
 
-    Clips of at most 30 s, in rooms and noise of all kinds, and questions about them. Prints the
-    manifests for `fls train ctc` and `fls train compress`. Interrupted, the same command goes on.
+    It is for those who have no recordings. Clips of at most 30 s, in rooms and noise of all kinds,
+    and questions about them. Prints the manifests for `fls train ctc` and `fls train compress`.
+    Interrupted, the same command goes on.
 
     Example: fls train data notes/*.txt --hours 2 -o data/
     """

@@ -30,6 +30,7 @@ def transcribe(
         typer.Option(
             "--format",
             "-f",
+            metavar="FORMAT",
             help="txt, srt, vtt or json.",
             autocompletion=lambda incomplete: [f for f in FORMATS if f.startswith(incomplete)],
         ),

