@@ -14,6 +14,8 @@ from fls_cli.inputs import open_sources
 from fls_cli.media import find_ffmpeg, probe
 from fls_models.errors import InputError, NotMedia, RefusedInput
 
+pytestmark = pytest.mark.usefixtures("ffmpeg")
+
 # Each follows to SECRET when an ffmpeg without our whitelists opens it, or is made to.
 SCRIPTS = {
     "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nSECRET\n#EXT-X-ENDLIST\n",
