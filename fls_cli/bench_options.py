@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fls_cli import options
+from fls_cli.which_ffmpeg import decoder_parts
 from fls_models.errors import UsageError
 
 Limit = Annotated[
@@ -25,6 +27,13 @@ Work = Annotated[
         help="Keep transcripts and results here; an interrupted bench goes on where it stopped.",
     ),
 ]
+
+
+def work_folder(work: Path | None) -> Path | None:
+    """Where results lie that were made by the ffmpeg of now: `work` itself for the tested one."""
+    if work is None or (decoder := decoder_parts().get("decoder")) is None:
+        return work
+    return work / f"ffmpeg-{hashlib.sha256(decoder.encode()).hexdigest()[:12]}"
 
 
 def budgets_named(given: str) -> list[str]:

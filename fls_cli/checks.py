@@ -6,9 +6,6 @@ Nothing is downloaded or written, and nothing heavier is done than importing tor
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fls_cli import machine, settings
-from fls_cli.decoder import find_ffmpeg
 from fls_cli.places import cache_folder
+from fls_cli.which_ffmpeg import choose_ffmpeg
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +28,6 @@ Verdict: TypeAlias = tuple[State, str]
 
 # While weights are fetched, archives, the files from them and the converted ones lie side by side.
 _ROOM = 3.5
-_PATIENCE = 30
 
 
 def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
@@ -52,23 +48,8 @@ def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
 
 
 def _ffmpeg() -> Verdict:
-    path = find_ffmpeg()
-    origin = "from PATH" if shutil.which("ffmpeg") else "from the imageio-ffmpeg wheel"
-    try:
-        done = subprocess.run(
-            [path, "-version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return "problem", (
-            f"{path} does not run ({reason(error)}); put one that does first on PATH, as "
-            "`apt install ffmpeg` has it"
-        )
-    version = re.match(r"ffmpeg version (\S+)", done.stdout.decode(errors="replace"))
-    return "ok", f"{version[1] if version else 'of unknown version'}, {origin}: {path}"
+    chosen = choose_ffmpeg()
+    return "ok", f"{chosen.version or 'of unknown version'}, {chosen.why}: {chosen.path}"
 
 
 def _python() -> Verdict:

@@ -1,10 +1,9 @@
-"""The ffmpeg at hand: where it is, what it may open, and the child process that runs it."""
+"""What ffmpeg may open, and the child process that runs it."""
 
 from __future__ import annotations
 
 import io
 import os
-import shutil
 import ssl
 import subprocess
 import threading
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
 from fls_cli.inputs import Source
-from fls_models.errors import FfmpegMissing
+from fls_cli.which_ffmpeg import find_ffmpeg
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,24 +46,6 @@ _KEPT_LINES = 40
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 Options: TypeAlias = dict[str, str | int | None]
-
-
-def find_ffmpeg() -> str:
-    """The path of the ffmpeg on PATH, else of the one in the imageio-ffmpeg wheel.
-
-    Raises FfmpegMissing when there is neither.
-    """
-    if found := shutil.which("ffmpeg"):
-        return os.path.abspath(found)
-    try:
-        import imageio_ffmpeg
-
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise FfmpegMissing(
-            "ffmpeg was not found; install it with `apt install ffmpeg`, "
-            "or `pip install imageio-ffmpeg`."
-        ) from error
 
 
 def describe(source: Source, *, loglevel: str = "info") -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Samples to FLAC, by the ffmpeg at hand: lossless, half the size of WAV, read by all players."""
+"""Samples to FLAC, by ffmpeg: lossless, half the size of WAV, read by all players."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_cli.decoder import SAMPLE_RATE, find_ffmpeg
+from fls_cli.decoder import SAMPLE_RATE
+from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.errors import DiskFull, UsageError
 
 if TYPE_CHECKING:

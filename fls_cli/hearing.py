@@ -12,6 +12,7 @@ from fls_cli.cache import Cache, key
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
+from fls_cli.which_ffmpeg import decoder_parts
 from fls_models.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.memory import FORGETFUL, Memory, Parts
@@ -282,6 +283,8 @@ def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
         "audio": contents.sha256,
         **asdict(wanted.stretch),
         "effort": effort,
+        # The samples, not the bytes, are what is heard.
+        **decoder_parts(),
     }
 
 

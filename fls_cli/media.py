@@ -11,11 +11,12 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fls_cli.decoder import SAMPLE_RATE, Decoding, describe, find_ffmpeg
+from fls_cli.decoder import SAMPLE_RATE, Decoding, describe
 from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.probe import MediaInfo, Track, best_track, read_report, wav_promise
 from fls_cli.refusals import undecodable, unreadable
 from fls_cli.times import parse_time
+from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.errors import EmptyInput, NoAudioTrack, UsageError
 
 if TYPE_CHECKING:

@@ -47,7 +47,10 @@ def unreadable(source: Source, code: int, text: str, look_closer: Callable[[], s
     was refused.
     """
     if code < 0:
-        return InputError(f"{source.name}: ffmpeg crashed on it (signal {-code}); update ffmpeg.")
+        return InputError(
+            f"{source.name}: ffmpeg crashed on it (signal {-code}); update the one that "
+            "`fls doctor` names, or set FLS_FFMPEG to another."
+        )
     if source.kind == "url" and (reason := _unreachable(text)):
         return Unreachable(f"{source.name}: {reason}.")
     if _is_playlist(source, text, look_closer):

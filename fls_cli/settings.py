@@ -3,6 +3,9 @@
 Flags win over variables, variables over the file, the file over the defaults. The choosing is
 click's, whose options name their variables and take the file's values for defaults (`options.py`).
 An empty variable counts as unset.
+
+Where things lie on a machine is no setting but has a variable only: `FLS_CACHE` (`places.py`),
+`FLS_FFMPEG` (`which_ffmpeg.py`), and `FLS_CONFIG` for the file itself.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import typer
 
 from fls_cli.decoded import decoded
 from fls_cli.engines import DEVICES
+from fls_cli.which_ffmpeg import decoder_parts
 from fls_models.errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
@@ -278,7 +279,8 @@ def encode_all(
             recordings,
             decoded,
             asked.output / "encoded",
-            identity=identity,
+            # Recordings are known by their bytes there, too.
+            identity=identity + "".join(decoder_parts().values()),
             progress=desk.bars,
         )
     for path, error in encoded.failed.items():

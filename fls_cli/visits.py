@@ -14,6 +14,7 @@ from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.engines import Engine
 from fls_cli.hearing import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
 from fls_cli.sources import Source
+from fls_cli.which_ffmpeg import decoder_parts
 
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
@@ -45,6 +46,7 @@ class Request:
     def key(self) -> str:
         """Tells this request from others."""
         told = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
+        told |= decoder_parts()
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import bench_options, bench_report, options
-from fls_cli.bench_options import budgets_named, form_of
+from fls_cli.bench_options import budgets_named, form_of, work_folder
 from fls_cli.decoded import decoded
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
@@ -98,6 +98,7 @@ def qa(
     wanted = [] if budgets == "none" else budgets_named(budgets)
     listen = budgets_named(listen)[0] if listen else None
     form = form_of(output)
+    work = work_folder(work)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.items import load_items
         from fls_models.bench.kept import Kept

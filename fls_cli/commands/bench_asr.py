@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import bench_options, bench_report, options
-from fls_cli.bench_options import budgets_named, form_of
+from fls_cli.bench_options import budgets_named, form_of, work_folder
 from fls_cli.decoded import decoded
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
@@ -61,6 +61,7 @@ def asr(
     """
     budgets = budgets_named(budget)
     form = form_of(output)
+    work = work_folder(work)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.asr import load_manifest, measure
         from fls_models.bench.heard import Hearing

@@ -82,8 +82,8 @@ def longspeech_data(
         raise UsageError("--seconds takes a number above 0, --longest one that is not below it.")
     with open_desk(quiet=quiet, offline=True) as desk:
         from fls_cli import voices as speaking
-        from fls_cli.decoder import find_ffmpeg
         from fls_cli.encoder import save_flac
+        from fls_cli.which_ffmpeg import find_ffmpeg
         from fls_models.bench.longspeech_data import ASKING, Plan, plan
         from fls_models.bench.recordings_folder import (
             MANIFEST,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fls_cli import longspeech_report, options
+from fls_cli.bench_options import work_folder
 from fls_cli.decoded import decoded
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
@@ -191,6 +192,7 @@ def longspeech_eval(
         if loaded.reads_by == "text":
             ear = loaded.card.name
         listener = _text_model(desk, loaded, ear, "--ear") if writes else None
+        work = work_folder(work)
         kept = Kept(work)
         bench = LongSpeechEval(
             loaded,

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
-from fls_cli.decoder import SAMPLE_RATE, find_ffmpeg
+from fls_cli.decoder import SAMPLE_RATE
+from fls_cli.which_ffmpeg import choose_ffmpeg
 from fls_models.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ def page_audio(blocks: Iterable[NDArray[np.float32]]) -> bytes:
     Blocks are taken one by one, in the calling thread, and are not kept. The same samples give the
     same bytes. Raises FfmpegMissing, and EnvironmentLacks when ffmpeg cannot write MP3.
     """
-    ffmpeg = find_ffmpeg()
+    ffmpeg = choose_ffmpeg()
     with (
         subprocess.Popen(
-            _command(ffmpeg),
+            _command(ffmpeg.path),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -50,10 +51,7 @@ def page_audio(blocks: Iterable[NDArray[np.float32]]) -> bytes:
         if code:
             lines = said.result().decode(errors="replace").strip().splitlines()
             why = lines[-1] if lines else f"it left with {code}"
-            raise EnvironmentLacks(
-                f"{ffmpeg} cannot write MP3 ({why}); install another with `apt install ffmpeg`, "
-                "or `pip install imageio-ffmpeg`."
-            )
+            raise EnvironmentLacks(f"{ffmpeg.path} cannot write MP3 ({why}); {ffmpeg.remedy}.")
         return sound.result()
 
 

@@ -53,7 +53,7 @@ class EnvironmentLacks(FlsError):
 
 
 class FfmpegMissing(EnvironmentLacks):
-    """No ffmpeg on PATH and none from the imageio-ffmpeg wheel."""
+    """No ffmpeg in the imageio-ffmpeg wheel and none on PATH, or FLS_FFMPEG names none."""
 
 
 class OthersGone(EnvironmentLacks):

@@ -1,9 +1,15 @@
-"""Recordings made once a session with the ffmpeg at hand, and an ear for what comes out of them."""
+"""Recordings made once a session, and an ear for what comes out of them.
+
+They are made by the tested ffmpeg, so that every ffmpeg decodes the same bytes.
+"""
 
 from __future__ import annotations
 
 import http.server
+import os
+import shutil
 import subprocess
+import sys
 import threading
 import wave
 from collections.abc import Iterator
@@ -14,7 +20,8 @@ import numpy as np
 import pytest
 
 from fls_cli.inputs import Source, open_sources
-from fls_cli.media import SAMPLE_RATE, find_ffmpeg, stream
+from fls_cli.media import SAMPLE_RATE, stream
+from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
 
 SECONDS = 4
 PITCH = 440
@@ -48,7 +55,8 @@ WITHOUT_DURATION = {"tone.ac3", "tone.aac", "tone.amr"}
 
 
 def run_ffmpeg(*arguments: str | Path) -> None:
-    command = [find_ffmpeg(), "-nostdin", "-y", "-loglevel", "error", *map(str, arguments)]
+    program = bundled_ffmpeg() or find_ffmpeg()
+    command = [program, "-nostdin", "-y", "-loglevel", "error", *map(str, arguments)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
@@ -100,6 +108,35 @@ def hear(location: str | Path, **options: float | None) -> Heard:
     with open_sources([str(location)]) as [source]:
         blocks = list(stream(source, warn=warnings.append, **options))
     return Heard(np.concatenate(blocks), warnings)
+
+
+@pytest.fixture(params=["wheel", "path"], ids="{}_ffmpeg".format)
+def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ffmpeg:
+    """The tested ffmpeg, then the one on PATH, which is skipped where there is none.
+
+    Where TEST_FFMPEG=required is set, as .ci/run does, its absence is an error.
+    """
+    if request.param == "path":
+        found = shutil.which("ffmpeg")
+        if found is None or os.path.realpath(found) == os.path.realpath(bundled_ffmpeg() or ""):
+            missing = "there is no second ffmpeg on PATH: apt install ffmpeg"
+            if os.environ.get("TEST_FFMPEG") == "required":
+                pytest.fail(missing)
+            pytest.skip(missing)
+        monkeypatch.setenv(VARIABLE, found)
+    # Another is run to ask for its version, once: now, and not while children are counted.
+    return choose_ffmpeg()
+
+
+@pytest.fixture
+def no_bundled_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An imageio-ffmpeg that brings no ffmpeg, as it is where no wheel fits the machine."""
+    binaries = tmp_path / "packages" / "imageio_ffmpeg" / "binaries"
+    binaries.mkdir(parents=True)
+    (binaries.parent / "__init__.py").touch()
+    (binaries / "README.md").touch()
+    monkeypatch.delitem(sys.modules, "imageio_ffmpeg", raising=False)
+    monkeypatch.syspath_prepend(binaries.parents[1])
 
 
 @pytest.fixture(scope="session")

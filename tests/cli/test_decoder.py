@@ -1,4 +1,4 @@
-"""ffmpeg is found, is never waited for in vain, and never outlives the one who asked."""
+"""ffmpeg is never waited for in vain, and never outlives the one who asked."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from media_files import SECONDS, as_file, hear
 
-from fls_cli.media import SAMPLE_RATE, find_ffmpeg, stream
-from fls_models.errors import FfmpegMissing, InputError
+from fls_cli.media import SAMPLE_RATE, stream
+from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg
+from fls_models.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("ffmpeg")
 
 
 @pytest.fixture
@@ -106,59 +110,29 @@ with Decoding(Source(str(path), "file", path, "x"), 0, 0.0, None) as decoding:
 
 
 @pytest.fixture
-def own_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place on PATH for an ffmpeg made of shell."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return folder / "ffmpeg"
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Chooses an ffmpeg made of shell, which says a version and else does what it is given."""
+
+    def choose(body: str) -> None:
+        path = tmp_path / "scripted"
+        path.write_text(f'#!/bin/sh\n[ "$1" = -version ] && exec echo ffmpeg version 1\n{body}\n')
+        path.chmod(0o755)
+        monkeypatch.setenv(VARIABLE, str(path))
+
+    return choose
 
 
-def write_script(path: Path, body: str) -> None:
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-
-
-def test_a_talkative_ffmpeg_does_not_block(recordings: Path, own_ffmpeg: Path) -> None:
-    real = find_ffmpeg()
-    write_script(own_ffmpeg, f'head -c 1000000 /dev/zero | tr "\\0" "x" >&2; exec "{real}" "$@"')
+def test_a_talkative_ffmpeg_does_not_block(
+    recordings: Path, ffmpeg: Ffmpeg, scripted: Callable[[str], None]
+) -> None:
+    scripted(f'head -c 1000000 /dev/zero | tr "\\0" "x" >&2; exec "{ffmpeg.path}" "$@"')
     heard = hear(recordings / "pcm.wav")
     assert heard.seconds == pytest.approx(SECONDS, abs=0.01)
 
 
 def test_an_ffmpeg_that_crashes_is_not_the_recording_s_fault(
-    recordings: Path, own_ffmpeg: Path
+    recordings: Path, scripted: Callable[[str], None]
 ) -> None:
-    write_script(own_ffmpeg, "kill -SEGV $$")
-    with pytest.raises(InputError, match="ffmpeg crashed on it"):
+    scripted("kill -SEGV $$")
+    with pytest.raises(InputError, match=r"ffmpeg crashed on it.*set FLS_FFMPEG to another"):
         hear(recordings / "pcm.wav")
-
-
-def test_ffmpeg_on_path_comes_first(own_ffmpeg: Path) -> None:
-    assert find_ffmpeg() != str(own_ffmpeg)
-    write_script(own_ffmpeg, "exit 1")
-    assert find_ffmpeg() == str(own_ffmpeg)
-
-
-def test_without_ffmpeg_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import imageio_ffmpeg
-
-    def none() -> str:
-        raise RuntimeError
-
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", none)
-    with pytest.raises(FfmpegMissing, match="apt install ffmpeg"):
-        find_ffmpeg()
-
-
-def test_numpy_and_ffmpeg_are_imported_only_when_used() -> None:
-    script = (
-        "import sys, fls_cli.media, fls_cli.inputs; "
-        "print({'numpy', 'torch', 'ffmpeg', 'imageio_ffmpeg'} & set(sys.modules))"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
-    )
-    assert done.stdout == "set()\n"

@@ -92,42 +92,55 @@ def test_json_says_the_same(capfd: Capture, monkeypatch: Patch) -> None:
     assert rows == found
 
 
+@pytest.mark.usefixtures("no_bundled_ffmpeg")
 def test_without_ffmpeg_the_way_to_get_it_is_named(capfd: Capture, monkeypatch: Patch) -> None:
-    import imageio_ffmpeg
-
-    def none() -> str:
-        raise RuntimeError
-
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", none)
     found = problems(capfd)
     assert set(found) == {"ffmpeg"}
     assert "`apt install ffmpeg`" in found["ffmpeg"]
 
 
-def test_it_says_which_ffmpeg(capfd: Capture, tmp_path: Path, monkeypatch: Patch) -> None:
-    import imageio_ffmpeg
-
-    monkeypatch.setenv("PATH", "")
-    mark, text = examined(capfd)["ffmpeg"]
-    assert mark == "ok"
-    assert text.endswith(f", from the imageio-ffmpeg wheel: {imageio_ffmpeg.get_ffmpeg_exe()}")
+@pytest.fixture
+def own_ffmpeg(tmp_path: Path, monkeypatch: Patch) -> Path:
+    """One on PATH."""
     own = tmp_path / "bin" / "ffmpeg"
     write_script(own, 'echo "ffmpeg version 6.1.1-3ubuntu5 Copyright (c) 2000-2023"')
     monkeypatch.setenv("PATH", str(own.parent))
-    assert examined(capfd)["ffmpeg"] == ("ok", f"6.1.1-3ubuntu5, from PATH: {own}")
+    return own
 
 
-@pytest.mark.parametrize("broken", ["exit 127", "kill -SEGV $$"])
-def test_an_ffmpeg_that_does_not_run(
-    broken: str, capfd: Capture, tmp_path: Path, monkeypatch: Patch
+def test_it_says_which_ffmpeg_and_why(capfd: Capture, own_ffmpeg: Path, monkeypatch: Patch) -> None:
+    mark, text = examined(capfd)["ffmpeg"]
+    assert mark == "ok"
+    assert re.fullmatch(
+        r"n?[1-9]\S*, the tested one, from the imageio-ffmpeg wheel: "
+        r"/\S+/imageio_ffmpeg/binaries/ffmpeg-\S+",
+        text,
+    )
+    monkeypatch.setenv("FLS_FFMPEG", "ffmpeg")
+    chosen = f"6.1.1-3ubuntu5, chosen by FLS_FFMPEG: {own_ffmpeg}"
+    assert examined(capfd)["ffmpeg"] == ("ok", chosen)
+
+
+@pytest.mark.usefixtures("no_bundled_ffmpeg")
+def test_it_says_that_ffmpeg_is_from_path_for_want_of_another(
+    capfd: Capture, own_ffmpeg: Path
 ) -> None:
-    write_script(tmp_path / "bin" / "ffmpeg", broken)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    told = "from PATH, as the imageio-ffmpeg wheel has none for this machine"
+    assert examined(capfd)["ffmpeg"] == ("ok", f"6.1.1-3ubuntu5, {told}: {own_ffmpeg}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"), [("exit 127", "exit code 127"), ("kill -SEGV $$", "signal 11")]
+)
+def test_an_ffmpeg_that_does_not_run(
+    broken: str, why: str, capfd: Capture, own_ffmpeg: Path, monkeypatch: Patch
+) -> None:
+    write_script(own_ffmpeg, broken)
+    monkeypatch.setenv("FLS_FFMPEG", str(own_ffmpeg))
     found = problems(capfd)
     assert set(found) == {"ffmpeg"}
-    assert found["ffmpeg"].startswith(f"{tmp_path / 'bin' / 'ffmpeg'} does not run (")
-    assert "`apt install ffmpeg`" in found["ffmpeg"]
+    assert found["ffmpeg"].startswith(f"{own_ffmpeg} does not run ({why}); set FLS_FFMPEG to")
 
 
 @pytest.mark.parametrize(
@@ -300,7 +313,10 @@ def test_a_cache_that_cannot_be_one(capfd: Capture, cache: Path, monkeypatch: Pa
     assert problems(capfd) == {"cache": f"{cache} is no folder; set FLS_CACHE to one"}
     cache.unlink()
     # Root may write everywhere.
-    monkeypatch.setattr(checks.os, "access", lambda place, mode: False)
+    may = os.access
+    monkeypatch.setattr(
+        checks.os, "access", lambda place, mode: not mode & os.W_OK and may(place, mode)
+    )
     found = problems(capfd)
     assert set(found) == {"cache"}
     assert found["cache"].startswith(f"{cache.parent} cannot be written to; set FLS_CACHE")

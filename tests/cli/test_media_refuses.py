@@ -12,7 +12,10 @@ from media_files import SECONDS, Site, hear, run_ffmpeg, sine
 
 from fls_cli.inputs import open_sources
 from fls_cli.media import find_ffmpeg, probe
+from fls_cli.which_ffmpeg import Ffmpeg
 from fls_models.errors import InputError, NotMedia, RefusedInput
+
+pytestmark = pytest.mark.usefixtures("ffmpeg")
 
 # Each follows to SECRET when an ffmpeg without our whitelists opens it, or is made to.
 SCRIPTS = {
@@ -39,6 +42,14 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
+def some_of(targets: list[str], disguise: str, ffmpeg: Ffmpeg) -> list[str]:
+    """All targets; only the last where the second ffmpeg opens a disguised script, for time's sake.
+
+    A disguise changes how a script is recognised, a target what becomes of it then.
+    """
+    return targets[-1:] if disguise and ffmpeg.origin != "wheel" else targets
+
+
 def plain_ffmpeg_decodes(path: Path, *options: str) -> bool:
     command = [find_ffmpeg(), "-v", "error", *options, "-i", str(path), "-f", "s16le", "-"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -55,11 +66,12 @@ def test_the_scripts_are_real(tmp_path: Path, secret: Path, name: str) -> None:
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_local_scripts_are_refused(
-    tmp_path: Path, secret: Path, site: Site, script: str, disguise: str
+    tmp_path: Path, secret: Path, site: Site, script: str, disguise: str, ffmpeg: Ffmpeg
 ) -> None:
     remote = f"{site.address}/{secret.name}"
     (site.folder / secret.name).write_bytes(secret.read_bytes())
-    for target in (secret.name, str(secret), f"file:{secret}", remote):
+    targets = [secret.name, str(secret), f"file:{secret}", remote]
+    for target in some_of(targets, disguise, ffmpeg):
         path = tmp_path / (script + disguise)
         path.write_text(SCRIPTS[script].replace("SECRET", target))
         with pytest.raises(RefusedInput, match="give the media file itself"):
@@ -70,11 +82,12 @@ def test_local_scripts_are_refused(
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts_behind_an_address_are_refused(
-    secret: Path, site: Site, script: str, disguise: str
+    secret: Path, site: Site, script: str, disguise: str, ffmpeg: Ffmpeg
 ) -> None:
     name = script + disguise
     (site.folder / secret.name).write_bytes(secret.read_bytes())
-    for target in (secret.name, f"file://{secret}", f"{site.address}/{secret.name}"):
+    targets = [secret.name, f"file://{secret}", f"{site.address}/{secret.name}"]
+    for target in some_of(targets, disguise, ffmpeg):
         (site.folder / name).write_text(SCRIPTS[script].replace("SECRET", target))
         # A disguised list of plain names is nothing that ffmpeg knows, and so no media either.
         with pytest.raises((RefusedInput, NotMedia)) as caught:

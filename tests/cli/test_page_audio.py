@@ -13,7 +13,10 @@ from media_files import as_file
 from fls_cli.media import SAMPLE_RATE, decode, stream
 from fls_cli.pages import page_audio as module
 from fls_cli.pages.page_audio import page_audio
+from fls_cli.which_ffmpeg import Ffmpeg
 from fls_models.errors import EnvironmentLacks
+
+pytestmark = pytest.mark.usefixtures("ffmpeg")
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
 
@@ -85,8 +88,8 @@ def test_an_ffmpeg_that_cannot_write_mp3_is_told(
     poor = tmp_path / "ffmpeg"
     poor.write_text("#!/bin/sh\necho \"Unknown encoder 'libmp3lame'\" >&2\nexit 8\n")
     poor.chmod(0o755)
-    monkeypatch.setattr(module, "find_ffmpeg", lambda: str(poor))
-    with pytest.raises(EnvironmentLacks, match=r"Unknown encoder 'libmp3lame'.*apt install"):
+    monkeypatch.setattr(module, "choose_ffmpeg", lambda: Ffmpeg(str(poor), "variable"))
+    with pytest.raises(EnvironmentLacks, match=r"Unknown encoder 'libmp3lame'.*set FLS_FFMPEG"):
         page_audio(blocks(60))
 
 
