@@ -14,3 +14,33 @@ copy_tracked_files() {
     git ls-files -z | tar --null --files-from=- --create --file=- | tar --extract --directory="$copy"
     cd "$copy"
 }
+
+# require VARIABLE WHAT PROGRAM...: the programs are there, or are installed with apt, and the
+# variable makes what is tested with them more than optional; else it is said loudly.
+require() {
+    local variable=$1 what=$2 program packages=()
+    for program in "${@:3}"; do
+        command -v "$program" > /dev/null || packages+=("$(package_of "$program")")
+    done
+    if [ ${#packages[@]} -gt 0 ] && command -v apt-get > /dev/null && [ "$(id -u)" = 0 ]; then
+        say "install ${packages[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq || true
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null || true
+    fi
+    for program in "${@:3}"; do
+        if ! command -v "$program" > /dev/null; then
+            say "THE ${what^^} ARE SKIPPED: install $(package_of "$program") to run them"
+            return
+        fi
+    done
+    export "$variable=required"
+}
+
+# Debian's package of a program.
+package_of() {
+    case $1 in
+        chromedriver) echo chromium-driver ;;
+        *) echo "$1" ;;
+    esac
+}
