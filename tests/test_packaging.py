@@ -68,7 +68,7 @@ def test_the_metadata_name_the_licence_and_the_command(wheel: Path) -> None:
         scripts = archive.read("fls-0.1.0.dist-info/entry_points.txt").decode()
         licence = archive.read("fls-0.1.0.dist-info/licenses/LICENSE").decode()
     assert "License-Expression: Apache-2.0\n" in metadata
-    assert "fls = fls_cli.app:main" in scripts
+    assert "fls = fls_cli.__main__:run" in scripts
     assert "Apache License" in licence
 
 

@@ -168,7 +168,7 @@ def test_what_does_not_fit_is_named(
     tensors = load_file(folder / "connector.safetensors")
     change(tensors)
     save_file(tensors, folder / "connector.safetensors")
-    with pytest.raises(DamagedWeights, match=f"{said}.*install fls anew, or use --read text"):
+    with pytest.raises(DamagedWeights, match=f"{said}.*install it anew, or use --read text"):
         read(folder)
 
 
