@@ -156,7 +156,7 @@ def _state(device: str) -> Any:
     except ImportError as error:
         raise EnvironmentLacks(
             f"Training in {launched()} processes needs accelerate, which cannot be loaded "
-            f"({error}); `pip install 'fls[train]'` brings it."
+            f"({error}); `pip install accelerate` brings it."
         ) from error
     if device.startswith("cuda"):
         # What is said between processes goes by the CPU: it fails where one has ended, and a GPU
