@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 BASH = shutil.which("bash") or "bash"
 HOME = "/home/ada"
 PROMPT = "$ "
+# Documents that are run side by side.
+AT_ONCE = 2
 
 _BLOCK = re.compile(r"^```console\n([\s\S]*?)^```$", re.MULTILINE)
 _HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
@@ -143,8 +146,10 @@ class Machine:
             f'#!/bin/sh\nPYTHONPATH="{roots}" exec "{sys.executable}" -m fls_cli "$@"\n'
         )
         launcher.chmod(0o755)
-        # Nothing of who runs the tests: no FLS_ variables, no language of theirs.
+        # Nothing of who runs the tests: no FLS_ variables, no language of theirs. One thread, as
+        # documents are run side by side: most of a short command has use for no more.
         self._environment = {
+            "OMP_NUM_THREADS": "1",
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self._home),
             "LC_ALL": "C.UTF-8",
@@ -206,12 +211,16 @@ def main() -> None:
     folders = weights.folders(card.load("mini"), cache_folder())
     with tempfile.TemporaryDirectory() as folder:
         heard = (wanted.heard or Path(folder) / "heard").absolute()
-        for number, path in enumerate(wanted.documents):
+
+        def renew(number: int, path: Path) -> None:
             before = path.read_text("utf-8")
-            after = renewed(before, Machine(Path(folder) / str(number), list(folders), heard))
+            after = renewed(before, Machine(Path(folder) / str(number), folders, heard))
             if after != before:
                 path.write_text(after, "utf-8")
-                print(f"renewed {path}")
+                print(f"renewed {path}", flush=True)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(renew, *zip(*enumerate(wanted.documents), strict=True)))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ ffmpeg than the tested one, a word in a summary may differ. That is why document
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from console_blocks import HOME, ROOT, Machine, console_blocks, differences, renewed
+from console_blocks import AT_ONCE, HOME, ROOT, Machine, console_blocks, differences, renewed
 
 from fls_cli.places import cache_folder
 from fls_models import card, weights
@@ -24,20 +26,33 @@ WITH_BLOCKS = [name for name in DOCUMENTS if "```console\n" in (ROOT / name).rea
 
 
 @pytest.fixture(scope="session")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is kept of recordings, for all documents: each recording is heard once."""
-    return tmp_path_factory.mktemp("heard")
+def found(
+    request: pytest.FixtureRequest,
+    mini_weights: Installed,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, Future[str]]]:
+    """What is different in each document that is asked for.
+
+    They share what is kept of recordings, so that each recording is heard once.
+    """
+    installed = weights.folders(card.load("mini"), cache_folder())
+    folder = tmp_path_factory.mktemp("documents")
+    items = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = {item.params.get("name") for item in items if item is not None}
+
+    def run(name: str) -> str:
+        machine = Machine(folder / name.replace("/", "-"), installed, folder / "heard")
+        return differences(name, (ROOT / name).read_text("utf-8"), machine)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(run, name) for name in WITH_BLOCKS if name in wanted}
 
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", WITH_BLOCKS)
-def test_what_is_shown_is_printed(
-    name: str, mini_weights: Installed, heard: Path, tmp_path: Path
-) -> None:
-    installed = weights.folders(card.load("mini"), cache_folder())
-    machine = Machine(tmp_path, list(installed), heard)
-    if found := differences(name, (ROOT / name).read_text("utf-8"), machine):
-        pytest.fail(f"{found}\n\nIf this is right: python tests/console_blocks.py {name}", False)
+def test_what_is_shown_is_printed(name: str, found: Mapping[str, Future[str]]) -> None:
+    if different := found[name].result():
+        pytest.fail(f"{different}\n\nIf it is meant: python tests/console_blocks.py {name}", False)
 
 
 WRONG = """\
