@@ -1,4 +1,4 @@
-"""The library as README.md shows it, word for word."""
+"""The library as the guide shows it, word for word."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from fls_cli.media import decode
 from fls_models.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "guides" / "from-python.md"
 EXAMPLE = re.compile(r"```python\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL)
 
 
 @pytest.mark.weights
-def test_the_example_prints_what_the_readme_says(
+def test_the_example_prints_what_the_guide_says(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [(code, printed)] = EXAMPLE.findall((ROOT / "README.md").read_text("utf-8"))
+    [(code, printed)] = EXAMPLE.findall(GUIDE.read_text("utf-8"))
     monkeypatch.chdir(ROOT)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, str(GUIDE), "exec"), {})
     assert capsys.readouterr().out == printed
 
 

@@ -1,4 +1,7 @@
-"""What the documents tell people to type exists: commands, options, files."""
+"""What the documents tell people to type exists: commands, options, files, links.
+
+What their console blocks show is compared with what is printed by `test_documents`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from console_blocks import console_blocks
 
 from fls_cli.app import app
 from fls_models.card import Card, FrameCard, TextCard, load, names
@@ -35,10 +39,8 @@ def shell_lines(document: Path) -> str:
     """What of a document is meant for a shell, without prompts, output and whole-line comments."""
     text = document.read_text("utf-8")
     if document.suffix == ".md":
-        blocks = [(info, body) for info, body in BLOCK.findall(text)]
-        typed = [body for info, body in blocks if info.startswith("sh")]
-        shown = [body for info, body in blocks if info == "console"]
-        prompts = re.findall(r"^\$ (.*)$", "\n".join(shown), re.MULTILINE)
+        typed = [body for info, body in BLOCK.findall(text) if info.startswith("sh")]
+        prompts = [one.typed for block in console_blocks(text) for one in block.commands]
         indented = re.findall(r"^    ((?:.*\| )?(?:\S*/)?fls .*)$", text, re.MULTILINE)
         text = "\n".join([*typed, *prompts, *indented])
     text = text.replace("\\\n", " ")
@@ -101,7 +103,15 @@ def test_ci_extracts_the_second_command() -> None:
     assert "pytest" not in script
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "examples/README.md", "examples/pipelines.sh"]
+MARKDOWN = [
+    *("README.md", "CONTRIBUTING.md", "examples/README.md"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
+]
+# Those that show something to type.
+DOCUMENTS = [
+    *(name for name in MARKDOWN if FLS.search(shell_lines(ROOT / name))),
+    "examples/pipelines.sh",
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -118,15 +128,53 @@ def test_a_wrong_option_would_be_noticed() -> None:
         parse(next(invocations("cat a | fls ask - What --frobnicate | jq .\n")))
 
 
-@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.endswith(".md")])
+def test_the_documents_of_old_are_among_them() -> None:
+    assert {"README.md", "CONTRIBUTING.md", "examples/README.md"} < set(DOCUMENTS)
+
+
+@pytest.mark.parametrize("document", MARKDOWN)
 def test_links_and_files_exist(document: str) -> None:
     place = ROOT / document
     text = place.read_text("utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
-        assert (place.parent / target).exists(), target
+    for target, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]*))?\)", text):
+        linked = place.parent / target if target else place
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), (target, anchor)
     for words in invocations(shell_lines(place)):
         for word in words:
             assert not word.startswith("examples/") or (ROOT / word).exists(), word
+
+
+def anchors(document: Path) -> set[str]:
+    """What may stand behind # in a link to a document, as GitHub makes it of headings."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_document_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    for name in MARKDOWN:
+        if name.startswith("docs/") and name != "docs/README.md":
+            assert f"]({name.removeprefix('docs/')})" in index, name
+
+
+SOURCES = [
+    path
+    for folder in ("fls_cli", "models", "benchmarks", "examples", "docs")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".md", ".toml", ".sh")
+]
+
+
+def test_nobody_is_sent_to_somebody_elses_package() -> None:
+    """`fls` on the package index is another project's."""
+    wrong = re.compile(r"pip install (?:-\S+ )*['\"]?fls\b")
+    for path in [*SOURCES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        assert not wrong.search(path.read_text("utf-8")), path
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
 
 
 def table(heading: str) -> list[list[str]]:
@@ -139,23 +187,6 @@ def table(heading: str) -> list[list[str]]:
             break
         rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows
-
-
-def test_the_options_table_is_what_the_commands_take() -> None:
-    group: Any = typer.main.get_command(app)
-    commands = ("ask", "summarize", "transcribe")
-    taken: dict[str, set[str]] = {}
-    for command in commands:
-        for option in group.commands[command].params:
-            if option.opts[0].startswith("-"):
-                spelling = ", ".join(f"`{one}`" for one in option.opts)
-                taken.setdefault(spelling, set()).add(command)
-    rows = table("| option | ask | summarize | transcribe | what it does |")
-    told = {
-        option: {name for name, cell in zip(commands, cells, strict=True) if cell}
-        for option, *cells, _ in rows
-    }
-    assert told == taken
 
 
 def test_the_models_table_is_what_there_is() -> None:

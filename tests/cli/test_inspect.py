@@ -61,13 +61,14 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 # Text and JSON
 
 
-def test_text_is_rows_over_the_time(fls: Fls, talk: Path) -> None:
-    played = fls(talk, "-b", "fast")
+def test_text_is_rows_over_the_time(fls: Fls, talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(talk.parent)
+    played = fls(talk.name, "-b", "fast")
     assert (played.code, played.err) == (0, "")
     first = " ".join(line.strip() for line in played.lines[:2])
     # The paper's rate, 100 for 30 s, by the rungs of training.
     assert first.startswith(
-        f"{talk}: 0:08.0, 1 window, 1 section, frames 200 → 100 → 50 → 27, mean"
+        f"{talk.name}: 0:08.0, 1 window, 1 section, frames 200 → 100 → 50 → 27, mean"
     )
     labels = [line[:8].strip() for line in played.lines if line[:1].isalpha() and ":" not in line]
     stretch = ["wave", "density", "round 1", "round 2", "round 3"]
