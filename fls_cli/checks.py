@@ -18,6 +18,7 @@ from fls_cli import machine, settings
 from fls_cli.places import cache_folder
 from fls_cli.which_ffmpeg import choose_ffmpeg
 from fls_models.errors import UsageError
+from fls_models.optional import installing
 
 if TYPE_CHECKING:
     from fls_models.card import Card
@@ -65,8 +66,8 @@ def _torch() -> Verdict:
     # A library that is missing or does not fit raises OSError, and a broken install anything.
     except Exception as error:
         return "problem", (
-            f"it does not load ({reason(error)}); `pip install --force-reinstall torch` may "
-            "repair it"
+            f"it does not load ({reason(error)}); `{installing('--force-reinstall', 'torch')}` "
+            "may repair it"
         )
     threads = torch.get_num_threads()
     return "ok", f"{torch.__version__}, {threads} thread{'s' * (threads != 1)}"
@@ -106,7 +107,7 @@ def _bitsandbytes() -> Verdict:
     for_cuda = [name for name in card.names() if "CUDA" in card.load(name).runs_on]
     if for_cuda and _devices():
         return "problem", (
-            f"not installed, but {', '.join(for_cuda)} needs it; `pip install bitsandbytes` "
+            f"not installed, but {', '.join(for_cuda)} needs it; `{installing('bitsandbytes')}` "
             "provides it"
         )
     return "optional", "not installed; only models for CUDA need it"

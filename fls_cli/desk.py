@@ -275,5 +275,8 @@ def open_desk(
         place = Path(output)
         if not place.is_dir():
             check_place(place)
+    # PyTorch imports it, too, from native code, which loses a Ctrl-C that comes meanwhile.
+    import numpy  # noqa: F401
+
     with Bars(quiet=quiet) as bars:
         yield Desk(bars, quiet, offline, output, keep, ahead, force)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from fls_cli import synthesis
 from fls_cli.synthesis import Say
 from fls_models.errors import EnvironmentLacks, UsageError
-from fls_models.optional import optional
+from fls_models.optional import installing, optional
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,10 +54,10 @@ class Kind:
 
 
 KINDS = {
-    "hibari": Kind(4.0, "pip install hibari-tts", "hibari", synthesis.hibari, program=False),
+    "hibari": Kind(4.0, installing("hibari-tts"), "hibari", synthesis.hibari, program=False),
     "piper": Kind(
         4.0,
-        "pip install piper-tts, and a voice's file: --voices piper=VOICE.onnx",
+        f"{installing('piper-tts')}, and a voice's file: --voices piper=VOICE.onnx",
         "piper",
         synthesis.piper,
         program=False,

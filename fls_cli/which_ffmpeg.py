@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from fls_models.errors import FfmpegMissing
+from fls_models.optional import installing
 
 VARIABLE = "FLS_FFMPEG"
 
@@ -29,13 +30,11 @@ _WHY: dict[Origin, str] = {
     "variable": f"chosen by {VARIABLE}",
     "path": "from PATH, as the imageio-ffmpeg wheel has none for this machine",
 }
+_REPAIR = f"`{installing('--force-reinstall', 'imageio-ffmpeg')}`"
 _REMEDY: dict[Origin, str] = {
-    "wheel": (
-        f"`pip install --force-reinstall imageio-ffmpeg` may repair it, or set {VARIABLE} to "
-        "another"
-    ),
+    "wheel": f"{_REPAIR} may repair it, or set {VARIABLE} to another",
     "variable": f"set {VARIABLE} to another, or unset it to use that of the imageio-ffmpeg wheel",
-    "path": f"set {VARIABLE} to another, or `pip install --force-reinstall imageio-ffmpeg`",
+    "path": f"set {VARIABLE} to another, or {_REPAIR}",
 }
 _PATIENCE = 30
 
@@ -98,8 +97,8 @@ def choose_ffmpeg() -> Ffmpeg:
     else:
         raise FfmpegMissing(
             "ffmpeg was not found: the imageio-ffmpeg wheel has none for this machine, and PATH "
-            "has none either; install one with `pip install --force-reinstall imageio-ffmpeg` or "
-            f"`apt install ffmpeg`, or set {VARIABLE} to the path of one."
+            f"has none either; install one with {_REPAIR} or `apt install ffmpeg`, or set "
+            f"{VARIABLE} to the path of one."
         )
     # A program that is no ffmpeg would make every recording look damaged.
     if chosen.version is None:

@@ -51,7 +51,8 @@ def undisguised() -> Iterator[None]:
         signal.signal(number, partial(_hear, came, handler))
     try:
         yield
-    except Exception:
+    # A command that ends well, too, says so by SystemExit.
+    except (Exception, SystemExit):
         if not came:
             raise
     finally:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from importlib import import_module
 from typing import Any
 
 from fls_models.errors import EnvironmentLacks
+
+
+def installing(*words: str) -> str:
+    """The command that installs so into the environment that runs: any other pip might not."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *words])
 
 
 def optional(package: str, purpose: str, module: str = "", *, otherwise: str = "") -> Any:
@@ -25,6 +32,6 @@ def optional(package: str, purpose: str, module: str = "", *, otherwise: str = "
     # A library that does not fit the machine raises OSError, and a broken one anything.
     except Exception as error:
         raise EnvironmentLacks(
-            f"{purpose} needs {package}, which cannot be loaded ({error}); `pip install {package}` "
-            f"brings it{otherwise}."
+            f"{purpose} needs {package}, which cannot be loaded ({error}); "
+            f"`{installing(package)}` brings it{otherwise}."
         ) from error

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
-from fls_models.optional import optional
+from fls_models.optional import installing, optional
 from fls_models.weight_forms import DTYPES as DTYPES
 from fls_models.weight_forms import known
 
@@ -128,8 +128,8 @@ def _check_kernels() -> None:
     # A bitsandbytes without kernels for the installed CUDA loads, and fails in the first layer.
     if not bitsandbytes().cextension.lib.compiled_with_cuda:
         raise EnvironmentLacks(
-            "This bitsandbytes has no kernels for the CUDA that torch brings; `pip install -U "
-            "bitsandbytes` brings newer ones, or choose bf16."
+            "This bitsandbytes has no kernels for the CUDA that torch brings; "
+            f"`{installing('-U', 'bitsandbytes')}` brings newer ones, or choose bf16."
         )
 
 

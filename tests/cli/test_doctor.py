@@ -220,7 +220,8 @@ def test_bitsandbytes_is_needed_by_models_for_the_device(
     runs_on(monkeypatch, "a GPU with CUDA")
     found = problems(capfd)
     assert set(found) == {"bitsandbytes"}
-    assert "small needs it; `pip install bitsandbytes`" in found["bitsandbytes"]
+    assert "small needs it; `" in found["bitsandbytes"]
+    assert "pip install bitsandbytes` provides it" in found["bitsandbytes"]
 
 
 def test_memory_is_that_of_the_model_in_use(capfd: Capture, monkeypatch: Patch) -> None:

@@ -86,6 +86,16 @@ def test_a_signal_that_was_lost_comes_at_the_end(
     assert done == ["whole"]
 
 
+def test_a_signal_that_was_lost_in_a_command_that_ended_well() -> None:
+    def work() -> None:
+        with undisguised():
+            swallow(signal.SIGINT)
+            sys.exit(0)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
 def test_an_error_without_a_signal_is_itself() -> None:
     with pytest.raises(ValueError, match="its own"), undisguised():
         raise ValueError("its own")

@@ -260,7 +260,7 @@ def test_without_a_launcher_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -
             assert (processes, processes.once(lambda: 7)) == (ALONE, 7)
             assert value.tolist() == [1, 1]
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(EnvironmentLacks, match="`pip install accelerate`"), joined("cpu"):
+    with pytest.raises(EnvironmentLacks, match="pip install accelerate`"), joined("cpu"):
         pass
 
 
