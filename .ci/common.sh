@@ -15,6 +15,14 @@ copy_tracked_files() {
     cd "$copy"
 }
 
+# Tests of pages need a browser, and documents show pipes into jq; what decodes is tested with the
+# ffmpeg of a distribution, too. Where these are or can be installed, nothing must be skipped.
+require_programs() {
+    require TEST_BROWSER "tests of pages" chromium chromedriver
+    require TEST_FFMPEG "tests of a second ffmpeg" ffmpeg
+    require TEST_JQ "documents with jq" jq
+}
+
 # require VARIABLE WHAT PROGRAM...: the programs are there, or are installed with apt, and the
 # variable makes what is tested with them more than optional; else it is said loudly.
 require() {

@@ -117,12 +117,11 @@ def _installed(
     name = wanted.name
     if isinstance(wanted, card.FrameCard):
         check(wanted)
-    if offline and not weights.is_ready(wanted, cache, engine.dtype):
-        # Raises what says how they come here; nothing was used that could be told of.
-        return weights.locate(wanted, cache, engine.dtype), reason
-    if reason and not isinstance(wanted, card.FrameCard):
+    ready = weights.is_ready(wanted, cache, engine.dtype)
+    # What is neither here nor to be fetched is not used: `locate` raises how it comes here.
+    if reason and not isinstance(wanted, card.FrameCard) and (ready or not offline):
         say(f"using {name}{reason}")
-    if weights.is_ready(wanted, cache, engine.dtype):
+    if ready or offline:
         return weights.locate(wanted, cache, engine.dtype), reason
     size = weights.bytes_to_fetch(wanted, cache, engine.dtype)
     told = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
