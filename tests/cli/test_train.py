@@ -128,11 +128,11 @@ def test_the_head_is_one_for_the_model(
 
 
 def test_pieces_time_words(train: Train, tmp_path: Path) -> None:
-    played = train("--vocab", "13", "--quiet")
+    played = train("--vocab", "12", "--quiet")
     assert played.code == 0, played.err
     from fls_models.ctc_alignment import SentencePieces
 
-    SentencePieces(tmp_path / "head" / "spm.model", 13).load()
+    SentencePieces(tmp_path / "head" / "spm.model", 12).load()
 
 
 def test_what_is_finished_is_not_done_again(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
