@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+from fls_cli.flaws import Flaw
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,14 +28,14 @@ class Ahead:
     are taken, after the blocks before them.
     """
 
-    def __init__(self, decode: Callable[[Callable[[str], None]], Blocks]) -> None:
+    def __init__(self, decode: Callable[[Callable[[Flaw], None]], Blocks]) -> None:
         self._decode = decode
         self._waiting: queue.Queue[object] = queue.Queue(_WAITING)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def blocks(self, warn: Callable[[str], None]) -> Blocks:
+    def blocks(self, warn: Callable[[Flaw], None]) -> Blocks:
         """The blocks, once; closing the generator ends the decoding."""
         try:
             while not self._stopped.is_set():
@@ -42,7 +44,7 @@ class Ahead:
                     return
                 if isinstance(found, BaseException):
                     raise found
-                if isinstance(found, str):
+                if isinstance(found, Flaw):
                     warn(found)
                     continue
                 yield found  # type: ignore[misc]

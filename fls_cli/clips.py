@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_cli.decoder import SAMPLE_RATE
 from fls_cli.output import write_atomically
+from fls_cli.placing import SAMPLE_RATE
 from fls_models.clock import whole_seconds
 from fls_models.results import Span
 

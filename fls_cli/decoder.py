@@ -11,18 +11,13 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
 from fls_cli.inputs import Source
+from fls_cli.nut import NutReader, Packet
+from fls_cli.placing import SAMPLE_RATE, clock_filter
 from fls_cli.which_ffmpeg import find_ffmpeg
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-SAMPLE_RATE = 16_000
-BLOCK = SAMPLE_RATE
 
 # Containers and raw audio whose demuxers read the one file that they are given. Playlists and
 # scripts (hls, dash, concat, sdp, imf, image2, lavfi, avisynth, ...) name further files and hosts.
@@ -36,9 +31,8 @@ FORMATS = (
 _URL_PROTOCOLS = "http,https,tcp,tls,httpproxy"
 _PATIENCE = 30
 
-# Gaps and late starts become silence, so that a sample's place is its time in the recording;
-# channels are averaged, not summed, so that the mix cannot clip.
-_RESAMPLE = "aresample=async=1:first_pts=0:rematrix_maxval=1"
+# Channels that must become fewer are averaged, not summed, so that they cannot clip.
+_RESAMPLE = f"aresample={SAMPLE_RATE}:rematrix_maxval=1"
 
 _KEPT_LINES = 40
 
@@ -84,17 +78,34 @@ def end_child_of(thread: int) -> None:
 class Decoding:
     """A child that decodes one audio track of `source`; a context manager that ends the child.
 
-    `track` counts the audio tracks from 0; `start` and `length` are seconds.
+    `track` counts the audio tracks from 0; `begin` is the container's time of the recording's
+    first moment, `seek` how far behind it to begin, both in seconds. `channels` is how many come
+    out, None for as many as there are.
     """
 
-    def __init__(self, source: Source, track: int, start: float, length: float | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        track: int,
+        begin: float = 0.0,
+        seek: float = 0.0,
+        channels: int | None = None,
+    ) -> None:
         target, options, folder = _input(source)
-        options["loglevel"] = "error"
-        samples: Options = {"format": "f32le", "ac": 1, "ar": SAMPLE_RATE, "af": _RESAMPLE}
-        if start > 0:
-            options["ss"] = f"{start:.6f}"
-        if length is not None:
-            samples["t"] = f"{length:.6f}"
+        # The container's own times, not what ffmpeg would make of them.
+        options |= {"loglevel": "error", "copyts": None}
+        if seek > 0:
+            options |= {"ss": f"{seek:.6f}", "noaccurate_seek": None}
+        filters = f"{_RESAMPLE},{clock_filter(begin)}"
+        samples: Options = {
+            "format": "nut",
+            "c:a": "pcm_f32le",
+            "af": filters,
+            "ar": SAMPLE_RATE,
+            "avoid_negative_ts": "disabled",
+        }
+        if channels is not None:
+            samples["ac"] = channels
         command = _command(target, options, samples, f"a:{track}")
         self._target = _as_logged(target)
         self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
@@ -113,6 +124,7 @@ class Decoding:
         _children[self._thread] = self._process
         self._out = cast(io.BufferedReader, self._process.stdout)
         self._err = cast(io.BufferedReader, self._process.stderr)
+        self._nut = NutReader(self._out.read1)
         # An unread stderr would block ffmpeg once the pipe is full.
         self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
         self._drain.start()
@@ -133,17 +145,14 @@ class Decoding:
         self._out.close()
         self._err.close()
 
-    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Finite samples at 16 kHz, (16000,) float32 each; the last block may be shorter."""
-        import numpy as np
+    @property
+    def channels(self) -> int:
+        """How many there are in each packet; known with the first."""
+        return self._nut.channels
 
-        while True:
-            block = np.empty(BLOCK, dtype=np.float32)
-            count = self._out.readinto(block.data.cast("B")) // block.itemsize
-            if count:
-                yield np.nan_to_num(block[:count], copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-            if count < BLOCK:
-                return
+    def packets(self) -> Iterator[Packet]:
+        """Interleaved float32 at 16 kHz, with times in samples that `Placing` reads."""
+        return self._nut.packets()
 
     def finish(self) -> tuple[int, str]:
         """The child's exit code (negative: the signal that ended it) and its last complaints."""
@@ -177,6 +186,8 @@ def _input(source: Source) -> tuple[str, Options, Path | None]:
         "nostdin": None,
         "nostats": None,
         "format_whitelist": FORMATS,
+        # What has more channels and does not say what they are is no 5.1.
+        "guess_layout_max": 2,
     }
     if source.path is not None:
         options["protocol_whitelist"] = "file,pipe"

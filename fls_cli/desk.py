@@ -21,6 +21,7 @@ import typer
 from fls_cli import engines
 from fls_cli.cache import open_cache
 from fls_cli.engines import Engine
+from fls_cli.flaws import Flaw
 from fls_cli.hearing import Remembering
 from fls_cli.inputs import Source, check_readable, open_sources
 from fls_cli.ledger import claimed, seems_finished
@@ -59,6 +60,7 @@ class Desk:
     # Sources that `work` was asked for, those that failed included.
     asked: int = 0
     _failures: list[tuple[str, str]] = field(default_factory=list)
+    _losses: bool = False
     _written: list[str] = field(default_factory=list)
     _model: Model | None = None
     _folder: Path | None = None
@@ -233,6 +235,11 @@ class Desk:
         if not self.quiet:
             self.bars.note(f"fls: {clean(text)}")
 
+    def warn(self, source: Source, flaw: Flaw) -> None:
+        """Tells the user what is wrong with a recording; if sound is lost, the end is a 1."""
+        self.say(f"{source.name}: {flaw.text}")
+        self._losses = self._losses or flaw.is_loss
+
     def show(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, or into the file at the end."""
         if self.output is not None and self._folder is None:
@@ -243,7 +250,7 @@ class Desk:
         sys.stdout.flush()
 
     def finish(self) -> None:
-        """Writes the output file; names what failed, if anything, and leaves with 1."""
+        """Writes the output file; names what failed; leaves with 1 if that or a part is missing."""
         in_file = self.output is not None and self._folder is None
         if in_file and (self._written or not self._failures):
             write_atomically(Path(self.output or ""), "".join(self._written))
@@ -253,7 +260,7 @@ class Desk:
             self.bars.note(f"fls: {len(self._failures)} of {self.asked} failed:")
             for _, said in self._failures:
                 self.bars.note(f"fls:   {said}")
-        if self._failures:
+        if self._failures or self._losses:
             raise typer.Exit(1)
 
 

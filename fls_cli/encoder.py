@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_cli.decoder import SAMPLE_RATE
+from fls_cli.placing import SAMPLE_RATE
 from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.errors import DiskFull, UsageError
 

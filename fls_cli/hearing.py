@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.cache import Cache, key
 from fls_cli.contents import Contents, contents_of, is_unchanged
+from fls_cli.flaws import Flaw
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import decoder_parts
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 KIND = "transcripts"
 FRAMES = "frames"
+# Changes when the same bytes become other samples.
+DECODED = "one-clock-1"
 
 
 class Remembering:
@@ -79,7 +82,7 @@ class Wanted:
     def paid(self) -> Budget:
         return Budget(self.budget, self.target_length)
 
-    def decode(self, warn: Callable[[str], None]) -> Blocks:
+    def decode(self, warn: Callable[[Flaw], None]) -> Blocks:
         """The samples of it, as `media.stream` gives them."""
         from fls_cli import media
 
@@ -137,8 +140,8 @@ def listen(
     wanted: Wanted,
     *,
     memory: Memory = FORGETFUL,
-    decoded: Callable[[Callable[[str], None]], Blocks] | None = None,
-    warn: Callable[[str], None],
+    decoded: Callable[[Callable[[Flaw], None]], Blocks] | None = None,
+    warn: Callable[[Flaw], None],
     progress: Progress,
 ) -> Listening:
     """Starts listening; raises the InputError that fits what is wrong with the source.
@@ -152,19 +155,22 @@ def listen(
     contents = contents_of(source)
     parts = None if contents is None else _parts(model, wanted, contents)
     if parts is not None and (kept := memory.get(KIND, parts)) is not None:
-        return _recalled(kept, source, clock, warn)
+        return _recalled(kept, clock, warn)
     total = wanted.seconds()
     with clock.stage("load"):
         transcriber = model.transcriber
-    said: list[str] = []
+    flaws: list[Flaw] = []
 
     def keep(transcript: Transcript) -> None:
         # What is still being recorded has other bytes by now.
         if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
-            entry = {"warnings": said, "transcript": transcript.as_json()}
+            entry = {
+                "warnings": [flaw.as_json() for flaw in flaws],
+                "transcript": transcript.as_json(),
+            }
             memory.put(KIND, parts, json.dumps(entry, ensure_ascii=False).encode())
 
-    blocks = (decoded or wanted.decode)(_noting(said, source, warn))
+    blocks = (decoded or wanted.decode)(_noting(flaws, warn))
     stretch = wanted.stretch
     found = transcriber.sentences(
         blocks,
@@ -199,8 +205,8 @@ def hear(
     wanted: Wanted,
     *,
     memory: Memory = FORGETFUL,
-    decoded: Callable[[Callable[[str], None]], Blocks] | None = None,
-    warn: Callable[[str], None],
+    decoded: Callable[[Callable[[Flaw], None]], Blocks] | None = None,
+    warn: Callable[[Flaw], None],
     progress: Progress,
 ) -> Hearing:
     """Hears a recording to its end, as the model reads it: its words, or frames of its sound.
@@ -230,8 +236,8 @@ def _frames(
     model: FrameReadingModel,
     wanted: Wanted,
     memory: Memory,
-    decoded: Callable[[Callable[[str], None]], Blocks] | None,
-    warn: Callable[[str], None],
+    decoded: Callable[[Callable[[Flaw], None]], Blocks] | None,
+    warn: Callable[[Flaw], None],
     progress: Progress,
     clock: Stopwatch,
 ) -> FusedRecording:
@@ -242,33 +248,35 @@ def _frames(
     parts = None if contents is None else _parts(model, wanted, contents)
     if parts is not None and (kept := memory.get(FRAMES, parts)) is not None:
         warnings, packed = kept.split(b"\n", 1)
-        for text in json.loads(warnings):
-            warn(f"{source.name}: {text}")
+        for flaw in json.loads(warnings):
+            warn(Flaw.from_json(flaw))
         return FusedRecording.unpack(packed)
     total = wanted.seconds()
     with clock.stage("load"):
         # Loaded here for the clock's sake.
         _ = model.language_model
-    said: list[str] = []
-    note = _noting(said, source, warn)
+    flaws: list[Flaw] = []
+    note = _noting(flaws, warn)
     with clock.stage("listen"), closing((decoded or wanted.decode)(note)) as blocks:
         found = model.hear(
             blocks, wanted.paid, start=wanted.stretch.start, total=total, progress=progress
         )
     if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
-        memory.put(FRAMES, parts, json.dumps(said).encode() + b"\n" + found.pack())
+        memory.put(
+            FRAMES,
+            parts,
+            json.dumps([flaw.as_json() for flaw in flaws]).encode() + b"\n" + found.pack(),
+        )
     return found
 
 
-def _recalled(
-    kept: bytes, source: Source, clock: Stopwatch, warn: Callable[[str], None]
-) -> Listening:
+def _recalled(kept: bytes, clock: Stopwatch, warn: Callable[[Flaw], None]) -> Listening:
     from fls_models.results import Transcript
 
     entry = json.loads(kept)
     transcript = Transcript.from_json(entry["transcript"])
-    for text in entry["warnings"]:
-        warn(f"{source.name}: {text}")
+    for flaw in entry["warnings"]:
+        warn(Flaw.from_json(flaw))
     return Listening(
         iter(transcript.sentences), clock, lambda: (transcript.language, transcript.duration)
     )
@@ -284,6 +292,7 @@ def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
         **asdict(wanted.stretch),
         "effort": effort,
         # The samples, not the bytes, are what is heard.
+        "decoded": DECODED,
         **decoder_parts(),
     }
 
@@ -292,13 +301,12 @@ def _by_words(model: Model, wanted: Wanted) -> bool:
     return wanted.words or model.reads_by == "text"
 
 
-def _noting(said: list[str], source: Source, warn: Callable[[str], None]) -> Callable[[str], None]:
+def _noting(flaws: list[Flaw], warn: Callable[[Flaw], None]) -> Callable[[Flaw], None]:
     """Warns, and keeps what was said for the next time the recording is found."""
 
-    def note(text: str) -> None:
-        # Without its name: the same bytes may have another next time.
-        said.append(text.removeprefix(f"{source.name}: "))
-        warn(text)
+    def note(flaw: Flaw) -> None:
+        flaws.append(flaw)
+        warn(flaw)
 
     return note
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from fls_cli.flaws import Flaw
 from fls_cli.hearing import Wanted
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def inspected(
     wanted: Wanted,
     total: float | None,
     *,
-    warn: Callable[[str], None],
+    warn: Callable[[Flaw], None],
     progress: Progress,
 ) -> Inspection:
     """The recording as the model hears it for a question; heard now, whatever is kept of it.

@@ -17,13 +17,17 @@ from fls_cli.inputs import printable
 
 @dataclass(frozen=True)
 class Track:
-    """One audio track; `index` counts the audio tracks from 0, `language` is as the file says."""
+    """One audio track; `index` counts the audio tracks from 0, `language` is as the file says.
+
+    `labelled` says that the file tells which channel is which, as in 5.1.
+    """
 
     index: int
     codec: str
     language: str | None
     channels: int | None
     default: bool
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,46 @@ class MediaInfo:
 
     `duration` is in seconds, None when the container does not tell (raw streams, where ffmpeg
     could only guess from the bit rate). `container` is ffmpeg's name for the format; `video` says
-    whether there is moving picture beside the sound.
+    whether there is moving picture beside the sound; `start` is what its clock shows at the
+    recording's beginning, in seconds.
     """
 
     duration: float | None
     container: str
     tracks: tuple[Track, ...]
     video: bool
+    start: float = 0.0
+
+    @property
+    def clocked(self) -> bool:
+        """Whether its packets have times of their own, rather than being counted."""
+        return self.container.split(",")[0] not in _COUNTING.split(",")
+
+    @property
+    def seekable(self) -> bool:
+        """Whether a time in it is found without reading on from its beginning.
+
+        Only where an index or a constant rate leads there: where parts may be joined, or clocks go
+        back, a time that is searched for may be there twice.
+        """
+        return self.duration is not None and self.container.split(",")[0] in _INDEXED
 
 
+_COUNTING = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,au,caf,dsf,dts,dtshd,eac3,flac,iff,ircam,loas,mlp,mp3,mpc,mpc8,"
+    "nistsphere,oma,qcp,qoa,shn,sox,tak,truehd,tta,voc,w64,wav,wv"
+)
+_INDEXED = {"mov", "matroska", "wav", "w64", "flac", "aiff", "caf", "mp3"}
 _INPUT = re.compile(r"^Input #0, (?P<container>[\w,]+), from ", re.MULTILINE)
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
+_START = re.compile(r"^  Duration: .*?, start: (-?\d+\.\d+)", re.MULTILINE)
 _STREAM = re.compile(
     r"^ {2,4}Stream #0:(?P<stream>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^)\n]*)\))?: "
     r"(?P<kind>Audio|Video): (?P<rest>.*)$",
     re.MULTILINE,
 )
 _LAYOUT = re.compile(r" Hz, ([^,]+)")
+_UNLABELLED = re.compile(r" Hz, \d+ channels")
 _COUNTED = re.compile(r"(\d+) channels")
 _DOTTED = re.compile(r"\d+(?:\.\d+)+")
 _NAMED = {
@@ -73,8 +100,10 @@ def read_report(text: str) -> MediaInfo | None:
     streams = {int(match["stream"]): match for match in _STREAM.finditer(text, opened.end())}
     audio = [match for _, match in sorted(streams.items()) if match["kind"] == "Audio"]
     tracks = tuple(_track(index, match) for index, match in enumerate(audio))
+    begin = _START.search(text)
+    start = float(begin[1]) if begin else 0.0
     return MediaInfo(
-        duration=_duration(text, tracks),
+        duration=_duration(text, tracks, opened["container"], start),
         container=opened["container"],
         tracks=tracks,
         # A cover is a picture of the recording, not something that lasts.
@@ -82,6 +111,7 @@ def read_report(text: str) -> MediaInfo | None:
             match["kind"] == "Video" and "(attached pic)" not in match["rest"]
             for match in streams.values()
         ),
+        start=start,
     )
 
 
@@ -126,14 +156,16 @@ def wav_promise(path: Path) -> float | None:
     return None
 
 
-def _duration(text: str, tracks: Sequence[Track]) -> float | None:
+def _duration(text: str, tracks: Sequence[Track], container: str, start: float) -> float | None:
     match = _DURATION.search(text)
     if match is None:
         return None
     if "Estimating duration from bitrate" in text and not _constant_rate(tracks):
         return None
     hours, minutes, seconds = match.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    # These tell when they end, the others how long they are.
+    return end - start if container.startswith(("matroska", "ogg")) and 0 < start < end else end
 
 
 def _constant_rate(tracks: Sequence[Track]) -> bool:
@@ -149,6 +181,7 @@ def _track(index: int, match: re.Match[str]) -> Track:
         language=printable(language) if language and language != "und" else None,
         channels=_channels(rest),
         default="(default)" in rest,
+        labelled=_UNLABELLED.search(rest) is None,
     )
 
 

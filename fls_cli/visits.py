@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fls_cli.ahead import Ahead
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.engines import Engine
+from fls_cli.flaws import Flaw
 from fls_cli.hearing import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
 from fls_cli.sources import Source
 from fls_cli.which_ffmpeg import decoder_parts
@@ -60,6 +61,7 @@ class Visit:
     many: bool
     output: Path | None = None
     written: list[str] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
     _ahead: Ahead | None = None
     # What was there when decoding ahead began.
     _ahead_of: Contents | None = None
@@ -100,9 +102,15 @@ class Visit:
             self.wanted,
             memory=self.desk.memory,
             decoded=self._decode,
-            warn=self.desk.say,
+            warn=self.warn,
             progress=self.desk.bars,
         )
+
+    def warn(self, flaw: Flaw) -> None:
+        """Tells the user what is wrong with the recording, once, and remembers it."""
+        if flaw not in self.flaws:
+            self.flaws.append(flaw)
+            self.desk.warn(self.source, flaw)
 
     def prepare(self) -> None:
         """Begins to decode before its turn comes, unless it is known what is said in it."""
@@ -110,14 +118,14 @@ class Visit:
             return
         model, memory, wanted = self.model, self.desk.memory, self.wanted
 
-        def decode(warn: Callable[[str], None]) -> Generator[Any]:
+        def decode(warn: Callable[[Flaw], None]) -> Generator[Any]:
             self._ahead_of = contents_of(wanted.source)
             if not is_known(model, wanted, memory):
                 yield from wanted.decode(warn)
 
         self._ahead = Ahead(decode)
 
-    def _decode(self, warn: Callable[[str], None]) -> Blocks:
+    def _decode(self, warn: Callable[[Flaw], None]) -> Blocks:
         # A file that was replaced since is not the one that was decoded.
         before = None if self._ahead_of is None else asdict(self._ahead_of)
         if self._ahead is not None and (before is None or is_unchanged(self.source, before)):
@@ -137,7 +145,7 @@ class Visit:
         if span is not None:
             stretch = replace(stretch, start=span.start, end=span.end)
         # What is wrong with the recording was said when it was heard.
-        return replace(self.wanted, stretch=stretch).decode(lambda text: None)
+        return replace(self.wanted, stretch=stretch).decode(lambda flaw: None)
 
     def write(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, into a file when all of it is there."""

@@ -60,7 +60,7 @@ class Runner:
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     runner = Runner(tmp_path_factory.mktemp("gpu"))
-    done = runner("--minutes", "5")
+    done = runner("--minutes", "60")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return runner
 

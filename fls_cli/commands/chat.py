@@ -142,7 +142,7 @@ def _listen_to_all(
                     desk.model(engine),
                     Wanted(source, stretch, paid.name, paid.target_length),
                     memory=desk.memory,
-                    warn=desk.say,
+                    warn=partial(desk.warn, source),
                     progress=desk.bars,
                 )
             except InputError as error:

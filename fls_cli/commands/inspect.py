@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,7 +122,8 @@ def _inspected(desk: Desk, engine: Engine, wanted: Wanted) -> Inspection:
     from fls_models.models import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "an engine that reads frames"
-    return inspected(model, wanted, total, warn=desk.say, progress=desk.bars)
+    warn = partial(desk.warn, wanted.source)
+    return inspected(model, wanted, total, warn=warn, progress=desk.bars)
 
 
 def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fls_cli.flaws import Flaw
 from fls_cli.inputs import Source, open_sources
 from fls_cli.media import SAMPLE_RATE, stream
 from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
@@ -91,7 +92,12 @@ def pitch_of(samples: np.ndarray) -> float:
 @dataclass
 class Heard:
     samples: np.ndarray
-    warnings: list[str]
+    flaws: list[Flaw]
+    name: str
+
+    @property
+    def warnings(self) -> list[str]:
+        return [f"{self.name}: {flaw.text}" for flaw in self.flaws]
 
     @property
     def seconds(self) -> float:
@@ -104,10 +110,10 @@ def as_file(path: Path) -> Source:
 
 def hear(location: str | Path, **options: float | None) -> Heard:
     """All of one recording, by the same road as a command takes."""
-    warnings: list[str] = []
+    flaws: list[Flaw] = []
     with open_sources([str(location)]) as [source]:
-        blocks = list(stream(source, warn=warnings.append, **options))
-    return Heard(np.concatenate(blocks), warnings)
+        blocks = list(stream(source, warn=flaws.append, **options))
+    return Heard(np.concatenate(blocks), flaws, source.name)
 
 
 @pytest.fixture(params=["wheel", "path"], ids="{}_ffmpeg".format)

@@ -17,6 +17,7 @@ from test_ledger import children
 
 from fls_cli.ahead import Ahead
 from fls_cli.decoder import _children
+from fls_cli.flaws import Flaw
 from fls_cli.inputs import open_sources
 from fls_cli.media import stream
 from fls_models.errors import InputError, NotMedia
@@ -24,7 +25,7 @@ from fls_models.errors import InputError, NotMedia
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
 
-Warn = Callable[[str], None]
+Warn = Callable[[Flaw], None]
 # Only against hanging; less than the time after which ffmpeg gives a silent host up.
 PATIENCE = 20
 
@@ -43,8 +44,8 @@ def block(value: float) -> np.ndarray:
     return np.full(4, value, np.float32)
 
 
-def never(text: str) -> None:
-    raise AssertionError(text)
+def never(flaw: Flaw) -> None:
+    raise AssertionError(flaw.text)
 
 
 def until(true: Callable[[], object]) -> None:
@@ -82,14 +83,14 @@ def test_warnings_and_errors_come_after_the_blocks_before_them() -> None:
 
     def broken(warn: Warn) -> Blocks:
         yield block(1)
-        warn("a warning")
+        warn(Flaw("gap", "a warning"))
         yield block(2)
         raise NotMedia("the end")
 
     taken = Ahead(broken).blocks(told.append)
     with pytest.raises(NotMedia, match="the end"):
         told.extend(float(found[0]) for found in taken)
-    assert told == [1.0, "a warning", 2.0]
+    assert told == [1.0, Flaw("gap", "a warning"), 2.0]
 
 
 def test_any_error_arrives(tmp_path: Path) -> None:
@@ -112,11 +113,10 @@ def test_any_error_arrives(tmp_path: Path) -> None:
 
 def test_a_recording_that_is_cut_off_warns(talk: Path) -> None:
     talk.write_bytes(talk.read_bytes()[:-64_000])
-    told: list[str] = []
+    told: list[Flaw] = []
     list(Ahead(lambda warn: stream(as_file(talk), warn=warn)).blocks(told.append))
-    [warning] = hear(talk).warnings
-    assert told == [warning.replace(str(talk), talk.name)]
-    assert "cut off" in warning
+    assert told == hear(talk).flaws
+    assert [flaw.kind for flaw in told] == ["cut off"]
 
 
 @pytest.fixture

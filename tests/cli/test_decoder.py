@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from media_files import SECONDS, as_file, hear
 
+from fls_cli.flaws import Flaw
 from fls_cli.media import SAMPLE_RATE, stream
 from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg
 from fls_models.errors import InputError
@@ -70,15 +71,18 @@ def test_a_closed_stream_leaves_no_child(
 def test_ffmpeg_dying_in_the_middle_is_told(
     recordings: Path, children: list[subprocess.Popen[bytes]]
 ) -> None:
-    told: list[str] = []
+    told: list[Flaw] = []
     samples = stream(as_file(recordings / "pcm.wav"), warn=told.append)
     next(samples)
     children[-1].kill()
     read = 1 + sum(len(block) for block in samples) / SAMPLE_RATE
     assert read < SECONDS
-    assert told == [
-        f"pcm.wav: ffmpeg stopped after {read:.1f} s of 4.0 s (signal 9); only those are used."
-    ]
+    [flaw] = told
+    assert (
+        flaw.text == f"ffmpeg stopped after {read:.1f} s of 4.0 s (signal 9); only those are used."
+    )
+    assert (flaw.kind, flaw.is_loss) == ("cut off", True)
+    assert (flaw.start, flaw.seconds) == pytest.approx((read, SECONDS - read), abs=0.001)
 
 
 def test_ctrl_c_ends_ffmpeg(recordings: Path) -> None:
@@ -88,8 +92,8 @@ from pathlib import Path
 from fls_cli.decoder import Decoding
 from fls_cli.inputs import Source
 path = Path(sys.argv[1])
-with Decoding(Source(str(path), "file", path, "x"), 0, 0.0, None) as decoding:
-    next(decoding.blocks())
+with Decoding(Source(str(path), "file", path, "x"), 0) as decoding:
+    next(decoding.packets())
     print(decoding._process.pid, flush=True)
     time.sleep(60)
 """

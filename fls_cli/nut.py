@@ -1,0 +1,182 @@
+"""Samples with their times, out of a pipe: the NUT container, as ffmpeg writes it.
+
+Of all containers that ffmpeg writes into a pipe, this keeps the time of each packet exactly. Only
+what one stream of raw audio needs is read. The format: https://ffmpeg.org/~michael/nut.txt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+_FILE_ID = b"nut/multimedia container\0"
+_MAIN = b"NM\x7a\x56\x1f\x5f\x04\xad"
+_STREAM = b"NS\x11\x40\x5b\xf2\xf9\xdb"
+_SYNCPOINT = b"NK\xe4\xad\xee\xca\x45\x69"
+
+_CODED_PTS, _STREAM_ID, _SIZE_MSB, _CHECKSUM = 8, 16, 32, 64
+_RESERVED, _SIDE_DATA, _HEADER_IDX, _MATCH_TIME = 128, 256, 1024, 2048
+_CODED, _INVALID = 4096, 8192
+_LONG_PACKET = 4096
+
+
+@dataclass(frozen=True)
+class Packet:
+    """`data` is interleaved samples; `pts` is the time of the first, in time base units."""
+
+    pts: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What a frame code stands for."""
+
+    flags: int
+    size_mul: int
+    size_lsb: int
+    pts_delta: int
+    reserved: int
+
+
+class NutReader:
+    """The packets of a NUT stream of one raw audio track.
+
+    `read(n)` gives at most `n` bytes, none at the end. `channels` is known once the first packet
+    is. A stream that ends within a packet ends with the packet before it. Raises ValueError for
+    what is no such stream.
+    """
+
+    channels = 1
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._buffer = b""
+        self._at = 0
+        self._codes: list[_Code] = []
+        self._time_bases = 1
+        self._shift = 0
+        self._last_pts = 0
+
+    def packets(self) -> Iterator[Packet]:
+        try:
+            if self._take(len(_FILE_ID)) != _FILE_ID:
+                raise ValueError("not a NUT stream")
+            while True:
+                packet = self._next()
+                if packet is not None:
+                    yield packet
+        except EOFError:
+            return
+
+    def _next(self) -> Packet | None:
+        code = self._take(1)[0]
+        if code == ord("N"):
+            self._header(b"N" + self._take(7))
+            return None
+        frame = self._codes[code]
+        flags = frame.flags
+        if flags & _INVALID:
+            raise ValueError("an invalid frame code")
+        if flags & _CODED:
+            flags ^= self._number()
+        if flags & _STREAM_ID:
+            self._number()
+        if flags & _CODED_PTS:
+            self._last_pts = self._full_pts(self._number())
+        else:
+            self._last_pts += frame.pts_delta
+        size = frame.size_lsb
+        if flags & _SIZE_MSB:
+            size += frame.size_mul * self._number()
+        if flags & _MATCH_TIME:
+            self._number()
+        if flags & _HEADER_IDX:
+            self._number()
+        for _ in range(self._number() if flags & _RESERVED else frame.reserved):
+            self._number()
+        if flags & _CHECKSUM:
+            self._take(4)
+        if flags & _SIDE_DATA:
+            raise ValueError("side data")
+        return Packet(self._last_pts, self._take(size))
+
+    def _full_pts(self, coded: int) -> int:
+        if coded >= 1 << self._shift:
+            return coded - (1 << self._shift)
+        mask = (1 << self._shift) - 1
+        delta = self._last_pts - mask // 2
+        return ((coded - delta) & mask) + delta
+
+    def _header(self, startcode: bytes) -> None:
+        length = self._number()
+        if length > _LONG_PACKET:
+            self._take(4)
+        body = NutReader(lambda _: b"")
+        body._buffer = self._take(length)
+        if startcode == _MAIN:
+            self._codes, self._time_bases = body._main_header()
+        elif startcode == _STREAM:
+            self._shift, self.channels = body._stream_header()
+        elif startcode == _SYNCPOINT:
+            self._last_pts = body._number() // self._time_bases
+
+    def _main_header(self) -> tuple[list[_Code], int]:
+        if self._number() > 3:
+            self._number()
+        self._number()
+        self._number()
+        time_bases = self._number()
+        for _ in range(2 * time_bases):
+            self._number()
+        codes: list[_Code] = []
+        delta, multiplier, lowest, reserved = 0, 1, 0, 0
+        while len(codes) < 256:
+            flags, fields = self._number(), self._number()
+            values = [self._number() for _ in range(fields)]
+            # Signed, as only the first of them is: 0, 1, -1, 2, -2, ...
+            delta = (values[0] + 1 >> 1) * (1 if values[0] & 1 else -1) if fields > 0 else delta
+            multiplier = values[1] if fields > 1 else multiplier
+            lowest = values[3] if fields > 3 else 0
+            reserved = values[4] if fields > 4 else 0
+            count = values[5] if fields > 5 else multiplier - lowest
+            while count and len(codes) < 256:
+                if len(codes) == ord("N"):
+                    codes.append(_Code(_INVALID, 1, 0, 0, 0))
+                    continue
+                codes.append(_Code(flags, multiplier, lowest, delta, reserved))
+                lowest, count = lowest + 1, count - 1
+        return codes, time_bases
+
+    def _stream_header(self) -> tuple[int, int]:
+        self._number()
+        self._number()
+        self._take(self._number())
+        self._number()
+        shift = self._number()
+        for _ in range(3):
+            self._number()
+        self._take(self._number())
+        self._number()
+        self._number()
+        return shift, self._number()
+
+    def _number(self) -> int:
+        value = 0
+        while True:
+            byte = self._take(1)[0]
+            value = value << 7 | byte & 127
+            if byte < 128:
+                return value
+
+    def _take(self, count: int) -> bytes:
+        end = self._at + count
+        while end > len(self._buffer):
+            more = self._read(max(1 << 17, count))
+            if not more:
+                raise EOFError
+            self._buffer = self._buffer[self._at :] + more
+            self._at, end = 0, count
+        taken = self._buffer[self._at : end]
+        self._at = end
+        return taken

@@ -1,0 +1,180 @@
+"""Where samples stand: packets with a container's times become one row of samples on one clock.
+
+A sample's place is its time in the recording. Where the times leave a gap, silence stands for it;
+where they go back, as in joined parts, what follows comes after what was there; where they drift,
+they are followed in steps of a tenth of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from fls_cli.nut import Packet
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+# How many samples are handed on at once.
+BLOCK = SAMPLE_RATE
+
+# What times may be off the samples before they are followed. Containers round, decoders start late.
+_TOLERANCE = SAMPLE_RATE // 10
+_LONGEST_GAP = 3600 * SAMPLE_RATE
+# Shorter ones are how some recorders leave out silence.
+_WORTH_TELLING = SAMPLE_RATE
+
+# A pipe takes no packet that is earlier than the one before, so ffmpeg is made to add a lap each
+# time the clock goes back: 1e7 seconds, which no recording has.
+LAP = 10_000_000 * SAMPLE_RATE
+# So that no time is negative.
+_MARGIN = 3600 * SAMPLE_RATE
+
+
+def clock_filter(start: float) -> str:
+    """ffmpeg's filter that writes the times of a container that begins at `start` s as laps."""
+    first = round(start * SAMPLE_RATE) - _MARGIN
+    back = f"ld(2)*lt(PTS,ld(0)-{_TOLERANCE})"
+    return f"asetpts='st(1,ld(1)+{LAP}*{back});st(0,PTS+S);st(2,1);PTS+ld(1)-({first})'"
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Where the clock of a recording does not run on; `start` and `seconds` on the recording's.
+
+    `gap`: nothing is recorded for so long, silence stands for it; `closed`: the same, but so long
+    that it is left out; `back`: the clock went back by so much.
+    """
+
+    kind: Literal["gap", "closed", "back"]
+    start: float
+    seconds: float
+
+
+class Misled(Exception):
+    """The demuxer was sent to a time and came to a later one, so its clock cannot be trusted."""
+
+
+class Placing:
+    """The row of samples from `start` to `end` (seconds) that `packets` of `channels` make.
+
+    `sought` says that packets begin where the demuxer was sent, not at the recording's beginning;
+    `clocked` that the container has times of its own: what only counts samples has no gaps, and
+    ffmpeg miscounts where their rate changes. `jumped` is told of each jump of a second or more.
+    """
+
+    def __init__(
+        self,
+        start: float,
+        end: float | None,
+        *,
+        sought: bool,
+        clocked: bool = True,
+        jumped: Callable[[Jump], None],
+    ) -> None:
+        self._first = round(start * SAMPLE_RATE)
+        self._last = None if end is None else round(end * SAMPLE_RATE)
+        self._position = 0
+        self._anchored = not sought
+        self._clocked = clocked
+        self._offset = 0
+        self._lap = 0
+        self._pts: int | None = None
+        self._raw_end: int | None = None
+        self._jumped = jumped
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording is, as far as it was read."""
+        return self._position / SAMPLE_RATE
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that was wanted is there, whatever comes behind it."""
+        return self._last is not None and self._position >= self._last
+
+    def blocks(
+        self, packets: Iterable[Packet], channels: Callable[[], int]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """(BLOCK, channels) float32 each, the last shorter. Raises Misled before the first."""
+        import numpy as np
+
+        pending = bytearray()
+        width = 0
+
+        def array(count: int) -> npt.NDArray[np.float32]:
+            block = np.frombuffer(pending[: count * width], np.float32)
+            del pending[: count * width]
+            return block.reshape(count, channels())
+
+        for packet in packets:
+            width = 4 * channels()
+            count = len(packet.data) // width
+            silence, dropped = self._place(packet.pts, count)
+            data = packet.data[dropped * width : count * width]
+            while silence:
+                part = min(silence, BLOCK)
+                pending += self._cut(bytes(part * width), part, width)
+                silence -= part
+                while len(pending) >= BLOCK * width:
+                    yield array(BLOCK)
+            pending += self._cut(data, count - dropped, width)
+            while len(pending) >= BLOCK * width:
+                yield array(BLOCK)
+            if self.is_complete:
+                break
+        if pending:
+            yield array(len(pending) // width)
+
+    def _cut(self, data: bytes, count: int, width: int) -> bytes:
+        """What of the next `count` samples is wanted; moves on behind them."""
+        begin = self._position
+        self._position += count
+        early = max(0, self._first - begin)
+        late = 0 if self._last is None else max(0, self._position - self._last)
+        if not early and not late:
+            return data
+        return data[early * width : max(0, count - late) * width]
+
+    def _place(self, pts: int, count: int) -> tuple[int, int]:
+        """How many samples of silence come before a packet, and how many of its own are dropped."""
+        lap, raw = divmod(pts - _MARGIN + LAP // 2, LAP)
+        raw -= LAP // 2
+        # A graph that was built anew counts laps from 0: its times are then held to the last.
+        clamped = self._pts is not None and pts == self._pts + 1 and count > 1
+        late = self._raw_end is None
+        step = 0 if self._raw_end is None else raw - self._raw_end
+        back = lap != self._lap or clamped or step < -_TOLERANCE
+        self._lap, self._pts, self._raw_end = lap, pts, raw + count
+        if not self._anchored:
+            self._anchored = True
+            self._position = max(0, raw)
+            if self._position > self._first:
+                raise Misled
+        if not self._clocked:
+            return 0, 0
+        off = raw + self._offset - self._position
+        if -_TOLERANCE <= off <= _TOLERANCE and not clamped:
+            return 0, 0
+        if late and 0 < off <= _LONGEST_GAP:
+            # The picture ran before there was sound.
+            return off, 0
+        if off > _LONGEST_GAP:
+            self._tell("closed", off)
+            self._offset -= off
+            return 0, 0
+        if back:
+            self._tell("back", -off)
+            self._offset -= off
+            return 0, 0
+        if off > 0:
+            self._tell("gap", off)
+            return off, 0
+        return 0, min(-off, count)
+
+    def _tell(self, kind: Literal["gap", "closed", "back"], count: int) -> None:
+        if count >= _WORTH_TELLING:
+            self._jumped(Jump(kind, self._position / SAMPLE_RATE, count / SAMPLE_RATE))

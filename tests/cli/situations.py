@@ -1,0 +1,298 @@
+"""Recordings as people have them, each with what is right about it: one row a situation.
+
+Every sound is made of clicks, so that where something is heard is exact to the millisecond. All are
+made by the tested ffmpeg or by hand, so that every ffmpeg decodes the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fls_cli.media import SAMPLE_RATE
+from tests.cli.media_files import run_ffmpeg, write_wav
+
+# Seconds of the two parts that most are made of, and when they click.
+FIRST, SECOND = 3.0, 4.0
+FIRST_CLICKS, SECOND_CLICKS = (1.0,), (1.0, 3.0)
+JOINED = (1.0, FIRST + 1.0, FIRST + 3.0)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """`make` writes a file into a folder; the rest is what is right, in seconds.
+
+    `kinds` are the flaws that must be told, and no others.
+    """
+
+    make: Callable[[Path], Path]
+    seconds: float
+    clicks: tuple[float, ...]
+    kinds: tuple[str, ...] = ()
+    close: float = 0.06
+    # Where another ffmpeg is known to be wrong, and nothing helps.
+    tested_ffmpeg_only: bool = False
+
+
+def clicks(seconds: float, times: tuple[float, ...], channels: int = 1, on: int = 0) -> np.ndarray:
+    """Tones of 50 ms that begin at `times`, on one channel of several."""
+    samples = np.zeros((round(seconds * SAMPLE_RATE), channels))
+    tone = 0.6 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE // 20) / SAMPLE_RATE)
+    for time in times:
+        begin = round(time * SAMPLE_RATE)
+        samples[begin : begin + len(tone), on] = tone
+    return samples
+
+
+def heard_clicks(samples: np.ndarray) -> list[float]:
+    """When clicks begin."""
+    loud = np.flatnonzero(np.abs(samples) > 0.1 * max(np.abs(samples).max(), 1e-3))
+    if not len(loud):
+        return []
+    begins = loud[np.r_[True, np.diff(loud) > 0.3 * SAMPLE_RATE]]
+    return [float(begin) / SAMPLE_RATE for begin in begins]
+
+
+def _wav(folder: Path, name: str, seconds: float, times: tuple[float, ...]) -> Path:
+    return write_wav(folder / f"{name}.wav", clicks(seconds, times))
+
+
+def part(folder: Path, number: int, name: str, *options: str) -> Path:
+    """One of the two parts, encoded."""
+    parts = [(FIRST, FIRST_CLICKS), (SECOND, SECOND_CLICKS)]
+    wav = _wav(folder, f"part{number}", *parts[number - 1])
+    run_ffmpeg("-i", wav, *options, folder / f"{number}-{name}")
+    return folder / f"{number}-{name}"
+
+
+def joined(name: str, first: tuple[str, ...] = (), second: tuple[str, ...] | None = None):
+    """Two files written one behind the other, as with `cat`."""
+
+    def make(folder: Path) -> Path:
+        parts = [
+            part(folder, 1, name, *first),
+            part(folder, 2, name, *(first if second is None else second)),
+        ]
+        whole = folder / name
+        whole.write_bytes(b"".join(path.read_bytes() for path in parts))
+        return whole
+
+    return make
+
+
+def remuxed(name: str, make: Callable[[Path], Path], *options: str) -> Callable[[Path], Path]:
+    """The packets of a recording in another container."""
+
+    def again(folder: Path) -> Path:
+        run_ffmpeg("-i", make(folder), "-c", "copy", *options, folder / name)
+        return folder / name
+
+    return again
+
+
+def encoded(name: str, *options: str, before: tuple[str, ...] = (), seconds: float = 4.0):
+    """One recording, `before` being options of its input."""
+
+    def make(folder: Path) -> Path:
+        wav = _wav(folder, "whole", seconds, (1.0, 3.0))
+        run_ffmpeg(*before, "-i", wav, *options, folder / name)
+        return folder / name
+
+    return make
+
+
+def late(name: str, *options: str) -> Callable[[Path], Path]:
+    """Sound that begins two seconds after the picture."""
+
+    def make(folder: Path) -> Path:
+        wav = _wav(folder, "whole", 4.0, (1.0, 3.0))
+        picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10:duration=7"]
+        run_ffmpeg(*picture, "-itsoffset", "2", "-i", wav, "-map", "0:v", "-map", "1:a", *options,
+                   folder / name)  # fmt: skip
+        return folder / name
+
+    return make
+
+
+def gap(name: str, *options: str, seconds: float = 5.0) -> Callable[[Path], Path]:
+    """A recorder that lost so many seconds after the second one, and went on."""
+
+    def make(folder: Path) -> Path:
+        wav = _wav(folder, "whole", 4.0, (1.0, 3.0))
+        shift = f"asetpts='PTS+if(gte(T,2),{seconds}/TB,0)'"
+        run_ffmpeg("-i", wav, "-af", f"asetnsamples=800,{shift}", *options, folder / name)
+        return folder / name
+
+    return make
+
+
+def channels(count: int, on: int, seconds: float = 4.0) -> Callable[[Path], Path]:
+    """Many inputs of a recorder in one WAV that does not say what they are."""
+
+    def make(folder: Path) -> Path:
+        samples = clicks(seconds, (1.0, 3.0), count, on)
+        return write_wav(folder / f"{count}.wav", samples)
+
+    return make
+
+
+def stereo(name: str, left: float, right: float) -> Callable[[Path], Path]:
+    """The same voice on two sides at different strengths."""
+
+    def make(folder: Path) -> Path:
+        voice = clicks(12.0, tuple(np.arange(1.0, 12.0)))
+        return write_wav(folder / name, np.concatenate([left * voice, right * voice], axis=1))
+
+    return make
+
+
+def edited_mp4(folder: Path) -> Path:
+    """An MP4 cut without decoding: its edit list hides what comes before the cut."""
+    whole = late("whole.mp4", "-c:v", "libx264", "-g", "10", "-c:a", "aac")(folder)
+    run_ffmpeg("-ss", "2.5", "-i", whole, "-c", "copy", "-avoid_negative_ts", "disabled",
+               folder / "edited.mp4")  # fmt: skip
+    return folder / "edited.mp4"
+
+
+def wav_with_size(size: int) -> Callable[[Path], Path]:
+    """A WAV whose header tells so many bytes of sound."""
+
+    def make(folder: Path) -> Path:
+        data = bytearray(_wav(folder, "whole", 4.0, (1.0, 3.0)).read_bytes())
+        at = data.index(b"data")
+        data[at + 4 : at + 8] = struct.pack("<I", size)
+        data[4:8] = struct.pack("<I", min(size + 36, 0xFFFFFFFF))
+        (folder / "sized.wav").write_bytes(data)
+        return folder / "sized.wav"
+
+    return make
+
+
+def cut(make: Callable[[Path], Path], share: float = 0.6) -> Callable[[Path], Path]:
+    """What is there when a download, or a recorder, stopped."""
+
+    def shorter(folder: Path) -> Path:
+        whole = make(folder)
+        short = folder / f"cut-{whole.name}"
+        data = whole.read_bytes()
+        short.write_bytes(data[: int(len(data) * share)])
+        return short
+
+    return shorter
+
+
+AAC, OPUS = ("-c:a", "aac"), ("-c:a", "libopus")
+NO_TAG = ("-write_xing", "0", "-id3v2_version", "0")
+RATE_44, RATE_48 = ("-ar", "44100"), ("-ar", "48000")
+MONO, STEREO = ("-ac", "1"), ("-ac", "2")
+BOTH = FIRST + SECOND
+
+SITUATIONS: dict[str, Situation] = {
+    # Rate, channels or codec change midway.
+    "mp3: 44.1 then 48 kHz": Situation(
+        joined("rate.mp3", (*RATE_44, *NO_TAG), (*RATE_48, *NO_TAG)), BOTH, JOINED, close=0.11
+    ),
+    "mp3: 48 then 22.05 kHz": Situation(
+        joined("down.mp3", (*RATE_48, *NO_TAG), ("-ar", "22050", *NO_TAG)), BOTH, JOINED, close=0.11
+    ),
+    "mp3: stereo then mono": Situation(
+        joined("mono.mp3", (*STEREO, *RATE_44, *NO_TAG), (*MONO, *RATE_44, *NO_TAG)),
+        BOTH, JOINED, close=0.11,
+    ),
+    "aac: stereo then mono": Situation(
+        joined("mono.aac", (*STEREO, *RATE_48), (*MONO, *RATE_48)), BOTH, JOINED, close=0.1
+    ),
+    "ac3: stereo then mono": Situation(
+        joined("mono.ac3", (*STEREO, *RATE_48), (*MONO, *RATE_48)), BOTH, JOINED, close=0.1
+    ),
+    "ts: stereo then mono": Situation(
+        remuxed("mono.ts", joined("m.ac3", (*STEREO, *RATE_48), (*MONO, *RATE_48))),
+        BOTH, JOINED, close=0.1,
+    ),
+    "ts: 44.1 then 48 kHz": Situation(
+        # ffmpeg 5.1 counts the times of the first part at the rate of the second.
+        remuxed("rate.ts", joined("r.mp3", (*RATE_44, *NO_TAG), (*RATE_48, *NO_TAG))),
+        BOTH, JOINED, close=0.11, tested_ffmpeg_only=True,
+    ),
+    # Parts joined, clocks that go back.
+    "mp3 joined": Situation(joined("both.mp3"), BOTH, JOINED, close=0.15),
+    "aac joined": Situation(joined("both.aac"), BOTH, JOINED, close=0.2),
+    "amr joined": Situation(
+        joined("both.amr", ("-ar", "8000", "-c:a", "libopencore_amrnb")), BOTH, JOINED, close=0.1
+    ),
+    "webm joined": Situation(
+        joined("both.webm", (*OPUS, "-live", "1")), BOTH, JOINED, ("clock",)
+    ),
+    "mkv joined": Situation(joined("both.mkv", AAC), BOTH, JOINED, ("clock",), close=0.2),
+    "opus chained": Situation(joined("both.opus", OPUS), BOTH, JOINED, ("clock",)),
+    "mpg joined": Situation(
+        joined("both.mpg", ("-c:a", "ac3")), BOTH, JOINED, ("clock",), close=0.1
+    ),
+    "ts joined": Situation(
+        joined("both.ts", (*AAC, "-muxdelay", "0")), BOTH, JOINED, ("clock",), close=0.2
+    ),
+    # Clocks that begin late, or run over.
+    "opus at hours": Situation(
+        encoded("hours.opus", *OPUS, "-output_ts_offset", "80000"), 4.0, (1.0, 3.0)
+    ),
+    "mkv at hours": Situation(
+        encoded("hours.mkv", *AAC, "-output_ts_offset", "80000"), 4.0, (1.0, 3.0), close=0.1
+    ),
+    "flv at hours": Situation(
+        encoded("hours.flv", "-c:a", "libmp3lame", *RATE_44, "-output_ts_offset", "80000"),
+        4.0, (1.0, 3.0), close=0.1,
+    ),
+    "ts whose clock runs over": Situation(
+        encoded("over.ts", *AAC, "-output_ts_offset", "95441.7"), 4.0, (1.0, 3.0), close=0.1
+    ),
+    # Sound after the picture.
+    **{
+        f"{name} late": Situation(late(f"late.{name}", *options), 6.0, (3.0, 5.0), close=0.15)
+        for name, options in {
+            "mkv": AAC, "mp4": AAC, "mov": AAC, "ts": AAC, "flv": ("-c:v", "flv", *RATE_44, *AAC),
+            "vob": ("-r", "25", "-c:a", "ac3"),
+            "mpg": ("-r", "25", "-c:a", "mp2"),
+            "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
+            "webm": ("-c:v", "libvpx", *OPUS),
+        }.items()
+    },
+    # Gaps.
+    "mkv with a gap": Situation(gap("gap.mkv", *AAC), 9.0, (1.0, 8.0), ("gap",), close=0.15),
+    "ts with a gap": Situation(gap("gap.ts", *AAC), 9.0, (1.0, 8.0), ("gap",), close=0.15),
+    "mkv that jumps by hours": Situation(
+        gap("jump.mkv", *AAC, seconds=20_000), 4.0, (1.0, 3.0), ("clock",), close=0.15
+    ),
+    "mkv with half an hour of nothing": Situation(
+        gap("half.mkv", *AAC, seconds=1800), 1804.0, (1.0, 1803.0), ("gap",), close=0.15
+    ),
+    # Headers that do not know.
+    "wav of size 0": Situation(wav_with_size(0), 4.0, (1.0, 3.0)),
+    "wav of size -1": Situation(wav_with_size(0xFFFFFFFF), 4.0, (1.0, 3.0)),
+    "wav of size 2 GB": Situation(wav_with_size(0x7FFFFFFF - 36), 4.0, (1.0, 3.0)),
+    "rf64": Situation(encoded("big.wav", "-rf64", "always"), 4.0, (1.0, 3.0)),
+    "w64": Situation(encoded("big.w64"), 4.0, (1.0, 3.0)),
+    "fragmented mp4": Situation(
+        encoded("frag.mp4", *AAC, "-movflags", "frag_keyframe+empty_moov"),
+        4.0, (1.0, 3.0), close=0.1,
+    ),
+    "live webm": Situation(encoded("live.webm", *OPUS, "-live", "1"), 4.0, (1.0, 3.0)),
+    "mp4 with an edit list": Situation(edited_mp4, 3.5, (0.5, 2.5), close=0.15),
+    "vbr mp3 without a header": Situation(
+        encoded("vbr.mp3", "-q:a", "5", "-write_xing", "0"), 4.0, (1.0, 3.0), close=0.15
+    ),
+    # The mix.
+    "polarity turned on one side": Situation(
+        stereo("turned.wav", 1.0, -1.0), 12.0, tuple(np.arange(1.0, 12.0))
+    ),
+    "one side 40 dB down": Situation(
+        stereo("down.wav", 0.0, 0.01), 12.0, tuple(np.arange(1.0, 12.0))
+    ),
+    **{
+        f"{count} inputs, the voice on {on + 1}": Situation(channels(count, on), 4.0, (1.0, 3.0))
+        for count, on in [(4, 3), (6, 3), (8, 3), (9, 0), (10, 9), (12, 5), (24, 23), (60, 0)]
+    },
+}  # fmt: skip

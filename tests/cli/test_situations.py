@@ -1,0 +1,50 @@
+"""Whatever a container does with its clock, its channels or its header: everything is heard, each
+sound at its time, and what is missing is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fls_cli.which_ffmpeg import Ffmpeg
+from tests.cli.media_files import hear
+from tests.cli.situations import SITUATIONS, Situation, heard_clicks
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {}
+
+
+@pytest.fixture(params=SITUATIONS, ids=lambda name: name.replace(" ", "-"))
+def situation(
+    request: pytest.FixtureRequest,
+    made: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Situation, Path]:
+    found = SITUATIONS[request.param]
+    if request.param not in made:
+        made[request.param] = found.make(tmp_path_factory.mktemp("situation"))
+    return found, made[request.param]
+
+
+def test_all_is_heard_at_its_time(situation: tuple[Situation, Path], ffmpeg: Ffmpeg) -> None:
+    right, path = situation
+    if right.tested_ffmpeg_only and ffmpeg.origin == "variable":
+        pytest.skip("another ffmpeg is known to be wrong here")
+    heard = hear(path)
+    assert [flaw.kind for flaw in heard.flaws] == list(right.kinds)
+    assert heard.seconds == pytest.approx(right.seconds, abs=max(0.1, 2 * right.close))
+    assert heard_clicks(heard.samples) == pytest.approx(list(right.clicks), abs=right.close)
+
+
+def test_a_passage_is_on_the_same_clock(situation: tuple[Situation, Path], ffmpeg: Ffmpeg) -> None:
+    _, path = situation
+    whole = hear(path).samples
+    start = 2.5
+    passage = hear(path, start=start, end=start + 0.75).samples
+    expected = whole[int(start * 16_000) :][: len(passage)]
+    assert len(passage) == pytest.approx(min(12_000, len(whole) - 40_000), abs=1)
+    assert np.abs(passage - expected).max() < 0.1
