@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fls_cli import slash_commands
 from fls_cli.desk import Desk
+from fls_cli.flaws import Flaw
 from fls_cli.output import clean, write_atomically
 from fls_cli.sources import printable
 from fls_cli.writers import answer_json, clock, evidence_text
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Named:
-    """A recording that is talked about: its name, and how many seconds were heard."""
+    """A recording that is talked about: its name, how many seconds were heard, what is missing."""
 
     name: str
     seconds: float
+    flaws: Sequence[Flaw] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class Chat:
         text, found = clean(reply.text).strip(), reply.found
         if not self.as_json:
             return f"{text}\n{self._evidence(reply)}"
-        told = answer_json(found) if isinstance(found, Answer) else found.as_json()
+        flaws = [flaw for named in self.heard for flaw in named.flaws]
+        told = answer_json(found, flaws) if isinstance(found, Answer) else found.as_json()
         return json.dumps({**told, "answer": text}, ensure_ascii=False) + "\n"
 
     def _evidence(self, reply: Reply) -> str:

@@ -16,7 +16,9 @@ from urllib.parse import quote, urlsplit
 
 from fls_cli.inputs import Source
 from fls_cli.nut import NutReader, Packet
+from fls_cli.parts import WHOLE, Part
 from fls_cli.placing import SAMPLE_RATE, clock_filter
+from fls_cli.probe import Track
 from fls_cli.which_ffmpeg import find_ffmpeg
 
 # Containers and raw audio whose demuxers read the one file that they are given. Playlists and
@@ -42,12 +44,12 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 Options: TypeAlias = dict[str, str | int | None]
 
 
-def describe(source: Source, *, loglevel: str = "info") -> tuple[int, str]:
+def describe(source: Source, part: Part = WHOLE, *, loglevel: str = "info") -> tuple[int, str]:
     """ffmpeg's exit code and what it prints on opening `source`, without the name of it.
 
     Nothing is decoded. A negative code is the signal that ended it.
     """
-    target, options, folder = _input(source)
+    target, options, folder = _input(source, part)
     # The one output that needs no stream, and so none that could be decoded.
     command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
     with subprocess.Popen(
@@ -78,7 +80,7 @@ def end_child_of(thread: int) -> None:
 class Decoding:
     """A child that decodes one audio track of `source`; a context manager that ends the child.
 
-    `track` counts the audio tracks from 0; `begin` is the container's time of the recording's
+    `begin` is the container's time of the recording's
     first moment, `seek` how far behind it to begin, both in seconds. `channels` is how many come
     out, None for as many as there are.
     """
@@ -86,12 +88,13 @@ class Decoding:
     def __init__(
         self,
         source: Source,
-        track: int,
+        track: Track,
         begin: float = 0.0,
         seek: float = 0.0,
         channels: int | None = None,
+        part: Part = WHOLE,
     ) -> None:
-        target, options, folder = _input(source)
+        target, options, folder = _input(source, part)
         # The container's own times, not what ffmpeg would make of them.
         options |= {"loglevel": "error", "copyts": None}
         if seek > 0:
@@ -106,7 +109,10 @@ class Decoding:
         }
         if channels is not None:
             samples["ac"] = channels
-        command = _command(target, options, samples, f"a:{track}")
+        if track.codec == "flac":
+            # Otherwise a damaged frame is noise at full scale.
+            options["err_detect"] = "crccheck+explode"
+        command = _command(target, options, samples, f"a:{track.index}")
         self._target = _as_logged(target)
         self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
         # Its own process group: Ctrl-C at the terminal is ours to handle, and would otherwise
@@ -179,7 +185,7 @@ def _command(
     return command
 
 
-def _input(source: Source) -> tuple[str, Options, Path | None]:
+def _input(source: Source, part: Part) -> tuple[str, Options, Path | None]:
     """What ffmpeg is told to open, with which options, and from which folder."""
     options: Options = {
         "hide_banner": None,
@@ -191,8 +197,14 @@ def _input(source: Source) -> tuple[str, Options, Path | None]:
     }
     if source.path is not None:
         options["protocol_whitelist"] = "file,pipe"
+        name = f"file:{source.path.name}"
+        if part.unbounded:
+            options["ignore_length"] = 1
+        if not part.is_whole:
+            options["protocol_whitelist"] = "file,pipe,subfile"
+            name = f"subfile,,start,{part.begin},end,{part.end or 0},,:{name}"
         # From within its folder: ffmpeg cuts the lines that it prints at 1024 bytes.
-        return f"file:{source.path.name}", options, source.path.parent
+        return name, options, source.path.parent
     options |= {
         "protocol_whitelist": _URL_PROTOCOLS,
         "rw_timeout": _PATIENCE * 1_000_000,

@@ -195,7 +195,7 @@ class Desk:
     @property
     def has_failures(self) -> bool:
         """Whether something was wrong with a source."""
-        return bool(self._failures)
+        return bool(self._failures) or self._losses
 
     def is_there(self, source: Source, *, as_json: bool) -> bool:
         """Whether there is a file with something in it; if not, that is said (`fail`)."""

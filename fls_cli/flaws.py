@@ -28,6 +28,17 @@ class Flaw:
     def is_loss(self) -> bool:
         return self.kind in LOSSES
 
+    @property
+    def note(self) -> str | None:
+        """What a subtitle says where words are missing; None where none are."""
+        length = "" if self.seconds is None else f" for {self.seconds:.0f} s"
+        return {
+            "cut off": "[The recording is cut off here.]",
+            "damaged": f"[The recording is damaged{length}.]",
+            "parts": "[What follows in this recording could not be read.]",
+            "gap": f"[No sound is recorded{length}.]",
+        }.get(self.kind)
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fls_cli.cache import Cache, key
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.flaws import Flaw
+from fls_cli.mixing import check_channels
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import decoder_parts
@@ -47,22 +48,30 @@ class Remembering:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Which part of a recording, on which track, in which language."""
+    """Which part of a recording, on which track and channels, in which language."""
 
     track: int | None
     start: float
     end: float | None
     language: str | None
+    channels: str = "mix"
 
     @classmethod
     def parse(
-        cls, track: int | None, start: str | None, end: str | None, language: str | None
+        cls,
+        track: int | None,
+        start: str | None,
+        end: str | None,
+        language: str | None,
+        channels: str = "mix",
     ) -> Stretch:
+        """What was typed; raises UsageError for times and channels that are none."""
+        check_channels(channels)
         begin = parse_time(start) if start else 0.0
         until = parse_time(end) if end else None
         if until is not None and until <= begin:
             raise UsageError("--end must come after --start.")
-        return cls(track, begin, until, language)
+        return cls(track, begin, until, language, channels)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,12 @@ class Wanted:
 
         stretch = self.stretch
         return media.stream(
-            self.source, track=stretch.track, start=stretch.start, end=stretch.end, warn=warn
+            self.source,
+            track=stretch.track,
+            channels=stretch.channels,
+            start=stretch.start,
+            end=stretch.end,
+            warn=warn,
         )
 
     def seconds(self) -> float | None:

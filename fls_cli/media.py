@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from fls_cli.decoder import Decoding, describe
 from fls_cli.flaws import Flaw
 from fls_cli.inputs import Source, check_readable, open_sources, printable
-from fls_cli.mixing import Mix
-from fls_cli.placing import SAMPLE_RATE, Jump, Misled, Placing
+from fls_cli.mixing import Mix, check_channels
+from fls_cli.parts import WHOLE, Part, layout
+from fls_cli.placing import SAMPLE_RATE, Jump, Misled, Placing, in_blocks
 from fls_cli.probe import MediaInfo, Track, best_track, read_report, wav_promise
 from fls_cli.refusals import undecodable, unreadable
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.clock import clock_time
-from fls_models.errors import EmptyInput, NoAudioTrack, UsageError
+from fls_models.errors import EmptyInput, InputError, NoAudioTrack, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,8 @@ _TOLERANCE = 1.0
 # How long before the start decoding begins: demuxers lead to it only roughly, and drop what stands
 # first.
 _LEAD = 2.0
+# The loudest of what counts as no sound at all, -80 dB.
+_SILENT = 1e-4
 
 
 def probe(source: Source) -> MediaInfo:
@@ -53,14 +56,31 @@ def probe(source: Source) -> MediaInfo:
     Unreachable, NotMedia, FfmpegMissing. No audio track is no error here.
     """
     check_readable(source)
-    code, text = describe(source)
-    info = read_report(text)
-    if info is None:
-        raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
-    if source.path is not None and info.container == "wav":
+    info = _described(source)
+    if source.path is None:
+        return info
+    found = layout(source.path, info.container)
+    info = replace(info, parts=found.parts, missing=found.missing)
+    if found.seconds is not None and (info.duration is None or len(found.parts) > 1):
+        return replace(info, duration=found.seconds)
+    if len(found.parts) > 1:
+        lengths = [_described(source, part).duration for part in found.parts]
+        known = [length for length in lengths if length is not None]
+        return replace(info, duration=sum(known) if len(known) == len(lengths) else None)
+    if found.parts[0].unbounded:
+        return replace(info, duration=_described(source, found.parts[0]).duration)
+    if info.container == "wav":
         promise = wav_promise(source.path)
         if promise is not None and promise > (info.duration or 0.0):
             return replace(info, duration=promise)
+    return info
+
+
+def _described(source: Source, part: Part = WHOLE) -> MediaInfo:
+    code, text = describe(source, part)
+    info = read_report(text)
+    if info is None:
+        raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
     return info
 
 
@@ -87,24 +107,20 @@ def stream(
     """
     if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
         raise UsageError(f"Times must run forwards from 0: start {start:g} s, end {end} s.")
-    mix = Mix(channels)
+    check_channels(channels)
     info = probe(source)
     chosen = _choose(source, info.tracks, track)
     jumps: list[Jump] = []
-    count = 0
+    count, code, complaints = 0, 0, ""
     # The clock may go back, and then only reading on from the beginning leads to the right place.
     for seek in [start - _LEAD, 0.0] if start > _LEAD and info.seekable else [0.0]:
         placing = Placing(start, end, sought=seek > 0, clocked=info.clocked, jumped=jumps.append)
-        wanted = _wanted_channels(chosen, mix)
-        with (
-            suppress(Misled),
-            Decoding(source, chosen.index, info.start, seek, wanted) as decoding,
-        ):
-            for block in placing.blocks(decoding.packets(), lambda: decoding.channels):
-                _check_channel(source, mix, block.shape[1])
+        reading = _Reading(source, info, chosen, placing, channels)
+        with suppress(Misled):
+            for block in in_blocks(reading.mixed(seek)):
                 count += len(block)
-                yield mix.mono(block)
-            code, complaints = (0, "") if placing.is_complete else decoding.finish()
+                yield block
+            code, complaints = reading.code, reading.complaints
             break
     if count == 0:
         if placing.seconds == 0 and code != 0:
@@ -114,8 +130,13 @@ def stream(
         if start > 0:
             raise EmptyInput(_beyond(source, start, info.duration or placing.seconds or None))
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
+    if reading.peak < _SILENT and (flaw := _unheard(info, chosen, channels)):
+        reading.flaws.append(flaw)
+    # FLAC has no gaps of its own, and some ffmpegs leave out a damaged frame without a word.
+    broken = bool(complaints) or info.container == "flac"
     for flaw in [
-        *map(_describe, jumps),
+        *(_describe(jump, damaged=broken) for jump in jumps),
+        *reading.flaws,
         *_shortfall(info, count / SAMPLE_RATE, start, end, code, complaints, jumps),
     ]:
         if warn is None:
@@ -145,6 +166,57 @@ def _choose(source: Source, tracks: tuple[Track, ...], index: int | None) -> Tra
     return tracks[index]
 
 
+class _Reading:
+    """The samples of all parts of a recording, and what ffmpeg said in the end."""
+
+    def __init__(
+        self, source: Source, info: MediaInfo, track: Track, placing: Placing, channels: str
+    ) -> None:
+        self._source, self._info, self._track = source, info, track
+        self._placing, self._channels = placing, channels
+        self.code = 0
+        self.complaints = ""
+        # Of full scale.
+        self.peak = 0.0
+        self.flaws: list[Flaw] = []
+
+    def mixed(self, seek: float) -> Generator[npt.NDArray[np.float32], None, None]:
+        """(n,) float32, from `seek` seconds behind the beginning."""
+        yield from self._part(self._info.parts[0], self._info, self._track, seek)
+        for number, part in enumerate(self._info.parts[1:], 2):
+            if self._placing.is_complete:
+                return
+            try:
+                info = _described(self._source, part)
+                track = _choose(self._source, info.tracks, self._track.index)
+            except InputError:
+                at = self._placing.seconds
+                text = f"part {number} of this file, at {clock_time(at)}, could not be read."
+                self.flaws.append(Flaw("parts", text, at))
+                continue
+            if part.hole:
+                at = self._placing.seconds
+                self.flaws.append(_damaged(at, part.hole))
+            self._placing.begin_part(part.hole)
+            yield from self._part(part, info, track, 0.0)
+
+    def _part(
+        self, part: Part, info: MediaInfo, track: Track, seek: float
+    ) -> Generator[npt.NDArray[np.float32], None, None]:
+        mix = Mix(self._channels)
+        wanted = _wanted_channels(track, mix)
+        with Decoding(self._source, track, info.start, seek, wanted, part) as decoding:
+            for block in self._placing.blocks(decoding.packets(), lambda: decoding.channels):
+                _check_channel(self._source, mix, block.shape[1])
+                samples = mix.mono(block)
+                self.peak = max(self.peak, float(abs(samples).max(initial=0.0)))
+                yield samples
+            if not self._placing.is_complete:
+                code, complaints = decoding.finish()
+                self.code = self.code or code
+                self.complaints += complaints
+
+
 def _wanted_channels(track: Track, mix: Mix) -> int | None:
     """How many channels ffmpeg shall make of it; None for as many as there are."""
     if track.channels == 1:
@@ -158,9 +230,31 @@ def _check_channel(source: Source, mix: Mix, channels: int) -> None:
         raise UsageError(f"{source.name}: there is no channel {mix.channel + 1}; it has {there}.")
 
 
-def _describe(jump: Jump) -> Flaw:
+def _unheard(info: MediaInfo, track: Track, channels: str) -> Flaw | None:
+    """What to try where there was nothing but silence."""
+    others = [str(one.index) for one in info.tracks if one.index != track.index]
+    if others:
+        text = (
+            f"audio track {track.index} of {len(info.tracks)} is silent; "
+            f"try --track {' or '.join(others)}."
+        )
+        return Flaw("silent", text)
+    if channels != "mix":
+        return Flaw("silent", f"nothing is on channel {channels}; try --channels mix.")
+    return None
+
+
+def _damaged(start: float, seconds: float) -> Flaw:
+    at = clock_time(start)
+    text = f"it is damaged at {at}: {seconds:.1f} s are missing and heard as silence."
+    return Flaw("damaged", text, start, seconds)
+
+
+def _describe(jump: Jump, *, damaged: bool) -> Flaw:
     at, seconds = clock_time(jump.start), jump.seconds
     match jump.kind:
+        case "gap" if damaged:
+            return _damaged(jump.start, seconds)
         case "gap":
             text = f"no sound is recorded for {seconds:.1f} s at {at}; it is heard as silence."
             return Flaw("gap", text, jump.start, seconds)
@@ -202,10 +296,16 @@ def _shortfall(
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         text = f"ffmpeg stopped after {read:.1f} s{of} ({how}); only those are used."
         return [Flaw("cut off", text, start + read, missing)]
-    if promised is None or read >= promised - _TOLERANCE:
-        return []
-    # Video may last longer than the sound that goes with it: alone, that is no sign of damage.
-    if complaints or not (info.video or len(info.tracks) > 1):
-        text = f"this recording is cut off: {read:.1f} s{of} could be read; only those are used."
-        return [Flaw("cut off", text, start + read, missing)]
+    lacking = info.missing > 0 and (end is None or read < end - start - _TOLERANCE)
+    if missing and (missing > _TOLERANCE or lacking):
+        # Video may last longer than its sound: alone, that is no sign of damage.
+        if lacking or complaints or not (info.video or len(info.tracks) > 1):
+            text = (
+                f"this recording is cut off: {read:.1f} s{of} could be read; only those are used."
+            )
+            return [Flaw("cut off", text, start + read, missing)]
+    elif lacking:
+        # ffmpeg reckons the length of some from the bytes that are there.
+        text = f"this recording is cut off after {read:.1f} s: {info.missing:,} bytes are missing."
+        return [Flaw("cut off", text, start + read)]
     return []

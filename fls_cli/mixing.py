@@ -34,6 +34,15 @@ _DEAD = 50.0
 _PUSHED = 20.0
 _SILENCE = -75.0
 _TURNED = 0.5
+_NAMED = {"mix": 0, "left": 1, "right": 2}
+
+
+def check_channels(channels: str) -> None:
+    """Raises UsageError for what is neither `mix`, `left`, `right` nor a number from 1."""
+    if channels not in _NAMED and not (channels.isdecimal() and int(channels) >= 1):
+        raise UsageError(
+            f"--channels {channels!r} is none: write mix, left, right or a number from 1."
+        )
 
 
 class Mix:
@@ -43,13 +52,8 @@ class Mix:
     """
 
     def __init__(self, channels: str) -> None:
-        self._channel = {"mix": 0, "left": 1, "right": 2}.get(channels)
-        if self._channel is None:
-            if not channels.isdecimal() or int(channels) < 1:
-                raise UsageError(
-                    f"--channels {channels!r} is none: write mix, left, right or a number from 1."
-                )
-            self._channel = int(channels)
+        check_channels(channels)
+        self._channel = _NAMED[channels] if channels in _NAMED else int(channels)
         self._energies: deque[Samples] = deque(maxlen=_REMEMBERED)
         self._signs: Weights | None = None
         self._weights: Weights | None = None

@@ -134,6 +134,15 @@ Track = Annotated[
         rich_help_panel=_READING,
     ),
 ]
+Channels = Annotated[
+    str,
+    typer.Option(
+        "--channels",
+        metavar="mix|left|right|N",
+        help="Which channels are heard; N counts from 1.",
+        rich_help_panel=_READING,
+    ),
+]
 Start = Annotated[
     str | None,
     typer.Option(

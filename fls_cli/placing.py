@@ -80,6 +80,7 @@ class Placing:
         self._position = 0
         self._anchored = not sought
         self._clocked = clocked
+        self._hole: int | None = None
         self._offset = 0
         self._lap = 0
         self._pts: int | None = None
@@ -95,6 +96,13 @@ class Placing:
     def is_complete(self) -> bool:
         """Whether all that was wanted is there, whatever comes behind it."""
         return self._last is not None and self._position >= self._last
+
+    def begin_part(self, hole: float) -> None:
+        """What comes now has a clock of its own and follows `hole` seconds after what was."""
+        self._pts = self._raw_end = None
+        self._lap = 0
+        self._offset = self._position
+        self._hole = round(hole * SAMPLE_RATE)
 
     def blocks(
         self, packets: Iterable[Packet], channels: Callable[[], int]
@@ -154,6 +162,11 @@ class Placing:
             self._position = max(0, raw)
             if self._position > self._first:
                 raise Misled
+        if self._hole is not None:
+            # A part begins where its sound does.
+            hole, self._hole = self._hole, None
+            self._offset = self._position + hole - raw
+            return hole, 0
         if not self._clocked:
             return 0, 0
         off = raw + self._offset - self._position
@@ -178,3 +191,22 @@ class Placing:
     def _tell(self, kind: Literal["gap", "closed", "back"], count: int) -> None:
         if count >= _WORTH_TELLING:
             self._jumped(Jump(kind, self._position / SAMPLE_RATE, count / SAMPLE_RATE))
+
+
+def in_blocks(
+    pieces: Iterable[npt.NDArray[np.float32]],
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The samples of `pieces` (n,) as (BLOCK,) each, the last shorter."""
+    import numpy as np
+
+    waiting = np.zeros(0, np.float32)
+    for piece in pieces:
+        if not len(waiting) and len(piece) == BLOCK:
+            yield piece
+            continue
+        waiting = np.concatenate([waiting, piece])
+        while len(waiting) >= BLOCK:
+            yield waiting[:BLOCK]
+            waiting = waiting[BLOCK:]
+    if len(waiting):
+        yield waiting

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fls_cli.inputs import printable
+from fls_cli.parts import Part
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class MediaInfo:
     could only guess from the bit rate). `container` is ffmpeg's name for the format; `video` says
     whether there is moving picture beside the sound; `start` is what its clock shows at the
     recording's beginning, in seconds.
+    `parts` are what was joined to this file, `missing` how many bytes it promises and lacks.
     """
 
     duration: float | None
@@ -45,10 +47,12 @@ class MediaInfo:
     tracks: tuple[Track, ...]
     video: bool
     start: float = 0.0
+    parts: tuple[Part, ...] = (Part(),)
+    missing: int = 0
 
     @property
     def clocked(self) -> bool:
-        """Whether its packets have times of their own, rather than being counted."""
+        """Whether the times of its packets say more than how many came before."""
         return self.container.split(",")[0] not in _COUNTING.split(",")
 
     @property
@@ -58,13 +62,12 @@ class MediaInfo:
         Only where an index or a constant rate leads there: where parts may be joined, or clocks go
         back, a time that is searched for may be there twice.
         """
-        return self.duration is not None and self.container.split(",")[0] in _INDEXED
+        known = self.duration is not None and len(self.parts) == 1
+        return known and self.container.split(",")[0] in _INDEXED
 
 
-_COUNTING = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,au,caf,dsf,dts,dtshd,eac3,flac,iff,ircam,loas,mlp,mp3,mpc,mpc8,"
-    "nistsphere,oma,qcp,qoa,shn,sox,tak,truehd,tta,voc,w64,wav,wv"
-)
+# Streams of frames, in which the rate may change: some ffmpegs miscount their times from there on.
+_COUNTING = "aac,ac3,dts,dtshd,eac3,loas,mlp,mp3,truehd"
 _INDEXED = {"mov", "matroska", "wav", "w64", "flac", "aiff", "caf", "mp3"}
 _INPUT = re.compile(r"^Input #0, (?P<container>[\w,]+), from ", re.MULTILINE)
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)

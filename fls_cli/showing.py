@@ -95,7 +95,7 @@ def _page(visit: Visit, answers: Sequence[Answer]) -> str:
         # What is wrong with the recording was said when it was heard for the answers.
         wanted, bars = visit.wanted, visit.desk.bars
         heard = inspected(
-            extractor, wanted, wanted.seconds(), warn=lambda text: None, progress=bars
+            extractor, wanted, wanted.seconds(), warn=lambda flaw: None, progress=bars
         )
     return answer_page(
         answers,
@@ -103,4 +103,5 @@ def _page(visit: Visit, answers: Sequence[Answer]) -> str:
         audio=page_audio(visit.decode()),
         heard=heard,
         offset=visit.request.stretch.start,
+        flaws=[flaw.text for flaw in visit.flaws],
     )

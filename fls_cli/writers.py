@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from fls_cli.flaws import Flaw
 from fls_cli.output import clean
 from fls_cli.subtitles import cues, line_text
 from fls_cli.timed_words import TimedWord, one_line, timed_words
@@ -17,9 +18,11 @@ TRANSCRIPT_SCHEMA = "fls.transcript/1"
 SUMMARY_SCHEMA = "fls.summary/1"
 # Silence in seconds after which a text begins a new paragraph.
 _PARAGRAPH = 2.0
+# Milliseconds.
+_NOTE_SHOWN = 4000
 
 
-def txt(transcript: Transcript, *, words: bool = False) -> str:
+def txt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = ()) -> str:
     """One sentence a line, so that grep finds sentences; a blank line at pauses over 2 s.
 
     With words: one a line, as start, end (seconds) and text, separated by tabs.
@@ -43,21 +46,28 @@ def sentence_line(sentence: Sentence, before: Sentence | None) -> str:
     return ("\n" if gap else "") + one_line(sentence.text) + "\n"
 
 
-def srt(transcript: Transcript, *, words: bool = False) -> str:
-    """SubRip: numbered cues of at most two lines; with words, one cue a word."""
+def srt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = ()) -> str:
+    """SubRip: numbered cues of at most two lines; with words, one cue a word.
+
+    Where sound is missing, a cue in brackets says so.
+    """
     if words:
-        shown = ((word.start, word.end, word.text) for word in timed_words(transcript))
+        spoken = [(word.start, word.end, word.text) for word in timed_words(transcript)]
     else:
-        shown = ((cue.start, cue.end, cue.text) for cue in cues(transcript))
+        spoken = [(cue.start, cue.end, cue.text) for cue in cues(transcript)]
+    shown = sorted(spoken + _notes(flaws, spoken))
     return "\n".join(
         f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text}\n"
         for number, (start, end, text) in enumerate(shown, 1)
     )
 
 
-def vtt(transcript: Transcript, *, words: bool = False) -> str:
-    """WebVTT; with words, each word after a cue's first is preceded by its time."""
-    blocks = ["WEBVTT\n"]
+def vtt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = ()) -> str:
+    """WebVTT; with words, each word after a cue's first is preceded by its time.
+
+    What is wrong with the recording stands in notes, which players do not show.
+    """
+    blocks = ["WEBVTT\n", *(f"NOTE {_escaped(one_line(flaw.text))}\n" for flaw in flaws)]
     for cue in cues(transcript):
         first = cue.lines[0][0]
         text = "\n".join(
@@ -68,13 +78,16 @@ def vtt(transcript: Transcript, *, words: bool = False) -> str:
     return "\n".join(blocks)
 
 
-def transcript_json(transcript: Transcript, source: str, *, words: bool = False) -> dict[str, Any]:
+def transcript_json(
+    transcript: Transcript, source: str, *, words: bool = False, flaws: Sequence[Flaw] = ()
+) -> dict[str, Any]:
     """The public form of a transcript, schema `fls.transcript/1`, with times as measured."""
     return {
         "schema": TRANSCRIPT_SCHEMA,
         "source": clean(source),
         "language": transcript.language,
         "duration": round(transcript.duration, 3),
+        "warnings": warnings(flaws),
         "sentences": [
             {
                 "start": round(sentence.start, 3),
@@ -91,17 +104,29 @@ _TEXTS: dict[str, Callable[..., str]] = {"txt": txt, "srt": srt, "vtt": vtt}
 FORMATS = (*_TEXTS, "json")
 
 
-def render(transcript: Transcript, source: str, form: str, *, words: bool = False) -> str:
+def warnings(flaws: Iterable[Flaw]) -> list[dict[str, Any]]:
+    """What is wrong with a recording, an object each: kind, text, start and seconds."""
+    return [{**flaw.as_json(), "text": one_line(flaw.text)} for flaw in flaws]
+
+
+def render(
+    transcript: Transcript,
+    source: str,
+    form: str,
+    *,
+    words: bool = False,
+    flaws: Sequence[Flaw] = (),
+) -> str:
     """A transcript in one of FORMATS, ending with a newline unless there is nothing to say.
 
     Raises UsageError when there is no such format.
     """
     if form == "json":
-        found = transcript_json(transcript, source, words=words)
+        found = transcript_json(transcript, source, words=words, flaws=flaws)
         return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
     if form not in _TEXTS:
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
-    return _TEXTS[form](transcript, words=words)
+    return _TEXTS[form](transcript, words=words, flaws=flaws)
 
 
 def answer_text(answer: Answer) -> str:
@@ -117,11 +142,16 @@ def evidence_text(answer: Answer) -> str:
     )
 
 
-def answer_json(answer: Answer) -> dict[str, Any]:
+def answer_json(answer: Answer, flaws: Sequence[Flaw] = ()) -> dict[str, Any]:
     """The public form of an answer, schema `fls.answer/1`, with harmless text."""
     told = answer.as_json()
     evidence = [{**passage, "text": one_line(passage["text"])} for passage in told["evidence"]]
-    return {**told, "answer": answer_text(answer).strip(), "evidence": evidence}
+    return {
+        **told,
+        "answer": answer_text(answer).strip(),
+        "evidence": evidence,
+        "warnings": warnings(flaws),
+    }
 
 
 def chapters(found: Iterable[Chapter]) -> str:
@@ -141,7 +171,7 @@ def summary_text(summary: Summary, style: str) -> str:
     return chapters(summary.chapters)
 
 
-def summary_json(summary: Summary, style: str) -> dict[str, Any]:
+def summary_json(summary: Summary, style: str, flaws: Sequence[Flaw] = ()) -> dict[str, Any]:
     """The public form of a summary, schema `fls.summary/1`; titles only for chapters."""
     return {
         "schema": SUMMARY_SCHEMA,
@@ -158,6 +188,7 @@ def summary_json(summary: Summary, style: str) -> dict[str, Any]:
             }
             for chapter in summary.chapters
         ],
+        "warnings": warnings(flaws),
         "usage": summary.usage.as_json(),
     }
 
@@ -171,6 +202,19 @@ def clock(seconds: float) -> str:
 def between(span: Span) -> str:
     """`12:31-12:58` or `1:02:31-1:02:58`: whole seconds that hold all of it."""
     return "-".join(map(clock_time, whole_seconds(span)))
+
+
+def _notes(
+    flaws: Iterable[Flaw], spoken: Sequence[tuple[int, int, str]]
+) -> list[tuple[int, int, str]]:
+    """Cues where sound is missing, none longer than until the next words."""
+    notes = []
+    for flaw in flaws:
+        if flaw.note is not None and flaw.start is not None:
+            start = round(flaw.start * 1000)
+            after = [begin for begin, _, _ in spoken if begin > start]
+            notes.append((start, min([start + _NOTE_SHOWN, *after]), flaw.note))
+    return notes
 
 
 def _spoken(transcript: Transcript) -> list[Sentence]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,13 +13,16 @@ import typer
 from fls_cli import options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.flaws import Flaw
 from fls_cli.hearing import Stretch
 from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
 from fls_cli.showing import Showing
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import answer_json, answer_text, evidence_text
+from fls_models.clock import clock_time
 from fls_models.errors import UsageError
+from fls_models.results import NOT_SAID
 
 if TYPE_CHECKING:
     from fls_models.asking import Asking, Manner
@@ -52,6 +56,7 @@ def ask(
     language: options.Language = None,
     from_file: options.FromFile = None,
     track: options.Track = None,
+    channels: options.Channels = "mix",
     start: options.Start = None,
     end: options.End = None,
     jobs: options.Jobs = 1,
@@ -97,7 +102,7 @@ def ask(
             budget=None if target_length else budget,
         ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language),
+        stretch=Stretch.parse(track, start, end, language, channels),
         wish={
             "questions": questions,
             "manner": [max_tokens, temperature, seed],
@@ -150,18 +155,26 @@ def _put(asking: Asking, question: str, visit: Visit, *, headed: bool, quoted: b
     as_json = visit.request.as_json
     if headed and not as_json:
         visit.write(f"> {question}\n")
-    if visit.streams and not as_json:
+    ending = next((flaw for flaw in visit.flaws if flaw.kind == "cut off"), None)
+    if visit.streams and not as_json and ending is None:
         answer = asking.answer(question, lambda piece: visit.write(clean(piece)))
         visit.write("\n")
     else:
         answer = asking.answer(question)
+        if ending is not None and answer.answer == NOT_SAID:
+            answer = replace(answer, answer=_not_said_until(ending))
         if as_json:
-            visit.write(json.dumps(answer_json(answer), ensure_ascii=False) + "\n")
+            visit.write(json.dumps(answer_json(answer, visit.flaws), ensure_ascii=False) + "\n")
         else:
             visit.write(answer_text(answer))
     if quoted and not as_json:
         visit.write(evidence_text(answer))
     return answer
+
+
+def _not_said_until(ending: Flaw) -> str:
+    at = "" if ending.start is None else f" at {clock_time(ending.start)}"
+    return f"The recording is cut off{at}; up to there it does not say."
 
 
 def _kept(answer: Answer) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from fls_cli.chatting import Chat, Named
 from fls_cli.conversation_lines import at_terminal, piped_lines, typed_lines
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.flaws import Flaw
 from fls_cli.hearing import Stretch, Wanted, hear
-from fls_cli.inputs import open_sources
+from fls_cli.inputs import Source, open_sources
 from fls_cli.places import state_folder
 from fls_models.budget import Budget
 from fls_models.errors import InputError, UsageError
@@ -41,6 +42,7 @@ def chat(
     read: options.Read = "auto",
     language: options.Language = None,
     track: options.Track = None,
+    channels: options.Channels = "mix",
     start: options.Start = None,
     end: options.End = None,
     keep: options.Cache = True,
@@ -64,7 +66,7 @@ def chat(
     """
     names = sources or []
     _check_names(names)
-    stretch = Stretch.parse(track, start, end, language)
+    stretch = Stretch.parse(track, start, end, language, channels)
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with open_desk(quiet=quiet, offline=offline, keep=keep) as desk:
@@ -103,7 +105,7 @@ def chat(
         talk = Chat(
             desk,
             Conversation(loaded, askings, manner=manner),
-            [Named(one.name, one.heard.duration) for one in listened],
+            [Named(one.name, one.heard.duration, one.flaws) for one in listened],
             as_json=as_json,
             typed=typed,
             echoed=not (typed and sys.stdout.isatty()),
@@ -119,6 +121,7 @@ class Listened:
     name: str
     heard: Heard
     seconds: Mapping[str, float]
+    flaws: Sequence[Flaw]
 
 
 def _listen_to_all(
@@ -137,18 +140,24 @@ def _listen_to_all(
         sources = [source for source in found if desk.is_there(source, as_json=as_json)]
         for done, source in enumerate(sources):
             desk.bars.files(done, len(sources))
+            flaws: list[Flaw] = []
+
+            def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:
+                flaws.append(flaw)
+                desk.warn(source, flaw)
+
             try:
                 hearing = hear(
                     desk.model(engine),
                     Wanted(source, stretch, paid.name, paid.target_length),
                     memory=desk.memory,
-                    warn=partial(desk.warn, source),
+                    warn=warn,
                     progress=desk.bars,
                 )
             except InputError as error:
                 fail(source.name, error)
                 continue
-            heard.append(Listened(source.name, hearing.heard, hearing.seconds))
+            heard.append(Listened(source.name, hearing.heard, hearing.seconds, flaws))
     desk.bars.close()
     return heard
 

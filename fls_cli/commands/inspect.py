@@ -54,6 +54,7 @@ def inspect_(
     target_length: options.TargetLength = None,
     model: options.Model = "auto",
     track: options.Track = None,
+    channels: options.Channels = "mix",
     start: options.Start = None,
     end: options.End = None,
     as_json: options.Json = False,
@@ -74,7 +75,7 @@ def inspect_(
     """
     suffix = _suffix(output, as_json=as_json)
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
-    stretch = Stretch.parse(track, start, end, None)
+    stretch = Stretch.parse(track, start, end, None, channels)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.budget import Budget
 

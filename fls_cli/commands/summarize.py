@@ -42,6 +42,7 @@ def summarize(
     language: options.Language = None,
     from_file: options.FromFile = None,
     track: options.Track = None,
+    channels: options.Channels = "mix",
     start: options.Start = None,
     end: options.End = None,
     jobs: options.Jobs = 1,
@@ -77,7 +78,7 @@ def summarize(
             budget=None if target_length else budget,
         ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language),
+        stretch=Stretch.parse(track, start, end, language, channels),
         wish={
             "style": style,
             "manner": [max_tokens, temperature, seed],
@@ -109,7 +110,7 @@ def summarize(
                 progress=desk.bars,
             )
             if as_json:
-                found = summary_json(summary, style)
+                found = summary_json(summary, style, visit.flaws)
                 visit.write(json.dumps(found, ensure_ascii=False) + "\n")
             else:
                 visit.write(summary_text(summary, style))

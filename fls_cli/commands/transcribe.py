@@ -42,6 +42,7 @@ def transcribe(
     language: options.Language = None,
     from_file: options.FromFile = None,
     track: options.Track = None,
+    channels: options.Channels = "mix",
     start: options.Start = None,
     end: options.End = None,
     jobs: options.Jobs = 1,
@@ -66,7 +67,7 @@ def transcribe(
         command="transcribe",
         engine=Engine(model, device, dtype, low_memory, head, vocabulary, read=read),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language),
+        stretch=Stretch.parse(track, start, end, language, channels),
         wish={"form": form, "words": words},
         suffix=f".{form}",
         as_json=form == "json",
@@ -87,10 +88,12 @@ def transcribe(
             listening = visit.listen()
             name = visit.source.name
             if form == "json" and not alone:
-                found = transcript_json(listening.transcript(), name, words=words)
+                heard = listening.transcript()
+                found = transcript_json(heard, name, words=words, flaws=visit.flaws)
                 visit.write(json.dumps(found, ensure_ascii=False) + "\n")
             elif form != "txt" or words:
-                visit.write(render(listening.transcript(), name, form, words=words))
+                heard = listening.transcript()
+                visit.write(render(heard, name, form, words=words, flaws=visit.flaws))
             else:
                 before = None
                 for sentence in listening:

@@ -36,6 +36,7 @@ def answer_page(
     audio: bytes,
     heard: Inspection | None,
     offset: float = 0.0,
+    flaws: Sequence[str] = (),
 ) -> str:
     """A page that needs nothing but itself.
 
@@ -45,6 +46,7 @@ def answer_page(
         audio: what was heard of it, as MP3 (see `page_audio`).
         heard: what the extractor made of it; None for a model without one.
         offset: the second of the recording at which `audio` begins.
+        flaws: what of the recording is missing or in doubt, a sentence each.
     """
     rows = [
         Row("Evidence" if len(answers) == 1 else f"Evidence for question {number}", _found(answer))
@@ -55,7 +57,7 @@ def answer_page(
     )
     beside = _UNHEARD if heard is None else _BESIDE if answers[0].usage.reader == "text" else ""
     has_evidence = any(row.passages for row in rows)
-    main = f"""{_hint(_STRONGEST) if has_evidence else ""}
+    main = f"""{_missing(flaws)}{_hint(_STRONGEST) if has_evidence else ""}
 {articles}
 <section aria-labelledby="along">
 <h2 id="along">Along the recording</h2>
@@ -75,6 +77,17 @@ def answer_page(
         audio=audio,
         offset=offset,
     )
+
+
+def _missing(flaws: Sequence[str]) -> str:
+    if not flaws:
+        return ""
+    items = "".join(f"<li>{escaped(flaw)}</li>" for flaw in flaws)
+    return f"""<section aria-labelledby="missing">
+<h2 id="missing">What is missing in this recording</h2>
+<ul>{items}</ul>
+</section>
+"""
 
 
 def _hint(text: str) -> str:

@@ -172,6 +172,52 @@ def wav_with_size(size: int) -> Callable[[Path], Path]:
     return make
 
 
+def wav_cut_header(folder: Path) -> Path:
+    """An RF64 whose recorder crashed: its sizes were never filled in."""
+    whole = encoded("big.wav", "-rf64", "always")(folder)
+    data = bytearray(whole.read_bytes())
+    at = data.index(b"ds64")
+    data[at + 8 : at + 32] = bytes(24)
+    whole.write_bytes(data)
+    return whole
+
+
+def holed(make: Callable[[Path], Path], *, zeros: bool) -> Callable[[Path], Path]:
+    """A block in the middle is read as zeros, or is not there at all."""
+
+    def damaged(folder: Path) -> Path:
+        whole = make(folder)
+        data = whole.read_bytes()
+        begin, end = int(len(data) * 0.5), int(len(data) * 0.7)
+        middle = bytes(end - begin) if zeros else b""
+        whole.write_bytes(data[:begin] + middle + data[end:])
+        return whole
+
+    return damaged
+
+
+def ticking(name: str, *options: str) -> Callable[[Path], Path]:
+    """Twenty seconds of noise with clicks that noise leaves alone: every byte is worth as much."""
+
+    def make(folder: Path) -> Path:
+        samples = clicks(20.0, (1.0, 17.0, 19.0))
+        samples += np.random.default_rng(0).normal(0, 0.01, samples.shape)
+        wav = write_wav(folder / "ticking.wav", samples)
+        run_ffmpeg("-i", wav, *options, folder / name)
+        return folder / name
+
+    return make
+
+
+def two_tracks(folder: Path) -> Path:
+    """A screen recording: the desktop, silent and the default, then the microphone."""
+    wav = _wav(folder, "whole", 4.0, (1.0, 3.0))
+    run_ffmpeg("-f", "lavfi", "-t", "4", "-i", "anullsrc=r=48000:cl=stereo", "-i", wav,
+               "-map", "0", "-map", "1", "-c:a", "aac", "-disposition:a:0", "default",
+               "-disposition:a:1", "0", folder / "screen.mkv")  # fmt: skip
+    return folder / "screen.mkv"
+
+
 def cut(make: Callable[[Path], Path], share: float = 0.6) -> Callable[[Path], Path]:
     """What is there when a download, or a recorder, stopped."""
 
@@ -235,6 +281,36 @@ SITUATIONS: dict[str, Situation] = {
     "ts joined": Situation(
         joined("both.ts", (*AAC, "-muxdelay", "0")), BOTH, JOINED, ("clock",), close=0.2
     ),
+    **{
+        f"{name} joined": Situation(joined(f"both.{name}", options), BOTH, JOINED, close=0.15)
+        for name, options in {
+            "wav": (), "aiff": (), "au": (), "caf": (), "flac": (), "m4a": AAC,
+            "flv": ("-c:a", "libmp3lame", *RATE_44),
+            "mp4": (*AAC, "-movflags", "frag_keyframe+empty_moov"),
+        }.items()
+    },
+    # Ends that came too early, and holes.
+    **{
+        f"{name} cut off": Situation(
+            cut(ticking(f"full.{name}", *options)), 12.0, (1.0,), ("cut off",), close=0.4
+        )
+        for name, options in {
+            "wav": (), "w64": (), "caf": (), "aiff": (), "au": (), "flac": (), "mp3": (),
+            "mov": ("-c:a", "pcm_s16le", "-movflags", "+faststart"),
+            "wma": ("-c:a", "wmav2", "-b:a", "128k"), "avi": ("-c:a", "pcm_s16le"),
+        }.items()
+    },
+    **{
+        f"{name} {how}": Situation(
+            holed(ticking(f"hole.{name}", *options), zeros=zeros),
+            20.0, (1.0, 17.0, 19.0), ("damaged",), close=0.2,
+        )
+        for how, zeros in {"with a bad block": True, "without a block": False}.items()
+        for name, options in {
+            "mp3": ("-b:a", "64k"), "flac": (), "mkv": AAC, "ts": AAC, "opus": OPUS,
+        }.items()
+    },
+    "silent default track": Situation(two_tracks, 4.0, (), ("silent",)),
     # Clocks that begin late, or run over.
     "opus at hours": Situation(
         encoded("hours.opus", *OPUS, "-output_ts_offset", "80000"), 4.0, (1.0, 3.0)
@@ -273,6 +349,8 @@ SITUATIONS: dict[str, Situation] = {
     "wav of size 0": Situation(wav_with_size(0), 4.0, (1.0, 3.0)),
     "wav of size -1": Situation(wav_with_size(0xFFFFFFFF), 4.0, (1.0, 3.0)),
     "wav of size 2 GB": Situation(wav_with_size(0x7FFFFFFF - 36), 4.0, (1.0, 3.0)),
+    "wav shorter than it is": Situation(wav_with_size(32_000), 4.0, (1.0, 3.0)),
+    "rf64 never finished": Situation(wav_cut_header, 4.0, (1.0, 3.0)),
     "rf64": Situation(encoded("big.wav", "-rf64", "always"), 4.0, (1.0, 3.0)),
     "w64": Situation(encoded("big.w64"), 4.0, (1.0, 3.0)),
     "fragmented mp4": Situation(

@@ -17,7 +17,17 @@ Capture = pytest.CaptureFixture[str]
 
 WHAT = "What stands along the streets?"
 WHO = f"Who is the {FOREIGN}?"
-KEYS = ["schema", "source", "question", "answered", "answer", "evidence", "spans", "usage"]
+KEYS = [
+    "schema",
+    "source",
+    "question",
+    "answered",
+    "answer",
+    "evidence",
+    "spans",
+    "usage",
+    "warnings",
+]
 USAGE = {
     "audio_seconds",
     "frames_before",
@@ -71,6 +81,22 @@ def test_json_has_the_documented_keys(tiny: TinyModel, talk: Path, capfd: Captur
     assert usage["ratio"] == pytest.approx(100 / usage["frames_after"], abs=0.001)
     assert (usage["model"], usage["budget"], usage["reader"]) == ("mini", "accurate", "text")
     assert set(usage["seconds"]) == {"load", "listen", "check", "read", "answer", "evidence"}
+
+
+def test_a_recording_that_is_cut_off_says_so_where_it_does_not_answer(
+    tiny: TinyModel, talk: Path, capfd: Capture
+) -> None:
+    talk.write_bytes(talk.read_bytes()[:-32_000])
+    played = play(capfd, "ask", str(talk), WHO, "--quiet")
+    said = "The recording is cut off at 0:03; up to there it does not say."
+    assert (played.code, played.out, played.err) == (1, said + "\n", "")
+    told = json.loads(play(capfd, "ask", str(talk), WHO, "--json", "--quiet").out)
+    assert (told["answer"], told["answered"]) == (said, False)
+    [flaw] = told["warnings"]
+    assert (flaw["kind"], flaw["start"], flaw["seconds"]) == ("cut off", 3.0, 1.0)
+    page = talk.with_suffix(".html")
+    play(capfd, "ask", str(talk), WHAT, "--report", str(page))
+    assert "this recording is cut off: 3.0 s of 4.0 s could be read" in page.read_text("utf-8")
 
 
 def test_several_recordings_and_questions_have_headings(

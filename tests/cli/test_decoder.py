@@ -91,8 +91,10 @@ import sys, time
 from pathlib import Path
 from fls_cli.decoder import Decoding
 from fls_cli.inputs import Source
+from fls_cli.probe import Track
 path = Path(sys.argv[1])
-with Decoding(Source(str(path), "file", path, "x"), 0) as decoding:
+track = Track(0, "pcm_s16le", None, 1, False)
+with Decoding(Source(str(path), "file", path, "x"), track) as decoding:
     next(decoding.packets())
     print(decoding._process.pid, flush=True)
     time.sleep(60)

@@ -37,7 +37,18 @@ def test_all_is_heard_at_its_time(situation: tuple[Situation, Path], ffmpeg: Ffm
     heard = hear(path)
     assert [flaw.kind for flaw in heard.flaws] == list(right.kinds)
     assert heard.seconds == pytest.approx(right.seconds, abs=max(0.1, 2 * right.close))
-    assert heard_clicks(heard.samples) == pytest.approx(list(right.clicks), abs=right.close)
+    # At the edges of damage a decoder may make noise of what is left.
+    holes = [
+        (flaw.start - 0.5, flaw.start + (flaw.seconds or 0) + 0.5)
+        for flaw in heard.flaws
+        if flaw.start is not None and flaw.kind in ("damaged", "gap")
+    ]
+    clicks = [
+        time
+        for time in heard_clicks(heard.samples)
+        if not any(begin < time < end for begin, end in holes) or time in right.clicks
+    ]
+    assert clicks == pytest.approx(list(right.clicks), abs=right.close)
 
 
 def test_a_passage_is_on_the_same_clock(situation: tuple[Situation, Path], ffmpeg: Ffmpeg) -> None:

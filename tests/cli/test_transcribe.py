@@ -73,7 +73,7 @@ def test_vtt(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
 
 def test_json_of_one_recording(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     told = json.loads(play(capfd, "transcribe", str(talk), "-f", "json").out)
-    assert list(told) == ["schema", "source", "language", "duration", "sentences"]
+    assert list(told) == ["schema", "source", "language", "duration", "warnings", "sentences"]
     assert told["schema"] == "fls.transcript/1"
     assert (told["source"], told["language"], told["duration"]) == (str(talk), "en", 4.0)
     assert [one["text"] for one in told["sentences"]] == list(SAID)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from fls_cli.flaws import Flaw
 from fls_cli.writers import FORMATS, answer_text, chapters, render, srt, txt, vtt
 from fls_models.errors import UsageError
 from fls_models.results import Answer, Chapter, Sentence, Transcript, Usage, Word
@@ -71,7 +72,7 @@ def test_vtt_escapes_what_would_be_markup() -> None:
 
 def test_json_is_the_public_schema() -> None:
     found = json.loads(render(TALK, "talk.mp3", "json"))
-    assert list(found) == ["schema", "source", "language", "duration", "sentences"]
+    assert list(found) == ["schema", "source", "language", "duration", "warnings", "sentences"]
     assert found["schema"] == "fls.transcript/1"
     assert (found["source"], found["language"], found["duration"]) == ("talk.mp3", "en", 8.0)
     assert found["sentences"][0] == {"start": 0.5, "end": 1.1, "text": "Good evening."}
@@ -86,6 +87,34 @@ def test_silence_is_valid_in_every_format() -> None:
     texts = {form: render(NOTHING, "a.wav", form) for form in FORMATS}
     assert (texts["txt"], texts["srt"], texts["vtt"]) == ("", "", "WEBVTT\n")
     assert json.loads(texts["json"])["sentences"] == []
+
+
+def test_what_is_missing_stands_in_every_subtitle_and_in_json() -> None:
+    flaws = [
+        Flaw("clock", "its clock goes back at 0:01.", 1.0, -3.0),
+        Flaw("damaged", "it is damaged --> at 0:03.", 3.25, 2.0),
+        Flaw("cut off", "this recording is cut off.", 8.0, 30.0),
+    ]
+    cues = srt(TALK, flaws=flaws).split("\n\n")
+    notes = [cue.strip() for cue in cues if "[" in cue]
+    assert [note.split("\n", 1)[1] for note in notes] == [
+        "00:00:03,250 --> 00:00:06,000\n[The recording is damaged for 2 s.]",
+        "00:00:08,000 --> 00:00:12,000\n[The recording is cut off here.]",
+    ]
+    begins = [cue.strip().split("\n")[1] for cue in cues]
+    assert begins == sorted(begins)
+    assert [cue.strip().split("\n")[0] for cue in cues] == [str(n + 1) for n in range(len(cues))]
+    head, _ = vtt(TALK, flaws=flaws).split("00:00:00.500")
+    assert head == (
+        "WEBVTT\n\nNOTE its clock goes back at 0:01.\n\nNOTE it is damaged --&gt; at 0:03.\n\n"
+        "NOTE this recording is cut off.\n\n"
+    )
+    found = json.loads(render(TALK, "a", "json", flaws=flaws))
+    assert found["warnings"][1:] == [
+        {"kind": "damaged", "text": "it is damaged --> at 0:03.", "start": 3.25, "seconds": 2.0},
+        {"kind": "cut off", "text": "this recording is cut off.", "start": 8.0, "seconds": 30.0},
+    ]
+    assert txt(TALK, flaws=flaws) == txt(TALK)
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
