@@ -54,12 +54,14 @@ class Ahead:
     def close(self) -> None:
         """Ends the decoding, its child process included, and waits until it has ended."""
         from fls_cli.decoder import end_child_of
+        from fls_cli.remote import end_wait_of
 
         self._stopped.set()
         while self._thread.is_alive():
-            # It may wait for a host that is silent, in a child or in the one after it.
+            # It may wait for a host that is silent, by itself or in a child, or the one after it.
             if self._thread.ident is not None:
                 end_child_of(self._thread.ident)
+                end_wait_of(self._thread.ident)
             self._thread.join(_TICK)
 
     def _run(self) -> None:

@@ -111,6 +111,9 @@ def main() -> None:
     """Runs `fls` and leaves with its exit code."""
     # So that temporary copies are removed when the process is told to end, too.
     signal.signal(signal.SIGTERM, _terminated)
+    # The terminal was closed; under nohup, that is no matter.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminated)
     # What the terminal's alphabet lacks becomes a question mark.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -23,12 +23,16 @@ class Contents:
 
 
 def contents_of(source: Source) -> Contents | None:
-    """None for what has no bytes on this machine; raises what `check_readable` does."""
-    if source.path is None:
+    """Those of an address, once it is fetched; None for a stream, which has no end.
+
+    Raises what `check_readable` does, and what fetching does.
+    """
+    path = source.path
+    if path is None:
         return None
     try:
-        found = source.path.stat()
-        sha256 = _digest(source.path, found.st_size, found.st_mtime_ns)
+        found = path.stat()
+        sha256 = _digest(path, found.st_size, found.st_mtime_ns)
     except OSError as error:
         raise _unreadable(source, error) from error
     return Contents(found.st_size, found.st_mtime_ns, sha256)
@@ -39,10 +43,11 @@ def is_unchanged(source: Source, before: Mapping[str, Any] | None) -> bool:
 
     A file that was only copied or touched is the same. Raises what `check_readable` does.
     """
-    if source.path is None or before is None:
-        return source.path is None and before is None
+    path = source.path
+    if path is None or before is None:
+        return path is None and before is None
     try:
-        found = source.path.stat()
+        found = path.stat()
     except OSError as error:
         raise _unreadable(source, error) from error
     if found.st_size != before.get("bytes"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import ssl
 import subprocess
 import threading
 from collections import deque
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
+from fls_cli.http_client import PATIENCE, USER_AGENT, certificates
 from fls_cli.inputs import Source
 from fls_cli.nut import NutReader, Packet
 from fls_cli.parts import WHOLE, Part
@@ -31,7 +31,6 @@ FORMATS = (
 )
 # An https address goes over tls over tcp; over httpproxy too where the environment names a proxy.
 _URL_PROTOCOLS = "http,https,tcp,tls,httpproxy"
-_PATIENCE = 30
 
 # Channels that must become fewer are averaged, not summed, so that they cannot clip.
 _RESAMPLE = f"aresample={SAMPLE_RATE}:rematrix_maxval=1"
@@ -195,36 +194,27 @@ def _input(source: Source, part: Part) -> tuple[str, Options, Path | None]:
         # What has more channels and does not say what they are is no 5.1.
         "guess_layout_max": 2,
     }
-    if source.path is not None:
+    if (path := source.path) is not None:
         options["protocol_whitelist"] = "file,pipe"
-        name = f"file:{source.path.name}"
+        name = f"file:{path.name}"
         if part.unbounded:
             options["ignore_length"] = 1
         if not part.is_whole:
             options["protocol_whitelist"] = "file,pipe,subfile"
             name = f"subfile,,start,{part.begin},end,{part.end or 0},,:{name}"
         # From within its folder: ffmpeg cuts the lines that it prints at 1024 bytes.
-        return name, options, source.path.parent
+        return name, options, path.parent
+    # A stream without an end: what has one was copied to a file.
     options |= {
         "protocol_whitelist": _URL_PROTOCOLS,
-        "rw_timeout": _PATIENCE * 1_000_000,
-        # Not reconnect_streamed: on a server that cannot skip ahead it starts over for ever.
-        "reconnect": 1,
-        "reconnect_delay_max": 4,
+        "rw_timeout": PATIENCE * 1_000_000,
+        "user_agent": USER_AGENT,
     }
     address = urlsplit(source.location).geturl()
     if address.startswith("https:"):
         # Many builds of ffmpeg take any certificate unless told otherwise.
-        options |= {"tls_verify": 1, "ca_file": _certificates()}
+        options |= {"tls_verify": 1, "ca_file": certificates()}
     return quote(address, safe=":/?#[]@!$&'()*+,;=%~"), options, None
-
-
-def _certificates() -> str:
-    if file := ssl.get_default_verify_paths().cafile:
-        return file
-    import certifi
-
-    return certifi.where()
 
 
 def _as_logged(target: str) -> bytes:

@@ -106,7 +106,7 @@ class Desk:
         def failed(name: str, error: InputError) -> None:
             self.fail(name, error, as_json=request.as_json)
 
-        with open_sources(names, failed=failed) as found:
+        with open_sources(names, failed=failed, progress=self.bars) as found:
             self.asked = len(found) + len(self._failures)
             folder, self._sources = self._folder, found
             # All are checked before a model is loaded for the first.
@@ -149,22 +149,26 @@ class Desk:
         try:
             if folder is None or visit.output is None:
                 done[source] = task(visit)
-                return True
-            with claimed(folder, visit.output, source, request.key, wait=wait) as claim:
-                if claim is None:
-                    return False
-                if claim.is_finished and not self.force:
-                    self._skipped += 1
-                    done[source] = claim.kept
-                    return True
-                claim.begin(force=self.force)
-                kept = task(visit)
-                claim.finish("".join(visit.written), kept)
-                done[source] = kept
+                self.is_whole(source, as_json=request.as_json)
+            else:
+                with claimed(folder, visit.output, source, request.key, wait=wait) as claim:
+                    if claim is None:
+                        return False
+                    if claim.is_finished and not self.force:
+                        self._skipped += 1
+                        done[source] = claim.kept
+                    else:
+                        claim.begin(force=self.force)
+                        kept = task(visit)
+                        whole = self.is_whole(source, as_json=request.as_json)
+                        claim.finish("".join(visit.written), kept, whole=whole)
+                        done[source] = kept
         except InputError as error:
-            self.fail(source.name, error, as_json=request.as_json)
+            self.blame(source, error, as_json=request.as_json)
         finally:
             visit.close()
+        # Copies of what lies at many addresses would pile up.
+        source.discard()
         return True
 
     def look_ahead(self) -> None:
@@ -205,6 +209,19 @@ class Desk:
             self.fail(source.name, error, as_json=as_json)
             return False
         return True
+
+    def is_whole(self, source: Source, *, as_json: bool) -> bool:
+        """Whether all came of what was read; if not, that is said (`fail`): it failed in part."""
+        if missing := source.missing:
+            said = f"{source.name}: {missing}; the result is of those alone, so run it again."
+            self.fail(source.name, InputError(said), as_json=as_json)
+        return missing is None
+
+    def blame(self, source: Source, error: InputError, *, as_json: bool) -> None:
+        """Says what is wrong with a source (`fail`); that not all of it came, if that is so."""
+        if missing := source.missing:
+            error = InputError(f"{source.name}: {missing}; run it again.")
+        self.fail(source.name, error, as_json=as_json)
 
     def fail(self, name: str, error: InputError, *, as_json: bool) -> None:
         """Turns what is wrong with one source into a line on stderr and exit code 1.

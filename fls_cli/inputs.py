@@ -18,9 +18,11 @@ from urllib.parse import unquote, urlsplit
 from fls_cli.file_names import safe_name
 from fls_cli.folders import files_below, is_recording
 from fls_cli.patterns import fixed_part, is_pattern, matches
+from fls_cli.remote import Remote
 from fls_cli.sources import Source, check_readable, printable
 from fls_cli.spool import spooled
 from fls_models.errors import EmptyInput, InputError, MissingInput, UsageError
+from fls_models.progress import Progress, silent
 
 __all__ = ["Source", "check_readable", "open_sources", "piped_in", "printable"]
 
@@ -33,8 +35,11 @@ def open_sources(
     *,
     stdin: BinaryIO | None = None,
     failed: Callable[[str, InputError], None] | None = None,
+    progress: Progress = silent,
 ) -> Iterator[list[Source]]:
-    """The sources behind `arguments`, in that order; pipes are copied for as long as this is open.
+    """The sources behind `arguments`, in that order.
+
+    Pipes are copied, and addresses when they are read, for as long as this is open.
 
     A folder stands for the recordings in it and below, sorted (see `fls_cli.folders`). What names
     nothing but holds `*`, `?` or `[` is a pattern (see `fls_cli.patterns`); of what matches,
@@ -43,7 +48,7 @@ def open_sources(
     process's own.
 
     With `failed`, an InputError is not raised: it is told of the argument (fit to be shown) and
-    the error, and the other arguments are read.
+    the error, and the other arguments are read. `progress` hears of what is fetched.
 
     Raises UsageError (nothing is piped in, `-` twice, a malformed address), EmptyInput (a folder
     without recordings), MissingInput (a pattern that nothing matches), InputError (a folder that
@@ -55,7 +60,7 @@ def open_sources(
     with ExitStack() as stack:
         for argument in arguments:
             try:
-                for source in _sources_of(argument, stdin, stack):
+                for source in _sources_of(argument, stdin, stack, progress):
                     found.setdefault(_identity(source), source)
             except InputError as error:
                 if failed is None:
@@ -73,13 +78,15 @@ def piped_in() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _sources_of(argument: str, stdin: BinaryIO | None, stack: ExitStack) -> list[Source]:
+def _sources_of(
+    argument: str, stdin: BinaryIO | None, stack: ExitStack, progress: Progress
+) -> list[Source]:
     if not argument:
         raise UsageError("An empty name was given; name a file, a folder, an address or -.")
     if argument == "-":
         return [_piped(argument, stdin or piped_in(), "stdin", stack)]
     if _URL.match(argument):
-        return [_address(argument)]
+        return [_address(argument, progress, stack)]
     if os.path.isdir(argument):
         return _in_folder(argument)
     if _is_pipe(argument):
@@ -95,7 +102,7 @@ def _sources_of(argument: str, stdin: BinaryIO | None, stack: ExitStack) -> list
 
 
 def _identity(source: Source) -> str:
-    return source.location if source.path is None else os.path.realpath(source.path)
+    return source.location if source.local is None else os.path.realpath(source.local)
 
 
 def _file(location: str, path: Path, below: str | PurePath) -> Source:
@@ -113,7 +120,7 @@ def _piped(location: str, pipe: BinaryIO, name: str, stack: ExitStack) -> Source
     return Source(location, "stdin", stack.enter_context(spooled(pipe, name)), name)
 
 
-def _address(location: str) -> Source:
+def _address(location: str, progress: Progress, stack: ExitStack) -> Source:
     try:
         parts = urlsplit(location)
         usable = bool(parts.hostname) and parts.port != 0
@@ -126,7 +133,9 @@ def _address(location: str) -> Source:
     shown = printable(f"{parts.scheme}://{host}{parts.path}")
     names = (safe_name(unquote(part)) for part in reversed(parts.path.split("/")))
     last = next(filter(None, names), safe_name(host))
-    return Source(location, "url", None, shown, PurePosixPath(last))
+    remote = Remote(location, shown, progress)
+    stack.callback(remote.close)
+    return Source(location, "url", None, shown, PurePosixPath(last), remote)
 
 
 def _in_folder(folder: str) -> list[Source]:

@@ -71,12 +71,17 @@ class Claim:
                 "over it with --force."
             )
 
-    def finish(self, text: str, kept: object) -> None:
-        """Writes the result and notes that it is; `kept` is anything that JSON holds."""
+    def finish(self, text: str, kept: object, *, whole: bool = True) -> None:
+        """Writes the result and notes that it is; `kept` is anything that JSON holds.
+
+        What is not of the `whole` recording is written, too, and done again the next time.
+        """
         entry = {"output": self.output.name, "source": _seal(self.source)}
         # Whoever is killed after the next line leaves a result of ours that is not finished.
         self._write(entry)
         write_atomically(self.output, text)
+        if not whole:
+            return
         state = None if self._contents is None else asdict(self._contents)
         self._write({**entry, "request": self.request, "state": state, "kept": kept})
 
@@ -155,7 +160,8 @@ def _is_finished(
         and known.get("request") == request
         and known.get("source") == _seal(source)
         and output.is_file()
-        and is_unchanged(source, known.get("state"))
+        # An address is known by its name: only to fetch it would tell what lies there now.
+        and (source.kind == "url" or is_unchanged(source, known.get("state")))
     )
 
 

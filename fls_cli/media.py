@@ -57,9 +57,9 @@ def probe(source: Source) -> MediaInfo:
     """
     check_readable(source)
     info = _described(source)
-    if source.path is None:
+    if (path := source.path) is None:
         return info
-    found = layout(source.path, info.container)
+    found = layout(path, info.container)
     info = replace(info, parts=found.parts, missing=found.missing)
     if found.seconds is not None and (info.duration is None or len(found.parts) > 1):
         return replace(info, duration=found.seconds)
@@ -70,7 +70,7 @@ def probe(source: Source) -> MediaInfo:
     if found.parts[0].unbounded:
         return replace(info, duration=_described(source, found.parts[0]).duration)
     if info.container == "wav":
-        promise = wav_promise(source.path)
+        promise = wav_promise(path)
         if promise is not None and promise > (info.duration or 0.0):
             return replace(info, duration=promise)
     return info

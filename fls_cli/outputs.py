@@ -47,7 +47,7 @@ def place_all(sources: Sequence[Source], folder: Path, suffix: str) -> dict[Sour
     claims = {source: _Claim.of(source, rank) for rank, source in enumerate(ranked)}
     ground = Path(os.path.realpath(folder))
     originals = {
-        _key(Path(os.path.realpath(source.path)).parts) for source in claims if source.path
+        _key(Path(os.path.realpath(source.local)).parts) for source in claims if source.local
     }
     refused = dict.fromkeys(claims, 0)
     names: dict[Source, Parts] = {}
@@ -98,8 +98,8 @@ class _Claim:
             above = (host, *map(unquote, address.path.split("/")[:-1]))
             above = filter(None, map(safe_name, above))
             seal = address._replace(netloc=host).geturl()
-        elif source.kind == "file" and source.path is not None:
-            seal = os.path.abspath(source.path)
+        elif source.kind == "file" and source.local is not None:
+            seal = os.path.abspath(source.local)
             above = Path(seal).parts[1 : -len(where.parts)]
         return cls(tuple(above), tuple(below), full, f"{seal}\0{where}", rank)
 

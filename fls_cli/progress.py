@@ -134,6 +134,8 @@ def _columns(stream: TextIO) -> int:
 
 def _look(stage: str, total: float | None) -> dict[str, Any]:
     if stage.startswith("download"):
+        if total is None:
+            return {"unit": "B", "unit_scale": True, "bar_format": "{desc} {n_fmt} {rate_fmt}"}
         look = "{n_fmt}/{total_fmt} {rate_fmt}, {remaining} left"
         return {"unit": "B", "unit_scale": True, "bar_format": _FRACTION + look}
     if total is None:

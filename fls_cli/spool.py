@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from fls_models.errors import DiskFull, InputError
 
@@ -33,16 +33,21 @@ def spooled(pipe: BinaryIO, name: str) -> Iterator[Path]:
     # No suffix: ffmpeg shall judge by the content alone.
     with tempfile.NamedTemporaryFile(prefix="fls-", dir=folder) as file:
         while chunk := _read(pipe, name):
-            if shutil.disk_usage(folder).free < RESERVE + len(chunk):
-                raise _full(folder, name)
-            try:
-                file.write(chunk)
-                file.flush()
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise _full(folder, name) from error
-                raise
+            append(file, chunk, folder, _full(folder, name))
         yield Path(file.name)
+
+
+def append(file: IO[bytes], chunk: bytes, folder: str, full: DiskFull) -> None:
+    """Writes to a temporary file in `folder`. Raises `full` before the disk is full."""
+    if shutil.disk_usage(folder).free < RESERVE + len(chunk):
+        raise full
+    try:
+        file.write(chunk)
+        file.flush()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise full from error
+        raise
 
 
 def _read(pipe: BinaryIO, name: str) -> bytes:

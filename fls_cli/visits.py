@@ -95,6 +95,8 @@ class Visit:
         return self._begun(hear)
 
     def _begun(self, listening: Callable[..., _T]) -> _T:
+        # Where nothing lies, no model need be loaded; elsewhere it is while the rest comes.
+        self.source.begin()
         model = self.model
         self.desk.look_ahead()
         return listening(

@@ -69,7 +69,12 @@ def chat(
     stretch = Stretch.parse(track, start, end, language, channels)
     paid = Budget(budget, target_length)
     typed = at_terminal()
-    with open_desk(quiet=quiet, offline=offline, keep=keep) as desk:
+    with (
+        open_desk(quiet=quiet, offline=offline, keep=keep) as desk,
+        open_sources(
+            names, failed=partial(desk.fail, as_json=as_json), progress=desk.bars
+        ) as found,
+    ):
         engine = Engine(
             model,
             device,
@@ -79,7 +84,7 @@ def chat(
             read=read,
             budget=None if target_length else budget,
         )
-        listened = _listen_to_all(desk, names, engine, stretch, paid, as_json=as_json)
+        listened = _listen_to_all(desk, found, engine, stretch, paid, as_json=as_json)
         if not listened:
             raise typer.Exit(1)
 
@@ -126,7 +131,7 @@ class Listened:
 
 def _listen_to_all(
     desk: Desk,
-    names: Sequence[str],
+    found: Sequence[Source],
     engine: Engine,
     stretch: Stretch,
     paid: Budget,
@@ -134,30 +139,30 @@ def _listen_to_all(
     as_json: bool,
 ) -> list[Listened]:
     heard: list[Listened] = []
-    fail = partial(desk.fail, as_json=as_json)
-    with open_sources(names, failed=fail) as found:
-        # All are looked at before a model is loaded for the first.
-        sources = [source for source in found if desk.is_there(source, as_json=as_json)]
-        for done, source in enumerate(sources):
-            desk.bars.files(done, len(sources))
-            flaws: list[Flaw] = []
+    # All are looked at before a model is loaded for the first.
+    sources = [source for source in found if desk.is_there(source, as_json=as_json)]
+    for done, source in enumerate(sources):
+        desk.bars.files(done, len(sources))
+        flaws: list[Flaw] = []
 
-            def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:
-                flaws.append(flaw)
-                desk.warn(source, flaw)
+        def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:
+            flaws.append(flaw)
+            desk.warn(source, flaw)
 
-            try:
-                hearing = hear(
-                    desk.model(engine),
-                    Wanted(source, stretch, paid.name, paid.target_length),
-                    memory=desk.memory,
-                    warn=warn,
-                    progress=desk.bars,
-                )
-            except InputError as error:
-                fail(source.name, error)
-                continue
-            heard.append(Listened(source.name, hearing.heard, hearing.seconds, flaws))
+        try:
+            source.begin()
+            hearing = hear(
+                desk.model(engine),
+                Wanted(source, stretch, paid.name, paid.target_length),
+                memory=desk.memory,
+                warn=warn,
+                progress=desk.bars,
+            )
+        except InputError as error:
+            desk.blame(source, error, as_json=as_json)
+            continue
+        desk.is_whole(source, as_json=as_json)
+        heard.append(Listened(source.name, hearing.heard, hearing.seconds, flaws))
     desk.bars.close()
     return heard
 

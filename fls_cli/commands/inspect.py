@@ -81,16 +81,21 @@ def inspect_(
 
         Budget(budget, target_length)
         try:
-            with open_sources([file]) as sources:
+            with open_sources([file], progress=desk.bars) as sources:
                 if len(sources) != 1:
                     raise UsageError(f"{printable(file)}: name one recording, not several.")
-                check_readable(sources[0])
-                wanted = Wanted(sources[0], stretch, budget, target_length)
-                found = _inspected(desk, engine, wanted)
-                if output is not None:
-                    write_atomically(output, _drawn(found, wanted, suffix))
-                else:
-                    _show(desk, found, sources[0].name, as_json=as_json)
+                [source] = sources
+                try:
+                    check_readable(source)
+                    wanted = Wanted(source, stretch, budget, target_length)
+                    found = _inspected(desk, engine, wanted)
+                    if output is not None:
+                        write_atomically(output, _drawn(found, wanted, suffix))
+                    else:
+                        _show(desk, found, source.name, as_json=as_json)
+                    desk.is_whole(source, as_json=as_json)
+                except InputError as error:
+                    desk.blame(source, error, as_json=as_json)
         except InputError as error:
             desk.fail(printable(file), error, as_json=as_json)
         desk.finish()

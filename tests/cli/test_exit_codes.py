@@ -1,4 +1,4 @@
-"""What `fls` leaves with: 0, 1, 2, 3, 130, 143; and what signals and pipes leave behind."""
+"""What `fls` leaves with: 0, 1, 2, 3, 129, 130, 143; and what signals and pipes leave behind."""
 
 from __future__ import annotations
 
@@ -222,7 +222,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("sent", "code", "to_file"),
-    [(signal.SIGINT, 130, False), (signal.SIGINT, 130, True), (signal.SIGTERM, 143, True)],
+    [
+        (signal.SIGINT, 130, False),
+        (signal.SIGINT, 130, True),
+        (signal.SIGTERM, 143, True),
+        (signal.SIGHUP, 129, True),
+    ],
 )
 def test_a_signal_while_listening_leaves_nothing_behind(
     tmp_path: Path, temporary: Path, sent: signal.Signals, code: int, to_file: bool

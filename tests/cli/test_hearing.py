@@ -164,11 +164,16 @@ def test_silence_is_remembered_too(runs: Runs, hush: Path) -> None:
     assert json.loads(told[0])["language"] is None
 
 
-def test_an_address_is_heard_anew(runs: Runs, talk: Path, site: Site) -> None:
+def test_what_lies_at_an_address_is_known_by_its_bytes(runs: Runs, talk: Path, site: Site) -> None:
     shutil.copy(talk, site.folder / "talk.wav")
-    for _ in range(2):
+    for heard in (1, 0):
         assert runs("transcribe", f"{site.address}/talk.wav").lines == list(SAID)
-        assert runs.spent[0] == 1
+        assert runs.spent[0] == heard
+    # Whether they have changed is not known before they are fetched.
+    assert site.asked == ["/talk.wav"] * 2
+    write_wav(site.folder / "talk.wav", tone(700, 4))
+    runs("transcribe", f"{site.address}/talk.wav")
+    assert runs.spent[0] == 1
 
 
 def test_a_warning_is_said_again_with_the_name_of_now(runs: Runs, talk: Path) -> None:

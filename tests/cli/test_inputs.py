@@ -44,7 +44,7 @@ def test_sources_come_in_the_order_given() -> None:
     sources = opened("b.mp3", "https://host/a.mp3", "a.mp3")
     assert [source.name for source in sources] == ["b.mp3", "https://host/a.mp3", "a.mp3"]
     assert [source.kind for source in sources] == ["file", "url", "file"]
-    assert [source.path for source in sources] == [Path("b.mp3"), None, Path("a.mp3")]
+    assert [source.local for source in sources] == [Path("b.mp3"), None, Path("a.mp3")]
 
 
 def test_a_folder_stands_for_the_media_below_it(tmp_path: Path) -> None:
