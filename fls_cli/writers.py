@@ -81,7 +81,10 @@ def vtt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
 def transcript_json(
     transcript: Transcript, source: str, *, words: bool = False, flaws: Sequence[Flaw] = ()
 ) -> dict[str, Any]:
-    """The public form of a transcript, schema `fls.transcript/1`, with times as measured."""
+    """The public form of a transcript, schema `fls.transcript/1`, with times as measured.
+
+    A sentence has a language where that is not the transcript's.
+    """
     return {
         "schema": TRANSCRIPT_SCHEMA,
         "source": clean(source),
@@ -93,11 +96,17 @@ def transcript_json(
                 "start": round(sentence.start, 3),
                 "end": round(sentence.end, 3),
                 "text": one_line(sentence.text),
+                **_language(sentence, transcript),
                 **({"words": [_word(word) for word in sentence.words]} if words else {}),
             }
             for sentence in _spoken(transcript)
         ],
     }
+
+
+def _language(sentence: Sentence, transcript: Transcript) -> dict[str, str]:
+    code = sentence.language
+    return {} if code is None or code == transcript.language else {"language": code}
 
 
 _TEXTS: dict[str, Callable[..., str]] = {"txt": txt, "srt": srt, "vtt": vtt}

@@ -6,7 +6,7 @@ one piece and one block of the stream, never the recording.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,6 +19,14 @@ from fls_models.sampling import SAMPLE_RATE, WINDOW_SAMPLES
 _LATE = (SAMPLE_RATE * 21, SAMPLE_RATE * 10)
 _MARGIN = SAMPLE_RATE // 5
 _MIN_SILENCE_MS = 200
+# Music and ringing make the detector deaf to a voice for seconds. Where it hears none for so long,
+# it listens afresh, window by window; what it hears only then counts from 0.4 s on.
+_BREAK = SAMPLE_RATE * 2
+_WINDOW, _HOP = SAMPLE_RATE * 2, SAMPLE_RATE // 2
+_LEAST = SAMPLE_RATE * 2 // 5
+_NOTHING = 1e-4
+# Silence that parts what is listened to once more, as the recogniser would get it.
+_SILENCE = SAMPLE_RATE * 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +36,16 @@ class Piece:
     Attributes:
         samples: (n,) float32, 16 kHz mono, n <= 480 000.
         start: seconds from the beginning of the stream.
+        speech: where in the samples someone speaks, in order; first and end. All of it if empty.
     """
 
     samples: NDArray[np.float32]
     start: float
+    speech: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.speech:
+            object.__setattr__(self, "speech", ((0, len(self.samples)),))
 
 
 @dataclass(frozen=True)
@@ -49,22 +63,55 @@ def cut_at_pauses(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Heard]:
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) >= WINDOW_SAMPLES:
-            speech = _speech(held[:WINDOW_SAMPLES])
+            speech = _listen(held[:WINDOW_SAMPLES])
             cut = _pause(speech, held[:WINDOW_SAMPLES])
             yield _heard(held, speech, cut, first)
             held, first = held[cut:], first + cut
     if len(held):
-        yield _heard(held, _speech(held), len(held), first)
+        yield _heard(held, _listen(held), len(held), first)
 
 
 def _heard(held: NDArray[np.float32], speech: list[tuple[int, int]], cut: int, first: int) -> Heard:
     until = (first + cut) / SAMPLE_RATE
-    speech = [(start, end) for start, end in speech if start < cut]
+    speech = [(start, min(cut, end)) for start, end in speech if start < cut]
+    speech = [
+        stretch
+        for group in grouped(speech, _SILENCE)
+        if _speech(held[max(0, group[0][0] - _MARGIN) : min(cut, group[-1][1] + _MARGIN)])
+        for stretch in group
+    ]
     if not speech:
         return Heard(None, until)
     start = max(0, speech[0][0] - _MARGIN)
     end = min(cut, speech[-1][1] + _MARGIN)
-    return Heard(Piece(held[start:end], (first + start) / SAMPLE_RATE), until)
+    spoken = tuple((begin - start, stop - start) for begin, stop in speech)
+    return Heard(Piece(held[start:end], (first + start) / SAMPLE_RATE, spoken), until)
+
+
+def _listen(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Where someone speaks, also after what made the detector deaf."""
+    found = _speech(samples)
+    edges = [(0, 0), *found, (len(samples), len(samples))]
+    for (_, begin), (end, _) in pairwise(edges):
+        if end - begin >= _BREAK and np.abs(samples[begin:end]).max() > _NOTHING:
+            found = found + [
+                (first + a, first + b)
+                for first in range(begin, end, _HOP)
+                for a, b in _speech(samples[first : first + _WINDOW])
+                if b - a >= _LEAST
+            ]
+    return [(group[0][0], max(b for _, b in group)) for group in grouped(sorted(found), 1)]
+
+
+def grouped(speech: Sequence[tuple[int, int]], pause: int) -> list[list[tuple[int, int]]]:
+    """Stretches of speech that are parted by at least so many samples of something else."""
+    groups: list[list[tuple[int, int]]] = []
+    for start, end in speech:
+        if groups and start - max(last for _, last in groups[-1]) < pause:
+            groups[-1].append((start, end))
+        else:
+            groups.append([(start, end)])
+    return groups
 
 
 def _speech(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -77,7 +124,8 @@ def _speech(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
 def _pause(speech: list[tuple[int, int]], samples: NDArray[np.float32]) -> int:
     """Where to cut a full window: the longest late pause, else its quietest late moment."""
     if not speech:
-        return len(samples)
+        # Not in the first moment of a word.
+        return len(samples) - SAMPLE_RATE
     edges = [*speech, (len(samples), len(samples))]
     pauses = [
         (next_start - end, (end + next_start) // 2)

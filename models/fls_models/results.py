@@ -56,17 +56,24 @@ class Passage:
 
 @dataclass(frozen=True)
 class Word:
-    """A spoken word as written, with its leading space where the script has one."""
+    """A spoken word as written, with its leading space where the script has one.
+
+    `language` is the ISO 639-1 code of what was detected there, None if that was not asked.
+    """
 
     start: float
     end: float
     text: str
     probability: float
+    language: str | None = None
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """What stands between two full stops (or two long pauses), with the words it is made of."""
+    """What stands between two full stops (or two long pauses), with the words it is made of.
+
+    All of one language.
+    """
 
     words: tuple[Word, ...]
 
@@ -82,10 +89,17 @@ class Sentence:
     def text(self) -> str:
         return "".join(word.text for word in self.words).strip()
 
+    @property
+    def language(self) -> str | None:
+        return self.words[0].language
+
 
 @dataclass(frozen=True)
 class Transcript:
-    """All that was said. `language` is the ISO 639-1 code, None if nothing was said."""
+    """All that was said.
+
+    `language` is the ISO 639-1 code of what is spoken longest, None if nothing was said.
+    """
 
     language: str | None
     sentences: tuple[Sentence, ...]

@@ -2,8 +2,9 @@
 
 Each piece of speech (`pauses`) is encoded, fused to what the budget reads of it and given to the
 model with the instruction to transcribe; the words' times come from the encoder's frames. It leaves
-to `word_times` and `ctc_alignment` where in the frames the words are, and to `transcription`, which
-does the same with Whisper, what a sentence is and what a loop.
+to `word_times` and `ctc_alignment` where in the frames the words are, to `sentences` where one
+ends, and to `loops` what was not said as often as it is written. `transcription` does the same with
+Whisper.
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ from fls_models.ctc_alignment import SentencePieces, align
 from fls_models.density import density_from
 from fls_models.frames import Frames
 from fls_models.fusion import fuse, ladder
+from fls_models.loops import Run, fits, without_loops
 from fls_models.lslm.base import LanguageModel, SpeechEncoder
 from fls_models.memory import FORGETFUL, Memory
 from fls_models.pauses import Piece, cut_at_pauses
 from fls_models.progress import Progress, silent
 from fls_models.results import Sentence, Word
 from fls_models.sampling import SAMPLE_RATE
-from fls_models.transcription import PIECES, PieceByPiece, without_loops
+from fls_models.transcription import PIECES, PieceByPiece
 from fls_models.windows import Window, encode_windows
 from fls_models.word_times import Times, by_density, by_pieces, words_of
 
 # Changes when the same piece of audio gives other words or times.
-FORM = "speech-words-1"
+FORM = "speech-words-2"
 
+# Tokens by which a text that is read back may differ from what was written.
+_SLACK = 8
 _QUOTES = {"'": "'", '"': '"', "‘": "’", "“": "”", "「": "」"}
 # With its colon, and in the present: people who read aloud say `The man said, "Come in."`
 _WRAPPER = re.compile(
@@ -145,7 +149,7 @@ class SpeechTranscriber(PieceByPiece):
             return []
         length = budget.frames(len(window) / SAMPLE_RATE, "transcribe")
         fused = fuse(frames, length, density_from(self._encoder.blank_probability), ladder).frames
-        words = _words_without_loops(unwrapped(self._write(fused.hidden)))
+        words = self._without_loops(self._write(fused.hidden), piece)
         return [
             (begin - window.start, end - window.start, word)
             for word, (begin, end) in zip(words, self._place(words, frames), strict=True)
@@ -162,6 +166,24 @@ class SpeechTranscriber(PieceByPiece):
             context, request, max_tokens=self._max_tokens, temperature=0.0, seed=0
         )
         return "".join(reply)
+
+    def _without_loops(self, reply: str, piece: Piece) -> list[str]:
+        """A reply's words, before they have times: what was not said takes none from what was.
+
+        A model that decodes greedily does not leave a loop until it may write no more; and nobody
+        says in a piece what takes longer than the speech in it.
+        """
+        words = words_of(unwrapped(reply))
+        seconds = sum(end - start for start, end in piece.speech) / SAMPLE_RATE
+
+        def is_loop(run: Run) -> bool:
+            if not fits(words[run.first : run.end], run.times, seconds):
+                return True
+            # The last time may have been cut off, too.
+            last = len(words) - run.end < (run.end - run.first) // run.times
+            return last and len(self._llm.tokenize(reply)) >= self._max_tokens - _SLACK
+
+        return without_loops(words, words, is_loop)
 
     def _place(self, words: list[str], frames: Frames) -> Times:
         # Frames before fusion: a fused one stands for up to a second.
@@ -191,8 +213,3 @@ def unwrapped(reply: str) -> str:
         return text
     within = re.sub(r"(?<=\w)['’](?=\w)", "", found["said"])
     return text if {found["open"], found["close"]} & set(within) else found["said"].strip()
-
-
-def _words_without_loops(text: str) -> list[str]:
-    """Before they have times: what was not said must not take time from what was."""
-    return [word.text for word in without_loops([Word(0, 0, word, 1.0) for word in words_of(text)])]

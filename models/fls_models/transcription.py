@@ -1,13 +1,15 @@
 """Speech to words with times: Whisper's decoder, through faster-whisper, on a stream.
 
-The recogniser gets pieces of at most 30 s (`pauses`), never the recording; the language is
-detected once; text that it repeats in a loop is caught.
+The recogniser gets pieces of at most 30 s (`pauses`), never the recording. It leaves to `languages`
+what is spoken where, to `loops` what was not said as often as it is written, and to `sentences`
+where one ends.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,18 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.errors import UsageError
+from fls_models.languages import LanguageDetector, LastEncoding, Part
+from fls_models.loops import Run, have_time, without_loops
 from fls_models.memory import FORGETFUL, Memory
-from fls_models.pauses import Heard, Piece, cut_at_pauses
+from fls_models.pauses import Heard, Piece, cut_at_pauses, grouped
 from fls_models.progress import Progress, silent
 from fls_models.results import Sentence, Word
+from fls_models.sampling import SAMPLE_RATE
+from fls_models.sentences import split_sentences
 
 # Changes when the same piece of audio, or the same recording, gives other words.
-FORM = "words-1"
+FORM = "words-2"
 PIECES = "pieces"
-_ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
-_PAUSE_ENDS_SENTENCE = 1.5
-_LONGEST_SENTENCE = 60
-_SURE = 0.5
+# As long as nothing is known.
+_LANGUAGE = "en"
+# Silence that the recogniser does not get, and how much of it is left on each side, in samples.
+_SILENCE = SAMPLE_RATE * 2
+_PAD = SAMPLE_RATE * 2 // 5
+# Tokens that Whisper writes of 30 s at most; so many are no speech, which has some 150.
+_MOST_TOKENS = 224
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,17 @@ def load_whisper(folder: Path, threads: int = 0) -> Any:
     """Whisper in a folder of CTranslate2 files, 8-bit on the CPU: for words, or for its frames."""
     from faster_whisper import WhisperModel
 
-    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+    whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+    # Which language it is and which words are asked of the same frames.
+    whisper.encode = LastEncoding(whisper.encode)
+    return whisper
 
 
 class PieceByPiece:
     """Whoever hears a stream piece by piece.
 
-    Of the last one, `language` is the ISO 639-1 code if it is known, and `until` how many seconds
-    of it were heard.
+    Of the last one, `language` is the ISO 639-1 code of what most of it is spoken in, if that is
+    known, and `until` how many seconds of it were heard.
     """
 
     language: str | None = None
@@ -91,7 +103,7 @@ class PieceByPiece:
 class Transcriber(PieceByPiece):
     """Whisper in a folder of CTranslate2 files, 8-bit on the CPU.
 
-    A language that is not given is detected in the first speech.
+    A language that is not given is detected, again and again: who speaks may change it at a pause.
     """
 
     def __init__(
@@ -103,8 +115,10 @@ class Transcriber(PieceByPiece):
         identity: str = "",
     ) -> None:
         self._whisper = load_whisper(folder, threads)
+        self._languages = LanguageDetector(self._whisper)
         self._memory = memory
         self._identity = identity
+        self._spoken: Counter[str] = Counter()
 
     def sentences(
         self,
@@ -130,98 +144,123 @@ class Transcriber(PieceByPiece):
             )
         effort = EFFORTS[budget]
         self.language = language
-        pieces = cut_at_pauses(blocks)
-        yield from self._heard(
-            pieces, lambda piece: self._words(piece, effort, start), total, progress
-        )
+        self._spoken.clear()
+        before: str | None = None
 
-    def _words(self, piece: Piece, effort: Effort, start: float) -> list[Word]:
-        """The words of a piece, decoded now or before: an interrupted run goes on where it was."""
+        def words(piece: Piece) -> list[Word]:
+            nonlocal before
+            found, before = self._words(piece, effort, start, language, before)
+            if language is None:
+                self._count(found)
+            return found
+
+        yield from self._heard(cut_at_pauses(blocks), words, total, progress)
+
+    def _count(self, words: list[Word]) -> None:
+        for word in words:
+            if word.language is not None:
+                self._spoken[word.language] += round(1000 * (word.end - word.start)) + 1
+        if self._spoken:
+            [(self.language, _)] = self._spoken.most_common(1)
+
+    def _words(
+        self, piece: Piece, effort: Effort, start: float, language: str | None, before: str | None
+    ) -> tuple[list[Word], str | None]:
+        """The words of a piece, decoded now or in an earlier run, and the language at its end.
+
+        `language` is that of the recording, if it is known, and `before` what was spoken last.
+        """
         parts = {
             "form": FORM,
             "model": self._identity,
             "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
-            "language": self.language,
+            "language": language,
+            "before": before,
             "effort": asdict(effort),
         }
         kept = self._memory.get(PIECES, parts)
         if kept is None:
-            if self.language is None:
-                self._detect(piece)
-            decoded = [
-                (word.start, max(word.start, word.end), word.word, word.probability)
-                for segment in self._decode(piece, effort)
-                for word in segment.words or ()
+            if language is None:
+                spoken = self._languages.parts(piece, before)
+            else:
+                spoken = [Part(language, piece.speech)]
+            if spoken:
+                before = spoken[-1].language
+            heard = [
+                (word.start, word.end, word.text, word.probability, part.language)
+                for part in spoken or [Part(_LANGUAGE, piece.speech)]
+                for word in self._decode(piece, part, effort)
             ]
-            found = {"language": self.language, "words": decoded}
+            known = bool(spoken)
+            found = {"before": before, "known": known, "words": heard}
             kept = json.dumps(found, default=float).encode()
             self._memory.put(PIECES, parts, kept)
         # Read back even when just written: so that nothing depends on which it was.
         found = json.loads(kept)
-        self.language = found["language"]
         words = [
             Word(
                 round(start + piece.start + begin, 3),
                 round(start + piece.start + end, 3),
                 text,
                 round(probability, 3),
+                code if found["known"] else None,
             )
-            for begin, end, text, probability in found["words"]
+            for begin, end, text, probability, code in found["words"]
         ]
-        return without_loops(words)
+        return words, found["before"]
 
-    def _decode(self, piece: Piece, effort: Effort) -> list[Any]:
+    def _decode(self, piece: Piece, part: Part, effort: Effort) -> list[Word]:
+        """What is said in a part of a piece, with times from the piece's first sample."""
         import ctranslate2
+        from faster_whisper.transcribe import restore_speech_timestamps
+        from faster_whisper.vad import collect_chunks
 
+        chunks = _chunks(piece, part)
+        [samples], _ = collect_chunks(piece.samples, chunks)
         # Temperatures above 0 draw at random: the same piece must draw the same.
         ctranslate2.set_random_seed(0)
         segments, _ = self._whisper.transcribe(
-            piece.samples,
-            language=self.language or "en",
+            samples,
+            language=part.language,
             beam_size=effort.beams,
             temperature=list(effort.temperatures),
             # Earlier text as a prompt costs sentences at the joints of pieces and feeds loops.
             condition_on_previous_text=False,
             word_timestamps=True,
-            vad_filter=True,
         )
-        return list(segments)
+        words: list[Word] = []
+        full: list[bool] = []
+        written: Counter[int] = Counter()
+        found = list(restore_speech_timestamps(segments, chunks, SAMPLE_RATE))
+        for segment in found:
+            written[segment.seek] += len(segment.tokens)
+        for segment in found:
+            for word in segment.words or ():
+                end = max(word.start, word.end)
+                words.append(Word(word.start, end, word.word, word.probability))
+                full.append(written[segment.seek] >= _MOST_TOKENS)
+        speech = [(a / SAMPLE_RATE, b / SAMPLE_RATE) for a, b in part.speech]
 
-    def _detect(self, piece: Piece) -> None:
-        language, probability, _ = self._whisper.detect_language(piece.samples)
-        if probability >= _SURE:
-            self.language = language
+        def is_loop(run: Run) -> bool:
+            said = words[run.first : run.end]
+            return full[run.first] or not have_time(said, run.times, speech)
 
-
-def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
-    """Complete sentences at the front of `words`, and the words of the one that is not."""
-    complete: list[Sentence] = []
-    begin = 0
-    for index, word in enumerate(words):
-        last = index + 1 == len(words)
-        pause = not last and words[index + 1].start - word.end > _PAUSE_ENDS_SENTENCE
-        too_long = index + 1 - begin >= _LONGEST_SENTENCE
-        if word.text.rstrip(" \"'”’)").endswith(_ENDINGS) or pause or too_long:
-            complete.append(Sentence(tuple(words[begin : index + 1])))
-            begin = index + 1
-    return complete, words[begin:]
+        return without_loops(words, [word.text for word in words], is_loop)
 
 
-def without_loops(words: list[Word]) -> list[Word]:
-    """Keeps one of four or more repetitions in a row of the same 1 to 8 words."""
-    texts = [word.text.strip().lower() for word in words]
-    kept: list[Word] = []
-    index = 0
-    while index < len(words):
-        for n in range(1, 9):
-            times = 1
-            while texts[index + times * n : index + (times + 1) * n] == texts[index : index + n]:
-                times += 1
-            if times >= 4:
-                kept += words[index : index + n]
-                index += times * n
-                break
-        else:
-            kept.append(words[index])
-            index += 1
-    return kept
+def _chunks(piece: Piece, part: Part) -> list[dict[str, int]]:
+    """Which samples of a piece the recogniser gets: the part's, without long silences."""
+    groups = grouped(part.speech, _SILENCE)
+    chunks = [
+        {"start": max(0, group[0][0] - _PAD), "end": min(len(piece.samples), group[-1][1] + _PAD)}
+        for group in groups
+    ]
+    # Not into what is spoken before and after, which is another part.
+    first = max((end for _, end in piece.speech if end <= part.speech[0][0]), default=0)
+    last = min(
+        (start for start, _ in piece.speech if start >= part.speech[-1][1]),
+        default=len(piece.samples),
+    )
+    chunks[0]["start"] = max(chunks[0]["start"], first)
+    chunks[-1]["end"] = min(chunks[-1]["end"], last)
+    return chunks

@@ -13,11 +13,11 @@ from fls_models.errors import UsageError
 from fls_models.results import Answer, Chapter, Sentence, Transcript, Usage, Word
 
 
-def said(text: str, start: float, each: float = 0.3) -> Sentence:
+def said(text: str, start: float, each: float = 0.3, language: str | None = None) -> Sentence:
     words = text.split()
     return Sentence(
         tuple(
-            Word(start + i * each, start + (i + 1) * each, " " + word, 0.9)
+            Word(start + i * each, start + (i + 1) * each, " " + word, 0.9, language)
             for i, word in enumerate(words)
         )
     )
@@ -81,6 +81,14 @@ def test_json_is_the_public_schema() -> None:
         {"start": 0.5, "end": 0.8, "text": " Good", "probability": 0.9},
         {"start": 0.8, "end": 1.1, "text": " evening.", "probability": 0.9},
     ]
+
+
+def test_json_names_the_language_of_a_sentence_where_it_is_another() -> None:
+    spoken = (said("Good evening.", 0.5, language="en"), said("Hola.", 2.0, language="es"))
+    found = json.loads(render(Transcript("en", spoken, 3.0), "talk.mp3", "json"))
+    assert [sentence.get("language") for sentence in found["sentences"]] == [None, "es"]
+    again = Transcript.from_json(Transcript("en", spoken, 3.0).as_json())
+    assert again.sentences == spoken
 
 
 def test_silence_is_valid_in_every_format() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fls_cli.inputs import open_sources
 from fls_cli.media import stream
 from fls_models import pauses
-from fls_models.pauses import Heard, cut_at_pauses
+from fls_models.pauses import Heard, Piece, cut_at_pauses
 from fls_models.windows import SAMPLE_RATE, WINDOW_SAMPLES
 
 Samples = NDArray[np.float32]
@@ -90,7 +90,8 @@ def test_the_size_of_blocks_changes_nothing(heard: list[Heard], talk: Samples, s
 def test_what_is_no_speech_has_no_piece() -> None:
     dice = np.random.default_rng(0)
     noise = dice.normal(0, 0.05, 70 * SAMPLE_RATE).astype(np.float32)
-    for sound in (np.zeros(70 * SAMPLE_RATE, np.float32), noise):
+    hold = on_the_telephone(music(70))
+    for sound in (np.zeros(70 * SAMPLE_RATE, np.float32), noise, hold):
         found = list(cut_at_pauses(blocks(sound, SAMPLE_RATE)))
         assert [one.piece for one in found] == [None] * len(found)
         assert found[-1].until == 70.0
@@ -147,3 +148,46 @@ def test_a_late_pause_is_preferred_to_a_longer_early_one(
     )
     sound = np.ones(WINDOW_SAMPLES, np.float32)
     assert next(cut_at_pauses([sound])).until == 22.5
+
+
+def music(seconds: float) -> Samples:
+    """A melody over a hum, as while one waits on the telephone."""
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    note, since = 220 + 55 * np.floor((time * 2) % 8), (time * 2) % 1
+    melody = 0.2 * np.sin(2 * np.pi * note * time) * np.exp(-3 * since)
+    return (melody + 0.1 * np.sin(2 * np.pi * 110 * time)).astype(np.float32)
+
+
+def on_the_telephone(sound: Samples) -> Samples:
+    spectrum = np.fft.rfft(sound)
+    pitch = np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
+    spectrum[(pitch < 300) | (pitch > 3400)] = 0
+    return np.fft.irfft(spectrum, len(sound)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [10, 25, 35, 50])
+def test_the_first_words_after_music_are_heard(talk: Samples, seconds: float) -> None:
+    spoken = talk[: 10 * SAMPLE_RATE]
+    alone = next(cut_at_pauses([on_the_telephone(spoken)])).piece
+    sound = on_the_telephone(np.concatenate([music(seconds), spoken]))
+    pieces = [one.piece for one in cut_at_pauses(blocks(sound, SAMPLE_RATE)) if one.piece]
+    assert alone
+    assert pieces[0].start - seconds == pytest.approx(alone.start, abs=0.15)
+
+
+def test_the_first_words_after_music_within_a_piece_are_heard(talk: Samples) -> None:
+    spoken = talk[: 8 * SAMPLE_RATE]
+    sound = on_the_telephone(np.concatenate([spoken, music(8), spoken]))
+    [piece] = [one.piece for one in cut_at_pauses([sound]) if one.piece]
+    after = [a for a, _ in piece.speech if a / SAMPLE_RATE + piece.start > 12]
+    assert after[0] / SAMPLE_RATE + piece.start < 16.6
+
+
+def test_where_speech_is_in_a_piece(heard: list[Heard]) -> None:
+    for one in heard:
+        assert one.piece
+        edges = [edge for stretch in one.piece.speech for edge in stretch]
+        assert edges == sorted(edges)
+        assert 0 <= edges[0] < SAMPLE_RATE
+        assert len(one.piece.samples) - SAMPLE_RATE < edges[-1] <= len(one.piece.samples)
+    assert Piece(np.zeros(9, np.float32), 0.0).speech == ((0, 9),)

@@ -352,6 +352,30 @@ def test_a_loop_takes_no_time_from_what_was_said(desk: Desk) -> None:
     assert found[2].start == pytest.approx(1 + 4 * 4 / 9, abs=0.001)
 
 
+def test_what_is_said_again_and_again_stays_where_there_is_time_for_it(desk: Desk) -> None:
+    desk.hear(audio((3, 4)))
+    transcriber, writer = desk.transcriber("They said " + "no, " * 6 + "never.", max_tokens=60)
+    writer.tokenize = lambda text: text.split()
+    [sentence] = transcriber.sentences([], "fast")
+    assert sentence.text == "They said no, no, no, no, no, no, never."
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        # As many tokens as the model may write, and nothing after the loop.
+        ("they said " + "no " * 10 + "and " * 8, "they said no no no no no no no no no no and"),
+        ("they said no, then " + "so it is " * 5 + "so it", "they said no, then so it is so it"),
+    ],
+)
+def test_a_loop_ends_where_the_model_may_write_no_more(desk: Desk, reply: str, text: str) -> None:
+    desk.hear(audio((3, 9)))
+    transcriber, writer = desk.transcriber(reply, max_tokens=20)
+    writer.tokenize = lambda text: text.split()
+    [sentence] = transcriber.sentences([], "fast")
+    assert sentence.text == text
+
+
 def test_characters_of_scripts_without_spaces_have_times(desk: Desk) -> None:
     desk.hear(audio((3, 4)))
     transcriber, _ = desk.transcriber("今天很好。")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +19,11 @@ from fls_cli.inputs import open_sources
 from fls_cli.media import stream
 from fls_models import transcription
 from fls_models.errors import UsageError
+from fls_models.languages import LanguageDetector
 from fls_models.memory import Parts
 from fls_models.pauses import Heard, Piece
 from fls_models.results import Sentence, Word
+from fls_models.sampling import SAMPLE_RATE
 from fls_models.transcription import EFFORTS, Transcriber
 from fls_models.weights import Installed
 
@@ -39,97 +41,37 @@ def texts(sentences: list[Sentence]) -> list[str]:
     return [sentence.text for sentence in sentences]
 
 
-# --- loops ---
-
-
-def said(found: list[Word]) -> str:
-    return "".join(word.text for word in found).strip()
-
-
-@pytest.mark.parametrize(
-    ("heard", "kept"),
-    [
-        ("and so and so and so and so on", "and so on"),
-        ("you you you you you you", "you"),
-        ("Thank you. " * 9, "Thank you."),
-        ("so Thank you. " + "Thank you. " * 9 + "Bye.", "so Thank you. Bye."),
-        ("one two three four five six seven eight " * 4, "one two three four five six seven eight"),
-        ("The the THE the end", "The end"),
-        ("a b a b a b", "a b a b a b"),
-        ("no no no", "no no no"),
-        ("it was what it was and it was good", "it was what it was and it was good"),
-        ("", ""),
-    ],
-)
-def test_a_loop_is_said_once(heard: str, kept: str) -> None:
-    assert said(transcription.without_loops(words(heard))) == kept
-
-
-def test_what_follows_a_loop_keeps_its_times() -> None:
-    heard = words("go " * 8 + "home now")
-    kept = transcription.without_loops(heard)
-    assert kept == [heard[0], *heard[-2:]]
-
-
-# --- sentences ---
-
-
-def split(found: list[Word]) -> tuple[list[str], str]:
-    complete, rest = transcription.split_sentences(found)
-    return texts(complete), said(rest)
-
-
-def test_sentences_end_at_stops() -> None:
-    heard = words("It rained. Did it? It did! So what… “Nothing.” And then")
-    assert split(heard) == (
-        ["It rained.", "Did it?", "It did!", "So what…", "“Nothing.”"],
-        "And then",
-    )
-
-
-def test_a_number_is_no_stop() -> None:
-    assert split(words("It cost 2,400.50 in all. Then")) == (["It cost 2,400.50 in all."], "Then")
-
-
-@pytest.mark.parametrize("stop", "。？！।؟")
-def test_other_scripts_stop_too(stop: str) -> None:
-    assert split(words(f"天气很好{stop} 我们")) == ([f"天气很好{stop}"], "我们")
-
-
-def test_a_long_pause_ends_a_sentence() -> None:
-    assert split([*words("one two"), *words("three", start=3.0)]) == (["one two"], "three")
-    assert split([*words("one two"), *words("three", start=2.0)]) == ([], "one two three")
-
-
-def test_speech_without_stops_is_cut_somewhere() -> None:
-    complete, rest = transcription.split_sentences(words("word " * 150))
-    assert [len(sentence.words) for sentence in complete] == [60, 60]
-    assert len(rest) == 30
-
-
-def test_nothing_is_lost() -> None:
-    heard = words("A b. " * 40 + "c " * 70 + "d? e")
-    complete, rest = transcription.split_sentences(heard)
-    assert [word for sentence in complete for word in sentence.words] + rest == heard
-
-
 # --- the stream ---
 
 
 class Whisper:
-    """Says the next of its lines for every piece; `sure` is how sure it is of the language."""
+    """Says the next of its lines for every piece; `sure` is how sure it is of the language.
+
+    That is German, or what is named with it.
+    """
 
     supported_languages = ("de", "en")
 
-    def __init__(self, lines: list[str], sure: list[float]) -> None:
+    def __init__(self, lines: list[str], sure: Sequence[float | tuple[str, float]]) -> None:
         self.lines = iter(lines)
-        self.sure = iter(sure)
+        # The last one holds for all pieces that follow.
+        self.sure = chain(sure, repeat(sure[-1])) if sure else iter(())
         self.detections = 0
         self.asked: list[dict[str, Any]] = []
+        self.model = self
 
-    def detect_language(self, samples: np.ndarray) -> tuple[str, float, list[object]]:
+    def feature_extractor(self, samples: np.ndarray) -> np.ndarray:
+        return np.zeros((80, 1 + len(samples) // 160), np.float32)
+
+    def encode(self, features: np.ndarray) -> np.ndarray:
+        return np.zeros((1, 1500, 8), np.float32)
+
+    def detect_language(self, encoded: object) -> list[list[tuple[str, float]]]:
         self.detections += 1
-        return "de", next(self.sure), []
+        sure = next(self.sure)
+        code, p = sure if isinstance(sure, tuple) else ("de", sure)
+        others = [other for other in ("de", "en", "es", "fr", "it", "ru") if other != code]
+        return [[(f"<|{code}|>", p), *((f"<|{other}|>", (1 - p) / 5) for other in others)]]
 
     def transcribe(self, samples: np.ndarray, **how: Any) -> tuple[Iterator[object], object]:
         self.asked.append(how)
@@ -137,7 +79,11 @@ class Whisper:
             SimpleNamespace(word=word.text, start=word.start, end=word.end, probability=0.9)
             for word in words(next(self.lines))
         ]
-        return iter([SimpleNamespace(words=found), SimpleNamespace(words=None)]), None
+        segments = [
+            SimpleNamespace(words=words, seek=0, tokens=[1] * 9, start=0.0, end=5.0)
+            for words in (found, None)
+        ]
+        return iter(segments), None
 
 
 @pytest.fixture
@@ -148,7 +94,10 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
         whisper = Whisper([line for line in lines if line is not None], sure)
         monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
         heard = [
-            Heard(None if line is None else Piece(np.ones(9, np.float32), 10.0 * i), 10.0 * (i + 1))
+            Heard(
+                None if line is None else Piece(np.ones(48_000, np.float32), 10.0 * i),
+                10.0 * (i + 1),
+            )
             for i, line in enumerate(lines)
         ]
         monkeypatch.setattr(transcription, "cut_at_pauses", lambda blocks: iter(heard))
@@ -157,10 +106,11 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
     return prepare
 
 
-def test_the_language_is_detected_once(listen: Any) -> None:
-    transcriber, whisper = listen([None, "Ja.", "Nein.", "Doch."], [0.9])
+def test_the_language_is_detected_in_every_piece(listen: Any) -> None:
+    transcriber, whisper = listen([None, "Ja.", "Nein.", "Doch."], [0.9, 0.8, 0.3])
     assert texts(list(transcriber.sentences([], "fast"))) == ["Ja.", "Nein.", "Doch."]
-    assert whisper.detections == 1
+    assert whisper.detections == 3
+    # Once it is known, it stays, unless another is likelier by far.
     assert [how["language"] for how in whisper.asked] == ["de"] * 3
     assert (transcriber.language, transcriber.until) == ("de", 40.0)
 
@@ -168,8 +118,23 @@ def test_the_language_is_detected_once(listen: Any) -> None:
 def test_a_language_is_looked_for_until_it_is_sure(listen: Any) -> None:
     transcriber, whisper = listen(["Hm.", "Ja.", "Nein."], [0.2, 0.8])
     list(transcriber.sentences([], "fast"))
-    assert whisper.detections == 2
-    assert [how["language"] for how in whisper.asked][1:] == ["de", "de"]
+    assert [how["language"] for how in whisper.asked] == ["en", "de", "de"]
+    assert transcriber.language == "de"
+
+
+def test_each_language_is_written_as_it_is_spoken(listen: Any) -> None:
+    lines: list[str | None] = ["Guten Tag und", "good morning. Let us", "anfangen heute."]
+    transcriber, whisper = listen(lines, [0.9, ("en", 0.99), ("de", 0.9)])
+    found = list(transcriber.sentences([], "fast"))
+    assert [how["language"] for how in whisper.asked] == ["de", "en", "de"]
+    # A sentence is of one language, and that of the recording is what is spoken longest.
+    assert [(sentence.language, sentence.text) for sentence in found] == [
+        ("de", "Guten Tag und"),
+        ("en", "good morning."),
+        ("en", "Let us"),
+        ("de", "anfangen heute."),
+    ]
+    assert transcriber.language == "de"
 
 
 def test_a_language_that_is_given_is_not_looked_for(listen: Any) -> None:
@@ -233,6 +198,36 @@ def test_effort_is_what_the_budget_buys(listen: Any) -> None:
     assert EFFORTS["fast"].temperatures == (0.0,)
 
 
+# --- what is not said as often as it is written ---
+
+
+@pytest.mark.parametrize(
+    ("each", "tokens", "speech", "kept"),
+    [
+        (0.4, 60, 5.0, "no no no no no then"),
+        # No time, more tokens than anyone says in 30 s, nobody who speaks.
+        (0.0, 60, 5.0, "no then"),
+        (0.4, 224, 5.0, "no then"),
+        (0.4, 60, 0.1, "no then"),
+    ],
+)
+def test_a_loop_is_said_once_and_what_is_repeated_as_often_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, each: float, tokens: int, speech: float, kept: str
+) -> None:
+    whisper = Whisper([], [0.9])
+    heard = [
+        SimpleNamespace(word=word.text, start=word.start, end=word.end, probability=0.9)
+        for word in words("no no no no no then", each=each)
+    ]
+    segment = SimpleNamespace(words=heard, seek=0, tokens=[1] * tokens, start=0.0, end=5.0)
+    monkeypatch.setattr(whisper, "transcribe", lambda *_, **__: (iter([segment]), None))
+    monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
+    spoken = ((0, round(speech * SAMPLE_RATE)),)
+    piece = Piece(np.ones(5 * SAMPLE_RATE, np.float32), 0.0, spoken)
+    monkeypatch.setattr(transcription, "cut_at_pauses", lambda blocks: iter([Heard(piece, 5.0)]))
+    assert " ".join(texts(list(Transcriber(Path()).sentences([], "fast")))) == kept
+
+
 # --- pieces that were decoded before ---
 
 
@@ -280,7 +275,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 def test_the_second_time_nothing_is_decoded(desk: Desk) -> None:
     transcriber, whisper = desk.transcriber([0.9])
     first = list(transcriber.sentences([], "balanced", start=3.0))
-    assert (len(whisper.asked), whisper.detections) == (4, 1)
+    assert (len(whisper.asked), whisper.detections) == (4, 4)
     transcriber, whisper = desk.transcriber([], [])
     assert list(transcriber.sentences([], "balanced", start=3.0)) == first
     assert (len(whisper.asked), whisper.detections) == (0, 0)
@@ -295,6 +290,7 @@ def test_what_is_kept_does_not_depend_on_having_been_kept(desk: Desk) -> None:
     kept = list(transcriber.sentences([], "fast"))
     forgetful = Transcriber(Path())
     forgetful._whisper = Whisper(LINES, [0.9])
+    forgetful._languages = LanguageDetector(forgetful._whisper)
     assert list(forgetful.sentences([], "fast")) == kept
 
 
@@ -304,12 +300,11 @@ def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
     assert next(found).text == "Guten Tag"
     found.close()
     assert len(whisper.asked) == 2
-    transcriber, whisper = desk.transcriber([], LINES[2:])
+    transcriber, whisper = desk.transcriber([0.3], LINES[2:])
     heard = list(transcriber.sentences([], "balanced"))
     assert texts(heard) == ["Guten Tag", "zusammen.", "Es", "regnet.", "Bis morgen."]
     # The language that was detected then is that of what is decoded now.
     assert [how["language"] for how in whisper.asked] == ["de", "de"]
-    assert whisper.detections == 0
 
 
 @pytest.mark.parametrize(
@@ -335,7 +330,7 @@ def test_what_would_give_other_words_is_decoded_anew(
 def test_an_unsure_language_is_looked_for_again_in_the_piece_after(desk: Desk) -> None:
     transcriber, whisper = desk.transcriber([0.2, 0.3, 0.8])
     first = list(transcriber.sentences([], "fast"))
-    assert (transcriber.language, whisper.detections) == ("de", 3)
+    assert (transcriber.language, whisper.detections) == ("de", 4)
     transcriber, whisper = desk.transcriber([], [])
     assert list(transcriber.sentences([], "fast")) == first
     assert (transcriber.language, whisper.detections) == ("de", 0)
@@ -346,7 +341,7 @@ def test_one_lost_piece_is_decoded_alone(desk: Desk) -> None:
     first = list(transcriber.sentences([], "fast"))
     for name in list(desk.memory.kept)[2:3]:
         del desk.memory.kept[name]
-    transcriber, whisper = desk.transcriber([], LINES[2:3])
+    transcriber, whisper = desk.transcriber([0.9], LINES[2:3])
     assert list(transcriber.sentences([], "fast")) == first
     assert len(whisper.asked) == 1
 

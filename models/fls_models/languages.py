@@ -1,0 +1,189 @@
+"""Which language is spoken where in a piece: some speak one after the other in one recording.
+
+Whisper tells the language of 30 s as a whole, and whether it is sure. Where it is not, it is asked
+about each stretch of the piece, with silence's frames around it: one step of the decoder each, and
+the piece is encoded once, for this and for its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fls_models.pauses import Piece
+from fls_models.sampling import SAMPLE_RATE, WINDOW_SAMPLES
+
+# A language that is less likely than this in the first piece may be any other.
+SURE = 0.5
+# A piece is of one language if it is likelier than this in the whole of it: two seconds of another
+# in 25 take more away (measured on four), and each stretch costs a quarter of an encoding.
+_ALONE = 0.97
+# Samples of one frame of the encoder, 20 ms, and frames left around a stretch.
+_FRAME = SAMPLE_RATE // 50
+_AROUND = 5
+# A language changes at pauses of so many seconds; longer stretches also at shorter ones.
+_PAUSE = 0.4
+_LONG = 8.0
+# What a change of language costs, in nats, at a pause and at a long one, of so many seconds: a name
+# or an "OK" says less than two changes cost.
+_CHANGE, _CHANGE_LATER, _LONG_PAUSE = 2.0, 1.25, 0.8
+# Seconds of speech that count as one stretch, and as how many a long one counts.
+_ONE = 3.0
+_MOST = 2.0
+# Probabilities below these are not told from each other: in a stretch, and in silence, where what
+# is hardly ever spoken would else be likelier for every noise.
+_LEAST = 1e-3
+_LEAST_IN_SILENCE = 1e-2
+# Silence is English to Whisper, more or less. How much of that it says of a stretch, too: measured
+# so that English with German names stays English and Spanish on the phone is no English.
+_BIAS = 0.6
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is said in one language: its code, and the samples of a piece where someone speaks."""
+
+    language: str
+    speech: tuple[tuple[int, int], ...]
+
+
+class LastEncoding:
+    """Whisper's encoder that gives what it gave when it is asked the same again."""
+
+    def __init__(self, encode: Callable[[NDArray[np.float32]], Any]) -> None:
+        self._encode = encode
+        self._features: NDArray[np.float32] | None = None
+        self._encoded: Any = None
+
+    def __call__(self, features: NDArray[np.float32]) -> Any:
+        if self._features is None or not np.array_equal(self._features, features):
+            self._features, self._encoded = features.copy(), self._encode(features)
+        return self._encoded
+
+
+class LanguageDetector:
+    """Tells apart what is spoken in a piece. `whisper` is a WhisperModel of faster-whisper."""
+
+    def __init__(self, whisper: Any) -> None:
+        self._whisper = whisper
+        self._quiet: NDArray[np.float32] | None = None
+        self._unheard: dict[str, float] = {}
+
+    def parts(self, piece: Piece, before: str | None) -> list[Part]:
+        """The piece in order, each part in its language; `before` is what was spoken before it.
+
+        No parts if nothing was known before and nothing is sure now.
+        """
+        encoded = self._encoded(piece.samples)
+        [whole] = self._probabilities(encoded)
+        stretches = _stretches(piece.speech)
+        if len(stretches) < 2 or max(whole.values()) >= _ALONE:
+            stretches = [list(piece.speech)]
+            weight = _weight(piece.speech)
+            seen = [{code: weight * log(max(p, _LEAST)) for code, p in whole.items()}]
+        else:
+            seen = self._evidence(encoded, stretches)
+        path = likeliest_path(seen, _changes(stretches), before)
+        if before is None and sum(whole[code] for code in set(path)) < SURE:
+            return []
+        found: list[Part] = []
+        for stretch, language in zip(stretches, path, strict=True):
+            if found and found[-1].language == language:
+                stretch = [*found.pop().speech, *stretch]
+            found.append(Part(language, tuple(stretch)))
+        return found
+
+    def _evidence(
+        self, encoded: NDArray[np.float32], stretches: list[list[tuple[int, int]]]
+    ) -> list[dict[str, float]]:
+        """Of each stretch and language: what speaks for it there and not in silence, in nats."""
+        if self._quiet is None:
+            self._quiet = self._encoded(np.zeros(WINDOW_SAMPLES, np.float32))
+            [self._unheard] = self._probabilities(self._quiet)
+        alone = np.repeat(self._quiet, len(stretches), axis=0)
+        for place, stretch in enumerate(stretches):
+            first = max(0, stretch[0][0] // _FRAME - _AROUND)
+            end = -(-stretch[-1][1] // _FRAME) + _AROUND
+            alone[place, first:end] = encoded[0, first:end]
+        return [
+            {
+                language: _weight(stretch)
+                * (
+                    log(max(p, _LEAST))
+                    - _BIAS * log(max(self._unheard[language], _LEAST_IN_SILENCE))
+                )
+                for language, p in found.items()
+            }
+            for stretch, found in zip(stretches, self._probabilities(alone), strict=True)
+        ]
+
+    def _encoded(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) samples, at most 30 s of them -> (1, 1500, D)."""
+        from faster_whisper.audio import pad_or_trim
+
+        # Without the last frame, as `transcribe` takes it.
+        features = self._whisper.feature_extractor(samples)[..., :-1]
+        return np.array(self._whisper.encode(pad_or_trim(features)))
+
+    def _probabilities(self, encoded: NDArray[np.float32]) -> list[dict[str, float]]:
+        """(B, 1500, D) -> B times the probability of each language."""
+        from ctranslate2 import StorageView
+
+        found = self._whisper.model.detect_language(StorageView.from_array(encoded))
+        return [{token[2:-2]: p for token, p in languages} for languages in found]
+
+
+def likeliest_path(
+    seen: Sequence[dict[str, float]], changes: Sequence[float], before: str | None
+) -> list[str]:
+    """The languages of stretches, by what speaks for each (nats).
+
+    A change costs what `changes` says of the stretch that it comes before; what was spoken `before`
+    the first one costs nothing there, and nor does anything if that is not known.
+    """
+    best = {
+        language: spoken - (0.0 if before in (None, language) else changes[0])
+        for language, spoken in seen[0].items()
+    }
+    came: list[dict[str, str]] = []
+    for evidence, change in zip(seen[1:], changes[1:], strict=True):
+        top = max(best, key=best.__getitem__)
+        changed = best[top] - change
+        came.append({code: code if best[code] >= changed else top for code in best})
+        best = {code: max(best[code], changed) + evidence[code] for code in best}
+    path = [max(best, key=best.__getitem__)]
+    for earlier in reversed(came):
+        path.append(earlier[path[-1]])
+    return path[::-1]
+
+
+def _stretches(speech: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    joined: list[list[tuple[int, int]]] = []
+    for start, end in speech:
+        if joined:
+            first, last = joined[-1][0][0], joined[-1][-1][1]
+            if start - last < _PAUSE * SAMPLE_RATE and end - first < _LONG * SAMPLE_RATE:
+                joined[-1].append((start, end))
+                continue
+        joined.append([(start, end)])
+    return joined
+
+
+def _changes(stretches: Sequence[Sequence[tuple[int, int]]]) -> list[float]:
+    """What a change of language costs before each stretch; before the first, as at a long pause."""
+    pauses = [start[0][0] - end[-1][1] for end, start in pairwise(stretches)]
+    return [
+        _CHANGE_LATER,
+        *(_CHANGE_LATER if pause >= _LONG_PAUSE * SAMPLE_RATE else _CHANGE for pause in pauses),
+    ]
+
+
+def _weight(speech: Sequence[tuple[int, int]]) -> float:
+    seconds = sum(end - start for start, end in speech) / SAMPLE_RATE
+    return min(_MOST, seconds / _ONE)

@@ -1,0 +1,101 @@
+"""Words to sentences: which full stop ends one, and which belongs to an abbreviation or a number.
+
+The text alone cannot tell ("at 5 p.m. Monday", "at 5 p.m. Then"); what comes after, its case and
+the pause before it, can. Whatever is unclear does not end a sentence: two that hang together are
+read more easily than one in pieces.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fls_models.results import Sentence, Word
+
+_ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
+_PAUSE_ENDS_SENTENCE = 1.5
+_LONGEST_SENTENCE = 60
+# Seconds between two words that is more than the gap within a phrase.
+_BREATH = 0.3
+_OPENING, _CLOSING = " \"'“‘«(¿¡", " \"'”’»)"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Something always follows, mostly a name; only a long pause parts them.
+_LEAN_ON_THE_NEXT = _words(
+    # English
+    "Dr Mr Mrs Ms Messrs Prof St Mt Ft Gen Sen Rep Gov Capt Lt Col Sgt Maj Cpl Cmdr Rev Hon Pres "
+    "Supt e.g i.e vs approx cf "
+    # German
+    "Hr Fr Dipl Ing z.B d.h u.a i.d.R ca bzw evtl ggf inkl sog vgl Mio Mrd "
+    # Spanish, Portuguese
+    "Sr Sra Srta Sres Dra Dña Ud Uds Sto Sta p.ej Exmo Exma "
+    # French, Italian, Dutch, Polish, Czech
+    "Mme Mmes Mlle MM Sig sig Sig.ra Dott Dott.ssa Avv Egr dhr mevr bijv np např tzv"
+)
+# What follows is a number, or it is a word like any other: "No. 5", "No."
+_BEFORE_NUMBERS = _words(
+    "no nos nr núm num n.º nº vol ch sec fig art pp pg cap kap abs bd ziff tel ext op "
+    "jan feb apr aug sept sep oct okt nov dec dez"
+)
+# Also where a sentence ends: what follows decides.
+_ANYWHERE = _words("etc usw Inc Ltd Co Corp Jr Bros Ave Blvd Rd ecc")
+_DOTTED = re.compile(r"[^\W\d_]{1,2}(?:\.[^\W\d_]{1,2})+")
+# In any language with Latin letters: "np.", "tzv.", "blvd."; words without a vowel are rare.
+_ABBREVIATED = re.compile(r"[b-df-hj-np-tv-xz]{2,5}", re.IGNORECASE)
+_ORDINAL = re.compile(r"\d{1,3}")
+
+
+def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
+    """Complete sentences at the front of `words`, and the words of the one that is not."""
+    complete: list[Sentence] = []
+    begin = 0
+    for index, word in enumerate(words):
+        last = index + 1 == len(words)
+        pause = 0.0 if last else words[index + 1].start - word.end
+        too_long = index + 1 - begin >= _LONGEST_SENTENCE
+        codes = {word.language} if last else {word.language, words[index + 1].language}
+        other = len(codes - {None}) > 1
+        if other or too_long or pause > _PAUSE_ENDS_SENTENCE or _stops(words, index, pause):
+            complete.append(Sentence(tuple(words[begin : index + 1])))
+            begin = index + 1
+    return complete, words[begin:]
+
+
+def _stops(words: list[Word], index: int, pause: float) -> bool:
+    """Whether the word at `index` ends its sentence; `pause` is the one after it."""
+    written = _written(words, index)
+    if not written.endswith(_ENDINGS):
+        return False
+    following = words[index + 1].text if index + 1 < len(words) else None
+    if not written.endswith(".") or written.endswith(".."):
+        return True
+    if following is not None and not following.startswith(" ") and following[:1].isalnum():
+        # Within a word: a decimal number, an address. Scripts without spaces have other stops.
+        return not following[:1].isascii()
+    stem = written[:-1]
+    after = "" if following is None else following.lstrip(_OPENING)
+    if stem in _LEAN_ON_THE_NEXT:
+        return False
+    if stem.lower() in _BEFORE_NUMBERS:
+        return following is not None and not after[:1].isdigit() and not after[:1].islower()
+    unclear = (
+        len(stem) == 1
+        or stem in _ANYWHERE
+        or _DOTTED.fullmatch(stem) is not None
+        or _ORDINAL.fullmatch(stem) is not None
+    )
+    if unclear:
+        return after[:1].isalpha() and not after[:1].islower() and pause >= _BREATH
+    return not (_ABBREVIATED.fullmatch(stem) and after[:1].islower() and pause < _BREATH)
+
+
+def _written(words: list[Word], index: int) -> str:
+    """The word at `index` as it stands in the text: recognisers part "U" and ".S."."""
+    first = index
+    while first > 0 and not words[first].text.startswith(" ") and index - first < 8:
+        first -= 1
+    joined = "".join(word.text for word in words[first : index + 1])
+    return joined.strip().rstrip(_CLOSING).lstrip(_OPENING)
