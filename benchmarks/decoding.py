@@ -1,0 +1,87 @@
+"""How long an hour of MP3 takes to decode: with the container's times, and as raw samples only.
+
+    python benchmarks/decoding.py
+
+The other way is ffmpeg alone, whose resampler pads and mixes: samples in a pipe without times, which
+put sounds in wrong places where rate, channels or clocks change.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fls_cli import media
+from fls_cli.placing import SAMPLE_RATE
+from fls_cli.which_ffmpeg import find_ffmpeg
+
+LECTURE = Path(__file__).resolve().parent.parent / "examples" / "lecture.mp3"
+ROUNDS = 5
+MIX = "aresample=async=1:first_pts=0:rematrix_maxval=1"
+
+
+def hour(folder: Path) -> Path:
+    """The lecture again and again, in stereo."""
+    made = folder / "hour.mp3"
+    command = [find_ffmpeg(), "-nostdin", "-loglevel", "error", "-stream_loop", "16", "-i"]
+    options = ["-t", "3600", "-ac", "2", "-ar", "44100", "-b:a", "128k"]
+    subprocess.run([*command, str(LECTURE), *options, str(made)], check=True)
+    return made
+
+
+def with_times(path: Path) -> int:
+    return sum(len(block) for block in media.decode(str(path)))
+
+
+def as_raw_samples(path: Path) -> int:
+    command = [find_ffmpeg(), "-nostdin", "-loglevel", "error", "-i", str(path), "-map", "0:a:0"]
+    output = ["-af", MIX, "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "f32le", "pipe:"]
+    count = 0
+    with subprocess.Popen([*command, *output], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        while block := child.stdout.read(4 * SAMPLE_RATE):
+            count += len(block) // 4
+    return count
+
+
+def timed(work: Callable[[Path], int], path: Path) -> tuple[float, float, int]:
+    """Wall seconds, processor seconds with those of children, samples."""
+    before, began = _spent(), time.perf_counter()
+    count = work(path)
+    return time.perf_counter() - began, _spent() - before, count
+
+
+def _spent() -> float:
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = hour(Path(folder))
+        found: dict[str, list[tuple[float, float, int]]] = {}
+        for _ in range(ROUNDS):
+            for name, work in [("raw samples", as_raw_samples), ("with times", with_times)]:
+                found.setdefault(name, []).append(timed(work, path))
+    load = os.getloadavg()[0]
+    for name, runs in found.items():
+        wall, spent, count = min(runs)
+        print(
+            f"{name}: {wall:.2f} s, {spent:.2f} s of processors, {count / SAMPLE_RATE:.3f} s heard"
+        )
+    best = {name: min(runs) for name, runs in found.items()}
+    for place, what in enumerate(["wall", "processors"]):
+        ratio = best["with times"][place] / best["raw samples"][place]
+        print(f"with times / raw samples, {what}: {ratio:.2f}")
+    print(f"load at the end: {load:.1f}")
+
+
+if __name__ == "__main__":
+    main()
