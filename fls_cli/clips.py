@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli.decoder import SAMPLE_RATE
-from fls_cli.output import write_atomically
+from fls_cli.output import make_folder, write_atomically
 from fls_models.clock import whole_seconds
 from fls_models.results import Span
 
@@ -46,7 +46,7 @@ def save_clip(blocks: Iterable[NDArray[np.float32]], place: Path) -> None:
     sound = AudioSegment(data=pcm, sample_width=2, frame_rate=SAMPLE_RATE, channels=1)
     file = io.BytesIO()
     sound.fade_in(_FADE).fade_out(_FADE).export(file, format="wav")
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     write_atomically(place, file.getvalue())
 
 

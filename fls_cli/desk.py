@@ -25,7 +25,7 @@ from fls_cli.hearing import Remembering
 from fls_cli.inputs import Source, check_readable, open_sources
 from fls_cli.ledger import claimed, seems_finished
 from fls_cli.lists import names_listed
-from fls_cli.output import check_place, clean, write_atomically
+from fls_cli.output import check_folder, check_place, clean, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
 from fls_cli.progress import Bars
@@ -271,10 +271,9 @@ def open_desk(
 
     Raises UsageError when `output` is no place to write to: better now than after hours.
     """
-    if output is not None and not output.endswith("/"):
-        place = Path(output)
-        if not place.is_dir():
-            check_place(place)
+    if output is not None:
+        folder = output.endswith("/") or os.path.isdir(output)
+        (check_folder if folder else check_place)(Path(output))
     # PyTorch imports it, too, from native code, which loses a Ctrl-C that comes meanwhile.
     import numpy  # noqa: F401
 

@@ -117,7 +117,7 @@ def ask(
         def task(visit: Visit) -> list[dict[str, Any]]:
             from fls_models.asking import Asking, Manner
 
-            showing.check(desk.asked)
+            showing.check(visit)
             hearing = visit.hear()
             asking = Asking(
                 visit.model,
