@@ -29,6 +29,7 @@ from fls_cli.output import check_folder, check_place, clean, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
 from fls_cli.progress import Bars
+from fls_cli.streams import check_stdout
 from fls_cli.visits import Request, Visit
 from fls_models.errors import InputError, UsageError
 from fls_models.memory import FORGETFUL, Memory
@@ -266,14 +267,18 @@ def open_desk(
     keep: bool = False,
     ahead: int = 0,
     force: bool = False,
+    drawn: bool = False,
 ) -> Iterator[Desk]:
     """A desk whose progress bars are gone afterwards, whatever happens.
 
-    Raises UsageError when `output` is no place to write to: better now than after hours.
+    Raises UsageError when `output` is no place to write to, or stdout none, unless the result is
+    `drawn` into a file: better now than after hours.
     """
     if output is not None:
         folder = output.endswith("/") or os.path.isdir(output)
         (check_folder if folder else check_place)(Path(output))
+    elif not drawn:
+        check_stdout()
     # PyTorch imports it, too, from native code, which loses a Ctrl-C that comes meanwhile.
     import numpy  # noqa: F401
 

@@ -74,7 +74,7 @@ def inspect_(
     suffix = _suffix(output, as_json=as_json)
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
     stretch = Stretch.parse(track, start, end, None)
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_desk(quiet=quiet, offline=offline, drawn=output is not None) as desk:
         from fls_models.budget import Budget
 
         Budget(budget, target_length)

@@ -1,4 +1,4 @@
-"""Ctrl-C and the request to end (SIGTERM): heard as what they are, and not in the wrong moment."""
+"""Ctrl-C and requests to end (SIGTERM, SIGHUP): heard as such, and not in the wrong moment."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def _handlers() -> dict[int, Handler]:
         return {}
     return {
         number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if callable(handler := signal.getsignal(number))
     }

@@ -1,4 +1,4 @@
-"""What `fls` leaves with: 0, 1, 2, 3, 130, 143; and what signals and pipes leave behind."""
+"""What `fls` leaves with, from 0 to 143; and what signals and pipes leave behind."""
 
 from __future__ import annotations
 
@@ -222,7 +222,12 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("sent", "code", "to_file"),
-    [(signal.SIGINT, 130, False), (signal.SIGINT, 130, True), (signal.SIGTERM, 143, True)],
+    [
+        (signal.SIGINT, 130, False),
+        (signal.SIGINT, 130, True),
+        (signal.SIGTERM, 143, True),
+        (signal.SIGHUP, 129, True),
+    ],
 )
 def test_a_signal_while_listening_leaves_nothing_behind(
     tmp_path: Path, temporary: Path, sent: signal.Signals, code: int, to_file: bool
@@ -272,7 +277,7 @@ def test_a_reader_that_leaves_early_is_no_crash(tmp_path: Path) -> None:
         complaint = process.stderr.read()
     assert first == b"Sentence 0.\n"
     assert complaint == b"listening\n"
-    assert process.returncode == 1
+    assert process.returncode == 141
 
 
 def test_a_recording_comes_through_a_pipe(talk: Path, temporary: Path) -> None:
@@ -330,7 +335,23 @@ def test_python_m_is_the_same_command() -> None:
     assert found.stdout.startswith(b"fls ")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_nohup_starts_goes_on(talk: Path) -> None:
+    with subprocess.Popen(
+        ["nohup", *command("transcribe", str(talk), pace=0.1)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"Sentence 0.\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.read().endswith(b"Sentence 2.\n")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_is_one_whatever_a_library_makes_of_it(
     number: signal.Signals,
     code: int,
