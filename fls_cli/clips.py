@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fls_cli.clip_mark import marked
 from fls_cli.decoder import SAMPLE_RATE
 from fls_cli.output import make_folder, write_atomically
 from fls_models.clock import whole_seconds
@@ -30,7 +31,7 @@ def clip_place(place: Path, span: Span) -> Path:
 
 
 def save_clip(blocks: Iterable[NDArray[np.float32]], place: Path) -> None:
-    """Writes samples, blocks of 16 kHz mono from -1 to 1, as a WAV file of 16 bits.
+    """Writes samples, blocks of 16 kHz mono from -1 to 1, as a WAV file of 16 bits with our mark.
 
     Raises what `write_atomically` does. Folders that are not there are made.
     """
@@ -47,7 +48,7 @@ def save_clip(blocks: Iterable[NDArray[np.float32]], place: Path) -> None:
     file = io.BytesIO()
     sound.fade_in(_FADE).fade_out(_FADE).export(file, format="wav")
     make_folder(place.parent)
-    write_atomically(place, file.getvalue())
+    write_atomically(place, marked(file.getvalue()))
 
 
 def _stamp(seconds: int) -> str:

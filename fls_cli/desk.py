@@ -105,7 +105,7 @@ class Desk:
         def failed(name: str, error: InputError) -> None:
             self.fail(name, error, as_json=request.as_json)
 
-        with open_sources(names, failed=failed) as found:
+        with open_sources(names, failed=failed, note=self.say) as found:
             self.asked = len(found) + len(self._failures)
             folder, self._sources = self._folder, found
             # All are checked before a model is loaded for the first.

@@ -132,7 +132,7 @@ def _listen_to_all(
 ) -> list[Listened]:
     heard: list[Listened] = []
     fail = partial(desk.fail, as_json=as_json)
-    with open_sources(names, failed=fail) as found:
+    with open_sources(names, failed=fail, note=desk.say) as found:
         # All are looked at before a model is loaded for the first.
         sources = [source for source in found if desk.is_there(source, as_json=as_json)]
         for done, source in enumerate(sources):

@@ -79,7 +79,7 @@ def inspect_(
 
         Budget(budget, target_length)
         try:
-            with open_sources([file]) as sources:
+            with open_sources([file], note=desk.say) as sources:
                 if len(sources) != 1:
                     raise UsageError(f"{printable(file)}: name one recording, not several.")
                 check_readable(sources[0])
