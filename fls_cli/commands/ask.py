@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
+from fls_cli.patterns import is_pattern, matches
 from fls_cli.showing import Showing
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import answer_json, answer_text, evidence_text
@@ -223,8 +225,22 @@ def _split(
                 f"The question comes last, but {printable(questions[0])} is a recording to read; "
                 "is the question missing?"
             )
+    for text in arguments:
+        if _may_be_question(text):
+            raise UsageError(
+                f"There is no recording {printable(text)!r}; if it is a question, give each of "
+                'several with -q: fls ask lecture.mp3 -q "Who speaks?" -q "What about?"'
+            )
     # Arguments may hold anything, even bytes that no text encoding knows.
     questions = [clean(text) for text in questions]
     if not all(text.strip() for text in questions):
         raise UsageError("The question is empty.")
     return arguments, questions
+
+
+def _may_be_question(text: str) -> bool:
+    """Whether an argument in the place of a source reads like a sentence, and names nothing."""
+    asks = text.rstrip().endswith(("?", "？", "؟"))
+    if len(text.split()) < 2 or not (asks or ("/" not in text and not PurePath(text).suffix)):
+        return False
+    return not os.path.lexists(text) and not (is_pattern(text) and matches(text))

@@ -50,7 +50,7 @@ def inspect_(
         ),
     ] = None,
     budget: options.Budget = "balanced",
-    target_length: options.TargetLength = None,
+    target_length: options.TargetFrames = None,
     model: options.Model = "auto",
     track: options.Track = None,
     start: options.Start = None,
