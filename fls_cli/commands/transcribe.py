@@ -12,7 +12,7 @@ from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
-from fls_cli.writers import FORMATS, render, sentence_line, transcript_json
+from fls_cli.writers import FORMATS, render, sentence_line, transcript_json, txt
 from fls_models.errors import UsageError
 
 
@@ -86,19 +86,24 @@ def transcribe(
                 )
             listening = visit.listen()
             name = visit.source.name
-            if form == "json" and not alone:
-                found = transcript_json(listening.transcript(), name, words=words)
-                visit.write(json.dumps(found, ensure_ascii=False) + "\n")
-            elif form != "txt" or words:
-                visit.write(render(listening.transcript(), name, form, words=words))
-            else:
+            spoken = False
+            if form == "txt" and not words:
                 before = None
                 for sentence in listening:
                     visit.write(sentence_line(sentence, before))
-                    before = sentence
-                if before is None:
+                    before, spoken = sentence, True
+                if not spoken:
                     visit.write("")
-                    desk.say(f"{name}: no speech was found in it")
+            else:
+                heard = listening.transcript()
+                spoken = bool(txt(heard))
+                if form == "json" and not alone:
+                    found = transcript_json(heard, name, words=words)
+                    visit.write(json.dumps(found, ensure_ascii=False) + "\n")
+                else:
+                    visit.write(render(heard, name, form, words=words))
+            if not spoken:
+                desk.say(f"{name}: no speech was found in it")
 
         desk.work(sources or [], from_file, request, task)
         desk.finish()
