@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fls_cli import slash_commands
 from fls_cli.desk import Desk
+from fls_cli.exact_names import with_exact_names
 from fls_cli.output import clean, write_atomically
 from fls_cli.sources import printable
 from fls_cli.writers import answer_json, clock, evidence_text
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Named:
-    """A recording that is talked about: its name, and how many seconds were heard."""
+    """A recording that is talked about: what is shown and was typed of its name, its seconds."""
 
     name: str
     seconds: float
+    location: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ class Chat:
         if not self.as_json:
             return f"{text}\n{self._evidence(reply)}"
         told = answer_json(found) if isinstance(found, Answer) else found.as_json()
-        return json.dumps({**told, "answer": text}, ensure_ascii=False) + "\n"
+        locations = {one.name: one.location for one in self.heard}
+        named = with_exact_names({**told, "answer": text}, locations)
+        return json.dumps(named, ensure_ascii=False) + "\n"
 
     def _evidence(self, reply: Reply) -> str:
         """What an answer from one recording rests on, if that was asked for."""

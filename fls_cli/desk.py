@@ -21,7 +21,8 @@ import typer
 from fls_cli import engines
 from fls_cli.cache import open_cache
 from fls_cli.engines import Engine
-from fls_cli.hearing import Remembering
+from fls_cli.exact_names import with_exact_names
+from fls_cli.hearing import Remembering, Wanted
 from fls_cli.inputs import Source, check_readable, open_sources
 from fls_cli.ledger import claimed, seems_finished
 from fls_cli.lists import names_listed
@@ -29,6 +30,7 @@ from fls_cli.output import check_folder, check_place, clean, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
 from fls_cli.progress import Bars
+from fls_cli.sources import printable
 from fls_cli.streams import check_stdout
 from fls_cli.visits import Request, Visit
 from fls_models.errors import InputError, UsageError
@@ -89,6 +91,17 @@ class Desk:
             )
         return self._model
 
+    def model_for(self, engine: Engine, wanted: Wanted) -> Model:
+        """The model; no weights are fetched for what is no recording.
+
+        Raises what `model` and `Wanted.check` do.
+        """
+        if self._model is None:
+            engines.check(engine)
+            if not engines.is_here(engine):
+                wanted.check()
+        return self.model(engine)
+
     def work(
         self, arguments: Sequence[str], listed: Path | None, request: Request, task: Task
     ) -> list[tuple[Source, Any]]:
@@ -102,8 +115,9 @@ class Desk:
             raise UsageError("No recording is named; name files, folders, addresses or -.")
         self._folder = self._folder_for(names)
 
-        def failed(name: str, error: InputError) -> None:
-            self.fail(name, error, as_json=request.as_json)
+        def failed(argument: str, error: InputError) -> None:
+            shown = printable(argument)
+            self.fail(shown, error, as_json=request.as_json, location=argument)
 
         with open_sources(names, failed=failed, note=self.say) as found:
             self.asked = len(found) + len(self._failures)
@@ -161,7 +175,7 @@ class Desk:
                 claim.finish("".join(visit.written), kept)
                 done[source] = kept
         except InputError as error:
-            self.fail(source.name, error, as_json=request.as_json)
+            self.fail(source.name, error, as_json=request.as_json, location=source.location)
         finally:
             visit.close()
         return True
@@ -201,21 +215,24 @@ class Desk:
         try:
             check_readable(source)
         except InputError as error:
-            self.fail(source.name, error, as_json=as_json)
+            self.fail(source.name, error, as_json=as_json, location=source.location)
             return False
         return True
 
-    def fail(self, name: str, error: InputError, *, as_json: bool) -> None:
+    def fail(
+        self, name: str, error: InputError, *, as_json: bool, location: str | None = None
+    ) -> None:
         """Turns what is wrong with one source into a line on stderr and exit code 1.
 
-        With `as_json`, into a JSON line as well, among the results.
+        With `as_json`, into a JSON line as well, among the results. `name` is shown of `location`.
         """
         said = clean(str(error))
         self._failures.append((name, said))
         self.bars.note(f"fls: {said}")
         if as_json and self._folder is None:
             told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
-            self.show(json.dumps(told, ensure_ascii=False) + "\n")
+            named = with_exact_names(told, {told["source"]: location or name})
+            self.show(json.dumps(named, ensure_ascii=False) + "\n")
 
     def _folder_for(self, names: Sequence[str]) -> Path | None:
         """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix

@@ -44,7 +44,7 @@ def open_sources(
     their suffix. What is reached twice is read once, in its first place. `stdin` stands in for the
     process's own. `note` is told of clips of ours that are passed over in folders.
 
-    With `failed`, an InputError is not raised: it is told of the argument (fit to be shown) and
+    With `failed`, an InputError is not raised: it is told of the argument (as it was typed) and
     the error, and the other arguments are read. So it is of each folder below an argument that may
     not be read.
 
@@ -64,11 +64,11 @@ def open_sources(
                 for place, problem in sorted(aside.unreadable.items()):
                     if failed is None:
                         raise problem
-                    failed(printable(place), problem)
+                    failed(place, problem)
             except InputError as error:
                 if failed is None:
                     raise
-                failed(printable(argument), error)
+                failed(argument, error)
             if aside.clips:
                 note(f"{printable(argument)}: {_clips(len(aside.clips))}")
         yield list(found.values())

@@ -13,6 +13,7 @@ import typer
 from fls_cli import options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.exact_names import with_exact_names
 from fls_cli.hearing import Stretch
 from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
@@ -158,7 +159,7 @@ def _put(asking: Asking, question: str, visit: Visit, *, headed: bool, quoted: b
     else:
         answer = asking.answer(question)
         if as_json:
-            visit.write(json.dumps(answer_json(answer), ensure_ascii=False) + "\n")
+            visit.write(visit.json_line(answer_json(answer)))
         else:
             visit.write(answer_text(answer))
     if quoted and not as_json:
@@ -204,7 +205,8 @@ def _over_all(
                 for passage in heard[name]["evidence"]
             ]
             told = {**found.as_json(), "answer": clean(found.answer).strip(), "evidence": evidence}
-            desk.show(json.dumps(told, ensure_ascii=False) + "\n")
+            named = with_exact_names(told, {source.name: source.location for source, _ in done})
+            desk.show(json.dumps(named, ensure_ascii=False) + "\n")
             continue
         desk.show(clean(found.answer).strip() + "\n")
         for name in found.sources:

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,7 @@ from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch, Wanted, hear
 from fls_cli.inputs import open_sources
 from fls_cli.places import state_folder
+from fls_cli.sources import printable
 from fls_models.budget import Budget
 from fls_models.errors import InputError, UsageError
 
@@ -103,7 +103,7 @@ def chat(
         talk = Chat(
             desk,
             Conversation(loaded, askings, manner=manner),
-            [Named(one.name, one.heard.duration) for one in listened],
+            [Named(one.name, one.heard.duration, one.location) for one in listened],
             as_json=as_json,
             typed=typed,
             echoed=not (typed and sys.stdout.isatty()),
@@ -117,6 +117,7 @@ class Listened:
     """A recording that was heard; `seconds` is what that took, by stage."""
 
     name: str
+    location: str
     heard: Heard
     seconds: Mapping[str, float]
 
@@ -131,24 +132,28 @@ def _listen_to_all(
     as_json: bool,
 ) -> list[Listened]:
     heard: list[Listened] = []
-    fail = partial(desk.fail, as_json=as_json)
+
+    def fail(location: str, error: InputError, name: str | None = None) -> None:
+        desk.fail(name or printable(location), error, as_json=as_json, location=location)
+
     with open_sources(names, failed=fail, note=desk.say) as found:
         # All are looked at before a model is loaded for the first.
         sources = [source for source in found if desk.is_there(source, as_json=as_json)]
         for done, source in enumerate(sources):
             desk.bars.files(done, len(sources))
+            wanted = Wanted(source, stretch, paid.name, paid.target_length)
             try:
                 hearing = hear(
-                    desk.model(engine),
-                    Wanted(source, stretch, paid.name, paid.target_length),
+                    desk.model_for(engine, wanted),
+                    wanted,
                     memory=desk.memory,
                     warn=desk.say,
                     progress=desk.bars,
                 )
             except InputError as error:
-                fail(source.name, error)
+                fail(source.location, error, name=source.name)
                 continue
-            heard.append(Listened(source.name, hearing.heard, hearing.seconds))
+            heard.append(Listened(source.name, source.location, hearing.heard, hearing.seconds))
     desk.bars.close()
     return heard
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -109,8 +108,7 @@ def summarize(
                 progress=desk.bars,
             )
             if as_json:
-                found = summary_json(summary, style)
-                visit.write(json.dumps(found, ensure_ascii=False) + "\n")
+                visit.write(visit.json_line(summary_json(summary, style)))
             else:
                 visit.write(summary_text(summary, style))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -97,9 +96,9 @@ def transcribe(
             else:
                 heard = listening.transcript()
                 spoken = bool(txt(heard))
-                if form == "json" and not alone:
-                    found = transcript_json(heard, name, words=words)
-                    visit.write(json.dumps(found, ensure_ascii=False) + "\n")
+                if form == "json":
+                    told = transcript_json(heard, name, words=words)
+                    visit.write(visit.json_line(told, indent=2 if alone else None))
                 else:
                     visit.write(render(heard, name, form, words=words))
             if not spoken:

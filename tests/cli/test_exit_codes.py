@@ -16,7 +16,7 @@ from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
 
 from fls_cli.desk import Desk
-from fls_models import downloads
+from fls_models import downloads, weights
 
 Capture = pytest.CaptureFixture[str]
 
@@ -94,6 +94,24 @@ def test_nothing_is_loaded_for_a_file_that_is_not_there(
     played = play(capfd, *given, str(tmp_path / "gone.mp3"), "--offline")
     assert (played.code, played.out) == (1, "")
     assert "there is no such file" in played.err
+
+
+@pytest.mark.parametrize("given", [*COMMANDS, ["chat"], ["inspect"]], ids=lambda given: given[0])
+@pytest.mark.parametrize("name", ["letter.mp3", "list.m3u8", "mute.mp4"])
+def test_no_weights_are_fetched_for_what_is_no_recording(
+    bad: Path, name: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: Capture,
+) -> None:  # fmt: skip
+    def fetch(*_: object, **__: object) -> None:
+        raise AssertionError("weights were fetched")
+
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "pull", fetch)
+    played = play(capfd, *given, str(bad / name), "-m", "mini")
+    assert (played.code, played.out) == (1, "")
+    [line] = played.err.splitlines()
+    assert line.startswith(f"fls: {bad / name}: ")
+    assert not (tmp_path / "cache").exists()
 
 
 @each_command
