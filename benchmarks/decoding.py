@@ -2,8 +2,8 @@
 
     python benchmarks/decoding.py
 
-The other way is ffmpeg alone, whose resampler pads and mixes: samples in a pipe without times, which
-put sounds in wrong places where rate, channels or clocks change.
+The other way is ffmpeg alone, whose resampler pads and mixes: samples without times, which are
+in wrong places where rate, channels or clocks change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fls_cli.placing import SAMPLE_RATE
 from fls_cli.which_ffmpeg import find_ffmpeg
 
 LECTURE = Path(__file__).resolve().parent.parent / "examples" / "lecture.mp3"
-ROUNDS = 5
+ROUNDS = 3
 MIX = "aresample=async=1:first_pts=0:rematrix_maxval=1"
 
 

@@ -26,6 +26,7 @@ import typer.main  # noqa: E402
 
 from fls_cli import settings  # noqa: E402
 from fls_cli.app import app  # noqa: E402
+from fls_cli.streams import READER_GONE  # noqa: E402
 from fls_models import budget, card  # noqa: E402
 from fls_models.card import Card, FrameCard, TextCard  # noqa: E402
 from fls_models.errors import EnvironmentLacks, FlsError, UsageError  # noqa: E402
@@ -64,7 +65,9 @@ def _commands() -> Iterator[str]:
                 str(EnvironmentLacks.exit_code),
                 "the machine lacks something; the message says what provides it",
             ),
+            ("129", "ended, by SIGHUP"),
             ("130", "interrupted, by Ctrl-C"),
+            (str(READER_GONE), "nobody reads stdout any more, as SIGPIPE would have it"),
             ("143", "ended, by SIGTERM"),
         ],
     )

@@ -1,41 +1,33 @@
-"""The start of `fls`, also as `python -m fls_cli` and where a launcher starts it several times."""
+"""The start of `fls`, also as `python -m fls_cli` and where a launcher starts it several times.
 
-from __future__ import annotations
+All else is imported where Ctrl-C ends the process without a word: while Python imports, it would be
+a traceback, or be lost in the midst of an import.
+"""
 
-import io
-import os
-import sys
-import time
-from contextlib import redirect_stderr, redirect_stdout, suppress
-
-# Seconds in which a launcher ends all processes, once the first has failed.
-_PATIENCE = 10.0
+# Of C, and there at once; the module `signal` over it takes milliseconds to import.
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIGINT,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 
 
 def run() -> None:
     """Runs `fls` and leaves with its exit code."""
-    try:
-        from fls_cli import library_warnings
+    heard = getsignal(SIGINT) is default_int_handler
+    if heard:
+        signal(SIGINT, SIG_DFL)
+    from fls_cli import library_warnings
 
-        # Before anything is imported that could warn.
-        library_warnings.hide()
-        from fls_cli.app import main
-    except KeyboardInterrupt:
-        sys.exit(130)
-    if not int(os.environ.get("RANK") or 0):
-        main()
-        return
-    # The first process speaks for all. Only what this one alone fails with is said, in the end.
-    said = io.StringIO()
-    try:
-        with open(os.devnull, "w") as nobody, redirect_stdout(nobody), redirect_stderr(said):
-            main()
-    except SystemExit as left:
-        if left.code and (text := said.getvalue().strip()):
-            with suppress(KeyboardInterrupt, SystemExit):
-                time.sleep(_PATIENCE)
-                print(text, file=sys.stderr, flush=True)
-        raise
+    # Before anything is imported that could warn.
+    library_warnings.hide()
+    from fls_cli.processes import main
+
+    if heard:
+        signal(SIGINT, default_int_handler)
+    main()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """The command `fls`: the one place where errors become messages and exit codes.
 
 Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 the environment lacks something,
-130 interrupted.
+130 interrupted; 129, 141 and 143 as SIGHUP, SIGPIPE and SIGTERM have it.
 """
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import signal
 import sys
 from types import FrameType
@@ -16,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from fls_cli import __version__, settings
+from fls_cli import __version__, settings, streams
 from fls_cli.commands.ask import ask
 from fls_cli.commands.bench import app as bench
 from fls_cli.commands.bench_asr import asr
@@ -37,8 +35,7 @@ from fls_cli.commands.transcribe import transcribe
 from fls_cli.help_pages import CommandLine, HelpGroup, is_asked_for
 from fls_cli.optional_numbers import WithOptionalNumbers
 from fls_cli.options import defaults
-from fls_cli.output import clean
-from fls_models.errors import DiskFull, FlsError, UsageError
+from fls_models.errors import FlsError, UsageError
 from fls_models.interruptions import undisguised
 
 _HEAR = "Questions and texts"
@@ -109,31 +106,34 @@ def options(
 
 def main() -> None:
     """Runs `fls` and leaves with its exit code."""
+    streams.open_closed()
     # So that temporary copies are removed when the process is told to end, too.
-    signal.signal(signal.SIGTERM, _terminated)
-    # The terminal was closed; under nohup, that is no matter.
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What nohup starts goes on.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _terminated)
     # What the terminal's alphabet lacks becomes a question mark.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
         with undisguised():
-            app(prog_name="fls")
+            try:
+                app(prog_name="fls")
+            finally:
+                # Here, and not when Python ends, where nobody could say what is wrong.
+                sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except FlsError as error:
-        print(f"fls: {clean(str(error))}", file=sys.stderr)
+        streams.complain(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
-            raise
-        # Nobody reads on or nothing more fits; the interpreter's own last flush would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.errno == errno.EPIPE:
-            sys.exit(1)
-        print("fls: No room to write the result; free some space first.", file=sys.stderr)
-        sys.exit(DiskFull.exit_code)
+        sys.exit(streams.leave(error))
+    except SystemExit as left:
+        # Typer has a code of its own for a reader that is gone.
+        if isinstance(gone := left.__context__, BrokenPipeError):
+            sys.exit(streams.leave(gone))
+        raise
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fls_cli import options
+from fls_cli.output import check_place
 from fls_cli.which_ffmpeg import decoder_parts
 from fls_models.errors import UsageError
 
@@ -55,6 +56,5 @@ def form_of(output: Path | None) -> str:
     ending = output.suffix.lower()
     if ending not in (".md", ".json"):
         raise UsageError(f"{output}: a report ends in .md or .json.")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent} is not there to write {output.name} into.")
+    check_place(output)
     return ending

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fls_cli import slash_commands
 from fls_cli.desk import Desk
+from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
 from fls_cli.output import clean, write_atomically
 from fls_cli.sources import printable
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Named:
-    """A recording that is talked about: its name, how many seconds were heard, what is missing."""
+    """A recording that is talked about.
+
+    What is shown and was typed of its name, its seconds, and what of it is missing.
+    """
 
     name: str
     seconds: float
+    location: str
     flaws: Sequence[Flaw] = ()
 
 
@@ -108,7 +113,9 @@ class Chat:
             return f"{text}\n{self._evidence(reply)}"
         flaws = [flaw for named in self.heard for flaw in named.flaws]
         told = answer_json(found, flaws) if isinstance(found, Answer) else found.as_json()
-        return json.dumps({**told, "answer": text}, ensure_ascii=False) + "\n"
+        locations = {one.name: one.location for one in self.heard}
+        named = with_exact_names({**told, "answer": text}, locations)
+        return json.dumps(named, ensure_ascii=False) + "\n"
 
     def _evidence(self, reply: Reply) -> str:
         """What an answer from one recording rests on, if that was asked for."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_cli.output import write_atomically
+from fls_cli.clip_mark import marked
+from fls_cli.output import make_folder, write_atomically
 from fls_cli.placing import SAMPLE_RATE
 from fls_models.clock import whole_seconds
 from fls_models.results import Span
@@ -30,7 +31,7 @@ def clip_place(place: Path, span: Span) -> Path:
 
 
 def save_clip(blocks: Iterable[NDArray[np.float32]], place: Path) -> None:
-    """Writes samples, blocks of 16 kHz mono from -1 to 1, as a WAV file of 16 bits.
+    """Writes samples, blocks of 16 kHz mono from -1 to 1, as a WAV file of 16 bits with our mark.
 
     Raises what `write_atomically` does. Folders that are not there are made.
     """
@@ -46,8 +47,8 @@ def save_clip(blocks: Iterable[NDArray[np.float32]], place: Path) -> None:
     sound = AudioSegment(data=pcm, sample_width=2, frame_rate=SAMPLE_RATE, channels=1)
     file = io.BytesIO()
     sound.fade_in(_FADE).fade_out(_FADE).export(file, format="wav")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(place, file.getvalue())
+    make_folder(place.parent)
+    write_atomically(place, marked(file.getvalue()))
 
 
 def _stamp(seconds: int) -> str:

@@ -105,6 +105,8 @@ class Decoding:
             "af": filters,
             "ar": SAMPLE_RATE,
             "avoid_negative_ts": "disabled",
+            # A write for many packets.
+            "flush_packets": 0,
         }
         if channels is not None:
             samples["ac"] = channels

@@ -21,15 +21,18 @@ import typer
 from fls_cli import engines
 from fls_cli.cache import open_cache
 from fls_cli.engines import Engine
+from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
-from fls_cli.hearing import Remembering
+from fls_cli.hearing import Remembering, Wanted
 from fls_cli.inputs import Source, check_readable, open_sources
 from fls_cli.ledger import claimed, seems_finished
 from fls_cli.lists import names_listed
-from fls_cli.output import check_place, clean, write_atomically
+from fls_cli.output import check_folder, check_place, clean, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
 from fls_cli.progress import Bars
+from fls_cli.sources import printable
+from fls_cli.streams import check_stdout
 from fls_cli.visits import Request, Visit
 from fls_models.errors import InputError, UsageError
 from fls_models.memory import FORGETFUL, Memory
@@ -90,6 +93,17 @@ class Desk:
             )
         return self._model
 
+    def model_for(self, engine: Engine, wanted: Wanted) -> Model:
+        """The model; no weights are fetched for what is no recording.
+
+        Raises what `model` and `Wanted.check` do.
+        """
+        if self._model is None:
+            engines.check(engine)
+            if not engines.is_here(engine):
+                wanted.check()
+        return self.model(engine)
+
     def work(
         self, arguments: Sequence[str], listed: Path | None, request: Request, task: Task
     ) -> list[tuple[Source, Any]]:
@@ -103,10 +117,8 @@ class Desk:
             raise UsageError("No recording is named; name files, folders, addresses or -.")
         self._folder = self._folder_for(names)
 
-        def failed(name: str, error: InputError) -> None:
-            self.fail(name, error, as_json=request.as_json)
-
-        with open_sources(names, failed=failed, progress=self.bars) as found:
+        failed = self.failing(as_json=request.as_json)
+        with open_sources(names, failed=failed, note=self.say, progress=self.bars) as found:
             self.asked = len(found) + len(self._failures)
             folder, self._sources = self._folder, found
             # All are checked before a model is loaded for the first.
@@ -206,7 +218,7 @@ class Desk:
         try:
             check_readable(source)
         except InputError as error:
-            self.fail(source.name, error, as_json=as_json)
+            self.fail(source.name, error, as_json=as_json, location=source.location)
             return False
         return True
 
@@ -214,26 +226,37 @@ class Desk:
         """Whether all came of what was read; if not, that is said (`fail`): it failed in part."""
         if missing := source.missing:
             said = f"{source.name}: {missing}; the result is of those alone, so run it again."
-            self.fail(source.name, InputError(said), as_json=as_json)
+            self.fail(source.name, InputError(said), as_json=as_json, location=source.location)
         return missing is None
 
     def blame(self, source: Source, error: InputError, *, as_json: bool) -> None:
         """Says what is wrong with a source (`fail`); that not all of it came, if that is so."""
         if missing := source.missing:
             error = InputError(f"{source.name}: {missing}; run it again.")
-        self.fail(source.name, error, as_json=as_json)
+        self.fail(source.name, error, as_json=as_json, location=source.location)
 
-    def fail(self, name: str, error: InputError, *, as_json: bool) -> None:
+    def failing(self, *, as_json: bool) -> Callable[[str, InputError], None]:
+        """What is to be called with an argument, as it was typed, that fails (`fail`)."""
+
+        def failed(argument: str, error: InputError) -> None:
+            self.fail(printable(argument), error, as_json=as_json, location=argument)
+
+        return failed
+
+    def fail(
+        self, name: str, error: InputError, *, as_json: bool, location: str | None = None
+    ) -> None:
         """Turns what is wrong with one source into a line on stderr and exit code 1.
 
-        With `as_json`, into a JSON line as well, among the results.
+        With `as_json`, into a JSON line as well, among the results. `name` is shown of `location`.
         """
         said = clean(str(error))
         self._failures.append((name, said))
         self.bars.note(f"fls: {said}")
         if as_json and self._folder is None:
             told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
-            self.show(json.dumps(told, ensure_ascii=False) + "\n")
+            named = with_exact_names(told, {told["source"]: location or name})
+            self.show(json.dumps(named, ensure_ascii=False) + "\n")
 
     def _folder_for(self, names: Sequence[str]) -> Path | None:
         """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix
@@ -290,15 +313,18 @@ def open_desk(
     keep: bool = False,
     ahead: int = 0,
     force: bool = False,
+    drawn: bool = False,
 ) -> Iterator[Desk]:
     """A desk whose progress bars are gone afterwards, whatever happens.
 
-    Raises UsageError when `output` is no place to write to: better now than after hours.
+    Raises UsageError when `output` is no place to write to, or stdout none, unless the result is
+    `drawn` into a file: better now than after hours.
     """
-    if output is not None and not output.endswith("/"):
-        place = Path(output)
-        if not place.is_dir():
-            check_place(place)
+    if output is not None:
+        folder = output.endswith("/") or os.path.isdir(output)
+        (check_folder if folder else check_place)(Path(output))
+    elif not drawn:
+        check_stdout()
     # PyTorch imports it, too, from native code, which loses a Ctrl-C that comes meanwhile.
     import numpy  # noqa: F401
 

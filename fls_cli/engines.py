@@ -129,6 +129,15 @@ def _installed(
     return weights.pull(wanted, cache, progress, engine.dtype), reason
 
 
+def is_here(engine: Engine) -> bool:
+    """Whether the weights are on this machine; raises what `choose` does."""
+    from fls_models import weights
+
+    if folder_of(engine) is not None:
+        return True
+    return weights.is_ready(choose(engine)[0], cache_folder(), engine.dtype)
+
+
 def folder_of(engine: Engine) -> Path | None:
     """The folder that the model lies in, if it is given by one."""
     from fls_models import card

@@ -6,11 +6,14 @@ content, with ffmpeg, where the suffix says nothing.
 
 from __future__ import annotations
 
+import errno
 import mimetypes
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from fls_cli.clip_mark import is_marked
 from fls_cli.sources import Source, printable
 from fls_models.errors import InputError
 
@@ -34,23 +37,53 @@ _LOOKED_AT = 4096
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
-def files_below(folder: str | Path) -> list[Path]:
+def files_below(
+    folder: str | Path,
+    *,
+    unreadable: Callable[[OSError], None] | None = None,
+    clip: Callable[[Path], None] = lambda path: None,
+) -> list[Path]:
     """The recordings in `folder` and below it, as paths that begin with it, sorted.
 
-    Hidden files and folders are left out, links to folders not followed. Raises InputError when a
-    folder may not be read, FfmpegMissing when a file had to be looked into.
+    Hidden files and folders are left out, links to folders not followed. So are the clips that
+    `fls` itself cut out; `clip` is told of each. Raises InputError when `folder` may not be read,
+    FfmpegMissing when a file had to be looked into. `unreadable` is told of folders below that may
+    not be read, and without it they raise, too.
     """
 
     def refuse(error: OSError) -> None:
-        shown = printable(os.fsdecode(error.filename or folder))
-        raise InputError(f"{shown}: this folder could not be read: {error.strerror}.") from error
+        if unreadable is None or error.filename in (None, os.fspath(folder)):
+            raise unreadable_folder(error) from error
+        unreadable(error)
 
     found: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse):
+        if not os.access(parent, os.X_OK, effective_ids=True):
+            # Its names may be read, and nothing behind them.
+            refuse(PermissionError(errno.EACCES, os.strerror(errno.EACCES), parent))
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(parent, name) for name in files if not name.startswith("."))
-        found += [path for path in paths if is_recording(path)]
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            if is_clip(path):
+                clip(path)
+            elif is_recording(path):
+                found.append(path)
     return sorted(found, key=lambda path: path.parts)
+
+
+def unreadable_folder(error: OSError) -> InputError:
+    """What to say of a folder that may not be read."""
+    place = printable(os.fsdecode(error.filename or "."))
+    return InputError(
+        f"{place}: this folder could not be read: {error.strerror}; allow it with chmod or ask its "
+        "owner."
+    )
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is a clip that `fls` cut out of a recording."""
+    return path.suffix.lower() == ".wav" and os.path.isfile(path) and is_marked(_opening(path))
 
 
 def is_recording(path: Path) -> bool:
@@ -60,7 +93,7 @@ def is_recording(path: Path) -> bool:
     had to be looked at.
     """
     suffix = path.suffix.lower()
-    if suffix in _OTHER_SUFFIXES or not path.is_file():
+    if suffix in _OTHER_SUFFIXES or not os.path.isfile(path):
         return False
     if suffix in MEDIA_SUFFIXES:
         return suffix not in _SHARED or not _is_text(_opening(path))

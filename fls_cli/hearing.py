@@ -105,6 +105,11 @@ class Wanted:
             warn=warn,
         )
 
+    def check(self) -> None:
+        """Raises the InputError that hearing it would begin with; decodes one block."""
+        with closing(self.decode(lambda text: None)) as blocks:
+            next(blocks)
+
     def seconds(self) -> float | None:
         """How much audio that is, if the file tells; raises what `media.probe` does."""
         from fls_cli import media

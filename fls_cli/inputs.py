@@ -11,12 +11,13 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from fls_cli.file_names import safe_name
-from fls_cli.folders import files_below, is_recording
+from fls_cli.folders import files_below, is_clip, is_recording, unreadable_folder
 from fls_cli.patterns import fixed_part, is_pattern, matches
 from fls_cli.remote import Remote
 from fls_cli.sources import Source, check_readable, printable
@@ -36,6 +37,7 @@ def open_sources(
     stdin: BinaryIO | None = None,
     failed: Callable[[str, InputError], None] | None = None,
     progress: Progress = silent,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[list[Source]]:
     """The sources behind `arguments`, in that order.
 
@@ -45,10 +47,11 @@ def open_sources(
     nothing but holds `*`, `?` or `[` is a pattern (see `fls_cli.patterns`); of what matches,
     folders are read like folders, and files count if they are recordings or the pattern ends in
     their suffix. What is reached twice is read once, in its first place. `stdin` stands in for the
-    process's own.
+    process's own. `note` is told of clips of ours that are passed over in folders.
 
-    With `failed`, an InputError is not raised: it is told of the argument (fit to be shown) and
-    the error, and the other arguments are read. `progress` hears of what is fetched.
+    With `failed`, an InputError is not raised: it is told of the argument (as it was typed) and
+    the error, and the other arguments are read. So it is of each folder below an argument that may
+    not be read. `progress` hears of what is fetched.
 
     Raises UsageError (nothing is piped in, `-` twice, a malformed address), EmptyInput (a folder
     without recordings), MissingInput (a pattern that nothing matches), InputError (a folder that
@@ -59,13 +62,20 @@ def open_sources(
     found: dict[str, Source] = {}
     with ExitStack() as stack:
         for argument in arguments:
+            aside = _Aside()
             try:
-                for source in _sources_of(argument, stdin, stack, progress):
+                for source in _sources_of(argument, stdin, stack, progress, aside):
                     found.setdefault(_identity(source), source)
+                for place, problem in sorted(aside.unreadable.items()):
+                    if failed is None:
+                        raise problem
+                    failed(place, problem)
             except InputError as error:
                 if failed is None:
                     raise
-                failed(printable(argument), error)
+                failed(argument, error)
+            if aside.clips:
+                note(f"{printable(argument)}: {_clips(len(aside.clips))}")
         yield list(found.values())
 
 
@@ -78,8 +88,27 @@ def piped_in() -> BinaryIO:
     return sys.stdin.buffer
 
 
+@dataclass
+class _Aside:
+    """What lies in folders and is not read: folders, by their paths, and clips of ours."""
+
+    unreadable: dict[str, InputError] = field(default_factory=dict)
+    clips: set[Path] = field(default_factory=set)
+
+    def refuse(self, error: OSError) -> None:
+        self.unreadable[os.fsdecode(error.filename)] = unreadable_folder(error)
+
+    def files_below(self, folder: str | Path) -> list[Path]:
+        return files_below(folder, unreadable=self.refuse, clip=self.clips.add)
+
+
+def _clips(count: int) -> str:
+    which = "a clip that fls cut out is" if count == 1 else f"{count} clips that fls cut out are"
+    return f"{which} passed over; name a clip to have it heard"
+
+
 def _sources_of(
-    argument: str, stdin: BinaryIO | None, stack: ExitStack, progress: Progress
+    argument: str, stdin: BinaryIO | None, stack: ExitStack, progress: Progress, aside: _Aside
 ) -> list[Source]:
     if not argument:
         raise UsageError("An empty name was given; name a file, a folder, an address or -.")
@@ -88,12 +117,12 @@ def _sources_of(
     if _URL.match(argument):
         return [_address(argument, progress, stack)]
     if os.path.isdir(argument):
-        return _in_folder(argument)
+        return _in_folder(argument, aside)
     if _is_pipe(argument):
         with open(argument, "rb") as pipe:
             return [_piped(argument, pipe, printable(argument), stack)]
     if is_pattern(argument) and "://" not in argument and not os.path.lexists(argument):
-        return _matching(argument)
+        return _matching(argument, aside)
     path = Path(argument)
     if argument.startswith(("/dev/", "/proc/")):
         # /dev/stdin is another file to a child process.
@@ -138,17 +167,19 @@ def _address(location: str, progress: Progress, stack: ExitStack) -> Source:
     return Source(location, "url", None, shown, PurePosixPath(last), remote)
 
 
-def _in_folder(folder: str) -> list[Source]:
-    found = files_below(folder)
-    if not found:
+def _in_folder(folder: str, aside: _Aside) -> list[Source]:
+    found = aside.files_below(folder)
+    if not found and not aside.unreadable:
         raise EmptyInput(
             f"{printable(folder)}: a folder of nothing: no audio or video file lies in it or below."
         )
     return [_file(str(path), path, path.relative_to(folder)) for path in found]
 
 
-def _matching(pattern: str) -> list[Source]:
-    matching = matches(pattern)
+def _matching(pattern: str, aside: _Aside) -> list[Source]:
+    matching = matches(pattern, aside.refuse)
+    if not matching and aside.unreadable:
+        return []
     if not matching:
         raise MissingInput(
             f"{printable(pattern)}: there is no such file, and nothing matches it as a pattern; "
@@ -160,10 +191,15 @@ def _matching(pattern: str) -> list[Source]:
     found: set[Path] = set()
     for path in matching:
         if path.is_dir():
-            found.update(files_below(path))
+            try:
+                found.update(aside.files_below(path))
+            except InputError as error:
+                aside.unreadable[str(path)] = error
+        elif not named and is_clip(path):
+            aside.clips.add(path)
         elif named or is_recording(path):
             found.add(path)
-    if not found:
+    if not found and not aside.unreadable:
         raise EmptyInput(f"{printable(pattern)}: nothing that matches is an audio or video file.")
     start = fixed_part(pattern)
     return [

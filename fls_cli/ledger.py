@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fls_cli.contents import Contents, contents_of, is_unchanged
-from fls_cli.output import write_atomically
+from fls_cli.output import check_place, write_atomically
 from fls_cli.sources import Source, printable
 from fls_models.errors import InputError, UsageError
 
@@ -56,6 +56,10 @@ class Claim:
         shown = printable(str(self.output))
         if self.output.is_dir():
             raise InputError(f"{shown} is a folder where the result would go; move it away.")
+        try:
+            check_place(self.output)
+        except UsageError as error:
+            raise InputError(str(error)) from None
         # What the recording is now; it may change while it is worked on.
         self._contents = contents_of(self.source)
         if force or not self.output.exists():

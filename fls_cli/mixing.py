@@ -7,7 +7,6 @@ only hums, one among many inputs of which most are dead.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from fls_models.errors import UsageError
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     Weights: TypeAlias = npt.NDArray[np.float64]
 
 # A level is that of 50 ms; a channel is judged by the levels of its last 20 s.
-_CHUNK = 800
+_STRIDE = 4
+_CHUNK = 800 // _STRIDE
 _REMEMBERED = 400
 _FADE = 160
 # In decibels: how far above its own quietest a channel that speaks rises, and one that hums stays.
@@ -54,7 +54,7 @@ class Mix:
     def __init__(self, channels: str) -> None:
         check_channels(channels)
         self._channel = _NAMED[channels] if channels in _NAMED else int(channels)
-        self._energies: deque[Samples] = deque(maxlen=_REMEMBERED)
+        self._energies: Samples | None = None
         self._signs: Weights | None = None
         self._weights: Weights | None = None
 
@@ -67,12 +67,14 @@ class Mix:
         """(n, c) float32 to (n,), finite. The channel that is wanted must be there."""
         import numpy as np
 
-        block = np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+        if not np.isfinite(block.sum()):
+            block = np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
         if self.channel is not None:
             return np.ascontiguousarray(block[:, self.channel])
         if block.shape[1] == 1:
             return block[:, 0]
-        weights = self._weigh(block)
+        # Every fourth sample tells as well how loud and how alike channels are.
+        weights = self._weigh(block[::_STRIDE])
         before = weights if self._weights is None else self._weights
         self._weights = weights
         mixed: Samples = block @ weights.astype(np.float32)
@@ -87,9 +89,11 @@ class Mix:
         channels = block.shape[1]
         size = min(_CHUNK, len(block))
         chunks = block[: len(block) // size * size].reshape(-1, size, channels)
-        self._energies.extend(np.einsum("knc,knc->kc", chunks, chunks) / size)
+        found = np.einsum("knc,knc->kc", chunks, chunks) / size
+        before = found[:0] if self._energies is None else self._energies
+        self._energies = np.concatenate([before, found])[-_REMEMBERED:]
         signs = self._turn(block)
-        energies = np.sort(np.array(self._energies), axis=0)
+        energies = np.sort(self._energies, axis=0)
         quiet, loud = 10 * np.log10(
             [
                 energies[len(energies) // 10] + 1e-12,

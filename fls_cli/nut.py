@@ -7,7 +7,7 @@ what one stream of raw audio needs is read. The format: https://ffmpeg.org/~mich
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FILE_ID = b"nut/multimedia container\0"
 _MAIN = b"NM\x7a\x56\x1f\x5f\x04\xad"
@@ -17,19 +17,22 @@ _SYNCPOINT = b"NK\xe4\xad\xee\xca\x45\x69"
 _CODED_PTS, _STREAM_ID, _SIZE_MSB, _CHECKSUM = 8, 16, 32, 64
 _RESERVED, _SIDE_DATA, _HEADER_IDX, _MATCH_TIME = 128, 256, 1024, 2048
 _CODED, _INVALID = 4096, 8192
+_SELDOM = _MATCH_TIME | _HEADER_IDX | _RESERVED | _CHECKSUM | _SIDE_DATA
 _LONG_PACKET = 4096
+_N = ord("N")
+# More than a frame's header has.
+_ROOM = 64
+_CHUNK = 1 << 18
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(NamedTuple):
     """`data` is interleaved samples; `pts` is the time of the first, in time base units."""
 
     pts: int
     data: bytes
 
 
-@dataclass(frozen=True)
-class _Code:
+class _Code(NamedTuple):
     """What a frame code stands for."""
 
     flags: int
@@ -70,12 +73,18 @@ class NutReader:
             return
 
     def _next(self) -> Packet | None:
-        code = self._take(1)[0]
-        if code == ord("N"):
+        # A hundred thousand an hour: what is common is done here, without further calls.
+        buffer, at = self._buffer, self._at
+        if at + _ROOM > len(buffer):
+            self._fill(_ROOM)
+            buffer, at = self._buffer, self._at
+        code = buffer[at]
+        if code == _N:
+            self._at = at + 1
             self._header(b"N" + self._take(7))
             return None
-        frame = self._codes[code]
-        flags = frame.flags
+        flags, multiplier, size, pts_delta, reserved = self._codes[code]
+        self._at = at + 1
         if flags & _INVALID:
             raise ValueError("an invalid frame code")
         if flags & _CODED:
@@ -85,21 +94,24 @@ class NutReader:
         if flags & _CODED_PTS:
             self._last_pts = self._full_pts(self._number())
         else:
-            self._last_pts += frame.pts_delta
-        size = frame.size_lsb
+            self._last_pts += pts_delta
         if flags & _SIZE_MSB:
-            size += frame.size_mul * self._number()
+            size += multiplier * self._number()
+        if flags & _SELDOM or reserved:
+            self._skip(flags, reserved)
+        return Packet(self._last_pts, self._take(size))
+
+    def _skip(self, flags: int, reserved: int) -> None:
         if flags & _MATCH_TIME:
             self._number()
         if flags & _HEADER_IDX:
             self._number()
-        for _ in range(self._number() if flags & _RESERVED else frame.reserved):
+        for _ in range(self._number() if flags & _RESERVED else reserved):
             self._number()
         if flags & _CHECKSUM:
             self._take(4)
         if flags & _SIDE_DATA:
             raise ValueError("side data")
-        return Packet(self._last_pts, self._take(size))
 
     def _full_pts(self, coded: int) -> int:
         if coded >= 1 << self._shift:
@@ -141,7 +153,7 @@ class NutReader:
             reserved = values[4] if fields > 4 else 0
             count = values[5] if fields > 5 else multiplier - lowest
             while count and len(codes) < 256:
-                if len(codes) == ord("N"):
+                if len(codes) == _N:
                     codes.append(_Code(_INVALID, 1, 0, 0, 0))
                     continue
                 codes.append(_Code(flags, multiplier, lowest, delta, reserved))
@@ -162,21 +174,39 @@ class NutReader:
         return shift, self._number()
 
     def _number(self) -> int:
-        value = 0
+        value, at = 0, self._at
         while True:
-            byte = self._take(1)[0]
+            if at >= len(self._buffer):
+                self._at = at
+                self._fill(1)
+                at = self._at
+                if at >= len(self._buffer):
+                    raise EOFError
+            byte = self._buffer[at]
+            at += 1
             value = value << 7 | byte & 127
             if byte < 128:
+                self._at = at
                 return value
 
     def _take(self, count: int) -> bytes:
         end = self._at + count
-        while end > len(self._buffer):
-            more = self._read(max(1 << 17, count))
-            if not more:
+        if end > len(self._buffer):
+            self._fill(count)
+            end = self._at + count
+            if end > len(self._buffer):
                 raise EOFError
-            self._buffer = self._buffer[self._at :] + more
-            self._at, end = 0, count
         taken = self._buffer[self._at : end]
         self._at = end
         return taken
+
+    def _fill(self, count: int) -> None:
+        """Reads on until there are `count` bytes, or no more come; EOFError where none are left."""
+        pieces = [self._buffer[self._at :]]
+        there = len(pieces[0])
+        while there < count and (more := self._read(_CHUNK)):
+            pieces.append(more)
+            there += len(more)
+        self._buffer, self._at = b"".join(pieces), 0
+        if not there:
+            raise EOFError

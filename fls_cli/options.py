@@ -88,7 +88,16 @@ TargetLength = Annotated[
     typer.Option(
         "--target-length",
         metavar="N",
-        help="Read this many frames (for mini: tokens of transcript), whatever the budget.",
+        help="Read this many tokens of a transcript, or frames of the sound, whatever the budget.",
+        rich_help_panel=_MODEL,
+    ),
+]
+TargetFrames = Annotated[
+    int | None,
+    typer.Option(
+        "--target-length",
+        metavar="N",
+        help="Read this many frames, whatever the budget.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -109,7 +118,8 @@ Read = Annotated[
     typer.Option(
         "--read",
         metavar="WHAT",
-        help="What mini reads: frames of the sound, text of a transcript, or auto.",
+        help="What is read: text of a transcript (mini, small), frames of the sound (mini, large "
+        "models), or auto.",
         autocompletion=_complete_read,
         rich_help_panel=_MODEL,
     ),

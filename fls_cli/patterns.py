@@ -5,9 +5,10 @@ A list of names is read by no shell, and `**` is nothing special to most of them
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 _WILD = frozenset("*?[")
@@ -26,15 +27,15 @@ def fixed_part(pattern: str) -> Path:
     return _split(pattern)[0]
 
 
-def matches(pattern: str) -> list[Path]:
+def matches(pattern: str, unreadable: Callable[[OSError], None] = lambda error: None) -> list[Path]:
     """The files and folders that `pattern` describes, as paths below `fixed_part`, sorted.
 
     `*`, `?` and `[...]` stand for letters of one name and, as in shells, not for the dot of a
     hidden one; `**` stands for folders, any number of them, without following links. Folders that
-    may not be read hold nothing.
+    may not be read hold nothing; `unreadable` is told of them.
     """
     there = os.path.isdir if pattern.endswith("/") else os.path.lexists
-    found = {path for path in _matches(*_split(pattern)) if there(path)}
+    found = {path for path in _matches(*_split(pattern), unreadable) if there(path)}
     return sorted(found, key=lambda path: path.parts)
 
 
@@ -48,7 +49,9 @@ def _split(pattern: str) -> tuple[Path, tuple[str, ...]]:
     return Path(*parts[:fixed]), parts[fixed:]
 
 
-def _matches(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+def _matches(
+    folder: Path, parts: tuple[str, ...], unreadable: Callable[[OSError], None]
+) -> Iterator[Path]:
     if not parts:
         yield folder
         return
@@ -56,28 +59,35 @@ def _matches(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
     if not is_pattern(first):
         path = folder / first
         if os.path.lexists(path):
-            yield from _matches(path, rest)
+            yield from _matches(path, rest, unreadable)
         return
     if first == "**":
         # Twice in a row says no more than once but would be searched for in every way.
         while rest[:1] == ("**",):
             rest = rest[1:]
-        yield from _matches(folder, rest)
+        yield from _matches(folder, rest, unreadable)
         # Nothing after it: a folder is read with all that is below it anyway.
-        for entry in _entries(folder) if rest else []:
+        for entry in _entries(folder, unreadable) if rest else []:
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _matches(folder / entry.name, parts)
+                yield from _matches(folder / entry.name, parts, unreadable)
         return
-    for entry in _entries(folder):
+    for entry in _entries(folder, unreadable):
         if entry.name.startswith(".") and not first.startswith("."):
             continue
         if fnmatch.fnmatchcase(entry.name, first) and (not rest or entry.is_dir()):
-            yield from _matches(folder / entry.name, rest)
+            yield from _matches(folder / entry.name, rest, unreadable)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path, unreadable: Callable[[OSError], None]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            found = list(entries)
+        if os.access(folder, os.X_OK, effective_ids=True):
+            return found
+        # Its names may be read, and nothing behind them.
+        unreadable(PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder)))
+    except PermissionError as error:
+        unreadable(error)
     except OSError:
-        return []
+        pass
+    return []

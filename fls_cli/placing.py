@@ -85,6 +85,8 @@ class Placing:
         self._lap = 0
         self._pts: int | None = None
         self._raw_end: int | None = None
+        # The time in the pipe at which the container's clock, as it runs now, shows 0.
+        self._base = 0
         self._jumped = jumped
 
     @property
@@ -119,8 +121,13 @@ class Placing:
             return block.reshape(count, channels())
 
         for packet in packets:
-            width = 4 * channels()
+            width = width or 4 * channels()
             count = len(packet.data) // width
+            if self._follows(packet.pts, count):
+                pending += packet.data
+                if len(pending) >= BLOCK * width:
+                    yield array(BLOCK)
+                continue
             silence, dropped = self._place(packet.pts, count)
             data = packet.data[dropped * width : count * width]
             while silence:
@@ -136,6 +143,23 @@ class Placing:
                 break
         if pending:
             yield array(len(pending) // width)
+
+    def _follows(self, pts: int, count: int) -> bool:
+        """Whether a packet simply comes next, as most do; moves on behind it."""
+        raw = pts - self._base
+        position = self._position
+        if (
+            self._raw_end is None
+            or pts - 1 == self._pts
+            or not -_TOLERANCE <= raw + self._offset - position <= _TOLERANCE
+            or self._hole is not None
+            or position < self._first
+            or (self._last is not None and position + count > self._last)
+        ):
+            return False
+        self._pts, self._raw_end = pts, raw + count
+        self._position = position + count
+        return True
 
     def _cut(self, data: bytes, count: int, width: int) -> bytes:
         """What of the next `count` samples is wanted; moves on behind them."""
@@ -157,6 +181,7 @@ class Placing:
         step = 0 if self._raw_end is None else raw - self._raw_end
         back = lap != self._lap or clamped or step < -_TOLERANCE
         self._lap, self._pts, self._raw_end = lap, pts, raw + count
+        self._base = pts - raw
         if not self._anchored:
             self._anchored = True
             self._position = max(0, raw)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from fls_cli.output import clean
+from fls_cli.streams import discard
 
 _FRACTION = "{desc} {percentage:3.0f}% |{bar}| "
 
@@ -81,7 +82,11 @@ class Bars:
         bars = [bar for bar in (self._files, self._bar) if bar is not None]
         for bar in bars:
             bar.clear()
-        print(line, file=self._stream, flush=True)
+        try:
+            print(line, file=self._stream, flush=True)
+        except OSError:
+            # The answer does not wait for a note that nobody can read.
+            discard(self._stream)
         for bar in bars:
             bar.refresh()
 

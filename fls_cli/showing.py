@@ -10,9 +10,10 @@ from pathlib import Path
 from fls_cli.clips import STAMP, clip_place, save_clip
 from fls_cli.inspected import inspected
 from fls_cli.options import EVIDENCE
-from fls_cli.output import check_place, write_atomically
+from fls_cli.output import check_folder, check_place, make_folder, write_atomically
+from fls_cli.sources import printable
 from fls_cli.visits import Visit
-from fls_models.errors import UsageError
+from fls_models.errors import InputError, UsageError
 from fls_models.results import Answer, Passage
 
 _PAGE = ".html"
@@ -36,9 +37,13 @@ class Showing:
         cls, evidence: int | None, clips: Path | None, report: str | None, *, as_json: bool
     ) -> Showing:
         """From the options; UsageError where nothing could be written."""
-        if clips is not None and clips.exists() and not clips.is_dir():
-            raise UsageError(f"--clips: {clips} is no folder; name one.")
-        if report is not None and not report.endswith(os.sep) and not Path(report).is_dir():
+        if clips is not None:
+            if os.path.exists(clips) and not os.path.isdir(clips):
+                raise UsageError(f"--clips: {printable(str(clips))} is no folder; name one.")
+            check_folder(clips)
+        if report is not None and _is_folder(report):
+            check_folder(Path(report))
+        elif report is not None:
             page = Path(report)
             if page.suffix not in (_PAGE, ".htm"):
                 raise UsageError(
@@ -54,17 +59,30 @@ class Showing:
     @property
     def in_folder(self) -> bool:
         """Whether there is a page for each recording."""
-        return self.report is not None and (
-            self.report.endswith(os.sep) or os.path.isdir(self.report)
-        )
+        return self.report is not None and _is_folder(self.report)
 
-    def check(self, recordings: int) -> None:
-        """UsageError where several recordings would share a page."""
-        if self.report is not None and recordings > 1 and not self.in_folder:
+    def check(self, visit: Visit) -> None:
+        """To be called before the work on a recording.
+
+        UsageError where several would share a page, InputError where this one's clips or page
+        could not be written.
+        """
+        desk = visit.desk
+        if self.report is not None and desk.asked > 1 and not self.in_folder:
             raise UsageError(
-                f"--report: {recordings} recordings have a page each; name a folder, with / at "
+                f"--report: {desk.asked} recordings have a page each; name a folder, with / at "
                 "its end."
             )
+        try:
+            if self.clips is not None:
+                check_folder(desk.place(visit.source, self.clips, STAMP).parent)
+            if self.report is not None and self.in_folder:
+                page = desk.place(visit.source, Path(self.report), _PAGE)
+                check_folder(page.parent)
+                if os.path.lexists(page):
+                    check_place(page)
+        except UsageError as error:
+            raise InputError(str(error)) from None
 
     def show(self, visit: Visit, answers: Sequence[Answer]) -> None:
         """Writes the clips and the page of one recording."""
@@ -74,7 +92,7 @@ class Showing:
             place = Path(self.report)
             if self.in_folder:
                 place = visit.desk.place(visit.source, place, _PAGE)
-                place.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(place.parent)
             write_atomically(place, _page(visit, answers))
             visit.desk.say(f"wrote {place}")
 
@@ -84,6 +102,10 @@ class Showing:
             clip = clip_place(place, span)
             save_clip(visit.decode(span), clip)
             visit.desk.say(f"wrote {clip}")
+
+
+def _is_folder(report: str) -> bool:
+    return report.endswith(os.sep) or os.path.isdir(report)
 
 
 def _page(visit: Visit, answers: Sequence[Answer]) -> str:

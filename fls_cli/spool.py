@@ -29,9 +29,16 @@ def spooled(pipe: BinaryIO, name: str) -> Iterator[Path]:
     It is removed when the context ends, however it ends. It lies in TMPDIR, /tmp if that is
     unset. Raises DiskFull before the disk is full, and InputError when the pipe cannot be read.
     """
-    folder = tempfile.gettempdir()
-    # No suffix: ffmpeg shall judge by the content alone.
-    with tempfile.NamedTemporaryFile(prefix="fls-", dir=folder) as file:
+    try:
+        folder = tempfile.gettempdir()
+        # No suffix: ffmpeg shall judge by the content alone.
+        opened = tempfile.NamedTemporaryFile(prefix="fls-", dir=folder)  # noqa: SIM115
+    except OSError as error:
+        raise DiskFull(
+            f"{name}: nowhere can a copy of what is piped in be written; set TMPDIR to a folder "
+            "with more room, or give the file by its name."
+        ) from error
+    with opened as file:
         while chunk := _read(pipe, name):
             append(file, chunk, folder, _full(folder, name))
         yield Path(file.name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fls_cli.ahead import Ahead
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.engines import Engine
+from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
 from fls_cli.hearing import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
 from fls_cli.sources import Source
@@ -77,6 +78,11 @@ class Visit:
             words=request.command == "transcribe",
         )
 
+    def json_line(self, told: Mapping[str, Any], indent: int | None = None) -> str:
+        """A result as JSON that names its source exactly, in a line unless indented."""
+        named = with_exact_names(told, {self.source.name: self.source.location})
+        return json.dumps(named, ensure_ascii=False, indent=indent) + "\n"
+
     @property
     def model(self) -> Model:
         return self.desk.model(self.request.engine)
@@ -97,7 +103,7 @@ class Visit:
     def _begun(self, listening: Callable[..., _T]) -> _T:
         # Where nothing lies, no model need be loaded; elsewhere it is while the rest comes.
         self.source.begin()
-        model = self.model
+        model = self.desk.model_for(self.request.engine, self.wanted)
         self.desk.look_ahead()
         return listening(
             model,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fls_models.errors import EnvironmentLacks
-from fls_models.optional import optional
+from fls_models.optional import _EXTRAS, optional
 
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT / "tests" / "cli"), str(ROOT / "tests" / "models")]
@@ -88,17 +88,17 @@ def test_an_answer_needs_none(arguments: list[str], talk: Path, tiny: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("missing", "arguments"),
+    ("missing", "extra", "arguments"),
     [
-        ("matplotlib", ["inspect", "{talk}", "-o", "{folder}/x.png"]),
-        ("matplotlib", ["bench", "longspeech-eval", "{folder}/none", "-o", "{folder}/out"]),
-        ("jiwer", ["bench", "asr", "{folder}/none.jsonl"]),
-        ("jiwer", ["train", "ctc", "{folder}/speech.jsonl", "-o", "{folder}/head"]),
+        ("matplotlib", "pictures", ["inspect", "{talk}", "-o", "{folder}/x.png"]),
+        ("matplotlib", "bench", ["bench", "longspeech-eval", "{folder}/x", "-o", "{folder}/out"]),
+        ("jiwer", "bench", ["bench", "asr", "{folder}/none.jsonl"]),
+        ("jiwer", "train", ["train", "ctc", "{folder}/speech.jsonl", "-o", "{folder}/head"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value[:2]).strip("{}"),
 )
 def test_what_is_missing_is_named_first(
-    missing: str, arguments: list[str], talk: Path, tiny: Path, tmp_path: Path
+    missing: str, extra: str, arguments: list[str], talk: Path, tiny: Path, tmp_path: Path
 ) -> None:
     line = json.dumps({"audio": str(talk), "text": "what is said"})
     (tmp_path / "speech.jsonl").write_text(f"{line}\n{line}\n")
@@ -108,6 +108,21 @@ def test_what_is_missing_is_named_first(
     (line,) = done.stderr.splitlines()
     assert f"needs {missing}, which cannot be loaded" in line
     assert f" -m pip install {missing}` brings it" in line
+    assert f"`{extra}`" in line
+    assert " -m pip install '.[" in line
+
+
+def test_each_package_names_the_extras_that_have_it() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        groups = tomllib.load(file)["project"]["optional-dependencies"]
+    having = {name: {line.split(">=")[0] for line in lines} for name, lines in groups.items()}
+    # As pyproject.toml has it: benches come with pictures.
+    having["bench"] |= having["pictures"]
+    told = {
+        package: {name for name in ("pictures", "bench", "train") if package in having[name]}
+        for package in extras()
+    }
+    assert {package: set(names) for package, names in _EXTRAS.items()} == told
 
 
 def test_a_package_that_breaks_is_as_good_as_none(

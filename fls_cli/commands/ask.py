@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,10 +14,12 @@ import typer
 from fls_cli import options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
 from fls_cli.hearing import Stretch
 from fls_cli.inputs import Source, printable
 from fls_cli.output import clean
+from fls_cli.patterns import is_pattern, matches
 from fls_cli.showing import Showing
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import answer_json, answer_text, evidence_text
@@ -122,7 +125,7 @@ def ask(
         def task(visit: Visit) -> list[dict[str, Any]]:
             from fls_models.asking import Asking, Manner
 
-            showing.check(desk.asked)
+            showing.check(visit)
             hearing = visit.hear()
             asking = Asking(
                 visit.model,
@@ -164,7 +167,7 @@ def _put(asking: Asking, question: str, visit: Visit, *, headed: bool, quoted: b
         if ending is not None and answer.answer == NOT_SAID:
             answer = replace(answer, answer=_not_said_until(ending))
         if as_json:
-            visit.write(json.dumps(answer_json(answer, visit.flaws), ensure_ascii=False) + "\n")
+            visit.write(visit.json_line(answer_json(answer, visit.flaws)))
         else:
             visit.write(answer_text(answer))
     if quoted and not as_json:
@@ -215,7 +218,8 @@ def _over_all(
                 for passage in heard[name]["evidence"]
             ]
             told = {**found.as_json(), "answer": clean(found.answer).strip(), "evidence": evidence}
-            desk.show(json.dumps(told, ensure_ascii=False) + "\n")
+            named = with_exact_names(told, {source.name: source.location for source, _ in done})
+            desk.show(json.dumps(named, ensure_ascii=False) + "\n")
             continue
         desk.show(clean(found.answer).strip() + "\n")
         for name in found.sources:
@@ -236,8 +240,22 @@ def _split(
                 f"The question comes last, but {printable(questions[0])} is a recording to read; "
                 "is the question missing?"
             )
+    for text in arguments:
+        if _may_be_question(text):
+            raise UsageError(
+                f"There is no recording {printable(text)!r}; if it is a question, give each of "
+                'several with -q: fls ask lecture.mp3 -q "Who speaks?" -q "What about?"'
+            )
     # Arguments may hold anything, even bytes that no text encoding knows.
     questions = [clean(text) for text in questions]
     if not all(text.strip() for text in questions):
         raise UsageError("The question is empty.")
     return arguments, questions
+
+
+def _may_be_question(text: str) -> bool:
+    """Whether an argument in the place of a source reads like a sentence, and names nothing."""
+    asks = text.rstrip().endswith(("?", "？", "؟"))
+    if len(text.split()) < 2 or not (asks or ("/" not in text and not PurePath(text).suffix)):
+        return False
+    return not os.path.lexists(text) and not (is_pattern(text) and matches(text))

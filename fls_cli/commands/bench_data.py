@@ -12,6 +12,7 @@ import typer
 
 from fls_cli import __version__, options
 from fls_cli.desk import Desk, open_desk
+from fls_cli.output import check_folder
 from fls_cli.spoken_texts import Voices, say_texts
 from fls_cli.training import Seed
 from fls_models.errors import UsageError
@@ -80,6 +81,7 @@ def longspeech_data(
     wanted = _tasks(tasks)
     if not (isfinite(seconds) and isfinite(longest) and 0 < seconds <= longest):
         raise UsageError("--seconds takes a number above 0, --longest one that is not below it.")
+    check_folder(output)
     with open_desk(quiet=quiet, offline=True) as desk:
         from fls_cli import voices as speaking
         from fls_cli.encoder import save_flac

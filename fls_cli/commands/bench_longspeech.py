@@ -14,7 +14,8 @@ from fls_cli.decoded import decoded
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.longspeech_report import LongSpeechReport
-from fls_cli.output import clean, write_atomically
+from fls_cli.output import check_folder, clean, make_folder, write_atomically
+from fls_cli.sources import printable
 from fls_models.errors import UsageError
 from fls_models.optional import optional
 
@@ -231,7 +232,7 @@ def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
     """All files of a report, each whole or absent."""
     from fls_models.bench.tables import as_csv
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name, text in (
         ("table.md", longspeech_report.markdown(report)),
         ("table.csv", as_csv(report.lines)),
@@ -300,9 +301,7 @@ def _check_place(output: Path | None) -> None:
     """A folder to write to: better known now than after hours."""
     if output is None:
         return
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file; -o names a folder for the report.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be made: {error.strerror}.") from None
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise UsageError(f"{printable(str(output))} is a file; -o names a folder for the report.")
+    make_folder(output)
+    check_folder(output)

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,7 +71,7 @@ def chat(
     with (
         open_desk(quiet=quiet, offline=offline, keep=keep) as desk,
         open_sources(
-            names, failed=partial(desk.fail, as_json=as_json), progress=desk.bars
+            names, failed=desk.failing(as_json=as_json), note=desk.say, progress=desk.bars
         ) as found,
     ):
         engine = Engine(
@@ -110,7 +109,7 @@ def chat(
         talk = Chat(
             desk,
             Conversation(loaded, askings, manner=manner),
-            [Named(one.name, one.heard.duration, one.flaws) for one in listened],
+            [Named(one.name, one.heard.duration, one.location, one.flaws) for one in listened],
             as_json=as_json,
             typed=typed,
             echoed=not (typed and sys.stdout.isatty()),
@@ -124,6 +123,7 @@ class Listened:
     """A recording that was heard; `seconds` is what that took, by stage."""
 
     name: str
+    location: str
     heard: Heard
     seconds: Mapping[str, float]
     flaws: Sequence[Flaw]
@@ -143,6 +143,7 @@ def _listen_to_all(
     sources = [source for source in found if desk.is_there(source, as_json=as_json)]
     for done, source in enumerate(sources):
         desk.bars.files(done, len(sources))
+        wanted = Wanted(source, stretch, paid.name, paid.target_length)
         flaws: list[Flaw] = []
 
         def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:
@@ -152,8 +153,8 @@ def _listen_to_all(
         try:
             source.begin()
             hearing = hear(
-                desk.model(engine),
-                Wanted(source, stretch, paid.name, paid.target_length),
+                desk.model_for(engine, wanted),
+                wanted,
                 memory=desk.memory,
                 warn=warn,
                 progress=desk.bars,
@@ -162,7 +163,7 @@ def _listen_to_all(
             desk.blame(source, error, as_json=as_json)
             continue
         desk.is_whole(source, as_json=as_json)
-        heard.append(Listened(source.name, hearing.heard, hearing.seconds, flaws))
+        heard.append(Listened(source.name, source.location, hearing.heard, hearing.seconds, flaws))
     desk.bars.close()
     return heard
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fls_cli import settings
-from fls_cli.output import write_atomically
+from fls_cli.output import make_folder, write_atomically
 from fls_cli.sources import printable
 from fls_models.errors import EnvironmentLacks, UsageError
 
@@ -70,8 +70,5 @@ def _write_template(file: Path) -> None:
     # A link to nowhere is there, too.
     if os.path.lexists(file):
         raise UsageError(f"{file} is there already and stays as it is.")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise UsageError(f"{file.parent} cannot be made ({failure.strerror}).") from None
+    make_folder(file.parent)
     write_atomically(file, settings.template())

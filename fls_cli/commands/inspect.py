@@ -15,8 +15,9 @@ import typer
 from fls_cli import options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.exact_names import with_exact_names
 from fls_cli.hearing import Stretch, Wanted
-from fls_cli.inputs import check_readable, open_sources, printable
+from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.inspected import inspected
 from fls_cli.inspection_json import inspection_json
 from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
@@ -51,7 +52,7 @@ def inspect_(
         ),
     ] = None,
     budget: options.Budget = "balanced",
-    target_length: options.TargetLength = None,
+    target_length: options.TargetFrames = None,
     model: options.Model = "auto",
     track: options.Track = None,
     channels: options.Channels = "mix",
@@ -76,12 +77,12 @@ def inspect_(
     suffix = _suffix(output, as_json=as_json)
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
     stretch = Stretch.parse(track, start, end, None, channels)
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_desk(quiet=quiet, offline=offline, drawn=output is not None) as desk:
         from fls_models.budget import Budget
 
         Budget(budget, target_length)
         try:
-            with open_sources([file], progress=desk.bars) as sources:
+            with open_sources([file], note=desk.say, progress=desk.bars) as sources:
                 if len(sources) != 1:
                     raise UsageError(f"{printable(file)}: name one recording, not several.")
                 [source] = sources
@@ -92,12 +93,12 @@ def inspect_(
                     if output is not None:
                         write_atomically(output, _drawn(found, wanted, suffix))
                     else:
-                        _show(desk, found, source.name, as_json=as_json)
+                        _show(desk, found, source, as_json=as_json)
                     desk.is_whole(source, as_json=as_json)
                 except InputError as error:
                     desk.blame(source, error, as_json=as_json)
         except InputError as error:
-            desk.fail(printable(file), error, as_json=as_json)
+            desk.fail(printable(file), error, as_json=as_json, location=file)
         desk.finish()
 
 
@@ -124,7 +125,7 @@ def _inspected(desk: Desk, engine: Engine, wanted: Wanted) -> Inspection:
     """The recording as the model hears it for a question."""
     # A file that is none is told before a model is loaded.
     total = wanted.seconds()
-    model = desk.model(engine)
+    model = desk.model_for(engine, wanted)
     from fls_models.models import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "an engine that reads frames"
@@ -147,12 +148,14 @@ def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
         return inspection_page(found, name=name, audio=page_audio(blocks))
 
 
-def _show(desk: Desk, found: Inspection, name: str, *, as_json: bool) -> None:
+def _show(desk: Desk, found: Inspection, source: Source, *, as_json: bool) -> None:
     if as_json:
-        desk.show(json.dumps(inspection_json(found, name), ensure_ascii=False) + "\n")
+        locations = {source.name: source.location}
+        told = with_exact_names(inspection_json(found, source.name), locations)
+        desk.show(json.dumps(told, ensure_ascii=False) + "\n")
         return
     width = shutil.get_terminal_size().columns
     alphabet = alphabet_for(sys.stdout.encoding)
-    desk.show("\n".join(inspection_lines(found, name, width, alphabet)) + "\n")
+    desk.show("\n".join(inspection_lines(found, source.name, width, alphabet)) + "\n")
     if is_overview(found, width):
         desk.say("an overview; --start and --end show a minute of it word by word")

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from fls_models.budget import FrameRates
     from fls_models.card import Card, FrameCard, FrameReading, Part, TextCard
 
+# A column of text in less is no text.
+_NARROWEST = 20
 _DTYPES = ("nf4", "int8", "bf16")
 
 app = CommandLine(
@@ -79,8 +83,11 @@ def list_models(as_json: AsJson = False) -> None:
     width = max(len(one.name) for one in found_cards)
     # As wide for small models alone as it was always.
     room = max(19, *map(len, states))
+    indent = " " * (width + room + 4)
+    columns = max(get_terminal_size().columns, len(indent) + _NARROWEST)
     for found, state in zip(found_cards, states, strict=True):
-        typer.echo(f"{found.name:<{width}}  {state:<{room}}  {found.summary}")
+        start = f"{found.name:<{width}}  {state:<{room}}  "
+        typer.echo(fill(found.summary, columns, initial_indent=start, subsequent_indent=indent))
 
 
 @app.command()

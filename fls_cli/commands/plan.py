@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from fls_cli import options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
+from fls_cli.exact_names import with_exact_names
 from fls_cli.hearing import Stretch, Wanted
 from fls_cli.plan_tables import plan_json, table
 from fls_cli.visits import Request, Visit
@@ -78,30 +78,37 @@ def plan(
 
         def task(visit: Visit) -> Plan:
             found = planner.plan(visit.wanted, _seconds(visit.wanted))
-            visit.write(_text(planner, visit.source.name, [found], as_json=as_json))
+            locations = {visit.source.name: visit.source.location}
+            visit.write(_text(planner, visit.source.name, [found], locations, as_json=as_json))
             return found
 
         done = [found for _, found in desk.work(sources or [], from_file, request, task)]
         if desk.asked > 1 and len(done) > 1:
             if not as_json:
                 desk.show("==> all recordings <==\n")
-            desk.show(_text(planner, None, done, as_json=as_json))
+            desk.show(_text(planner, None, done, {}, as_json=as_json))
         desk.finish()
 
 
-def _text(planner: Planner, name: str | None, plans: Sequence[Plan], *, as_json: bool) -> str:
+def _text(
+    planner: Planner,
+    name: str | None,
+    plans: Sequence[Plan],
+    locations: Mapping[str, str],
+    *,
+    as_json: bool,
+) -> str:
     rows = planner.rows(plans)
     if not as_json:
         return table(rows)
     seconds = sum(plan.audio_seconds for plan in plans)
-    return json.dumps(plan_json(name, seconds, planner.card.name, rows), ensure_ascii=False) + "\n"
+    told = with_exact_names(plan_json(name, seconds, planner.card.name, rows), locations)
+    return json.dumps(told, ensure_ascii=False) + "\n"
 
 
 def _seconds(wanted: Wanted) -> float:
     """How long the stretch is that would be heard; the InputError that `fls ask` would raise."""
-    # All that is wrong with a recording shows with its first sample.
-    with closing(wanted.decode(lambda text: None)) as blocks:
-        next(blocks)
+    wanted.check()
     seconds = wanted.seconds()
     if not seconds:
         raise InputError(

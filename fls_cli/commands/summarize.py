@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -110,8 +109,7 @@ def summarize(
                 progress=desk.bars,
             )
             if as_json:
-                found = summary_json(summary, style, visit.flaws)
-                visit.write(json.dumps(found, ensure_ascii=False) + "\n")
+                visit.write(visit.json_line(summary_json(summary, style, visit.flaws)))
             else:
                 visit.write(summary_text(summary, style))
 

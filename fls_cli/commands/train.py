@@ -15,6 +15,7 @@ from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.help_pages import CommandLine
+from fls_cli.output import check_folder
 from fls_cli.training import (
     Accumulate,
     Every,
@@ -164,6 +165,7 @@ def ctc(
         rate = 1e-3 if connected else 5e-4
     if not rate > 0:
         raise UsageError(f"--lr takes a number above 0, not {rate:g}.")
+    check_folder(output)
     with (
         joined(device) as processes,
         open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,

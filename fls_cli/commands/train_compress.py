@@ -11,6 +11,7 @@ import typer
 from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
+from fls_cli.output import check_folder
 from fls_cli.training import (
     Accumulate,
     AnswerTraining,
@@ -154,6 +155,7 @@ def compress(
         mini_only = {"--train": train, "--connector": connector, "--precision": precision}
         refuse(mini_only, f"of {model} a LoRA is trained; that is for mini.")
         _check_plain(model)
+    check_folder(output)
     with (
         joined(device) as processes,
         open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,

@@ -11,6 +11,7 @@ import typer
 from fls_cli import __version__, options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
+from fls_cli.output import check_folder
 from fls_cli.spoken_texts import Voices, say_texts
 from fls_cli.training import Seed
 from fls_models.errors import UsageError
@@ -87,6 +88,7 @@ def data(
     Example: fls train data notes/*.txt --hours 2 -o data/
     """
     _check(hours, held_out, answers)
+    check_folder(output)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_cli import voices as speaking
         from fls_models.training.clip_folder import open_folder

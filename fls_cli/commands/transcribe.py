@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
-from fls_cli.writers import FORMATS, render, sentence_line, transcript_json
+from fls_cli.writers import FORMATS, render, sentence_line, transcript_json, txt
 from fls_models.errors import UsageError
 
 
@@ -87,21 +86,24 @@ def transcribe(
                 )
             listening = visit.listen()
             name = visit.source.name
-            if form == "json" and not alone:
-                heard = listening.transcript()
-                found = transcript_json(heard, name, words=words, flaws=visit.flaws)
-                visit.write(json.dumps(found, ensure_ascii=False) + "\n")
-            elif form != "txt" or words:
-                heard = listening.transcript()
-                visit.write(render(heard, name, form, words=words, flaws=visit.flaws))
-            else:
+            spoken = False
+            if form == "txt" and not words:
                 before = None
                 for sentence in listening:
                     visit.write(sentence_line(sentence, before))
-                    before = sentence
-                if before is None:
+                    before, spoken = sentence, True
+                if not spoken:
                     visit.write("")
-                    desk.say(f"{name}: no speech was found in it")
+            else:
+                heard = listening.transcript()
+                spoken = bool(txt(heard))
+                if form == "json":
+                    told = transcript_json(heard, name, words=words, flaws=visit.flaws)
+                    visit.write(visit.json_line(told, indent=2 if alone else None))
+                else:
+                    visit.write(render(heard, name, form, words=words, flaws=visit.flaws))
+            if not spoken:
+                desk.say(f"{name}: no speech was found in it")
 
         desk.work(sources or [], from_file, request, task)
         desk.finish()

@@ -1,4 +1,4 @@
-"""Ctrl-C and requests to end (SIGTERM, SIGHUP): heard as what they are, not in a wrong moment."""
+"""Ctrl-C and requests to end (SIGTERM, SIGHUP): heard as such, and not in the wrong moment."""
 
 from __future__ import annotations
 

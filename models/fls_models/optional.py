@@ -9,6 +9,17 @@ from typing import Any
 
 from fls_models.errors import EnvironmentLacks
 
+# The extras of pyproject.toml that a package belongs to; the last has most of what goes with it.
+_EXTRAS = {
+    "accelerate": ("train",),
+    "jiwer": ("bench", "train"),
+    "matplotlib": ("pictures", "bench"),
+    "num2words": ("train",),
+    "peft": ("train",),
+    "sentencepiece": ("train",),
+    "soxr": ("train",),
+}
+
 
 def installing(*words: str) -> str:
     """The command that installs so into the environment that runs: any other pip might not."""
@@ -33,5 +44,15 @@ def optional(package: str, purpose: str, module: str = "", *, otherwise: str = "
     except Exception as error:
         raise EnvironmentLacks(
             f"{purpose} needs {package}, which cannot be loaded ({error}); "
-            f"`{installing(package)}` brings it{otherwise}."
+            f"`{installing(package)}` brings it{_with_others(package)}{otherwise}."
         ) from error
+
+
+def _with_others(package: str) -> str:
+    """Which extras bring a package with all that is needed beside it, as the end of a sentence."""
+    if not (extras := _EXTRAS.get(package)):
+        return ""
+    named = " and ".join(f"`{extra}`" for extra in extras)
+    verb, plural = ("do", "s") if len(extras) > 1 else ("does", "")
+    how = installing(f".[{extras[-1]}]")
+    return f", and so {verb} the extra{plural} {named} with more of that (`{how}` in the clone)"

@@ -325,3 +325,29 @@ def test_a_forgotten_question_is_noticed(tiny: TinyModel, talk: Path, capfd: Cap
     played = play(capfd, "ask", str(talk), str(talk))
     assert (played.code, played.out) == (2, "")
     assert "question" in played.err
+
+
+@pytest.mark.parametrize(
+    "extra", ["Who is speaking?", "What is it about", "Is it 1/2?", "Wer spricht, und wo?"]
+)
+@pytest.mark.parametrize("given", [["What about?"], ["-q", "What about?"]])
+def test_two_questions_without_q_are_told_so(
+    tiny: TinyModel, talk: Path, extra: str, given: list[str], capfd: Capture
+) -> None:
+    played = play(capfd, "ask", str(talk), extra, *given)
+    assert (played.code, played.out) == (2, "")
+    assert f"There is no recording {extra!r}" in played.err
+    assert '-q "Who speaks?" -q' in played.err
+    assert tiny.transcriber.asked == []
+
+
+def test_names_that_read_like_questions_are_names(
+    tiny: TinyModel, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("who speaks?", "my talk one.wav"):
+        (tmp_path / name).hardlink_to(talk)
+    for named in ("who speaks?", "my talk on?.wav", "who speak??"):
+        assert play(capfd, "ask", named, "What about?").code == 0, named
+    # What is only misspelt fails as ever.
+    assert "no such file" in play(capfd, "ask", "my tlak.wav", "What about?").err

@@ -512,7 +512,7 @@ def test_a_pipe_that_nobody_reads_ends_quietly(tiny_weights: Path, talk: Path) -
         process.stdin.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
-    assert process.returncode == 1
+    assert process.returncode == 141
 
 
 def test_a_pipe_needs_no_prompt_toolkit(tiny_weights: Path, talk: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `fls` leaves with: 0, 1, 2, 3, 129, 130, 143; and what signals and pipes leave behind."""
+"""What `fls` leaves with, from 0 to 143; and what signals and pipes leave behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
 
 from fls_cli.desk import Desk
-from fls_models import downloads
+from fls_models import downloads, weights
 
 Capture = pytest.CaptureFixture[str]
 
@@ -94,6 +94,24 @@ def test_nothing_is_loaded_for_a_file_that_is_not_there(
     played = play(capfd, *given, str(tmp_path / "gone.mp3"), "--offline")
     assert (played.code, played.out) == (1, "")
     assert "there is no such file" in played.err
+
+
+@pytest.mark.parametrize("given", [*COMMANDS, ["chat"], ["inspect"]], ids=lambda given: given[0])
+@pytest.mark.parametrize("name", ["letter.mp3", "list.m3u8", "mute.mp4"])
+def test_no_weights_are_fetched_for_what_is_no_recording(
+    bad: Path, name: str, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: Capture,
+) -> None:  # fmt: skip
+    def fetch(*_: object, **__: object) -> None:
+        raise AssertionError("weights were fetched")
+
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "pull", fetch)
+    played = play(capfd, *given, str(bad / name), "-m", "mini")
+    assert (played.code, played.out) == (1, "")
+    [line] = played.err.splitlines()
+    assert line.startswith(f"fls: {bad / name}: ")
+    assert not (tmp_path / "cache").exists()
 
 
 @each_command
@@ -277,7 +295,7 @@ def test_a_reader_that_leaves_early_is_no_crash(tmp_path: Path) -> None:
         complaint = process.stderr.read()
     assert first == b"Sentence 0.\n"
     assert complaint == b"listening\n"
-    assert process.returncode == 1
+    assert process.returncode == 141
 
 
 def test_a_recording_comes_through_a_pipe(talk: Path, temporary: Path) -> None:
@@ -335,7 +353,23 @@ def test_python_m_is_the_same_command() -> None:
     assert found.stdout.startswith(b"fls ")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_nohup_starts_goes_on(talk: Path) -> None:
+    with subprocess.Popen(
+        ["nohup", *command("transcribe", str(talk), pace=0.1)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"Sentence 0.\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.read().endswith(b"Sentence 2.\n")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_is_one_whatever_a_library_makes_of_it(
     number: signal.Signals,
     code: int,

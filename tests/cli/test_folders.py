@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from media_files import ENCODINGS
+from media_files import ENCODINGS, hear, tone, write_wav
+from permissions import ordinary
+from tiny_model import SAID, TinyModel, play
 
 from fls_cli.folders import MEDIA_SUFFIXES, files_below, is_recording
 from fls_cli.inputs import open_sources
+from fls_models.errors import EmptyInput, InputError
 
 
 @pytest.fixture
@@ -147,3 +150,98 @@ def test_a_folder_of_thousands_opens_at_once(tmp_path: Path, probed: list[str]) 
     assert probed == []
     # 0.05 s on an idle machine.
     assert taken < 1
+
+
+@pytest.fixture
+def shut(tmp_path: Path) -> Path:
+    """A folder with a recording, beside folders that may not be read or not be entered."""
+    for name in ("a.mp3", "closed/b.mp3", "names/c.mp3", "names/below/d.mp3", "open/e.mp3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "closed").chmod(0)
+    (tmp_path / "names").chmod(0o444)
+    return tmp_path
+
+
+def test_folders_that_may_not_be_read_leave_the_others(shut: Path) -> None:
+    for named in (f"{shut}", f"{shut}/", f"{shut}/*", f"{shut}/**", f"{shut}/**/*.mp3"):
+        told: dict[str, str] = {}
+        with (
+            ordinary(),
+            open_sources(
+                [named, "x.mp3"],
+                failed=lambda name, error, told=told: told.update({name: str(error)}),
+            ) as sources,
+        ):
+            names = [str(source.path) for source in sources]
+        assert names == [f"{shut}/a.mp3", f"{shut}/open/e.mp3", "x.mp3"], named
+        assert list(told) == [f"{shut}/closed", f"{shut}/names"], named
+        for name, error in told.items():
+            assert error == (
+                f"{name}: this folder could not be read: Permission denied; allow it with chmod or "
+                "ask its owner."
+            )
+
+
+def test_nothing_but_folders_that_may_not_be_read_is_not_called_empty(shut: Path) -> None:
+    told: list[str] = []
+    for name in ("a.mp3", "open/e.mp3"):
+        (shut / name).unlink()
+    with (
+        ordinary(),
+        open_sources([str(shut)], failed=lambda name, error: told.append(name)) as sources,
+    ):
+        assert sources == []
+    assert told == [f"{shut}/closed", f"{shut}/names"]
+    with ordinary(), pytest.raises(InputError, match="this folder could not be read"):
+        files_below(shut)
+    with ordinary(), pytest.raises(InputError, match="closed: this folder could not be read"):
+        files_below(shut / "closed", unreadable=lambda error: None)
+
+
+def test_an_unreadable_folder_is_a_failed_input(
+    tiny: TinyModel, talk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    closed = talk.parent / "lost+found"
+    closed.mkdir(mode=0)
+    with ordinary():
+        played = play(capfd, "transcribe", str(talk.parent))
+    assert played.code == 1
+    assert played.lines == [f"==> {talk} <==", *SAID]
+    assert played.err.splitlines()[0].startswith(f"fls: {closed}: this folder could not be read")
+    assert "fls: 1 of 2 failed:" in played.err
+
+
+def test_clips_of_ours_are_passed_over_unless_named(
+    tmp_path: Path, tiny: TinyModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    talks = tmp_path / "talks"
+    talks.mkdir()
+    talk = write_wav(talks / "talk.wav", tone(440, 4))
+    asked = ("ask", str(talks), "-q", "What stands along the streets?")
+    first = play(capfd, *asked, "--clips", str(talks / "clips"))
+    clips = sorted((talks / "clips").iterdir())
+    assert clips
+    # Whatever they are called by now.
+    clips[0] = clips[0].rename(talks / "clips" / "quote.WAV")
+    again = play(capfd, *asked)
+    assert (again.code, again.out) == (0, first.out)
+    count = len(clips)
+    which = "a clip that fls cut out is" if count == 1 else f"{count} clips that fls cut out are"
+    assert f"fls: {talks}: {which} passed over; name a clip to have it heard" in again.err
+    notes: list[str] = []
+    for named, found in {
+        f"{talks}/*": [talk],
+        f"{talks}/**": [talk],
+        f"{talks}/clips/*.WAV": [clips[0]],
+        str(clips[0]): [clips[0]],
+    }.items():
+        with open_sources([named], note=notes.append) as sources:
+            assert [source.path for source in sources] == found, named
+    assert len(notes) == 2
+    with (
+        pytest.raises(EmptyInput, match="a folder of nothing"),
+        open_sources([str(talks / "clips")]),
+    ):
+        pass
+    assert hear(clips[0]).seconds > 0

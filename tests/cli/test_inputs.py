@@ -163,7 +163,7 @@ def test_what_is_wrong_with_one_argument_leaves_the_others(tree: Path, tmp_path:
             "ants.m4a",
             "stdin",
         ]
-    assert told == [(f"{tmp_path}/empty?", EmptyInput), ("x*.mp3", MissingInput)]
+    assert told == [(f"{tmp_path}/empty\x1b", EmptyInput), ("x*.mp3", MissingInput)]
     # Wrong usage is nobody's failure but the whole command's.
     for wrong in (["-", "-"], ["http://"], [""]):
         with pytest.raises(UsageError), open_sources(wrong, failed=lambda *_: None):

@@ -27,7 +27,7 @@ for number, arguments in enumerate(json.loads(sys.argv[1])):
         run()
     except SystemExit as left:
         print(f"code {left.code or 0}", file=sys.stderr, flush=True)
-    warnings.simplefilter("always")
+    warnings.simplefilter(sys.warnoptions[-1])
 """
 
 
@@ -43,7 +43,8 @@ def python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_no_command_shows_one(tiny_mini: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("filters", ["always", "error"])
+def test_no_command_shows_one(filters: str, tiny_mini: Path, tmp_path: Path) -> None:
     talk = str(write_wav(tmp_path / "talk.wav", np.concatenate([tone(440, 2), tone(220, 2)])))
     utterance = {"audio": talk, "text": "what is said"}
     manifest = tmp_path / "speech.jsonl"
@@ -78,11 +79,13 @@ def test_no_command_shows_one(tiny_mini: Path, tmp_path: Path) -> None:
             f"{made}/head",
         ],
     ]
-    found = python("-W", "always", "-c", START, json.dumps(commands), FLS_CACHE=str(tmp_path))
+    given = ("-W", filters, "-c", START, json.dumps(commands))
+    found = python(*given, FLS_CACHE=str(tmp_path), PYTHONWARNINGS=filters)
     said = found.stderr.split("== ")[1:]
     assert len(said) == len(commands)
     for command, text in zip(commands, said, strict=True):
         assert "arning" not in text, (command, text)
+        assert "Traceback" not in text, (command, text)
     assert "arning" not in found.stdout
     # None of them was refused before it had imported anything.
     codes = [text.splitlines()[-1] for text in said]

@@ -101,6 +101,19 @@ def test_list_says_what_is_here_and_what_is_to_download() -> None:
     ]
 
 
+def test_list_is_as_wide_as_the_terminal(
+    cards: dict[str, Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = "Hears and reads " + "very " * 30 + "well."
+    monkeypatch.setitem(cards, "mini", replace(cards["mini"], summary=summary))
+    for columns in (60, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = run("list").stdout.splitlines()
+        assert all(len(line) <= columns for line in lines)
+        text = " ".join(line[len("small  about 17.6 GB to download  ") :] for line in lines[:-2])
+        assert text == summary
+
+
 def test_a_large_model_is_installed_in_any_dtype(big: Path) -> None:
     run("pull", "big", "--dtype", "int8")
     assert run("list").stdout.splitlines()[-1] == "big    installed            Card big."

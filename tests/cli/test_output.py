@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from permissions import ordinary
 
-from fls_cli.output import clean, write_atomically
+from fls_cli.output import check_folder, check_place, clean, make_folder, write_atomically
 from fls_models.errors import DiskFull, UsageError
 
 
@@ -95,3 +98,110 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader.join(5)
     assert read == ["streamed"]
     assert pipe.is_fifo()
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_owner(tmp_path: Path) -> None:
+    path = tmp_path / "notes.md"
+    for mode in (0o600, 0o640, 0o666, 0o755):
+        path.touch()
+        path.chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(path, 4242, 4243)
+        before = path.stat()
+        write_atomically(path, "new")
+        after = path.stat()
+        assert path.read_text() == "new"
+        assert (after.st_mode, after.st_uid, after.st_gid) == (
+            before.st_mode,
+            before.st_uid,
+            before.st_gid,
+        )
+        path.unlink()
+
+
+def test_through_a_link_it_is_the_file_that_keeps_its_mode(tmp_path: Path) -> None:
+    path, link = tmp_path / "notes.md", tmp_path / "link.md"
+    path.touch(mode=0o600)
+    link.symlink_to(path)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("write", [check_place, lambda path: write_atomically(path, "new")])
+def test_what_may_not_be_written_is_refused_and_stays(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    path, folder = tmp_path / "notes.md", tmp_path / "folder"
+    path.write_text("old")
+    path.chmod(0o444)
+    (tmp_path / "link.md").symlink_to(path)
+    folder.mkdir()
+    (folder / "notes.md").write_text("old")
+    (tmp_path / "inside.md").symlink_to(folder / "notes.md")
+    (tmp_path / "round.md").symlink_to(tmp_path / "round.md")
+    folder.chmod(0o555)
+    with ordinary():
+        for place in (path, tmp_path / "link.md"):
+            with pytest.raises(UsageError, match=r"write-protected; allow it with chmod"):
+                write(place)
+        for place in (folder / "new.md", folder / "notes.md", tmp_path / "inside.md"):
+            with pytest.raises(UsageError, match=r"cannot be written: Permission denied"):
+                write(place)
+        with pytest.raises(UsageError, match="Too many levels of symbolic links"):
+            write(tmp_path / "round.md")
+        with pytest.raises(UsageError, match="File name too long"):
+            write(tmp_path / ("n" * 300))
+    assert path.read_text() == (folder / "notes.md").read_text() == "old"
+    assert list(folder.iterdir()) == [folder / "notes.md"]
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "notes.md"
+    path.write_text("old")
+    check_place(path)
+    check_place(tmp_path / "new.md")
+    check_folder(tmp_path / "a" / "b")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [
+        ("notes.md", "old")
+    ]
+
+
+def test_a_folder_is_tried_out_before_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o555)
+    (tmp_path / "file").touch()
+    with ordinary():
+        for folder in (tmp_path / "closed", tmp_path / "closed" / "a" / "b"):
+            with pytest.raises(UsageError, match="cannot be written to: Permission denied"):
+                check_folder(folder)
+        with pytest.raises(UsageError, match="cannot be made: Permission denied"):
+            make_folder(tmp_path / "closed" / "a")
+    with pytest.raises(UsageError, match="cannot be written to: Not a directory"):
+        check_folder(tmp_path / "file" / "a")
+
+
+def test_a_file_that_is_mounted_alone_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    path = tmp_path / "notes.md"
+    path.write_text("old")
+    monkeypatch.setattr(os, "replace", busy)
+    write_atomically(path, "new")
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["notes.md"]
+
+
+def test_a_limit_on_the_size_of_files_is_told(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        check_place(tmp_path / "notes.md")
+        with pytest.raises(DiskFull, match=r"notes\.md would be larger .*ulimit -f"):
+            write_atomically(tmp_path / "notes.md", "x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []

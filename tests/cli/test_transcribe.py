@@ -121,9 +121,28 @@ def test_silence_is_no_failure(
     assert (played.code, played.out) == (0, nothing)
 
 
-def test_silence_is_noted_unless_quiet(tiny: TinyModel, hush: Path, capfd: Capture) -> None:
-    assert "no speech" in play(capfd, "transcribe", str(hush)).err
-    assert play(capfd, "transcribe", str(hush), "--quiet").err == ""
+FORMS = [
+    ["-f", form, *words] for form in ("txt", "srt", "vtt", "json") for words in ([], ["--words"])
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=" ".join)
+def test_silence_is_noted_unless_quiet(
+    tiny: TinyModel, hush: Path, talk: Path, tmp_path: Path, form: list[str], capfd: Capture
+) -> None:
+    told = f"fls: {hush}: no speech was found in it\n"
+    played = play(capfd, "transcribe", str(hush), *form)
+    assert (played.code, played.err) == (0, told)
+    assert play(capfd, "transcribe", str(hush), *form, "--quiet").err == ""
+    into = play(capfd, "transcribe", str(hush), str(talk), *form, "-o", f"{tmp_path}/notes/")
+    assert (into.code, into.err) == (0, told)
+    [written] = (tmp_path / "notes").glob("hush.*")
+    assert written.read_text() == played.out
+
+
+def test_silence_is_valid_json(tiny: TinyModel, hush: Path, capfd: Capture) -> None:
+    told = json.loads(play(capfd, "transcribe", str(hush), "-f", "json").out)
+    assert (told["language"], told["duration"], told["sentences"]) == (None, 3.0, [])
 
 
 def test_several_recordings_have_headings(

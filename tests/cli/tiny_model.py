@@ -226,13 +226,14 @@ class Played:
 
 def play(capfd: pytest.CaptureFixture[str], *arguments: str) -> Played:
     """What `fls ARGUMENTS` printed and left with, by the same road as from a shell."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     capfd.readouterr()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["fls", *arguments])
         with pytest.raises(SystemExit) as left:
             main()
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     found = capfd.readouterr()
     code = left.value.code
     return Played(code if isinstance(code, int) else 0, found.out, found.err)

@@ -1,0 +1,43 @@
+"""One process of `fls` or, where a launcher starts it several times, one of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout, suppress
+
+from fls_cli import app
+
+# Seconds in which a launcher ends all processes, once the first has failed.
+_PATIENCE = 10.0
+
+
+def main() -> None:
+    """Runs `fls` and leaves with its exit code."""
+    try:
+        _run()
+    finally:
+        # All is tidied up: what comes now need not be heard while Python takes itself down.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _run() -> None:
+    if not int(os.environ.get("RANK") or 0):
+        app.main()
+        return
+    # The first process speaks for all. Only what this one alone fails with is said, in the end.
+    said = io.StringIO()
+    try:
+        with open(os.devnull, "w") as nobody, redirect_stdout(nobody), redirect_stderr(said):
+            app.main()
+    except SystemExit as left:
+        if left.code and (text := said.getvalue().strip()):
+            with suppress(KeyboardInterrupt, SystemExit):
+                time.sleep(_PATIENCE)
+                print(text, file=sys.stderr, flush=True)
+        raise
