@@ -8,11 +8,13 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
+from fls_cli.edit_lists import edited
 from fls_cli.http_client import PATIENCE, USER_AGENT, certificates
 from fls_cli.inputs import Source
 from fls_cli.nut import NutReader, Packet
@@ -98,7 +100,10 @@ class Decoding:
         options |= {"loglevel": "error", "copyts": None}
         if seek > 0:
             options |= {"ss": f"{seek:.6f}", "noaccurate_seek": None}
-        filters = f"{_RESAMPLE},{clock_filter(begin)}"
+        if track.edits:
+            options["ignore_editlist"] = 1
+        self._edits = track.edits
+        filters = f"{_RESAMPLE},{clock_filter(0.0 if track.edits else begin)}"
         samples: Options = {
             "format": "nut",
             "c:a": "pcm_f32le",
@@ -159,7 +164,10 @@ class Decoding:
 
     def packets(self) -> Iterator[Packet]:
         """Interleaved float32 at 16 kHz, with times in samples that `Placing` reads."""
-        return self._nut.packets()
+        packets = self._nut.packets()
+        if not self._edits or (first := next(packets, None)) is None:
+            return packets
+        return edited(chain([first], packets), self._edits, 4 * self._nut.channels)
 
     def finish(self) -> tuple[int, str]:
         """The child's exit code (negative: the signal that ended it) and its last complaints."""

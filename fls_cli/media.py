@@ -10,9 +10,11 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli.decoder import Decoding, describe
+from fls_cli.edit_lists import edits_with_holes
 from fls_cli.flaws import Flaw
 from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.mixing import Mix, check_channels
@@ -45,6 +47,8 @@ _TOLERANCE = 1.0
 # How long before the start decoding begins: demuxers lead to it only roughly, and drop what stands
 # first.
 _LEAD = 2.0
+# Below that, a clock begins with the recording.
+_EARLY = 0.05
 # The loudest of what counts as no sound at all, -80 dB.
 _SILENT = 1e-4
 
@@ -61,6 +65,8 @@ def probe(source: Source) -> MediaInfo:
         return info
     found = layout(path, info.container)
     info = replace(info, parts=found.parts, missing=found.missing)
+    if info.container.startswith("mov"):
+        info = replace(info, tracks=tuple(_with_edits(path, info, one) for one in info.tracks))
     if found.seconds is not None and (info.duration is None or len(found.parts) > 1):
         return replace(info, duration=found.seconds)
     if len(found.parts) > 1:
@@ -74,6 +80,13 @@ def probe(source: Source) -> MediaInfo:
         if promise is not None and promise > (info.duration or 0.0):
             return replace(info, duration=promise)
     return info
+
+
+def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
+    edits = edits_with_holes(path, track.index)
+    # A late start beside a picture is on the picture's clock, as ffmpeg has it.
+    late = len(edits) == 1 and info.start < _EARLY
+    return track if late else replace(track, edits=edits)
 
 
 def _described(source: Source, part: Part = WHOLE) -> MediaInfo:

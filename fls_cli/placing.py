@@ -30,13 +30,13 @@ _WORTH_TELLING = SAMPLE_RATE
 # A pipe takes no packet that is earlier than the one before, so ffmpeg is made to add a lap each
 # time the clock goes back: 1e7 seconds, which no recording has.
 LAP = 10_000_000 * SAMPLE_RATE
-# So that no time is negative.
-_MARGIN = 3600 * SAMPLE_RATE
+# What the pipe has for the recording's beginning, so that no time is negative.
+ZERO = 3600 * SAMPLE_RATE
 
 
 def clock_filter(start: float) -> str:
     """ffmpeg's filter that writes the times of a container that begins at `start` s as laps."""
-    first = round(start * SAMPLE_RATE) - _MARGIN
+    first = round(start * SAMPLE_RATE) - ZERO
     back = f"ld(2)*lt(PTS,ld(0)-{_TOLERANCE})"
     return f"asetpts='st(1,ld(1)+{LAP}*{back});st(0,PTS+S);st(2,1);PTS+ld(1)-({first})'"
 
@@ -173,7 +173,7 @@ class Placing:
 
     def _place(self, pts: int, count: int) -> tuple[int, int]:
         """How many samples of silence come before a packet, and how many of its own are dropped."""
-        lap, raw = divmod(pts - _MARGIN + LAP // 2, LAP)
+        lap, raw = divmod(pts - ZERO + LAP // 2, LAP)
         raw -= LAP // 2
         # A graph that was built anew counts laps from 0: its times are then held to the last.
         clamped = self._pts is not None and pts == self._pts + 1 and count > 1

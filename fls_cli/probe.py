@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fls_cli.edit_lists import Edit
 from fls_cli.inputs import printable
 from fls_cli.parts import Part
 
@@ -20,7 +21,8 @@ from fls_cli.parts import Part
 class Track:
     """One audio track; `index` counts the audio tracks from 0, `language` is as the file says.
 
-    `labelled` says that the file tells which channel is which, as in 5.1.
+    `labelled` says that the file tells which channel is which, as in 5.1. `edits` are what of its
+    media is heard when, where we do that and not ffmpeg.
     """
 
     index: int
@@ -29,6 +31,7 @@ class Track:
     channels: int | None
     default: bool
     labelled: bool = True
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class MediaInfo:
         Only where an index or a constant rate leads there: where parts may be joined, or clocks go
         back, a time that is searched for may be there twice.
         """
-        known = self.duration is not None and len(self.parts) == 1
+        plain = len(self.parts) == 1 and not any(track.edits for track in self.tracks)
+        known = self.duration is not None and plain
         return known and self.container.split(",")[0] in _INDEXED
 
 

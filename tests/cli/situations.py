@@ -158,6 +158,47 @@ def edited_mp4(folder: Path) -> Path:
     return folder / "edited.mp4"
 
 
+def with_edits(*edits: tuple[float, float | None]) -> Callable[[Path], Path]:
+    """An M4A of eight seconds with an edit list: seconds, and the media's time or None."""
+
+    def make(folder: Path) -> Path:
+        whole = encoded("el.m4a", *AAC, "-movflags", "+faststart", seconds=8.0)(folder)
+        data = bytearray(whole.read_bytes())
+
+        def value(box: bytes, at: int) -> int:
+            found: int = struct.unpack_from(">I", data, data.index(box) + at)[0]
+            return found
+
+        movie, media = value(b"mvhd", 16), value(b"mdhd", 16)
+        priming = value(b"elst", 16) / media
+        listed = b"".join(
+            struct.pack(
+                ">IiI",
+                round(seconds * movie),
+                -1 if time is None else round((time + priming) * media),
+                0x10000,
+            )
+            for seconds, time in edits
+        )
+        body = struct.pack(">II", 0, len(edits)) + listed
+        elst = struct.pack(">I4s", 8 + len(body), b"elst") + body
+        begin = data.index(b"edts") - 4
+        old = struct.unpack_from(">I", data, begin)[0]
+        data[begin : begin + old] = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
+        more = 8 + len(elst) - old
+        for box in (b"moov", b"trak"):
+            at = data.index(box) - 4
+            struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + more)
+        chunks = data.index(b"stco")
+        for number in range(struct.unpack_from(">I", data, chunks + 8)[0]):
+            at = chunks + 12 + 4 * number
+            struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + more)
+        whole.write_bytes(data)
+        return whole
+
+    return make
+
+
 def wav_with_size(size: int) -> Callable[[Path], Path]:
     """A WAV whose header tells so many bytes of sound."""
 
@@ -334,6 +375,7 @@ SITUATIONS: dict[str, Situation] = {
             "mpg": ("-r", "25", "-c:a", "mp2"),
             "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
             "webm": ("-c:v", "libvpx", *OPUS),
+            "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
         }.items()
     },
     # Gaps.
@@ -359,6 +401,12 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "live webm": Situation(encoded("live.webm", *OPUS, "-live", "1"), 4.0, (1.0, 3.0)),
     "mp4 with an edit list": Situation(edited_mp4, 3.5, (0.5, 2.5), close=0.15),
+    "m4a with an empty edit": Situation(
+        with_edits((2.0, 0.0), (2.0, None), (5.5, 2.5)), 9.5, (1.0, 4.5), ("gap",), close=0.1
+    ),
+    "m4a that begins with an empty edit": Situation(
+        with_edits((2.0, None), (8.0, 0.0)), 10.0, (3.0, 5.0), close=0.1
+    ),
     "vbr mp3 without a header": Situation(
         encoded("vbr.mp3", "-q:a", "5", "-write_xing", "0"), 4.0, (1.0, 3.0), close=0.15
     ),
