@@ -15,7 +15,7 @@ from media_files import Site, as_file, tone, write_wav
 from test_many import WHAT, without_seconds
 from tiny_model import SAID, Ear, Played, TinyModel, command, play
 
-from fls_cli import visits
+from fls_cli import engines, visits
 from fls_cli.desk import Desk
 from fls_cli.hearing import KIND, Stretch, Wanted, is_known, listen
 from fls_models.lslm.mini import MiniLanguageModel
@@ -240,6 +240,8 @@ def test_what_is_known_is_not_decoded_ahead(
 ) -> None:
     other = write_wav(tmp_path / "other.wav", tone(700, 4))
     runs("transcribe", str(other))
+    # Otherwise one block is decoded before they are fetched.
+    monkeypatch.setattr(engines, "is_here", lambda engine: True)
 
     def decode(wanted: Wanted, warn: object) -> object:
         raise AssertionError(wanted)

@@ -48,6 +48,7 @@ def test_json_has_the_documented_keys(tiny: TinyModel, talk: Path, capfd: Captur
         "answered",
         "summary",
         "chapters",
+        "warnings",
         "usage",
     ]
     assert told["schema"] == "fls.summary/1"
