@@ -110,6 +110,8 @@ class Decoding:
             "af": filters,
             "ar": SAMPLE_RATE,
             "avoid_negative_ts": "disabled",
+            # How much could be decoded is judged by the samples.
+            "max_error_rate": 1,
             # A write for many packets.
             "flush_packets": 0,
         }

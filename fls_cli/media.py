@@ -136,7 +136,7 @@ def stream(
             code, complaints = reading.code, reading.complaints
             break
     if count == 0:
-        if placing.seconds == 0 and code != 0:
+        if placing.seconds == 0 and (code != 0 or complaints):
             raise undecodable(source, chosen.codec, complaints)
         if start > 0 and info.duration is not None and start < info.duration:
             raise EmptyInput(f"{source.name}: cut off before the start, {start:g} s; get it whole.")
@@ -148,7 +148,7 @@ def stream(
     # FLAC has no gaps of its own, and some ffmpegs leave out a damaged frame without a word.
     broken = bool(complaints) or info.container == "flac"
     for flaw in [
-        *(_describe(jump, damaged=broken) for jump in jumps),
+        *(_describe(jump, damaged=broken) for jump in jumps if not _is_pause(info, jump)),
         *reading.flaws,
         *_shortfall(info, count / SAMPLE_RATE, start, end, code, complaints, jumps),
     ]:
@@ -261,6 +261,11 @@ def _damaged(start: float, seconds: float) -> Flaw:
     at = clock_time(start)
     text = f"it is damaged at {at}: {seconds:.1f} s are missing and heard as silence."
     return Flaw("damaged", text, start, seconds)
+
+
+def _is_pause(info: MediaInfo, jump: Jump) -> bool:
+    """Whether nothing is sent because nobody speaks, which ffmpeg takes for a corrupt AMR."""
+    return jump.kind == "gap" and info.container.startswith("amr")
 
 
 def _describe(jump: Jump, *, damaged: bool) -> Flaw:

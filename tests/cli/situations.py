@@ -378,6 +378,11 @@ SITUATIONS: dict[str, Situation] = {
             "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
         }.items()
     },
+    "amr that sends no silence": Situation(
+        # It ends with what is not sent.
+        encoded("dtx.amr", "-ar", "8000", "-c:a", "libopencore_amrnb", "-dtx", "1"),
+        3.1, (1.0, 3.0), close=0.1,
+    ),
     # Gaps.
     "mkv with a gap": Situation(gap("gap.mkv", *AAC), 9.0, (1.0, 8.0), ("gap",), close=0.15),
     "ts with a gap": Situation(gap("gap.ts", *AAC), 9.0, (1.0, 8.0), ("gap",), close=0.15),
