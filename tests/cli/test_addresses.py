@@ -32,6 +32,8 @@ from fls_models.errors import (
 
 Capture = pytest.CaptureFixture[str]
 
+pytestmark = pytest.mark.usefixtures("default_sighup")
+
 WHAT = "What was planted?"
 # Seconds in which everything happens that happens at all.
 PATIENCE = 60

@@ -18,6 +18,8 @@ from tiny_model import SAID, TinyModel, command, play
 from fls_cli.desk import Desk
 from fls_models import downloads, weights
 
+pytestmark = pytest.mark.usefixtures("default_sighup")
+
 Capture = pytest.CaptureFixture[str]
 
 # Each command with what it needs besides a recording.

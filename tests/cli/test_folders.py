@@ -143,12 +143,12 @@ def test_a_folder_of_thousands_opens_at_once(tmp_path: Path, probed: list[str]) 
         folder = tmp_path / f"season-{number % 20}"
         folder.mkdir(exist_ok=True)
         (folder / f"{number}.mp3").touch()
-    begun = time.perf_counter()
+    begun = time.process_time()
     with open_sources([str(tmp_path)]) as sources:
-        taken = time.perf_counter() - begun
+        taken = time.process_time() - begun
     assert len(sources) == 2000
     assert probed == []
-    # 0.05 s on an idle machine.
+    # 0.05 s of a processor.
     assert taken < 1
 
 
