@@ -21,7 +21,7 @@ from fls_cli.placing import SAMPLE_RATE
 from fls_cli.which_ffmpeg import find_ffmpeg
 
 LECTURE = Path(__file__).resolve().parent.parent / "examples" / "lecture.mp3"
-ROUNDS = 3
+ROUNDS = 5
 MIX = "aresample=async=1:first_pts=0:rematrix_maxval=1"
 
 
