@@ -26,8 +26,10 @@ def http_client() -> Iterator[httpx2.Client]:
     # Of what is not encoded, the rest can be asked for; media are compressed anyway.
     headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
     context = ssl.create_default_context(cafile=certificates())
+    # A host may close a connection just as it is used again, after a redirect or a login.
+    limits = httpx2.Limits(max_keepalive_connections=0)
     try:
-        client = httpx2.Client(headers=headers, timeout=PATIENCE, verify=context)
+        client = httpx2.Client(headers=headers, timeout=PATIENCE, verify=context, limits=limits)
     except (ImportError, ValueError, httpx2.InvalidURL):
         # Not shown: it may hold a password.
         raise UsageError(
