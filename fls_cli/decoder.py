@@ -17,10 +17,11 @@ from urllib.parse import quote, urlsplit
 from fls_cli.edit_lists import edited
 from fls_cli.http_client import PATIENCE, USER_AGENT, certificates
 from fls_cli.inputs import Source
+from fls_cli.layouts import WHOLE, Part
 from fls_cli.nut import NutReader, Packet
-from fls_cli.parts import WHOLE, Part
 from fls_cli.placing import SAMPLE_RATE, clock_filter
 from fls_cli.probe import Track
+from fls_cli.raw_audio import RawAudio
 from fls_cli.which_ffmpeg import find_ffmpeg
 
 # Containers and raw audio whose demuxers read the one file that they are given. Playlists and
@@ -45,12 +46,14 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 Options: TypeAlias = dict[str, str | int | None]
 
 
-def describe(source: Source, part: Part = WHOLE, *, loglevel: str = "info") -> tuple[int, str]:
+def describe(
+    source: Source, part: Part = WHOLE, raw: RawAudio | None = None, *, loglevel: str = "info"
+) -> tuple[int, str]:
     """ffmpeg's exit code and what it prints on opening `source`, without the name of it.
 
     Nothing is decoded. A negative code is the signal that ended it.
     """
-    target, options, folder = _input(source, part)
+    target, options, folder = _input(source, part, raw)
     # The one output that needs no stream, and so none that could be decoded.
     command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
     with subprocess.Popen(
@@ -81,9 +84,9 @@ def end_child_of(thread: int) -> None:
 class Decoding:
     """A child that decodes one audio track of `source`; a context manager that ends the child.
 
-    `begin` is the container's time of the recording's
-    first moment, `seek` how far behind it to begin, both in seconds. `channels` is how many come
-    out, None for as many as there are.
+    `begin` is the container's time of the recording's first moment, `seek` how far behind it to
+    begin, both in seconds. `channels` is how many come out, None for as many as there are. `raw`
+    is what samples without a header are.
     """
 
     def __init__(
@@ -94,8 +97,9 @@ class Decoding:
         seek: float = 0.0,
         channels: int | None = None,
         part: Part = WHOLE,
+        raw: RawAudio | None = None,
     ) -> None:
-        target, options, folder = _input(source, part)
+        target, options, folder = _input(source, part, raw)
         # The container's own times, not what ffmpeg would make of them.
         options |= {"loglevel": "error", "copyts": None}
         if seek > 0:
@@ -196,15 +200,16 @@ def _command(
     return command
 
 
-def _input(source: Source, part: Part) -> tuple[str, Options, Path | None]:
+def _input(source: Source, part: Part, raw: RawAudio | None) -> tuple[str, Options, Path | None]:
     """What ffmpeg is told to open, with which options, and from which folder."""
     options: Options = {
         "hide_banner": None,
         "nostdin": None,
         "nostats": None,
-        "format_whitelist": FORMATS,
+        "format_whitelist": raw.format if raw else FORMATS,
         # What has more channels and does not say what they are is no 5.1.
         "guess_layout_max": 2,
+        **(raw.options if raw else {}),
     }
     if (path := source.path) is not None:
         options["protocol_whitelist"] = "file,pipe"

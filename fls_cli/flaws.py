@@ -16,7 +16,8 @@ class Flaw:
 
     Kinds: `cut off` (less sound than promised), `damaged` (a stretch that could not be decoded),
     `parts` (more in the file than was read), `gap` (nothing was recorded), `clock` (it jumps, and
-    what follows was put next to what was before), `silent` (no sound on the track or channel).
+    what follows was put next to what was before), `silent` (no sound on the track or channel),
+    `guessed` (without a header, samples were taken for what the file's suffix says).
     """
 
     kind: str

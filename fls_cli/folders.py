@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fls_cli.clip_mark import is_marked
+from fls_cli.raw_audio import RAW_SUFFIXES
 from fls_cli.sources import Source, printable
 from fls_models.errors import InputError
 
@@ -22,9 +23,10 @@ _MEDIA = (
     ".m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpc .mpeg .mpg .mts .mxf .oga .ogg .ogv .ogx "
     ".opus .spx .ts .tta .vob .w64 .wav .weba .webm .wma .wmv .wv"
 )
-MEDIA_SUFFIXES = frozenset(_MEDIA.split())
-# Source code shares these suffixes with the streams of cameras.
+MEDIA_SUFFIXES = frozenset(_MEDIA.split()) | RAW_SUFFIXES
+# Source code shares these suffixes with the streams of cameras, and with those of telephones.
 _SHARED = frozenset({".ts", ".mts"})
+_SHARED_BY_RAW = frozenset({".al", ".ul"})
 # What Python or a system calls audio or video though it holds notes, names of other files or
 # subtitles, and what this program writes though not every Python has heard of it.
 _OTHER = (
@@ -95,6 +97,10 @@ def is_recording(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in _OTHER_SUFFIXES or not os.path.isfile(path):
         return False
+    if suffix in _SHARED_BY_RAW:
+        # Silence on a telephone has no control characters either.
+        opening = _opening(path)
+        return not (opening.isascii() and _is_text(opening))
     if suffix in MEDIA_SUFFIXES:
         return suffix not in _SHARED or not _is_text(_opening(path))
     # Not the whole name, which is taken for an address if it looks like one.

@@ -12,6 +12,7 @@ from fls_cli.cache import Cache, key
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.flaws import Flaw
 from fls_cli.mixing import check_channels
+from fls_cli.raw_audio import RawAudio, parse_raw, raw_by_suffix
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import decoder_parts
@@ -48,13 +49,17 @@ class Remembering:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Which part of a recording, on which track and channels, in which language."""
+    """Which part of a recording, on which track and channels, in which language.
+
+    `raw` is what samples without a header are, if the user said it.
+    """
 
     track: int | None
     start: float
     end: float | None
     language: str | None
     channels: str = "mix"
+    raw: RawAudio | None = None
 
     @classmethod
     def parse(
@@ -64,14 +69,16 @@ class Stretch:
         end: str | None,
         language: str | None,
         channels: str = "mix",
+        raw: str | None = None,
     ) -> Stretch:
-        """What was typed; raises UsageError for times and channels that are none."""
+        """What was typed; raises UsageError for what is no time, channel or raw format."""
         check_channels(channels)
         begin = parse_time(start) if start else 0.0
         until = parse_time(end) if end else None
         if until is not None and until <= begin:
             raise UsageError("--end must come after --start.")
-        return cls(track, begin, until, language, channels)
+        samples = parse_raw(raw) if raw else None
+        return cls(track, begin, until, language, channels, samples)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class Wanted:
             channels=stretch.channels,
             start=stretch.start,
             end=stretch.end,
+            raw=stretch.raw,
             warn=warn,
         )
 
@@ -114,7 +122,7 @@ class Wanted:
         """How much audio that is, if the file tells; raises what `media.probe` does."""
         from fls_cli import media
 
-        found = media.probe(self.source).duration
+        found = media.probe(self.source, self.stretch.raw).duration
         until = self.stretch.end if found is None else min(found, self.stretch.end or found)
         return None if until is None else max(0.0, until - self.stretch.start)
 
@@ -309,6 +317,7 @@ def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
         "ear": model.ear,
         "audio": contents.sha256,
         **asdict(wanted.stretch),
+        "raw": str(wanted.stretch.raw or raw_by_suffix(wanted.source.below or "")),
         "effort": effort,
         # The samples, not the bytes, are what is heard.
         "decoded": DECODED,

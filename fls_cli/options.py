@@ -153,6 +153,15 @@ Channels = Annotated[
         rich_help_panel=_READING,
     ),
 ]
+Raw = Annotated[
+    str | None,
+    typer.Option(
+        "--raw",
+        metavar="FORMAT:RATE:CHANNELS",
+        help="What samples without a header are, as in s16le:8000:1, mulaw or gsm.",
+        rich_help_panel=_READING,
+    ),
+]
 Start = Annotated[
     str | None,
     typer.Option(

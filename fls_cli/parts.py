@@ -10,54 +10,15 @@ import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
 
+from fls_cli.layouts import UNKNOWN, WORTH_TELLING, Bytes, Layout, Part, joined
 from fls_cli.mpeg_frames import promised_seconds, runs
+from fls_cli.wav_layout import wav_layout
 
-Bytes: TypeAlias = mmap.mmap
-
-# Sizes that writers leave who could not go back to fill them in.
-_UNKNOWN = 0x7FFF_F000
-# Fewer bytes than that are padding or a tag cut short.
-_WORTH_TELLING = 4096
 _SMALLEST = 64
-
-
-@dataclass(frozen=True)
-class Part:
-    """Bytes of a file that are a recording of their own; `end` None for the end of the file.
-
-    `unbounded` says that the header's length is too short and to be ignored; `hole` is how many
-    seconds before it are damaged.
-    """
-
-    begin: int = 0
-    end: int | None = None
-    unbounded: bool = False
-    hole: float = 0.0
-
-    @property
-    def is_whole(self) -> bool:
-        return self.begin == 0 and self.end is None
-
-
-WHOLE = Part()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The parts of a file, and how many bytes its header promises that are not there.
-
-    `seconds` is how long it is where counting told.
-    """
-
-    parts: tuple[Part, ...] = (WHOLE,)
-    missing: int = 0
-    seconds: float | None = None
 
 
 def layout(path: Path, container: str) -> Layout:
@@ -80,72 +41,6 @@ def _read(path: Path, name: str, size: int, changed: int) -> Layout:
             return Layout()
 
 
-def _joined(begins: list[int], data: Bytes, end: int) -> Layout:
-    """Parts that begin at `begins`, the last promising to end at `end`."""
-    ends: list[int | None] = [*begins[1:], None]
-    parts = tuple(Part(begin, end) for begin, end in zip(begins, ends, strict=True))
-    missing = end - len(data)
-    return Layout(parts, missing if missing >= _WORTH_TELLING else 0)
-
-
-def _wav(data: Bytes) -> Layout:
-    begins, at, end = [0], 0, len(data)
-    while True:
-        sound = _wav_sound(data, at)
-        if sound is None:
-            return _joined(begins, data, end)
-        begin, size = sound
-        if size is None and data[at : at + 4] == b"RF64":
-            # ffmpeg takes a size that was never filled in for an empty recording.
-            return Layout((Part(unbounded=True),))
-        if size is None:
-            # Nobody knows how long: until the next header, if there is one.
-            at = data.find(b"WAVEfmt ", begin) - 8
-            if at < 0:
-                return _joined(begins, data, len(data))
-        else:
-            end = begin + size
-            at, known = _after_chunks(data, end + size % 2)
-            if not known and len(begins) == 1 and at < len(data) - _WORTH_TELLING:
-                return Layout((Part(unbounded=True),))
-            if at + 12 > len(data) or data[at : at + 4] not in _RIFFS:
-                return _joined(begins, data, end)
-        begins.append(at)
-
-
-_RIFFS = (b"RIFF", b"RF64", b"RIFX")
-
-
-def _wav_sound(data: Bytes, at: int) -> tuple[int, int | None] | None:
-    """Where the samples of the WAV at `at` begin, and how many bytes they are if it tells."""
-    if data[at : at + 4] not in _RIFFS or data[at + 8 : at + 12] != b"WAVE":
-        return None
-    order = ">" if data[at : at + 4] == b"RIFX" else "<"
-    long, at = None, at + 12
-    while at + 8 <= len(data):
-        name, size = struct.unpack(f"{order}4sI", data[at : at + 8])
-        if name == b"ds64":
-            (long,) = struct.unpack("<Q", data[at + 16 : at + 24])
-        if name == b"data":
-            if size == 0xFFFFFFFF and long:
-                return at + 8, long
-            return at + 8, size if 0 < size < _UNKNOWN else None
-        at += 8 + size + size % 2
-    return None
-
-
-def _after_chunks(data: Bytes, at: int) -> tuple[int, bool]:
-    """Behind the chunks that follow a WAV's samples, and whether those are chunks."""
-    while at + 8 <= len(data):
-        name, size = struct.unpack("<4sI", data[at : at + 8])
-        if name in _RIFFS:
-            return at, True
-        if not (name.isascii() and name.replace(b" ", b"_").replace(b"_", b"a").isalnum()):
-            return at, False
-        at += 8 + size + size % 2
-    return at, True
-
-
 def _mp4(data: Bytes) -> Layout:
     begins, end, at = [0], len(data), 0
     full = False
@@ -161,7 +56,7 @@ def _mp4(data: Bytes) -> Layout:
             break
         at += size
         end = at
-    return _joined(begins, data, end if end > len(data) else len(data))
+    return joined(begins, data, end if end > len(data) else len(data))
 
 
 def _flv(data: Bytes) -> Layout:
@@ -174,7 +69,7 @@ def _flv(data: Bytes) -> Layout:
         if data[at] & 0x1F not in (8, 9, 18):
             break
         at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
-    return _joined(begins, data, max(at, len(data)))
+    return joined(begins, data, max(at, len(data)))
 
 
 def _sized(header: Callable[[Bytes, int], int | None]) -> Callable[[Bytes], Layout]:
@@ -186,7 +81,7 @@ def _sized(header: Callable[[Bytes, int], int | None]) -> Callable[[Bytes], Layo
         while at + 32 <= len(data) and (found := header(data, at)) is not None:
             begins.append(at)
             at = end = found
-        return _joined(begins or [0], data, end)
+        return joined(begins or [0], data, end)
 
     return read
 
@@ -195,14 +90,14 @@ def _aiff_end(data: Bytes, at: int) -> int | None:
     name, size, kind = struct.unpack(">4sI4s", data[at : at + 12])
     if name != b"FORM" or kind not in (b"AIFF", b"AIFC"):
         return None
-    return at + 8 + size + size % 2 if 0 < size < _UNKNOWN else len(data)
+    return at + 8 + size + size % 2 if 0 < size < UNKNOWN else len(data)
 
 
 def _au_end(data: Bytes, at: int) -> int | None:
     name, begin, size = struct.unpack(">4sII", data[at : at + 12])
     if name != b".snd":
         return None
-    return at + begin + size if 0 < size < _UNKNOWN else len(data)
+    return at + begin + size if 0 < size < UNKNOWN else len(data)
 
 
 def _w64_end(data: Bytes, at: int) -> int | None:
@@ -246,14 +141,14 @@ def _asf(data: Bytes) -> Layout:
         return Layout()
     (size,) = struct.unpack("<Q", data[found + 40 : found + 48])
     missing = size - len(data)
-    return Layout(missing=missing if _WORTH_TELLING <= missing < 1 << 50 else 0)
+    return Layout(missing=missing if WORTH_TELLING <= missing < 1 << 50 else 0)
 
 
 def _signed(sign: bytes) -> Callable[[Bytes], Layout]:
     """A reader of files that tell no length, and begin with what no sound looks like."""
 
     def read(data: Bytes) -> Layout:
-        return _joined([0, *_all(data, sign, len(sign))], data, len(data))
+        return joined([0, *_all(data, sign, len(sign))], data, len(data))
 
     return read
 
@@ -297,7 +192,7 @@ def _all(data: Bytes, sign: bytes, begin: int) -> Iterator[int]:
 
 
 _READERS: dict[str, Callable[[Bytes], Layout]] = {
-    "wav": _wav,
+    "wav": wav_layout,
     "mov": _mp4,
     "flv": _flv,
     "aiff": _sized(_aiff_end),

@@ -7,14 +7,13 @@ same for a decade; only lines at its own indentation are believed, so metadata c
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fls_cli.edit_lists import Edit
 from fls_cli.inputs import printable
-from fls_cli.parts import Part
+from fls_cli.layouts import WHOLE, Part
+from fls_cli.raw_audio import RawAudio
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,9 @@ class MediaInfo:
     could only guess from the bit rate). `container` is ffmpeg's name for the format; `video` says
     whether there is moving picture beside the sound; `start` is what its clock shows at the
     recording's beginning, in seconds.
-    `parts` are what was joined to this file, `missing` how many bytes it promises and lacks.
+    `parts` are what was joined to this file, `joined` what those behind the first hold, None where
+    nothing could be made of one; `missing` is how many bytes the file promises and lacks. `raw` is
+    what samples without a header were taken for.
     """
 
     duration: float | None
@@ -50,8 +51,10 @@ class MediaInfo:
     tracks: tuple[Track, ...]
     video: bool
     start: float = 0.0
-    parts: tuple[Part, ...] = (Part(),)
+    parts: tuple[Part, ...] = (WHOLE,)
+    joined: tuple[MediaInfo | None, ...] = ()
     missing: int = 0
+    raw: RawAudio | None = None
 
     @property
     def clocked(self) -> bool:
@@ -135,34 +138,6 @@ def best_track(tracks: Sequence[Track]) -> Track:
     )
 
 
-def wav_promise(path: Path) -> float | None:
-    """The seconds that a PCM WAV's header promises; None when it does not.
-
-    ffmpeg goes by the size of the file instead and so never notices that a WAV was cut off.
-    """
-    bytes_per_second = 0
-    with open(path, "rb") as file:
-        if not re.fullmatch(rb"RIFF.{4}WAVE", file.read(12), re.DOTALL):
-            return None
-        for _ in range(64):
-            header = file.read(8)
-            if len(header) < 8:
-                return None
-            name, size = struct.unpack("<4sI", header)
-            if name == b"data":
-                # A writer that could not go back to fill it in leaves 0 or (nearly) all ones.
-                told = bytes_per_second > 0 and 0 < size < 0x7FFF_F000
-                return size / bytes_per_second if told else None
-            body = file.tell()
-            if name == b"fmt ":
-                form = file.read(16)
-                if len(form) < 16 or form[:2] not in (b"\x01\x00", b"\x03\x00", b"\xfe\xff"):
-                    return None
-                bytes_per_second = struct.unpack("<I", form[8:12])[0]
-            file.seek(body + size + size % 2)
-    return None
-
-
 def _duration(text: str, tracks: Sequence[Track], container: str, start: float) -> float | None:
     match = _DURATION.search(text)
     if match is None:
@@ -176,7 +151,7 @@ def _duration(text: str, tracks: Sequence[Track], container: str, start: float) 
 
 
 def _constant_rate(tracks: Sequence[Track]) -> bool:
-    return all(track.codec.startswith("pcm_") for track in tracks)
+    return all(track.codec.startswith(("pcm_", "gsm", "adpcm_g722")) for track in tracks)
 
 
 def _track(index: int, match: re.Match[str]) -> Track:

@@ -23,6 +23,8 @@ _WEB_PAGE = re.compile(
     rb"(?:\xef\xbb\xbf|\s|<!--.*?-->|<\?xml[^>]*>)*<(?:!doctype\s+html|html)\b", re.I | re.S
 )
 
+# Of samples whose kind nobody tells.
+_UNTOLD = frozenset({".pcm", ".raw"})
 _DETECTED = re.compile(r"Format (\S+) (?:probed|detected) ")
 _STATUS = re.compile(r"(?:Server returned|HTTP error) (\d{3}|[45]XX)")
 
@@ -56,9 +58,10 @@ def unreadable(source: Source, code: int, text: str, look_closer: Callable[[], s
             f"{source.name}: this is a web page, not audio or video; it may ask for a login, or "
             "hold a link to the media file: give that."
         )
-    return NotMedia(
-        f"{source.name}: this is neither audio nor video that can be read; give a media file."
-    )
+    hint = "give a media file"
+    if source.kind == "stdin" or PurePath(source.name).suffix.lower() in _UNTOLD:
+        hint += ", or for samples without a header, add --raw s16le:8000:1"
+    return NotMedia(f"{source.name}: this is neither audio nor video that can be read; {hint}.")
 
 
 def undecodable(source: Source, codec: str, text: str) -> InputError:

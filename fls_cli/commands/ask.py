@@ -60,6 +60,7 @@ def ask(
     from_file: options.FromFile = None,
     track: options.Track = None,
     channels: options.Channels = "mix",
+    raw: options.Raw = None,
     start: options.Start = None,
     end: options.End = None,
     jobs: options.Jobs = 1,
@@ -105,7 +106,7 @@ def ask(
             budget=None if target_length else budget,
         ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language, channels),
+        stretch=Stretch.parse(track, start, end, language, channels, raw),
         wish={
             "questions": questions,
             "manner": [max_tokens, temperature, seed],

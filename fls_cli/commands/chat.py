@@ -42,6 +42,7 @@ def chat(
     language: options.Language = None,
     track: options.Track = None,
     channels: options.Channels = "mix",
+    raw: options.Raw = None,
     start: options.Start = None,
     end: options.End = None,
     keep: options.Cache = True,
@@ -65,7 +66,7 @@ def chat(
     """
     names = sources or []
     _check_names(names)
-    stretch = Stretch.parse(track, start, end, language, channels)
+    stretch = Stretch.parse(track, start, end, language, channels, raw)
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with (

@@ -56,6 +56,7 @@ def inspect_(
     model: options.Model = "auto",
     track: options.Track = None,
     channels: options.Channels = "mix",
+    raw: options.Raw = None,
     start: options.Start = None,
     end: options.End = None,
     as_json: options.Json = False,
@@ -76,7 +77,7 @@ def inspect_(
     """
     suffix = _suffix(output, as_json=as_json)
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
-    stretch = Stretch.parse(track, start, end, None, channels)
+    stretch = Stretch.parse(track, start, end, None, channels, raw)
     with open_desk(quiet=quiet, offline=offline, drawn=output is not None) as desk:
         from fls_models.budget import Budget
 

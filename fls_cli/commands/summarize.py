@@ -42,6 +42,7 @@ def summarize(
     from_file: options.FromFile = None,
     track: options.Track = None,
     channels: options.Channels = "mix",
+    raw: options.Raw = None,
     start: options.Start = None,
     end: options.End = None,
     jobs: options.Jobs = 1,
@@ -77,7 +78,7 @@ def summarize(
             budget=None if target_length else budget,
         ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language, channels),
+        stretch=Stretch.parse(track, start, end, language, channels, raw),
         wish={
             "style": style,
             "manner": [max_tokens, temperature, seed],

@@ -14,7 +14,7 @@ import threading
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ class Heard:
 
 
 def as_file(path: Path) -> Source:
-    return Source(str(path), "file", path, path.name)
+    return Source(str(path), "file", path, path.name, PurePosixPath(path.name))
 
 
 def hear(location: str | Path, **options: float | None) -> Heard:

@@ -131,6 +131,8 @@ def test_another_process_hears_nothing(talk: Path, tmp_path: Path) -> None:
         ["--start", "1"],
         ["--end", "2"],
         ["--track", "0"],
+        ["--channels", "left"],
+        ["--raw", "s16le:16000:1"],
     ],
     ids=" ".join,
 )
