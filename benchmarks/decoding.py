@@ -2,8 +2,8 @@
 
     python benchmarks/decoding.py
 
-The other way is ffmpeg alone, whose resampler pads and mixes: samples without times, which are
-in wrong places where rate, channels or clocks change.
+The other way lets ffmpeg's resampler pad and mix, and takes what comes as it is: samples without
+times, which are in wrong places where rate, channels or clocks change.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from fls_cli import media
-from fls_cli.placing import SAMPLE_RATE
 from fls_cli.which_ffmpeg import find_ffmpeg
+from fls_models.sampling import SAMPLE_RATE
 
 LECTURE = Path(__file__).resolve().parent.parent / "examples" / "lecture.mp3"
 ROUNDS = 5
@@ -45,7 +47,9 @@ def as_raw_samples(path: Path) -> int:
     with subprocess.Popen([*command, *output], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         while block := child.stdout.read(4 * SAMPLE_RATE):
-            count += len(block) // 4
+            samples = np.frombuffer(block, np.float32)
+            assert np.isfinite(samples).all()
+            count += len(samples)
     return count
 
 

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +18,13 @@ from urllib.parse import quote, urlsplit
 from fls_cli.edit_lists import edited
 from fls_cli.http_client import PATIENCE, USER_AGENT, certificates
 from fls_cli.inputs import Source
+from fls_cli.laps import clock_filter
 from fls_cli.layouts import WHOLE, Part
 from fls_cli.nut import NutReader, Packet
-from fls_cli.placing import SAMPLE_RATE, clock_filter
 from fls_cli.probe import Track
 from fls_cli.raw_audio import RawAudio
 from fls_cli.which_ffmpeg import find_ffmpeg
+from fls_models.sampling import SAMPLE_RATE
 
 # Containers and raw audio whose demuxers read the one file that they are given. Playlists and
 # scripts (hls, dash, concat, sdp, imf, image2, lavfi, avisynth, ...) name further files and hosts.
@@ -138,11 +140,12 @@ class Decoding:
             env=_environment(),
             process_group=0,
         )
+        _calm(self._process.pid)
         self._thread = threading.get_ident()
         _children[self._thread] = self._process
         self._out = cast(io.BufferedReader, self._process.stdout)
         self._err = cast(io.BufferedReader, self._process.stderr)
-        self._nut = NutReader(self._out.read1)
+        self._nut = NutReader(self._out.read)
         # An unread stderr would block ffmpeg once the pipe is full.
         self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
         self._drain.start()
@@ -185,6 +188,16 @@ class Decoding:
     def _keep_last_lines(self) -> None:
         while line := self._err.readline(4096):
             self._lines.append(line)
+
+
+def _calm(process: int) -> None:
+    """Lets the threads of a process finish what they are at before others of its own wake.
+
+    ffmpeg 9 hands each frame through five threads, and waking them costs half as much again as the
+    decoding (`benchmarks/decoding.py`).
+    """
+    with suppress(OSError):
+        os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _command(

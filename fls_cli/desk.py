@@ -169,11 +169,16 @@ class Desk:
                     if claim.is_finished and not self.force:
                         self._skipped += 1
                         done[source] = claim.kept
+                        if claim.lacks_sound:
+                            self._losses = True
+                            self.say(f"{source.name}: finished before, of what could be read of it")
                     else:
                         claim.begin(force=self.force)
                         kept = task(visit)
                         whole = self.is_whole(source, as_json=request.as_json)
-                        claim.finish("".join(visit.written), kept, whole=whole)
+                        lacking = any(flaw.is_loss for flaw in visit.flaws)
+                        text = "".join(visit.written)
+                        claim.finish(text, kept, whole=whole, lacks_sound=lacking)
                         done[source] = kept
         except InputError as error:
             self.blame(source, error, as_json=request.as_json)

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fls_cli.laps import ZERO
 from fls_cli.nut import Packet
-from fls_cli.placing import SAMPLE_RATE, ZERO
+from fls_models.sampling import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

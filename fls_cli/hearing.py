@@ -13,6 +13,7 @@ from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.flaws import Flaw
 from fls_cli.mixing import check_channels
 from fls_cli.raw_audio import RawAudio, parse_raw, raw_by_suffix
+from fls_cli.shortfalls import elsewhere
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import decoder_parts
@@ -125,6 +126,16 @@ class Wanted:
         found = media.probe(self.source, self.stretch.raw).duration
         until = self.stretch.end if found is None else min(found, self.stretch.end or found)
         return None if until is None else max(0.0, until - self.stretch.start)
+
+    def elsewhere(self) -> str:
+        """Where else speech may be, as the end of a sentence; empty where there is nothing else."""
+        from fls_cli import media
+
+        if self.source.path is None:
+            return ""
+        info = media.probe(self.source, self.stretch.raw)
+        track = media.choose_track(self.source, info.tracks, self.stretch.track)
+        return elsewhere(info, track, self.stretch.channels)
 
 
 @dataclass

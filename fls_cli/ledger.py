@@ -47,6 +47,11 @@ class Claim:
         """What was recorded with the result."""
         return (self._known or {}).get("kept")
 
+    @property
+    def lacks_sound(self) -> bool:
+        """Whether not all of the recording's sound could be read for the result."""
+        return bool((self._known or {}).get("lacks_sound"))
+
     def begin(self, *, force: bool) -> None:
         """To be called before the work. Raises InputError when it could not be finished.
 
@@ -75,7 +80,9 @@ class Claim:
                 "over it with --force."
             )
 
-    def finish(self, text: str, kept: object, *, whole: bool = True) -> None:
+    def finish(
+        self, text: str, kept: object, *, whole: bool = True, lacks_sound: bool = False
+    ) -> None:
         """Writes the result and notes that it is; `kept` is anything that JSON holds.
 
         What is not of the `whole` recording is written, too, and done again the next time.
@@ -87,7 +94,8 @@ class Claim:
         if not whole:
             return
         state = None if self._contents is None else asdict(self._contents)
-        self._write({**entry, "request": self.request, "state": state, "kept": kept})
+        done = {"request": self.request, "state": state, "kept": kept}
+        self._write({**entry, **done, "lacks_sound": lacks_sound})
 
     def _is_of_another(self, known: Mapping[str, Any]) -> bool:
         if known.get("source") in (None, _seal(self.source)):

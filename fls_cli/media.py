@@ -21,7 +21,7 @@ from fls_cli.joined import JoinedParts, choose_track
 from fls_cli.layouts import Part
 from fls_cli.mixing import check_channels
 from fls_cli.parts import layout
-from fls_cli.placing import SAMPLE_RATE, Jump, Misled, Placing, in_blocks
+from fls_cli.placing import Jump, Misled, Placing, in_blocks
 from fls_cli.probe import MediaInfo, Track, read_report
 from fls_cli.raw_audio import RawAudio, raw_by_suffix
 from fls_cli.refusals import undecodable, unreadable
@@ -29,15 +29,16 @@ from fls_cli.shortfalls import Outcome, guessed, shortfalls, unheard
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.errors import EmptyInput, UsageError
+from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 __all__ = [
-    "SAMPLE_RATE",
     "MediaInfo",
     "Track",
+    "choose_track",
     "decode",
     "find_ffmpeg",
     "parse_time",

@@ -73,14 +73,19 @@ class Mix:
             return np.ascontiguousarray(block[:, self.channel])
         if block.shape[1] == 1:
             return block[:, 0]
+        ordinary = self._weights is None or (self._weights == 0.5).all()
+        if block.shape[1] == 2 and ordinary and (block[:, 0] == block[:, 1]).all():
+            # One channel twice, as in most podcasts: there is nothing to weigh.
+            return np.ascontiguousarray(block[:, 0])
         # Every fourth sample tells as well how loud and how alike channels are.
-        weights = self._weigh(block[::_STRIDE])
-        before = weights if self._weights is None else self._weights
-        self._weights = weights
+        weights = self._weigh(np.ascontiguousarray(block[::_STRIDE]))
+        before, self._weights = self._weights, weights
         mixed: Samples = block @ weights.astype(np.float32)
-        # From what they were to what they are, without a click.
-        fade = np.linspace(1, 0, min(_FADE, len(block)), dtype=np.float32)
-        mixed[: len(fade)] += fade * (block[: len(fade)] @ (before - weights).astype(np.float32))
+        if before is not None and (before != weights).any():
+            # From what they were to what they are, without a click.
+            fade = np.linspace(1, 0, min(_FADE, len(block)), dtype=np.float32)
+            change = (before - weights).astype(np.float32)
+            mixed[: len(fade)] += fade * (block[: len(fade)] @ change)
         return mixed
 
     def _weigh(self, block: Samples) -> Weights:
@@ -89,10 +94,12 @@ class Mix:
         channels = block.shape[1]
         size = min(_CHUNK, len(block))
         chunks = block[: len(block) // size * size].reshape(-1, size, channels)
-        found = np.einsum("knc,knc->kc", chunks, chunks) / size
+        # (chunks, c, c): a channel's energy in each chunk, and how much two have in common.
+        products = np.matmul(chunks.transpose(0, 2, 1), chunks)
+        found = np.diagonal(products, axis1=1, axis2=2) / size
         before = found[:0] if self._energies is None else self._energies
         self._energies = np.concatenate([before, found])[-_REMEMBERED:]
-        signs = self._turn(block)
+        signs = self._turn(products.sum(axis=0, dtype=np.float64))
         energies = np.sort(self._energies, axis=0)
         quiet, loud = 10 * np.log10(
             [
@@ -116,16 +123,15 @@ class Mix:
         weights: Weights = signs * 10 ** (lifted / 20) / there
         return weights
 
-    def _turn(self, block: Samples) -> Weights:
+    def _turn(self, covariance: Weights) -> Weights:
         """+1 or -1 for each channel, so that none takes away what the loudest says."""
         import numpy as np
 
-        covariance = (block.T @ block).astype(np.float64)
         energies = np.diag(covariance)
         loudest = int(np.argmax(energies))
         scale = np.sqrt(energies * energies[loudest])
         alike = np.divide(covariance[loudest], scale, where=scale > 1e-9, out=np.zeros_like(scale))
-        signs = np.ones(block.shape[1]) if self._signs is None else self._signs.copy()
+        signs = np.ones(len(energies)) if self._signs is None else self._signs.copy()
         relative = signs * signs[loudest]
         relative[alike < -_TURNED] = -1
         relative[alike > _TURNED] = 1

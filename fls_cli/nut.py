@@ -22,7 +22,7 @@ _LONG_PACKET = 4096
 _N = ord("N")
 # More than a frame's header has.
 _ROOM = 64
-_CHUNK = 1 << 18
+_CHUNK = 1 << 17
 
 
 class Packet(NamedTuple):

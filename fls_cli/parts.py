@@ -14,8 +14,9 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+from fls_cli.audio_frames import AC3, ADTS, MPEG, promised_seconds
+from fls_cli.frame_runs import FrameKind
 from fls_cli.layouts import UNKNOWN, WORTH_TELLING, Bytes, Layout, Part, joined
-from fls_cli.mpeg_frames import promised_seconds, runs
 from fls_cli.wav_layout import wav_layout
 
 _SMALLEST = 64
@@ -153,15 +154,21 @@ def _signed(sign: bytes) -> Callable[[Bytes], Layout]:
     return read
 
 
-def _mp3(data: Bytes) -> Layout:
-    found = list(runs(data))
+def _framed(kind: FrameKind) -> Callable[[Bytes], Layout]:
+    """A reader of streams that have no clock."""
+    return lambda data: _of_frames(data, kind)
+
+
+def _of_frames(data: Bytes, kind: FrameKind) -> Layout:
+    found = list(kind.runs(data))
     holes = {
         after.begin: (after.begin - before.end) / before.bytes_per_second
         for before, after in pairwise(found)
         if not _is_tag(data, before.end)
     }
     seconds = sum(run.seconds for run in found)
-    lost = (promised_seconds(data, found[0]) or 0.0) - seconds if found else 0.0
+    promised = promised_seconds(data, found[0]) if found and kind is MPEG else None
+    lost = (promised or 0.0) - seconds
     if len(holes) == 1 and lost > 1.0:
         # A block was left out, and its length is what the header promises more than there is.
         holes = dict.fromkeys(holes, lost)
@@ -203,5 +210,8 @@ _READERS: dict[str, Callable[[Bytes], Layout]] = {
     "asf": _asf,
     "amr": _signed(b"#!AMR"),
     "flac": _signed(b"fLaC\0\0\0\x22"),
-    "mp3": _mp3,
+    "mp3": _framed(MPEG),
+    "aac": _framed(ADTS),
+    "ac3": _framed(AC3),
+    "eac3": _framed(AC3),
 }

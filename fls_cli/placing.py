@@ -2,43 +2,35 @@
 
 A sample's place is its time in the recording. Where the times leave a gap, silence stands for it;
 where they go back, as in joined parts, what follows comes after what was there; where they drift,
-they are followed in steps of a tenth of a second.
+they are followed in steps of a tenth of a second; a few that are wrong among right ones are passed
+over.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from fls_cli.laps import CLOSE, split_time
 from fls_cli.nut import Packet
+from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SAMPLE_RATE = 16_000
 # How many samples are handed on at once.
 BLOCK = SAMPLE_RATE
 
-# What times may be off the samples before they are followed. Containers round, decoders start late.
-_TOLERANCE = SAMPLE_RATE // 10
 _LONGEST_GAP = 3600 * SAMPLE_RATE
 # Shorter ones are how some recorders leave out silence.
 _WORTH_TELLING = SAMPLE_RATE
 
-# A pipe takes no packet that is earlier than the one before, so ffmpeg is made to add a lap each
-# time the clock goes back: 1e7 seconds, which no recording has.
-LAP = 10_000_000 * SAMPLE_RATE
-# What the pipe has for the recording's beginning, so that no time is negative.
-ZERO = 3600 * SAMPLE_RATE
-
-
-def clock_filter(start: float) -> str:
-    """ffmpeg's filter that writes the times of a container that begins at `start` s as laps."""
-    first = round(start * SAMPLE_RATE) - ZERO
-    back = f"ld(2)*lt(PTS,ld(0)-{_TOLERANCE})"
-    return f"asetpts='st(1,ld(1)+{LAP}*{back});st(0,PTS+S);st(2,1);PTS+ld(1)-({first})'"
+# How far to look for the end of wrong times.
+_STRAYING = 2 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -85,6 +77,8 @@ class Placing:
         self._lap = 0
         self._pts: int | None = None
         self._raw_end: int | None = None
+        # Packets to come whose times are wrong.
+        self._strays = 0
         # The time in the pipe at which the container's clock, as it runs now, shows 0.
         self._base = 0
         self._jumped = jumped
@@ -120,7 +114,9 @@ class Placing:
             del pending[: count * width]
             return block.reshape(count, channels())
 
-        for packet in packets:
+        coming = iter(packets)
+        ahead: deque[Packet] = deque()
+        while (packet := ahead.popleft() if ahead else next(coming, None)) is not None:
             width = width or 4 * channels()
             count = len(packet.data) // width
             if self._follows(packet.pts, count):
@@ -128,6 +124,8 @@ class Placing:
                 if len(pending) >= BLOCK * width:
                     yield array(BLOCK)
                 continue
+            if self._is_far(packet.pts):
+                self._look_ahead(packet, ahead, coming, width)
             silence, dropped = self._place(packet.pts, count)
             data = packet.data[dropped * width : count * width]
             while silence:
@@ -151,7 +149,7 @@ class Placing:
         if (
             self._raw_end is None
             or pts - 1 == self._pts
-            or not -_TOLERANCE <= raw + self._offset - position <= _TOLERANCE
+            or not -CLOSE <= raw + self._offset - position <= CLOSE
             or self._hole is not None
             or position < self._first
             or (self._last is not None and position + count > self._last)
@@ -160,6 +158,31 @@ class Placing:
         self._pts, self._raw_end = pts, raw + count
         self._position = position + count
         return True
+
+    def _is_far(self, pts: int) -> bool:
+        """Whether a time is so far from what was before that it may be wrong."""
+        if self._raw_end is None or self._strays or not self._clocked:
+            return False
+        return abs(split_time(pts)[1] - self._raw_end) >= _WORTH_TELLING
+
+    def _look_ahead(
+        self, packet: Packet, ahead: deque[Packet], coming: Iterator[Packet], width: int
+    ) -> None:
+        """Counts the packets, from this one on, after which times go on as if it were right."""
+        assert self._raw_end is not None
+        expected = self._raw_end
+        for number in itertools.count(1):
+            expected += len(packet.data) // width
+            if expected - self._raw_end > _STRAYING:
+                return
+            if number > len(ahead):
+                if (following := next(coming, None)) is None:
+                    return
+                ahead.append(following)
+            packet = ahead[number - 1]
+            if abs(split_time(packet.pts)[1] - expected) <= CLOSE:
+                self._strays = number
+                return
 
     def _cut(self, data: bytes, count: int, width: int) -> bytes:
         """What of the next `count` samples is wanted; moves on behind them."""
@@ -173,13 +196,16 @@ class Placing:
 
     def _place(self, pts: int, count: int) -> tuple[int, int]:
         """How many samples of silence come before a packet, and how many of its own are dropped."""
-        lap, raw = divmod(pts - ZERO + LAP // 2, LAP)
-        raw -= LAP // 2
+        if self._strays and self._raw_end is not None:
+            self._strays -= 1
+            self._pts, self._raw_end = pts, self._raw_end + count
+            return 0, 0
+        lap, raw = split_time(pts)
         # A graph that was built anew counts laps from 0: its times are then held to the last.
         clamped = self._pts is not None and pts == self._pts + 1 and count > 1
         late = self._raw_end is None
         step = 0 if self._raw_end is None else raw - self._raw_end
-        back = lap != self._lap or clamped or step < -_TOLERANCE
+        back = lap != self._lap or clamped or step < -CLOSE
         self._lap, self._pts, self._raw_end = lap, pts, raw + count
         self._base = pts - raw
         if not self._anchored:
@@ -195,7 +221,7 @@ class Placing:
         if not self._clocked:
             return 0, 0
         off = raw + self._offset - self._position
-        if -_TOLERANCE <= off <= _TOLERANCE and not clamped:
+        if -CLOSE <= off <= CLOSE and not clamped:
             return 0, 0
         if late and 0 < off <= _LONGEST_GAP:
             # The picture ran before there was sound.

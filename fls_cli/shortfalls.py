@@ -60,6 +60,18 @@ def unread_part(number: int, start: float) -> Flaw:
     return Flaw("parts", text, start)
 
 
+def elsewhere(info: MediaInfo, track: Track, channels: str) -> str:
+    """What else to try where no speech was found, as the end of a sentence; empty for nothing."""
+    ways = []
+    if channels != "mix":
+        ways.append("--channels mix")
+    elif (count := track.channels or 1) > 1:
+        ways.append(f"--channels 1 to {count}, each alone")
+    if others := [str(one.index) for one in info.tracks if one.index != track.index]:
+        ways.append(f"--track {' or '.join(others)}")
+    return f"; try {', or '.join(ways)}" if ways else ""
+
+
 def unheard(info: MediaInfo, track: Track, channels: str) -> Flaw | None:
     """What to try where there was nothing but silence."""
     others = [str(one.index) for one in info.tracks if one.index != track.index]

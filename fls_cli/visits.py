@@ -120,6 +120,12 @@ class Visit:
             self.flaws.append(flaw)
             self.desk.warn(self.source, flaw)
 
+    def say_silent(self, *, in_result: bool = False) -> None:
+        """Says that no speech was found, unless the result says so, and what else to try."""
+        hint = self.wanted.elsewhere()
+        if hint or not in_result:
+            self.desk.say(f"{self.source.name}: no speech was found in it{hint}")
+
     def prepare(self) -> None:
         """Begins to decode before its turn comes, unless it is known what is said in it."""
         if self._ahead is not None:

@@ -128,6 +128,8 @@ def ask(
 
             showing.check(visit)
             hearing = visit.hear()
+            if not hearing.heard.speaks:
+                visit.say_silent(in_result=True)
             asking = Asking(
                 visit.model,
                 visit.source.name,

@@ -99,6 +99,8 @@ def summarize(
             from fls_models.summarising import summarise
 
             hearing = visit.hear()
+            if not hearing.heard.speaks:
+                visit.say_silent(in_result=True)
             summary = summarise(
                 visit.model,
                 visit.source.name,

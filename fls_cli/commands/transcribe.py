@@ -104,7 +104,7 @@ def transcribe(
                 else:
                     visit.write(render(heard, name, form, words=words, flaws=visit.flaws))
             if not spoken:
-                desk.say(f"{name}: no speech was found in it")
+                visit.say_silent()
 
         desk.work(sources or [], from_file, request, task)
         desk.finish()

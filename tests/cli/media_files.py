@@ -21,8 +21,9 @@ import pytest
 
 from fls_cli.flaws import Flaw
 from fls_cli.inputs import Source, open_sources
-from fls_cli.media import SAMPLE_RATE, stream
+from fls_cli.media import stream
 from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
+from fls_models.sampling import SAMPLE_RATE
 
 SECONDS = 4
 PITCH = 440
@@ -52,7 +53,7 @@ ENCODINGS: dict[str, list[str]] = {
     "tone.amr": ["-c:a", "libopencore_amrnb", "-ar", "8000"],
 }
 # ffmpeg could only guess how long these are.
-WITHOUT_DURATION = {"tone.ac3", "tone.aac", "tone.amr"}
+WITHOUT_DURATION = {"tone.amr"}
 
 
 def run_ffmpeg(*arguments: str | Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fls_cli.media import SAMPLE_RATE
+from fls_models.sampling import SAMPLE_RATE
 from tests.cli.media_files import run_ffmpeg, write_wav
 
 # Seconds of the two parts that most are made of, and when they click.
@@ -128,6 +128,19 @@ def gap(name: str, *options: str, seconds: float = 5.0) -> Callable[[Path], Path
         return folder / name
 
     return make
+
+
+def astray(folder: Path) -> Path:
+    """A few packets in the middle have times of ten minutes later."""
+    whole = encoded("whole.flv", "-c:a", "libmp3lame", "-ar", "44100")(folder)
+    data, at = bytearray(whole.read_bytes()), 13
+    while at < len(data):
+        time = int.from_bytes(data[at + 4 : at + 7], "big")
+        if 2000 <= time < 2080:
+            data[at + 4 : at + 7] = (time + 600_000).to_bytes(3, "big")
+        at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+    (folder / "astray.flv").write_bytes(data)
+    return folder / "astray.flv"
 
 
 def channels(count: int, on: int, seconds: float = 4.0) -> Callable[[Path], Path]:
@@ -351,6 +364,15 @@ SITUATIONS: dict[str, Situation] = {
             "mp3": ("-b:a", "64k"), "flac": (), "mkv": AAC, "ts": AAC, "opus": OPUS,
         }.items()
     },
+    **{
+        f"{name} with a bad block": Situation(
+            holed(ticking(f"hole.{name}", *options), zeros=True),
+            20.0, (1.0, 17.0, 19.0), ("damaged",), close=0.2,
+        )
+        for name, options in {
+            "aac": (), "ac3": RATE_44, "eac3": (*RATE_48, "-b:a", "128k"), "mp2": (),
+        }.items()
+    },
     "silent default track": Situation(two_tracks, 4.0, (), ("silent",)),
     # Clocks that begin late, or run over.
     "opus at hours": Situation(
@@ -392,6 +414,7 @@ SITUATIONS: dict[str, Situation] = {
     "mkv with half an hour of nothing": Situation(
         gap("half.mkv", *AAC, seconds=1800), 1804.0, (1.0, 1803.0), ("gap",), close=0.15
     ),
+    "flv with a few times astray": Situation(astray, 4.0, (1.0, 3.0), close=0.15),
     # Headers that do not know.
     "wav of size 0": Situation(wav_with_size(0), 4.0, (1.0, 3.0)),
     "wav of size -1": Situation(wav_with_size(0xFFFFFFFF), 4.0, (1.0, 3.0)),

@@ -140,6 +140,24 @@ def test_a_folder_needs_no_slash_where_several_may_be_named(
     assert play(capfd, "transcribe", first, "-o", "b").err == ("fls: 1 of 1 were finished before\n")
 
 
+def test_what_lacks_sound_is_finished_but_no_success(
+    tiny: TinyModel, talks: Path, notes: Path, capfd: Capture
+) -> None:
+    whole = (talks / "monday" / "second.wav").read_bytes()
+    (talks / "monday" / "second.wav").write_bytes(whole[: len(whole) // 2])
+    played = play(capfd, "transcribe", str(talks), "-o", str(notes))
+    assert played.code == 1
+    assert "second.wav: this recording is cut off: 2.0 s of 4.0 s could be read" in played.err
+    again = play(capfd, "transcribe", str(talks), "-o", str(notes))
+    assert again.code == 1
+    assert f"fls: {talks}/monday/second.wav: finished before, of what could be read" in again.err
+    assert "fls: 3 of 3 were finished before\n" in again.err
+    assert play(capfd, "transcribe", str(talks), "-o", str(notes), "--quiet").code == 1
+    # The recording is there whole now.
+    (talks / "monday" / "second.wav").write_bytes(whole)
+    assert play(capfd, "transcribe", str(talks), "-o", str(notes)).code == 0
+
+
 def test_a_list_of_sources(
     tiny: TinyModel, talks: Path, notes: Path, tmp_path: Path, capfd: Capture
 ) -> None:

@@ -23,7 +23,7 @@ from media_files import (
 )
 
 from fls_cli.inputs import open_sources
-from fls_cli.media import SAMPLE_RATE, MediaInfo, probe, stream
+from fls_cli.media import MediaInfo, probe, stream
 from fls_cli.probe import read_report
 from fls_cli.which_ffmpeg import Ffmpeg
 from fls_models.errors import (
@@ -33,6 +33,7 @@ from fls_models.errors import (
     Unreachable,
     UsageError,
 )
+from fls_models.sampling import SAMPLE_RATE
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from media_files import as_file
 
-from fls_cli.media import SAMPLE_RATE, decode, stream
+from fls_cli.media import decode, stream
 from fls_cli.pages import page_audio as module
 from fls_cli.pages.page_audio import page_audio
 from fls_cli.which_ffmpeg import Ffmpeg
 from fls_models.errors import EnvironmentLacks
+from fls_models.sampling import SAMPLE_RATE
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from fls_cli.laps import LAP
 from fls_cli.nut import Packet
-from fls_cli.placing import BLOCK, LAP, SAMPLE_RATE, Jump, Misled, Placing
+from fls_cli.placing import BLOCK, Jump, Misled, Placing
+from fls_models.sampling import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
 # The margin that keeps the times in the pipe from being negative.
@@ -68,6 +70,21 @@ def test_what_goes_back_comes_after() -> None:
     samples, jumps = placed(parts)
     assert [at(samples, time) for time in (0.7, 1.2, 1.6, 3.6)] == [2, 3, 0, 4]
     assert jumps == [Jump("back", 1.0, 1.0), Jump("gap", 1.5, 2.0)]
+
+
+@pytest.mark.parametrize("wrong", [700.0, 20_000.0, 0.0], ids=["far", "hours", "back"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_few_wrong_times_among_right_ones_are_ignored(wrong: float, count: int) -> None:
+    packets, lap = [], 0
+    for number in range(24):
+        astray = 12 <= number < 12 + count
+        # The pipe's laps: one more each time the clock goes back.
+        lap += number == (12 if wrong == 0.0 else 12 + count)
+        time = wrong + 0.1 * (number - 12) if astray else 0.1 * number
+        packets.append(packet(time, number, 0.1, lap))
+    samples, jumps = placed(packets)
+    assert np.array_equal(samples, np.repeat(np.arange(24, dtype=np.float32), 1600))
+    assert jumps == []
 
 
 def test_times_that_a_pipe_held_to_the_last_follow_each_other() -> None:

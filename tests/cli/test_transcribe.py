@@ -140,6 +140,20 @@ def test_silence_is_noted_unless_quiet(
     assert written.read_text() == played.out
 
 
+def test_where_no_speech_is_found_other_channels_and_tracks_are_named(
+    tiny: TinyModel, tmp_path: Path, hush: Path, capfd: Capture
+) -> None:
+    hum = write_wav(tmp_path / "hum.wav", np.zeros((48_000, 4)) + 1e-3)
+    said = f"fls: {hum}: no speech was found in it; try --channels 1 to 4, each alone\n"
+    assert play(capfd, "transcribe", str(hum)).err == said
+    assert said in play(capfd, "ask", str(hum), "What is said?").err
+    assert said in play(capfd, "summarize", str(hum)).err
+    tracks = tmp_path / "tracks.mka"
+    run_ffmpeg("-i", hum, "-i", hush, "-map", "0:a", "-map", "1:a", "-c:a", "pcm_s16le", tracks)
+    played = play(capfd, "transcribe", str(tracks), "--channels", "left")
+    assert "it; try --channels mix, or --track 1\n" in played.err
+
+
 def test_silence_is_valid_json(tiny: TinyModel, hush: Path, capfd: Capture) -> None:
     told = json.loads(play(capfd, "transcribe", str(hush), "-f", "json").out)
     assert (told["language"], told["duration"], told["sentences"]) == (None, 3.0, [])

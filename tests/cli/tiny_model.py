@@ -21,11 +21,11 @@ from media_files import run_ffmpeg, tone, write_wav
 
 from fls_cli.app import main
 from fls_cli.desk import Desk
-from fls_cli.media import SAMPLE_RATE
 from fls_models import card
 from fls_models.budget import PAPER
 from fls_models.memory import FORGETFUL, Memory
 from fls_models.results import Sentence, Word
+from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from fls_models.lslm.mini import MiniLanguageModel

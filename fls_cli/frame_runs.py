@@ -1,0 +1,73 @@
+"""Streams of frames without a clock: where their frames are, and how much sound lies between.
+
+How much is missing where such a stream is damaged only its bytes tell.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+# The bytes and the seconds of a frame.
+Frame: TypeAlias = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Frames from byte `begin` to `end`, one behind the other: `seconds` of sound."""
+
+    begin: int
+    end: int
+    seconds: float
+
+    @property
+    def bytes_per_second(self) -> float:
+        return (self.end - self.begin) / self.seconds
+
+
+@dataclass(frozen=True)
+class FrameKind:
+    """Frames begin with `sync`; `read` makes of their first `header` bytes what they are.
+
+    It gives None for what is no frame, also where there are fewer bytes.
+    """
+
+    sync: bytes
+    header: int
+    read: Callable[[bytes], Frame | None]
+    _known: dict[bytes, Frame | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def runs(self, data: mmap.mmap) -> Iterator[Run]:
+        """What of a file is frames; between runs lie tags and what is damaged."""
+        at = 0
+        while (begin := self._first(data, at)) is not None:
+            at, seconds = begin, 0.0
+            while (frame := self.frame(data, at)) is not None:
+                at += frame[0]
+                seconds += frame[1]
+            yield Run(begin, min(at, len(data)), seconds)
+
+    def frame(self, data: mmap.mmap, at: int) -> Frame | None:
+        """The frame that begins at a byte."""
+        header = data[at : at + self.header]
+        if header not in self._known:
+            self._known[header] = self.read(header)
+        return self._known[header]
+
+    def _first(self, data: mmap.mmap, at: int) -> int | None:
+        """Where frames begin: three in a row, since a few bytes may look like one by chance."""
+        while (at := data.find(self.sync, at)) >= 0:
+            end = at
+            for count in range(3):
+                frame = self.frame(data, end)
+                if frame is None:
+                    break
+                end += frame[0]
+                if end >= len(data) and count > 0:
+                    return at
+            else:
+                return at
+            at += 1
+        return None
