@@ -69,9 +69,12 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
     first, *others = found.parts
     if info.container.startswith("mov"):
         info = replace(info, tracks=tuple(_with_edits(path, info, one) for one in info.tracks))
+        ends = [edit.start + edit.seconds for one in info.tracks for edit in one.edits]
+        if ends and not info.video:
+            # Some ffmpegs tell how long the media is, heard or not.
+            info = replace(info, duration=max(ends))
     if first.unbounded:
-        duration = (_report(source, first) or info).duration
-        return replace(info, parts=found.parts, missing=found.missing, duration=duration)
+        return replace(info, parts=found.parts, duration=found.seconds)
     joined: list[MediaInfo | None] = [
         # The frames behind damage are of the same kind as those before it.
         replace(info, start=0.0) if part.hole else _report(source, part)

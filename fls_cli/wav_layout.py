@@ -24,7 +24,7 @@ def wav_layout(data: Bytes) -> Layout:
         begin, size = sound.begin, sound.size
         if size is None and data[at : at + 4] == b"RF64":
             # ffmpeg takes a size that was never filled in for an empty recording.
-            return Layout((Part(unbounded=True),))
+            return _unbounded(data, sound)
         if size is None:
             # Nobody knows how long: until the next header, if there is one.
             at = data.find(b"WAVEfmt ", begin) - 8
@@ -36,7 +36,7 @@ def wav_layout(data: Bytes) -> Layout:
                 seconds = size / sound.bytes_per_second
             at, known = _after_chunks(data, end + size % 2)
             if not known and len(begins) == 1 and at < len(data) - WORTH_TELLING:
-                return Layout((Part(unbounded=True),))
+                return _unbounded(data, sound)
             if at + 12 > len(data) or data[at : at + 4] not in _RIFFS:
                 found = joined(begins, data, end)
                 return replace(found, seconds=seconds) if len(begins) == 1 else found
@@ -49,6 +49,13 @@ class _Samples(NamedTuple):
     begin: int
     size: int | None
     bytes_per_second: int | None
+
+
+def _unbounded(data: Bytes, sound: _Samples) -> Layout:
+    """That of a WAV whose samples end with the file, whatever the header says."""
+    pace = sound.bytes_per_second
+    seconds = (len(data) - sound.begin) / pace if pace else None
+    return Layout((Part(unbounded=True),), seconds=seconds)
 
 
 def _wav_sound(data: Bytes, at: int) -> _Samples | None:

@@ -432,6 +432,9 @@ SITUATIONS: dict[str, Situation] = {
     "m4a with an empty edit": Situation(
         with_edits((2.0, 0.0), (2.0, None), (5.5, 2.5)), 9.5, (1.0, 4.5), ("gap",), close=0.1
     ),
+    "m4a of which an edit leaves out the end": Situation(
+        with_edits((2.0, 0.0), (1.0, None), (3.0, 2.5)), 6.0, (1.0, 3.5), ("gap",), close=0.1
+    ),
     "m4a that begins with an empty edit": Situation(
         with_edits((2.0, None), (8.0, 0.0)), 10.0, (3.0, 5.0), close=0.1
     ),
