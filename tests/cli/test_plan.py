@@ -181,8 +181,9 @@ def test_what_is_wrong_with_one_does_not_stop_the_others(talk: Path, capfd: Capt
 
 
 def test_an_unknown_length_has_to_be_told(tmp_path: Path, capfd: Capture) -> None:
-    stream = tmp_path / "talk.aac"
-    run_ffmpeg("-i", spoken(tmp_path / "talk.wav", SECONDS), stream)
+    stream = tmp_path / "talk.amr"
+    wav = spoken(tmp_path / "talk.wav", SECONDS)
+    run_ffmpeg("-i", wav, "-ar", "8000", "-c:a", "libopencore_amrnb", stream)
     played = play(capfd, "plan", str(stream), "--quiet")
     assert (played.code, played.out) == (1, "")
     assert "does not tell how long it is; say so with --end" in played.err
