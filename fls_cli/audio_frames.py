@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import mmap
+from functools import lru_cache
 
 from fls_cli.frame_runs import Frame, FrameKind, Run
 
+# Most streams have few; damage looks like many.
+_HEADERS = 4096
 # ISO/IEC 11172-3 and 13818-3: kbit/s by version (1, then 2 and 2.5) and layer (1, 2, 3).
 _BIT_RATES = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -28,6 +31,7 @@ def promised_seconds(data: mmap.mmap, first: Run) -> float | None:
     return int.from_bytes(data[at + 8 : at + 12], "big") * frame[1]
 
 
+@lru_cache(_HEADERS)
 def _mpeg(header: bytes) -> Frame | None:
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
@@ -54,6 +58,7 @@ _AAC_RATES = (
 )
 
 
+@lru_cache(_HEADERS)
 def _adts(header: bytes) -> Frame | None:
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
         return None
@@ -73,6 +78,7 @@ _AC3_RATES = (48_000, 44_100, 32_000)
 _BLOCK = 256
 
 
+@lru_cache(_HEADERS)
 def _ac3(header: bytes) -> Frame | None:
     if len(header) < 6 or header[:2] != b"\x0b\x77":
         return None
@@ -96,10 +102,13 @@ def _eac3(header: bytes) -> Frame | None:
     code, second = header[4] >> 6, header[4] >> 4 & 3
     if code == 3 and second == 3:
         return None
-    rate, blocks = (_AC3_RATES[second] // 2, 6) if code == 3 else (_AC3_RATES[code], 0)
+    if code == 3:
+        rate, blocks = _AC3_RATES[second] // 2, 6
+    else:
+        rate, blocks = _AC3_RATES[code], (1, 2, 3, 6)[second]
     # What depends on another stream adds channels to it, and no time.
     depends = header[2] >> 6 == 1
-    return size, 0.0 if depends else _BLOCK * (blocks or (1, 2, 3, 6)[second]) / rate
+    return size, 0.0 if depends else _BLOCK * blocks / rate
 
 
 MPEG = FrameKind(b"\xff", 4, _mpeg)

@@ -193,8 +193,8 @@ class Decoding:
 def _calm(process: int) -> None:
     """Lets the threads of a process finish what they are at before others of its own wake.
 
-    ffmpeg 9 hands each frame through five threads, and waking them costs half as much again as the
-    decoding (`benchmarks/decoding.py`).
+    ffmpeg 9 hands each frame through five threads, and wakes them for it (figures in
+    `benchmarks/README.md`, Decoding).
     """
     with suppress(OSError):
         os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))

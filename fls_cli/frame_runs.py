@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 # The bytes and the seconds of a frame.
@@ -37,7 +37,6 @@ class FrameKind:
     sync: bytes
     header: int
     read: Callable[[bytes], Frame | None]
-    _known: dict[bytes, Frame | None] = field(default_factory=dict, repr=False, compare=False)
 
     def runs(self, data: mmap.mmap) -> Iterator[Run]:
         """What of a file is frames; between runs lie tags and what is damaged."""
@@ -51,10 +50,7 @@ class FrameKind:
 
     def frame(self, data: mmap.mmap, at: int) -> Frame | None:
         """The frame that begins at a byte."""
-        header = data[at : at + self.header]
-        if header not in self._known:
-            self._known[header] = self.read(header)
-        return self._known[header]
+        return self.read(data[at : at + self.header])
 
     def _first(self, data: mmap.mmap, at: int) -> int | None:
         """Where frames begin: three in a row, since a few bytes may look like one by chance."""

@@ -324,11 +324,12 @@ def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
     """What a transcript depends on, or the frames of it."""
     by_words = _by_words(model, wanted)
     effort = model.effort(wanted.budget) if by_words else wanted.paid.by(model.rates).key()
+    guess = None if wanted.stretch.raw else raw_by_suffix(wanted.source.below or "")
     return {
         "ear": model.ear,
         "audio": contents.sha256,
         **asdict(wanted.stretch),
-        "raw": str(wanted.stretch.raw or raw_by_suffix(wanted.source.below or "")),
+        "by_suffix": str(guess),
         "effort": effort,
         # The samples, not the bytes, are what is heard.
         "decoded": DECODED,

@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -154,12 +154,8 @@ def _signed(sign: bytes) -> Callable[[Bytes], Layout]:
     return read
 
 
-def _framed(kind: FrameKind) -> Callable[[Bytes], Layout]:
-    """A reader of streams that have no clock."""
-    return lambda data: _of_frames(data, kind)
-
-
 def _of_frames(data: Bytes, kind: FrameKind) -> Layout:
+    """That of a stream without a clock."""
     found = list(kind.runs(data))
     holes = {
         after.begin: (after.begin - before.end) / before.bytes_per_second
@@ -210,8 +206,8 @@ _READERS: dict[str, Callable[[Bytes], Layout]] = {
     "asf": _asf,
     "amr": _signed(b"#!AMR"),
     "flac": _signed(b"fLaC\0\0\0\x22"),
-    "mp3": _framed(MPEG),
-    "aac": _framed(ADTS),
-    "ac3": _framed(AC3),
-    "eac3": _framed(AC3),
+    "mp3": partial(_of_frames, kind=MPEG),
+    "aac": partial(_of_frames, kind=ADTS),
+    "ac3": partial(_of_frames, kind=AC3),
+    "eac3": partial(_of_frames, kind=AC3),
 }

@@ -16,11 +16,12 @@ _CONSTANT = (1, 3, 6, 7, 0xFFFE)
 def wav_layout(data: Bytes) -> Layout:
     """Raises struct.error for a header that is cut short."""
     begins, at, end = [0], 0, len(data)
-    seconds: float | None = None
+    # None as soon as one part does not tell.
+    seconds: float | None = 0.0
     while True:
         sound = _wav_sound(data, at)
         if sound is None:
-            return joined(begins, data, end)
+            return replace(joined(begins, data, end), seconds=seconds or None)
         begin, size = sound.begin, sound.size
         if size is None and data[at : at + 4] == b"RF64":
             # ffmpeg takes a size that was never filled in for an empty recording.
@@ -30,16 +31,16 @@ def wav_layout(data: Bytes) -> Layout:
             at = data.find(b"WAVEfmt ", begin) - 8
             if at < 0:
                 return joined(begins, data, len(data))
+            seconds = None
         else:
             end = begin + size
-            if len(begins) == 1 and sound.bytes_per_second:
-                seconds = size / sound.bytes_per_second
+            pace = sound.bytes_per_second
+            seconds = None if seconds is None or not pace else seconds + size / pace
             at, known = _after_chunks(data, end + size % 2)
             if not known and len(begins) == 1 and at < len(data) - WORTH_TELLING:
                 return _unbounded(data, sound)
             if at + 12 > len(data) or data[at : at + 4] not in _RIFFS:
-                found = joined(begins, data, end)
-                return replace(found, seconds=seconds) if len(begins) == 1 else found
+                return replace(joined(begins, data, end), seconds=seconds)
         begins.append(at)
 
 

@@ -343,6 +343,9 @@ SITUATIONS: dict[str, Situation] = {
             "mp4": (*AAC, "-movflags", "frag_keyframe+empty_moov"),
         }.items()
     },
+    "wav joined, the second cut off": Situation(
+        cut(joined("short.wav"), 0.9), 6.3, JOINED, ("cut off",)
+    ),
     # Ends that came too early, and holes.
     **{
         f"{name} cut off": Situation(

@@ -142,6 +142,19 @@ def test_what_is_heard_otherwise_is_heard_anew(runs: Runs, talk: Path, other: li
         assert runs.spent[0] == heard
 
 
+def test_what_a_suffix_says_is_noted_whatever_was_heard_before(runs: Runs, tmp_path: Path) -> None:
+    samples = (tone(440, 3.0, 8000) * 32767).astype("<i2").tobytes()
+    told, guess = tmp_path / "call.raw", tmp_path / "call.sln"
+    for path in (told, guess):
+        path.write_bytes(samples)
+    note = f"fls: {guess}: it has no header and is read as s16le:8000:1, by its suffix"
+    for _ in range(2):
+        assert "suffix" not in runs("transcribe", str(told), "--raw", "s16le:8000:1").err
+        assert note in runs("transcribe", str(guess)).err
+        assert "suffix" not in runs("transcribe", str(guess), "--raw", "s16le:8000:1").err
+    assert runs.spent[0] == 0
+
+
 def test_another_ear_hears_anew(runs: Runs, talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs("transcribe", str(talk))
     monkeypatch.setattr(TinyModel, "ear", "another")

@@ -55,6 +55,15 @@ def test_all_is_heard_at_its_time(situation: tuple[Situation, Path], ffmpeg: Ffm
     assert clicks == pytest.approx(list(right.clicks), abs=right.close)
 
 
+def test_what_is_missing_of_joined_wavs_is_of_all_of_them(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    path = SITUATIONS["wav joined, the second cut off"].make(tmp_path)
+    assert probe(as_file(path)).duration == pytest.approx(7.0)
+    [flaw] = hear(path).flaws
+    assert "6.3 s of 7.0 s could be read" in flaw.text
+    [flaw] = hear(path, start=5.0).flaws
+    assert "1.3 s of 2.0 s could be read" in flaw.text
+
+
 def test_a_passage_is_on_the_same_clock(situation: tuple[Situation, Path], ffmpeg: Ffmpeg) -> None:
     _, path = situation
     whole = hear(path).samples
