@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import mmap
+import re
 from functools import lru_cache
 
-from fls_cli.frame_runs import Frame, FrameKind, Run
+from fls_cli.frame_runs import Frame, FrameKind
 
 # Most streams have few; damage looks like many.
 _HEADERS = 4096
@@ -22,13 +23,25 @@ _SAMPLE_RATES = (44_100, 48_000, 32_000)
 _SAMPLES = {(1, 1): 384, (1, 2): 1152, (1, 3): 1152, (2, 1): 384, (2, 2): 1152, (2, 3): 576}
 
 
-def promised_seconds(data: mmap.mmap, first: Run) -> float | None:
-    """How much sound the header in the first frame of a file promises, if there is one."""
-    frame = MPEG.frame(data, first.begin)
-    at = max(data.find(name, first.begin, first.begin + 64) for name in (b"Xing", b"Info"))
-    if frame is None or at < 0 or not data[at + 7] & 1:
-        return None
-    return int.from_bytes(data[at + 8 : at + 12], "big") * frame[1]
+# Where in a frame of MP3 a header may stand that tells of all of them.
+_TELLING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]")
+_BEHIND = (36, 21, 13)
+
+
+def promised_seconds(data: mmap.mmap) -> dict[int, float]:
+    """How much sound headers promise, by where in a file of MP3 the frames that hold them begin."""
+    promises: dict[int, float] = {}
+    for found in _TELLING.finditer(data):
+        for behind in _BEHIND:
+            begin = found.start() - behind
+            frame = MPEG.frame(data, begin) if begin >= 0 else None
+            # The first of several frames, as far as there are any.
+            after = None if frame is None else begin + frame[0]
+            if frame and after and (after >= len(data) or MPEG.frame(data, after)):
+                count = int.from_bytes(data[found.end() : found.end() + 4], "big")
+                promises[begin] = count * frame[1]
+                break
+    return promises
 
 
 @lru_cache(_HEADERS)

@@ -178,12 +178,17 @@ class Decoding:
             return packets
         return edited(chain([first], packets), self._edits, 4 * self._nut.channels)
 
-    def finish(self) -> tuple[int, str]:
-        """The child's exit code (negative: the signal that ended it) and its last complaints."""
+    def finish(self, *, early: bool = False) -> tuple[int, str]:
+        """The child's exit code (negative: the signal that ended it) and its last complaints.
+
+        If it is ended `early`, that is no failure, and what it said until then is all.
+        """
+        if early:
+            self._process.kill()
         code = self._process.wait()
         self._drain.join()
         text = b"".join(self._lines).replace(self._target, b"input")
-        return code, text.decode(errors="replace")
+        return 0 if early else code, text.decode(errors="replace")
 
     def _keep_last_lines(self) -> None:
         while line := self._err.readline(4096):

@@ -8,6 +8,7 @@ from typing import Any
 
 # Sound that should be there was not heard, and getting the recording again may bring it.
 LOSSES = frozenset({"cut off", "damaged", "parts"})
+_SILENCES = frozenset({"damaged", "gap"})
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,10 @@ class Flaw:
     """`text` is a sentence without the recording's name; `start` and `seconds` say where it is.
 
     Kinds: `cut off` (less sound than promised), `damaged` (a stretch that could not be decoded),
-    `parts` (more in the file than was read), `gap` (nothing was recorded), `clock` (it jumps, and
-    what follows was put next to what was before), `silent` (no sound on the track or channel),
-    `guessed` (without a header, samples were taken for what the file's suffix says).
+    `parts` (one of several in the file could not be read, or not to its end), `gap` (nothing was
+    recorded), `clock` (it jumps, and what follows was put next to what was before), `silent` (no
+    sound on the track or channel), `guessed` (without a header, samples were taken for what the
+    file's suffix says).
     """
 
     kind: str
@@ -30,13 +32,18 @@ class Flaw:
         return self.kind in LOSSES
 
     @property
+    def is_silence(self) -> bool:
+        """Whether silence stands for what is missing."""
+        return self.kind in _SILENCES
+
+    @property
     def note(self) -> str | None:
         """What a subtitle says where words are missing; None where none are."""
         length = "" if self.seconds is None else f" for {self.seconds:.0f} s"
         return {
             "cut off": "[The recording is cut off here.]",
             "damaged": f"[The recording is damaged{length}.]",
-            "parts": "[What follows in this recording could not be read.]",
+            "parts": "[A part of this recording is missing here.]",
             "gap": f"[No sound is recorded{length}.]",
         }.get(self.kind)
 

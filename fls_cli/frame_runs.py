@@ -6,7 +6,7 @@ How much is missing where such a stream is damaged only its bytes tell.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,11 +16,15 @@ Frame: TypeAlias = tuple[int, float]
 
 @dataclass(frozen=True)
 class Run:
-    """Frames from byte `begin` to `end`, one behind the other: `seconds` of sound."""
+    """Frames from byte `begin` to `end`, one behind the other: `seconds` of sound.
+
+    `missing` is how many bytes the last of them lacks.
+    """
 
     begin: int
     end: int
     seconds: float
+    missing: int = 0
 
     @property
     def bytes_per_second(self) -> float:
@@ -38,30 +42,35 @@ class FrameKind:
     header: int
     read: Callable[[bytes], Frame | None]
 
-    def runs(self, data: mmap.mmap) -> Iterator[Run]:
-        """What of a file is frames; between runs lie tags and what is damaged."""
+    def runs(self, data: mmap.mmap, begins: Sequence[int] = ()) -> Iterator[Run]:
+        """What of a file is frames; between runs lie tags and what is damaged.
+
+        `begins` is where recordings begin, as far as is known, in order: runs end there.
+        """
         at = 0
-        while (begin := self._first(data, at)) is not None:
-            at, seconds = begin, 0.0
-            while (frame := self.frame(data, at)) is not None:
-                at += frame[0]
-                seconds += frame[1]
-            yield Run(begin, min(at, len(data)), seconds)
+        for limit in (*begins, len(data)):
+            while (begin := self._first(data, at, limit)) is not None:
+                at, seconds = begin, 0.0
+                while at < limit and (frame := self.frame(data, at)) is not None:
+                    at += frame[0]
+                    seconds += frame[1]
+                yield Run(begin, min(at, limit), seconds, max(0, at - limit))
+            at = limit
 
     def frame(self, data: mmap.mmap, at: int) -> Frame | None:
         """The frame that begins at a byte."""
         return self.read(data[at : at + self.header])
 
-    def _first(self, data: mmap.mmap, at: int) -> int | None:
+    def _first(self, data: mmap.mmap, at: int, limit: int) -> int | None:
         """Where frames begin: three in a row, since a few bytes may look like one by chance."""
-        while (at := data.find(self.sync, at)) >= 0:
+        while (at := data.find(self.sync, at, limit)) >= 0:
             end = at
             for count in range(3):
                 frame = self.frame(data, end)
                 if frame is None:
                     break
                 end += frame[0]
-                if end >= len(data) and count > 0:
+                if end >= limit and count > 0:
                     return at
             else:
                 return at

@@ -6,13 +6,11 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from fls_cli.decoder import Decoding
-from fls_cli.flaws import Flaw
 from fls_cli.inputs import Source
-from fls_cli.layouts import Part
 from fls_cli.mixing import Mix
 from fls_cli.placing import Placing
 from fls_cli.probe import MediaInfo, Track, best_track
-from fls_cli.shortfalls import damaged_stretch, unread_part
+from fls_cli.shortfalls import Ending
 from fls_models.errors import NoAudioTrack, UsageError
 
 if TYPE_CHECKING:
@@ -35,8 +33,7 @@ def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> 
 class JoinedParts:
     """One audio track of a source, all parts of it, and what ffmpeg said in the end.
 
-    `peak` is the loudest sample, of full scale; `flaws` is what is wrong with the parts; `code`
-    and `complaints` are ffmpeg's, as `Decoding.finish` has them.
+    `peak` is the loudest sample, of full scale; `endings` tell how far the parts were read.
     """
 
     def __init__(
@@ -44,44 +41,53 @@ class JoinedParts:
     ) -> None:
         self._source, self._info, self._track = source, info, track
         self._placing, self._channels = placing, channels
-        self.code = 0
-        self.complaints = ""
         self.peak = 0.0
-        self.flaws: list[Flaw] = []
+        self.endings: list[Ending] = []
+
+    @property
+    def code(self) -> int:
+        """ffmpeg's exit code, the first that is no success."""
+        return next((ending.code for ending in self.endings if ending.code), 0)
+
+    @property
+    def complaints(self) -> str:
+        """All that ffmpeg said."""
+        return "".join(ending.complaints for ending in self.endings)
 
     def mono(self, seek: float) -> Generator[npt.NDArray[np.float32], None, None]:
         """(n,) float32, from `seek` seconds behind the beginning."""
-        yield from self._part(self._info.parts[0], self._info, self._track, seek)
-        behind = zip(self._info.parts[1:], self._info.joined, strict=True)
-        for number, (part, info) in enumerate(behind, 2):
-            at = self._placing.seconds
+        infos = (self._info, *self._info.joined)
+        for number, (part, info) in enumerate(zip(self._info.parts, infos, strict=True)):
+            begin = self._placing.seconds
+            if number > 0:
+                self._placing.begin_part(part.hole)
+            if info is None or self._track.index >= len(info.tracks):
+                self.endings.append(Ending(number, begin, begin, is_read=False))
+                continue
+            yield from self._part(number, info, seek if number == 0 else 0.0)
             if self._placing.is_complete:
                 return
-            if info is None or self._track.index >= len(info.tracks):
-                self.flaws.append(unread_part(number, at))
-                continue
-            if part.hole:
-                self.flaws.append(damaged_stretch(at, part.hole))
-            self._placing.begin_part(part.hole)
-            yield from self._part(part, info, info.tracks[self._track.index], 0.0)
 
     def _part(
-        self, part: Part, info: MediaInfo, track: Track, seek: float
+        self, number: int, info: MediaInfo, seek: float
     ) -> Generator[npt.NDArray[np.float32], None, None]:
-        mix = Mix(self._channels)
+        part, track = self._info.parts[number], info.tracks[self._track.index]
+        track = self._track if number == 0 else track
+        mix, placing = Mix(self._channels), self._placing
+        begin = placing.seconds + part.hole
         wanted = _wanted_channels(track, mix)
         with Decoding(
             self._source, track, info.start, seek, wanted, part, self._info.raw
         ) as decoding:
-            for block in self._placing.blocks(decoding.packets(), lambda: decoding.channels):
+            for block in placing.blocks(decoding.packets(), lambda: decoding.channels):
                 _check_channel(self._source, mix, block.shape[1])
                 samples = mix.mono(block)
                 self.peak = max(self.peak, float(abs(samples).max(initial=0.0)))
                 yield samples
-            if not self._placing.is_complete:
-                code, complaints = decoding.finish()
-                self.code = self.code or code
-                self.complaints += complaints
+            code, complaints = decoding.finish(early=placing.is_complete)
+        self.endings.append(
+            Ending(number, begin, placing.seconds, placing.closed, code, complaints)
+        )
 
 
 def _wanted_channels(track: Track, mix: Mix) -> int | None:

@@ -1,8 +1,10 @@
-"""How a file's bytes are laid out: which recordings are joined in it, and what it lacks."""
+"""How a file's bytes are laid out: which recordings are joined in it, and what each lacks."""
 
 from __future__ import annotations
 
 import mmap
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,13 +21,16 @@ class Part:
     """Bytes of a file that are a recording of their own; `end` None for the end of the file.
 
     `unbounded` says that the header's length is too short and to be ignored; `hole` is how many
-    seconds before it are damaged.
+    seconds before it are damaged. `missing` is how many bytes it promises and lacks, `seconds` how
+    long it promises to be, None where only decoding tells.
     """
 
     begin: int = 0
     end: int | None = None
     unbounded: bool = False
     hole: float = 0.0
+    missing: int = 0
+    seconds: float | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -35,21 +40,44 @@ class Part:
 WHOLE = Part()
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The parts of a file, and how many bytes its header promises that are not there.
+def length(parts: tuple[Part, ...]) -> float | None:
+    """How many seconds the parts promise together, None where one does not tell."""
+    known = [part.seconds for part in parts if part.seconds is not None]
+    return sum(known) + sum(part.hole for part in parts) if len(known) == len(parts) else None
 
-    `seconds` is how long it is where counting tells, or a header that ffmpeg does not believe.
+
+def unknown_end(data: Bytes, at: int) -> int | None:
+    """That of recordings that do not tell where they end."""
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Recordings that begin with `header`, and by themselves promise to end at `end`.
+
+    `end` is asked with the bytes and where a recording begins.
     """
 
-    parts: tuple[Part, ...] = (WHOLE,)
-    missing: int = 0
-    seconds: float | None = None
+    header: re.Pattern[bytes]
+    end: Callable[[Bytes, int], int | None] = unknown_end
 
+    def parts(self, data: Bytes) -> tuple[Part, ...]:
+        """The recordings that were joined; all there is, where nothing else is known."""
+        found: list[Part] = []
+        at: int | None = 0
+        while at is not None:
+            end = self.end(data, at)
+            following = self._following(data, at, end)
+            missing = (end or 0) - (len(data) if following is None else following)
+            found.append(Part(at, following, missing=missing if missing >= WORTH_TELLING else 0))
+            at = following
+        return tuple(found)
 
-def joined(begins: list[int], data: Bytes, end: int) -> Layout:
-    """Parts that begin at `begins`, the last promising to end at `end`."""
-    ends: list[int | None] = [*begins[1:], None]
-    parts = tuple(Part(begin, end) for begin, end in zip(begins, ends, strict=True))
-    missing = end - len(data)
-    return Layout(parts, missing if missing >= WORTH_TELLING else 0)
+    def _following(self, data: Bytes, at: int, end: int | None) -> int | None:
+        if end is not None and self.header.match(data, end):
+            return end
+        if end is not None and 0 <= len(data) - end < WORTH_TELLING:
+            return None
+        # A recording that was cut off before another was joined to it ends where that begins.
+        match = self.header.search(data, at + 1)
+        return match.start() if match else None

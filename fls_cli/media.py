@@ -18,9 +18,9 @@ from fls_cli.edit_lists import edits_with_holes
 from fls_cli.flaws import Flaw
 from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.joined import JoinedParts, choose_track
-from fls_cli.layouts import Part
+from fls_cli.layouts import Part, length
 from fls_cli.mixing import check_channels
-from fls_cli.parts import layout
+from fls_cli.parts import parts_of
 from fls_cli.placing import Jump, Misled, Placing, in_blocks
 from fls_cli.probe import MediaInfo, Track, read_report
 from fls_cli.raw_audio import RawAudio, raw_by_suffix
@@ -65,31 +65,35 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
     info = _described(source, raw)
     if (path := source.path) is None:
         return info
-    found = layout(path, info.container)
-    first, *others = found.parts
+    parts = parts_of(path, info.container)
     if info.container.startswith("mov"):
         info = replace(info, tracks=tuple(_with_edits(path, info, one) for one in info.tracks))
         ends = [edit.start + edit.seconds for one in info.tracks for edit in one.edits]
         if ends and not info.video:
             # Some ffmpegs tell how long the media is, heard or not.
             info = replace(info, duration=max(ends))
-    if first.unbounded:
-        return replace(info, parts=found.parts, duration=found.seconds)
-    joined: list[MediaInfo | None] = [
+    if len(parts) > 1:
+        return _joined(source, info, parts)
+    if (seconds := parts[0].seconds) is None:
+        return replace(info, parts=parts)
+    if parts[0].unbounded:
+        return replace(info, parts=parts, duration=seconds)
+    # ffmpeg goes by the size of a WAV, and so never notices that it was cut off.
+    return replace(info, parts=parts, duration=max(seconds, info.duration or 0.0))
+
+
+def _joined(source: Source, info: MediaInfo, parts: tuple[Part, ...]) -> MediaInfo:
+    """What a file of several parts holds; ffmpeg has told of the first, or of all bytes."""
+    alone = [
         # The frames behind damage are of the same kind as those before it.
         replace(info, start=0.0) if part.hole else _report(source, part)
-        for part in others
+        for part in parts
     ]
-    info = replace(info, parts=found.parts, joined=tuple(joined), missing=found.missing)
-    if found.seconds is not None and (info.duration is None or others or info.container == "wav"):
-        # ffmpeg goes by the size of a WAV, and so never notices that it was cut off.
-        return replace(info, duration=max(found.seconds, info.duration or 0.0))
-    if others:
-        # Of the first, ffmpeg may have reckoned with all bytes.
-        alone = [part for part in (_report(source, first), *joined) if part is not None]
-        lengths = [part.duration for part in alone if part.duration is not None]
-        return replace(info, duration=sum(lengths) if len(lengths) == len(alone) else None)
-    return info
+    timed = tuple(
+        replace(part, seconds=report.duration) if part.seconds is None and report else part
+        for part, report in zip(parts, alone, strict=True)
+    )
+    return replace(info, parts=timed, joined=tuple(alone[1:]), duration=length(timed))
 
 
 def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
@@ -144,27 +148,28 @@ def stream(
     info = probe(source, raw)
     chosen = choose_track(source, info.tracks, track)
     jumps: list[Jump] = []
-    count, code, complaints = 0, 0, ""
-    # The clock may go back, and then only reading on from the beginning leads to the right place.
+    count = 0
+    # Where the clock goes back, only reading on from the beginning leads to the right place.
     for seek in [start - _LEAD, 0.0] if start > _LEAD and info.seekable else [0.0]:
+        jumps.clear()
         placing = Placing(start, end, sought=seek > 0, clocked=info.clocked, jumped=jumps.append)
         parts = JoinedParts(source, info, chosen, placing, channels)
         with suppress(Misled):
             for block in in_blocks(parts.mono(seek)):
                 count += len(block)
                 yield block
-            code, complaints = parts.code, parts.complaints
+        if count > 0:
             break
     if count == 0:
-        if placing.seconds == 0 and (code != 0 or complaints):
-            raise undecodable(source, chosen.codec, complaints)
+        if placing.seconds == 0 and (parts.code != 0 or parts.complaints):
+            raise undecodable(source, chosen.codec, parts.complaints)
         if start > 0 and info.duration is not None and start < info.duration:
             raise EmptyInput(f"{source.name}: cut off before the start, {start:g} s; get it whole.")
         if start > 0:
-            raise EmptyInput(_beyond(source, start, info.duration or placing.seconds or None))
+            length = max(info.duration or 0.0, placing.seconds) or None
+            raise EmptyInput(_beyond(source, start, length))
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
-    outcome = Outcome(start, end, count / SAMPLE_RATE, code, complaints, jumps)
-    flaws = [*parts.flaws, *shortfalls(info, outcome)]
+    flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps))
     if parts.peak < _SILENT and (flaw := unheard(info, chosen, channels)):
         flaws.append(flaw)
     if info.raw and raw is None:

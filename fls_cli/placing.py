@@ -12,7 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fls_cli.laps import CLOSE, split_time
 from fls_cli.nut import Packet
@@ -33,15 +33,19 @@ _WORTH_TELLING = SAMPLE_RATE
 _STRAYING = 2 * SAMPLE_RATE
 
 
+JumpKind: TypeAlias = Literal["gap", "hole", "closed", "back"]
+
+
 @dataclass(frozen=True)
 class Jump:
     """Where the clock of a recording does not run on; `start` and `seconds` on the recording's.
 
-    `gap`: nothing is recorded for so long, silence stands for it; `closed`: the same, but so long
-    that it is left out; `back`: the clock went back by so much.
+    `gap`: nothing is recorded for so long, silence stands for it; `hole`: the same, since that is
+    damaged; `closed`: nothing is recorded for so long that it is left out; `back`: the clock went
+    back by so much.
     """
 
-    kind: Literal["gap", "closed", "back"]
+    kind: JumpKind
     start: float
     seconds: float
 
@@ -55,7 +59,8 @@ class Placing:
 
     `sought` says that packets begin where the demuxer was sent, not at the recording's beginning;
     `clocked` that the container has times of its own: what only counts samples has no gaps, and
-    ffmpeg miscounts where their rate changes. `jumped` is told of each jump of a second or more.
+    ffmpeg miscounts where their rate changes. `jumped` is told of each hole, and of each other jump
+    of a second or more, as far as that lies in what is wanted.
     """
 
     def __init__(
@@ -82,6 +87,12 @@ class Placing:
         # The time in the pipe at which the container's clock, as it runs now, shows 0.
         self._base = 0
         self._jumped = jumped
+        self._closed = 0
+
+    @property
+    def closed(self) -> float:
+        """How many seconds were left out of the part that is read."""
+        return self._closed / SAMPLE_RATE
 
     @property
     def seconds(self) -> float:
@@ -96,9 +107,10 @@ class Placing:
     def begin_part(self, hole: float) -> None:
         """What comes now has a clock of its own and follows `hole` seconds after what was."""
         self._pts = self._raw_end = None
-        self._lap = 0
+        self._lap = self._closed = 0
         self._offset = self._position
         self._hole = round(hole * SAMPLE_RATE)
+        self._tell("hole", self._hole)
 
     def blocks(
         self, packets: Iterable[Packet], channels: Callable[[], int]
@@ -229,6 +241,7 @@ class Placing:
         if off > _LONGEST_GAP:
             self._tell("closed", off)
             self._offset -= off
+            self._closed += off
             return 0, 0
         if back:
             self._tell("back", -off)
@@ -239,9 +252,17 @@ class Placing:
             return off, 0
         return 0, min(-off, count)
 
-    def _tell(self, kind: Literal["gap", "closed", "back"], count: int) -> None:
-        if count >= _WORTH_TELLING:
-            self._jumped(Jump(kind, self._position / SAMPLE_RATE, count / SAMPLE_RATE))
+    def _tell(self, kind: JumpKind, count: int) -> None:
+        if count < (1 if kind == "hole" else _WORTH_TELLING):
+            return
+        begin, end = self._position, self._position
+        if kind in ("gap", "hole"):
+            end += count
+            begin = max(begin, self._first)
+            end = end if self._last is None else min(end, self._last)
+            count = end - begin
+        if count > 0 and self._first <= begin and (self._last is None or end <= self._last):
+            self._jumped(Jump(kind, begin / SAMPLE_RATE, count / SAMPLE_RATE))
 
 
 def in_blocks(

@@ -42,8 +42,7 @@ class MediaInfo:
     whether there is moving picture beside the sound; `start` is what its clock shows at the
     recording's beginning, in seconds.
     `parts` are what was joined to this file, `joined` what those behind the first hold, None where
-    nothing could be made of one; `missing` is how many bytes the file promises and lacks. `raw` is
-    what samples without a header were taken for.
+    nothing could be made of one. `raw` is what samples without a header were taken for.
     """
 
     duration: float | None
@@ -53,8 +52,11 @@ class MediaInfo:
     start: float = 0.0
     parts: tuple[Part, ...] = (WHOLE,)
     joined: tuple[MediaInfo | None, ...] = ()
-    missing: int = 0
     raw: RawAudio | None = None
+
+    def promised(self, number: int) -> float | None:
+        """How many seconds a part, counted from 0, says that it lasts."""
+        return self.duration if len(self.parts) == 1 else self.parts[number].seconds
 
     @property
     def clocked(self) -> bool:

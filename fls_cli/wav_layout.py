@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from typing import NamedTuple
 
-from fls_cli.layouts import UNKNOWN, WORTH_TELLING, Bytes, Layout, Part, joined
+from fls_cli.layouts import UNKNOWN, WORTH_TELLING, Bytes, Part
 
 _RIFFS = (b"RIFF", b"RF64", b"RIFX")
 # PCM, float, A-law, mu-law, extensible.
 _CONSTANT = (1, 3, 6, 7, 0xFFFE)
 
 
-def wav_layout(data: Bytes) -> Layout:
+def wav_parts(data: Bytes) -> tuple[Part, ...]:
     """Raises struct.error for a header that is cut short."""
-    begins, at, end = [0], 0, len(data)
-    # None as soon as one part does not tell.
-    seconds: float | None = 0.0
-    while True:
-        sound = _wav_sound(data, at)
-        if sound is None:
-            return replace(joined(begins, data, end), seconds=seconds or None)
-        begin, size = sound.begin, sound.size
-        if size is None and data[at : at + 4] == b"RF64":
-            # ffmpeg takes a size that was never filled in for an empty recording.
-            return _unbounded(data, sound)
-        if size is None:
-            # Nobody knows how long: until the next header, if there is one.
-            at = data.find(b"WAVEfmt ", begin) - 8
-            if at < 0:
-                return joined(begins, data, len(data))
-            seconds = None
-        else:
-            end = begin + size
-            pace = sound.bytes_per_second
-            seconds = None if seconds is None or not pace else seconds + size / pace
-            at, known = _after_chunks(data, end + size % 2)
-            if not known and len(begins) == 1 and at < len(data) - WORTH_TELLING:
+    found: list[Part] = []
+    at: int | None = 0
+    while at is not None and (sound := _sound(data, at)) is not None:
+        pace, missing, seconds = sound.bytes_per_second, 0, None
+        if sound.size is None:
+            if data[at : at + 4] == b"RF64":
+                # ffmpeg takes a size that was never filled in for an empty recording.
                 return _unbounded(data, sound)
-            if at + 12 > len(data) or data[at : at + 4] not in _RIFFS:
-                return replace(joined(begins, data, end), seconds=seconds)
-        begins.append(at)
+            # Nobody knows how long: until the next header, if there is one.
+            following = _next_header(data, sound.begin)
+        else:
+            seconds = sound.size / pace if pace else None
+            end = sound.begin + sound.size
+            following, known = _after_chunks(data, end + sound.size % 2)
+            if following is None and (not known or end > len(data)):
+                following = _next_header(data, sound.begin)
+            if following is None and not known and not found:
+                return _unbounded(data, sound)
+            missing = end - (len(data) if following is None else following)
+        missing = missing if missing >= WORTH_TELLING else 0
+        found.append(Part(at, following, missing=missing, seconds=seconds))
+        at = following
+    return tuple(found) if at is None else (*found, Part(at))
 
 
 class _Samples(NamedTuple):
@@ -52,14 +47,18 @@ class _Samples(NamedTuple):
     bytes_per_second: int | None
 
 
-def _unbounded(data: Bytes, sound: _Samples) -> Layout:
+def _unbounded(data: Bytes, sound: _Samples) -> tuple[Part, ...]:
     """That of a WAV whose samples end with the file, whatever the header says."""
     pace = sound.bytes_per_second
-    seconds = (len(data) - sound.begin) / pace if pace else None
-    return Layout((Part(unbounded=True),), seconds=seconds)
+    return (Part(unbounded=True, seconds=(len(data) - sound.begin) / pace if pace else None),)
 
 
-def _wav_sound(data: Bytes, at: int) -> _Samples | None:
+def _next_header(data: Bytes, begin: int) -> int | None:
+    at = data.find(b"WAVEfmt ", begin) - 8
+    return at if at >= begin and data[at : at + 4] in _RIFFS else None
+
+
+def _sound(data: Bytes, at: int) -> _Samples | None:
     if data[at : at + 4] not in _RIFFS or data[at + 8 : at + 12] != b"WAVE":
         return None
     order = ">" if data[at : at + 4] == b"RIFX" else "<"
@@ -79,13 +78,16 @@ def _wav_sound(data: Bytes, at: int) -> _Samples | None:
     return None
 
 
-def _after_chunks(data: Bytes, at: int) -> tuple[int, bool]:
-    """Behind the chunks that follow a WAV's samples, and whether those are chunks."""
+def _after_chunks(data: Bytes, at: int) -> tuple[int | None, bool]:
+    """The recording behind the chunks that follow a WAV's samples, if there is one.
+
+    And whether what follows is known to be chunks, padding or the end.
+    """
     while at + 8 <= len(data):
         name, size = struct.unpack("<4sI", data[at : at + 8])
         if name in _RIFFS:
             return at, True
         if not (name.isascii() and name.replace(b" ", b"_").replace(b"_", b"a").isalnum()):
-            return at, False
+            return None, len(data) - at <= WORTH_TELLING
         at += 8 + size + size % 2
-    return at, True
+    return None, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from fls_cli.flaws import Flaw
 from fls_cli.output import clean
@@ -20,6 +20,9 @@ SUMMARY_SCHEMA = "fls.summary/1"
 _PARAGRAPH = 2.0
 # Milliseconds.
 _NOTE_SHOWN = 4000
+_NOTE_EARLY = 1000
+# When a text shows, in milliseconds, and what it says.
+TimedText: TypeAlias = tuple[int, int, str]
 
 
 def txt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = ()) -> str:
@@ -55,7 +58,7 @@ def srt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
         spoken = [(word.start, word.end, word.text) for word in timed_words(transcript)]
     else:
         spoken = [(cue.start, cue.end, cue.text) for cue in cues(transcript)]
-    shown = sorted(spoken + _notes(flaws, spoken))
+    shown = _with_notes(spoken, flaws)
     return "\n".join(
         f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text}\n"
         for number, (start, end, text) in enumerate(shown, 1)
@@ -213,17 +216,28 @@ def between(span: Span) -> str:
     return "-".join(map(clock_time, whole_seconds(span)))
 
 
-def _notes(
-    flaws: Iterable[Flaw], spoken: Sequence[tuple[int, int, str]]
-) -> list[tuple[int, int, str]]:
-    """Cues where sound is missing, none longer than until the next words."""
-    notes = []
-    for flaw in flaws:
-        if flaw.note is not None and flaw.start is not None:
-            start = round(flaw.start * 1000)
-            after = [begin for begin, _, _ in spoken if begin > start]
-            notes.append((start, min([start + _NOTE_SHOWN, *after]), flaw.note))
-    return notes
+def _with_notes(spoken: Sequence[TimedText], flaws: Iterable[Flaw]) -> list[TimedText]:
+    """Cues, and where sound is missing others that say so; what was spoken before makes room."""
+    notes = [_note(flaw.start, flaw, spoken) for flaw in flaws if flaw.start is not None]
+    shown = [note for note in notes if note is not None]
+    for start, end, text in spoken:
+        begins = [begin for begin, _, _ in shown if start < begin < end]
+        shown.append((start, min([end, *begins]), text))
+    return sorted(shown)
+
+
+def _note(at: float, flaw: Flaw, spoken: Sequence[TimedText]) -> TimedText | None:
+    """For as long as there is silence, or from a second before sound breaks off."""
+    if flaw.note is None:
+        return None
+    start = round(at * 1000)
+    end = start + _NOTE_SHOWN
+    if flaw.is_silence and flaw.seconds is not None:
+        end = start + round(flaw.seconds * 1000)
+    else:
+        before = max((begin for begin, _, _ in spoken if begin < start), default=0)
+        start = max(start - _NOTE_EARLY, min(before + _NOTE_EARLY, start))
+    return start, min([end, *(begin for begin, _, _ in spoken if begin > start)]), flaw.note
 
 
 def _spoken(transcript: Transcript) -> list[Sentence]:

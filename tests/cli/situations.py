@@ -69,8 +69,13 @@ def part(folder: Path, number: int, name: str, *options: str) -> Path:
     return folder / f"{number}-{name}"
 
 
-def joined(name: str, first: tuple[str, ...] = (), second: tuple[str, ...] | None = None):
-    """Two files written one behind the other, as with `cat`."""
+def joined(
+    name: str,
+    first: tuple[str, ...] = (),
+    second: tuple[str, ...] | None = None,
+    shares: tuple[float, float] = (1.0, 1.0),
+):
+    """Two files written one behind the other, as with `cat`, or shares of their bytes."""
 
     def make(folder: Path) -> Path:
         parts = [
@@ -78,7 +83,12 @@ def joined(name: str, first: tuple[str, ...] = (), second: tuple[str, ...] | Non
             part(folder, 2, name, *(first if second is None else second)),
         ]
         whole = folder / name
-        whole.write_bytes(b"".join(path.read_bytes() for path in parts))
+        whole.write_bytes(
+            b"".join(
+                path.read_bytes()[: int(path.stat().st_size * share)]
+                for path, share in zip(parts, shares, strict=True)
+            )
+        )
         return whole
 
     return make
@@ -290,6 +300,13 @@ NO_TAG = ("-write_xing", "0", "-id3v2_version", "0")
 RATE_44, RATE_48 = ("-ar", "44100"), ("-ar", "48000")
 MONO, STEREO = ("-ac", "1"), ("-ac", "2")
 BOTH = FIRST + SECOND
+# As many bytes for silence as for sound.
+STEADY: dict[str, tuple[str, ...]] = {
+    "wav": (), "aiff": (), "au": (), "mp3": RATE_44, "mkv": ("-c:a", "pcm_s16le"),
+    "webm": (*OPUS, "-vbr", "off", "-b:a", "64k"),
+    "ogg": (*OPUS, "-vbr", "off", "-b:a", "64k", "-page_duration", "100000"),
+    "flv": ("-c:a", "libmp3lame", *RATE_44), "rm": ("-c:a", "ac3"), "wma": ("-c:a", "wmav2"),
+}  # fmt: skip
 
 SITUATIONS: dict[str, Situation] = {
     # Rate, channels or codec change midway.
@@ -325,10 +342,10 @@ SITUATIONS: dict[str, Situation] = {
         joined("both.amr", ("-ar", "8000", "-c:a", "libopencore_amrnb")), BOTH, JOINED, close=0.1
     ),
     "webm joined": Situation(
-        joined("both.webm", (*OPUS, "-live", "1")), BOTH, JOINED, ("clock",)
+        joined("both.webm", (*OPUS, "-live", "1")), BOTH, JOINED
     ),
-    "mkv joined": Situation(joined("both.mkv", AAC), BOTH, JOINED, ("clock",), close=0.2),
-    "opus chained": Situation(joined("both.opus", OPUS), BOTH, JOINED, ("clock",)),
+    "mkv joined": Situation(joined("both.mkv", AAC), BOTH, JOINED, close=0.2),
+    "opus chained": Situation(joined("both.opus", OPUS), BOTH, JOINED),
     "mpg joined": Situation(
         joined("both.mpg", ("-c:a", "ac3")), BOTH, JOINED, ("clock",), close=0.1
     ),
@@ -341,7 +358,22 @@ SITUATIONS: dict[str, Situation] = {
             "wav": (), "aiff": (), "au": (), "caf": (), "flac": (), "m4a": AAC,
             "flv": ("-c:a", "libmp3lame", *RATE_44),
             "mp4": (*AAC, "-movflags", "frag_keyframe+empty_moov"),
+            "tta": (), "wv": (), "wma": ("-c:a", "wmav2"), "rm": ("-c:a", "ac3"),
         }.items()
+    },
+    **{
+        f"{name} joined, the first cut off": Situation(
+            joined(f"both.{name}", options, shares=(0.6, 1.0)),
+            5.8, (1.0, 2.8, 4.8), ("parts",), close=0.3,
+        )
+        for name, options in STEADY.items()
+    },
+    **{
+        f"{name} joined, the second cut off": Situation(
+            joined(f"both.{name}", options, shares=(1.0, 0.6)),
+            5.4, (1.0, 4.0), ("cut off",), close=0.3,
+        )
+        for name, options in STEADY.items()
     },
     "wav joined, the second cut off": Situation(
         cut(joined("short.wav"), 0.9), 6.3, JOINED, ("cut off",)
@@ -355,6 +387,7 @@ SITUATIONS: dict[str, Situation] = {
             "wav": (), "w64": (), "caf": (), "aiff": (), "au": (), "flac": (), "mp3": (),
             "mov": ("-c:a", "pcm_s16le", "-movflags", "+faststart"),
             "wma": ("-c:a", "wmav2", "-b:a", "128k"), "avi": ("-c:a", "pcm_s16le"),
+            "ogg": STEADY["ogg"], "aac": AAC, "ac3": (), "mp2": (),
         }.items()
     },
     **{

@@ -13,6 +13,13 @@ from fls_cli.which_ffmpeg import Ffmpeg
 from tests.cli.media_files import as_file, hear
 from tests.cli.situations import SITUATIONS, Situation, heard_clicks
 
+# What has one stretch without sound.
+HOLED = [
+    name
+    for name, right in SITUATIONS.items()
+    if right.kinds.count("damaged") + right.kinds.count("gap") == 1
+]
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -72,3 +79,33 @@ def test_a_passage_is_on_the_same_clock(situation: tuple[Situation, Path], ffmpe
     expected = whole[int(start * 16_000) :][: len(passage)]
     assert len(passage) == pytest.approx(min(12_000, len(whole) - 40_000), abs=1)
     assert np.abs(passage - expected).max() < 0.1
+
+
+@pytest.mark.parametrize("situation", HOLED, indirect=True)
+def test_of_a_passage_only_its_own_damage_is_told(
+    situation: tuple[Situation, Path], ffmpeg: Ffmpeg
+) -> None:
+    right, path = situation
+    if right.tested_ffmpeg_only and ffmpeg.origin == "variable":
+        pytest.skip("another ffmpeg is known to be wrong here")
+    [hole] = [flaw for flaw in hear(path).flaws if flaw.kind in ("damaged", "gap")]
+    assert hole.start is not None
+    assert hole.seconds is not None
+    end = hole.start + hole.seconds
+    assert hear(path, end=hole.start - 0.2).flaws == []
+    inside = hear(path, start=hole.start + 0.5, end=end + 0.5).flaws
+    assert [(flaw.start, flaw.seconds) for flaw in inside if flaw.kind == hole.kind] == [
+        (pytest.approx(hole.start + 0.5, abs=0.1), pytest.approx(hole.seconds - 0.5, abs=0.2))
+    ]
+    behind = hear(path, start=end + 0.2).flaws
+    assert hole.kind not in [flaw.kind for flaw in behind]
+
+
+def test_a_passage_of_a_part_behind_the_first(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    for name in ("webm joined", "mkv joined", "opus chained", "ts joined", "mp3 joined"):
+        folder = tmp_path / name
+        folder.mkdir()
+        found = hear(SITUATIONS[name].make(folder), start=5.2)
+        assert heard_clicks(found.samples) == pytest.approx([0.8], abs=0.2)
+        assert found.seconds == pytest.approx(1.8, abs=0.2)
+        assert found.flaws == []

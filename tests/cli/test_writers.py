@@ -106,8 +106,8 @@ def test_what_is_missing_stands_in_every_subtitle_and_in_json() -> None:
     cues = srt(TALK, flaws=flaws).split("\n\n")
     notes = [cue.strip() for cue in cues if "[" in cue]
     assert [note.split("\n", 1)[1] for note in notes] == [
-        "00:00:03,250 --> 00:00:06,000\n[The recording is damaged for 2 s.]",
-        "00:00:08,000 --> 00:00:12,000\n[The recording is cut off here.]",
+        "00:00:03,250 --> 00:00:05,250\n[The recording is damaged for 2 s.]",
+        "00:00:07,000 --> 00:00:12,000\n[The recording is cut off here.]",
     ]
     begins = [cue.strip().split("\n")[1] for cue in cues]
     assert begins == sorted(begins)
