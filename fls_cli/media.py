@@ -74,12 +74,13 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
             info = replace(info, duration=max(ends))
     if len(parts) > 1:
         return _joined(source, info, parts)
-    if (seconds := parts[0].seconds) is None:
-        return replace(info, parts=parts)
+    seconds = parts[0].seconds
     if parts[0].unbounded:
         return replace(info, parts=parts, duration=seconds)
     # ffmpeg goes by the size of a WAV, and so never notices that it was cut off.
-    return replace(info, parts=parts, duration=max(seconds, info.duration or 0.0))
+    if seconds is not None and (info.duration is None or info.container == "wav"):
+        info = replace(info, duration=max(seconds, info.duration or 0.0))
+    return replace(info, parts=parts)
 
 
 def _joined(source: Source, info: MediaInfo, parts: tuple[Part, ...]) -> MediaInfo:
