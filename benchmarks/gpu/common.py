@@ -416,24 +416,17 @@ def write_model(
     return perf_counter() - begun, peaks
 
 
-def write_processor(folder: Path, bins: int) -> None:
-    """A tokenizer that was trained on what the project says and asks, and so takes few tokens."""
-    import tiny_checkpoints as tiny
-    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+# Trained once on what the project says and asks, so that a question takes few tokens: tables are
+# comparable as long as it stays.
+_TOKENIZER = Path(__file__).with_name("tokenizer.json")
 
-    like = tiny._tokenizer()
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer, tokenizer.decoder = like.pre_tokenizer, like.decoder
-    trainer = trainers.BpeTrainer(
-        vocab_size=2500,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=[],
-        show_progress=False,
-    )
-    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-    if bins == REAL.audio["num_mel_bins"]:
-        texts += sorted((ROOT / "models" / "fls_models").glob("*.py"))
-    tokenizer.train([str(text) for text in texts if text.is_file()], trainer)
+
+def write_processor(folder: Path, bins: int) -> None:
+    """What turns sound and text into a model's input, with the tokenizer of these benchmarks."""
+    import tiny_checkpoints as tiny
+    from tokenizers import AddedToken, Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(_TOKENIZER))
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in tiny.CONTROL])
     before = tiny._tokenizer, tiny.BINS
     tiny._tokenizer, tiny.BINS = lambda: tokenizer, bins

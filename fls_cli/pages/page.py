@@ -32,7 +32,7 @@ def page(*, title: str, name: str, about: str, main: str, audio: bytes, offset: 
 
 
 def _part(name: str) -> str:
-    return files("fls_cli.pages").joinpath(name).read_text("utf-8")
+    return files(__package__).joinpath(name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:

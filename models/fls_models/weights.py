@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import overload
 
@@ -69,7 +70,7 @@ def connector(card: TextCard) -> Path | None:
     """
     if card.frames is None:
         return None
-    here = Path(__file__).parent
+    here = Path(str(files("fls_models")))
     places = (root / card.frames.connector for root in (here, here.parent))
     return next((place for place in places if (place / "config.json").is_file()), None)
 

@@ -371,7 +371,7 @@ def test_a_connector_comes_with_the_program(
     assert isinstance(mini, TextCard)
     assert isinstance(small, TextCard)
     package = tmp_path / "fls_models"
-    monkeypatch.setattr(weights, "__file__", str(package / "weights.py"))
+    monkeypatch.setattr(weights, "files", lambda name: package)
     assert weights.connector(mini) is None
     # In a checkout beside the package, in a wheel inside of it; a folder without a config is none.
     for place in (tmp_path / "mini", package / "mini"):
