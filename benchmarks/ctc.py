@@ -20,7 +20,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.media import decode  # noqa: E402
+from fls_cli.decoded import decode  # noqa: E402
 from fls_cli.places import cache_folder  # noqa: E402
 from fls_models.bench.estimates import rate  # noqa: E402
 from fls_models.bench.normaliser import normalise  # noqa: E402

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fls_cli import media
+from fls_cli.decoded import decode
 from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.sampling import SAMPLE_RATE
 
@@ -37,7 +37,7 @@ def hour(folder: Path) -> Path:
 
 
 def with_times(path: Path) -> int:
-    return sum(len(block) for block in media.decode(str(path)))
+    return sum(len(block) for block in decode(str(path)))
 
 
 def as_raw_samples(path: Path) -> int:

@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.cache import Cache  # noqa: E402
-from fls_cli.decoded import decoded  # noqa: E402
+from fls_cli.decoded import decode  # noqa: E402
 from fls_cli.hearing import Remembering  # noqa: E402
 from fls_cli.places import cache_folder  # noqa: E402
 from fls_models import prompts  # noqa: E402
@@ -178,7 +178,7 @@ class Talk:
         for item, _ in self._spoken:
             assert item.audio is not None, "benchmarks/speak.py speaks the items"
             self._starts.append(samples / SAMPLE_RATE)
-            for block in decoded(item.audio):
+            for block in decode(item.audio):
                 samples += len(block)
                 yield block
         self._starts.append(samples / SAMPLE_RATE)

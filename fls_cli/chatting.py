@@ -13,8 +13,8 @@ from fls_cli import slash_commands
 from fls_cli.desk import Desk
 from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
-from fls_cli.output import clean, write_atomically
-from fls_cli.sources import printable
+from fls_cli.output import write_atomically
+from fls_cli.text import clean, printable
 from fls_cli.writers import answer_json, clock, evidence_text
 from fls_models.errors import DiskFull, InputError, UsageError
 from fls_models.interruptions import undisguised

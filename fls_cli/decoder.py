@@ -17,12 +17,12 @@ from urllib.parse import quote, urlsplit
 
 from fls_cli.edit_lists import edited
 from fls_cli.http_client import PATIENCE, USER_AGENT, certificates
-from fls_cli.inputs import Source
 from fls_cli.laps import clock_filter
 from fls_cli.layouts import WHOLE, Part
 from fls_cli.nut import NutReader, Packet
 from fls_cli.probe import Track
 from fls_cli.raw_audio import RawAudio
+from fls_cli.sources import Source
 from fls_cli.which_ffmpeg import find_ffmpeg
 from fls_models.sampling import SAMPLE_RATE
 

@@ -24,15 +24,16 @@ from fls_cli.engines import Engine
 from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
 from fls_cli.hearing import Remembering, Wanted
-from fls_cli.inputs import Source, check_readable, open_sources
+from fls_cli.inputs import open_sources
 from fls_cli.ledger import claimed, seems_finished
 from fls_cli.lists import names_listed
-from fls_cli.output import check_folder, check_place, clean, write_atomically
+from fls_cli.output import check_folder, check_place, write_atomically
 from fls_cli.outputs import place_all
 from fls_cli.patterns import is_pattern
 from fls_cli.progress import Bars
-from fls_cli.sources import printable
+from fls_cli.sources import Source, check_readable
 from fls_cli.streams import check_stdout
+from fls_cli.text import clean, printable
 from fls_cli.visits import Request, Visit
 from fls_models.errors import InputError, UsageError
 from fls_models.memory import FORGETFUL, Memory

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fls_cli.sources import printable
+from fls_cli.text import printable
 
 # Shown without their secrets, which is no loss of letters.
 _NO_FILE = re.compile(r"-$|https?://", re.IGNORECASE)

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fls_cli.clip_mark import is_marked
+from fls_cli.decoder import describe
+from fls_cli.probe import read_report
 from fls_cli.raw_audio import RAW_SUFFIXES
-from fls_cli.sources import Source, printable
+from fls_cli.sources import Source
+from fls_cli.text import printable
 from fls_models.errors import InputError
 
 _MEDIA = (
@@ -116,10 +119,6 @@ def _has_sound(path: Path) -> bool:
     opening = _opening(path)
     if not opening or _is_text(opening):
         return False
-    # These two read Sources and thus import, in the end, this module.
-    from fls_cli.decoder import describe
-    from fls_cli.probe import read_report
-
     _, text = describe(Source(str(path), "file", path, printable(str(path))))
     info = read_report(text)
     # ffmpeg finds sound in programs and noise, too, but then it says that it is not sure.

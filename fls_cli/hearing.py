@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fls_cli.cache import Cache, key
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.flaws import Flaw
+from fls_cli.joined import choose_track
 from fls_cli.mixing import check_channels
 from fls_cli.raw_audio import RawAudio, parse_raw, raw_by_suffix
 from fls_cli.shortfalls import elsewhere
@@ -134,7 +135,7 @@ class Wanted:
         if self.source.path is None:
             return ""
         info = media.probe(self.source, self.stretch.raw)
-        track = media.choose_track(self.source, info.tracks, self.stretch.track)
+        track = choose_track(self.source, info.tracks, self.stretch.track)
         return elsewhere(info, track, self.stretch.channels)
 
 

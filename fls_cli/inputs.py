@@ -20,12 +20,11 @@ from fls_cli.file_names import safe_name
 from fls_cli.folders import files_below, is_clip, is_recording, unreadable_folder
 from fls_cli.patterns import fixed_part, is_pattern, matches
 from fls_cli.remote import Remote
-from fls_cli.sources import Source, check_readable, printable
+from fls_cli.sources import Source
 from fls_cli.spool import spooled
+from fls_cli.text import printable
 from fls_models.errors import EmptyInput, InputError, MissingInput, UsageError
 from fls_models.progress import Progress, silent
-
-__all__ = ["Source", "check_readable", "open_sources", "piped_in", "printable"]
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fls_cli.output import clean
+from fls_cli.text import clean
 
 if TYPE_CHECKING:
     from fls_models.inspection import InspectedSection, Inspection

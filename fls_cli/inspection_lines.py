@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log2
 from typing import TYPE_CHECKING
 
-from fls_cli.output import clean
+from fls_cli.text import clean
 from fls_models.clock import clock_time
 from fls_models.sampling import WINDOW_SECONDS
 

@@ -6,11 +6,11 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from fls_cli.decoder import Decoding
-from fls_cli.inputs import Source
 from fls_cli.mixing import Mix
 from fls_cli.placing import Placing
 from fls_cli.probe import MediaInfo, Track, best_track
 from fls_cli.shortfalls import Ending
+from fls_cli.sources import Source
 from fls_models.errors import NoAudioTrack, UsageError
 
 if TYPE_CHECKING:

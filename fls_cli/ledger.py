@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 
 from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.output import check_place, write_atomically
-from fls_cli.sources import Source, printable
+from fls_cli.sources import Source
+from fls_cli.text import printable
 from fls_models.errors import InputError, UsageError
 
 _FOLDER = ".fls"

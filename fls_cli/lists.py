@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fls_cli.inputs import piped_in
-from fls_cli.sources import printable
+from fls_cli.text import printable
 from fls_models.errors import EmptyInput, InputError, UsageError
 
 _LARGEST = 10_000_000

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fls_cli.decoder import describe
 from fls_cli.edit_lists import edits_with_holes
 from fls_cli.flaws import Flaw
-from fls_cli.inputs import Source, check_readable, open_sources, printable
 from fls_cli.joined import JoinedParts, choose_track
 from fls_cli.layouts import Part, length
 from fls_cli.mixing import check_channels
@@ -26,25 +25,13 @@ from fls_cli.probe import MediaInfo, Track, read_report
 from fls_cli.raw_audio import RawAudio, raw_by_suffix
 from fls_cli.refusals import undecodable, unreadable
 from fls_cli.shortfalls import Outcome, guessed, shortfalls, unheard
-from fls_cli.times import parse_time
-from fls_cli.which_ffmpeg import find_ffmpeg
+from fls_cli.sources import Source, check_readable
 from fls_models.errors import EmptyInput, UsageError
 from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-__all__ = [
-    "MediaInfo",
-    "Track",
-    "choose_track",
-    "decode",
-    "find_ffmpeg",
-    "parse_time",
-    "probe",
-    "stream",
-]
 
 # How long before the start decoding begins: demuxers lead to it only roughly, and drop what stands
 # first.
@@ -180,16 +167,6 @@ def stream(
             warnings.warn(f"{source.name}: {flaw.text}", stacklevel=2)
         else:
             warn(flaw)
-
-
-def decode(
-    location: str, *, track: int | None = None, start: float = 0.0, end: float | None = None
-) -> Generator[npt.NDArray[np.float32], None, None]:
-    """The samples of one file or http(s) address, by its name; otherwise as `stream`."""
-    with open_sources([location]) as sources:
-        if len(sources) != 1:
-            raise UsageError(f"{printable(location)}: name one recording, not a folder of them.")
-        yield from stream(sources[0], track=track, start=start, end=end)
 
 
 def _beyond(source: Source, start: float, duration: float | None) -> str:

@@ -1,34 +1,23 @@
-"""What leaves the program: text that a terminal survives, and files that are whole or absent."""
+"""Files that leave the program: whole, or absent."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fls_cli.text import clean
 from fls_models.errors import DiskFull, UsageError
 
-# C0 without tab and newline, DEL, C1 (which holds one-byte escape sequences), the characters that
-# reorder what follows them, and halves of surrogate pairs, which no encoder takes.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # No room on the disk, none for this user, and none below the limit that `ulimit -f` sets.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that is mounted alone, as in containers, and another user's in a folder like /tmp: they
 # may be written to but not renamed over.
 _IMMOVABLE = (errno.EBUSY, errno.EPERM, errno.EACCES)
-
-
-def clean(text: str) -> str:
-    """Text without control characters (newline and tab stay) and bidirectional overrides.
-
-    Works character by character, so that a stream may be cleaned piece by piece.
-    """
-    return _UNSAFE.sub("", text)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fls_cli.output import clean
+from fls_cli.text import clean
 
 SCHEMA = "fls.plan/1"
 _UNKNOWN = "-"

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fls_cli.edit_lists import Edit
-from fls_cli.inputs import printable
 from fls_cli.layouts import WHOLE, Part
 from fls_cli.raw_audio import RawAudio
+from fls_cli.text import printable
 
 
 @dataclass(frozen=True)

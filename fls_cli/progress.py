@@ -7,8 +7,8 @@ import sys
 from types import TracebackType
 from typing import Any, TextIO
 
-from fls_cli.output import clean
 from fls_cli.streams import discard
+from fls_cli.text import clean
 
 _FRACTION = "{desc} {percentage:3.0f}% |{bar}| "
 

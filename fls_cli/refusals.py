@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from fls_cli.inputs import Source
+from fls_cli.sources import Source
 from fls_cli.unreachable import by_status, by_words
 from fls_models.errors import InputError, NotMedia, RefusedInput, Unreachable
 

@@ -6,12 +6,20 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from fls_models.errors import EmptyInput, InputError, MissingInput
 
-if TYPE_CHECKING:
-    from fls_cli.remote import Remote
+
+class Remote(Protocol):
+    """What is fetched from an address; see `Source` for what each does."""
+
+    @property
+    def path(self) -> Path | None: ...
+    @property
+    def missing(self) -> str | None: ...
+    def begin(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -90,11 +98,6 @@ def check_readable(source: Source) -> None:
         )
     if empty:
         raise EmptyInput(f"{source.name}: this file is empty; record or download it again.")
-
-
-def printable(text: str) -> str:
-    """`text` on one line and harmless on a terminal: `?` for what does not print."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _missing(source: Source) -> str:

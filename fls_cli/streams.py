@@ -9,7 +9,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from fls_cli.output import NO_ROOM, clean
+from fls_cli.output import NO_ROOM
+from fls_cli.text import clean
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
 
 READER_GONE = 141

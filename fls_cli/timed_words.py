@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fls_cli.output import clean
+from fls_cli.text import clean
 from fls_models.results import Sentence, Transcript, Word
 
 # What a word ends: a sentence, a clause, or nothing but itself.

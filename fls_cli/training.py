@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli.decoded import decoded
+from fls_cli.decoded import decode
 from fls_cli.engines import DEVICES
 from fls_cli.which_ffmpeg import decoder_parts
 from fls_models.errors import EnvironmentLacks, UsageError
@@ -277,7 +277,7 @@ def encode_all(
         encoded = encode(
             encoder,
             recordings,
-            decoded,
+            decode,
             asked.output / "encoded",
             # Recordings are known by their bytes there, too.
             identity=identity + "".join(decoder_parts().values()),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from fls_cli.flaws import Flaw
-from fls_cli.output import clean
 from fls_cli.subtitles import cues, line_text
+from fls_cli.text import clean
 from fls_cli.timed_words import TimedWord, one_line, timed_words
 from fls_models.clock import clock_time, whole_seconds
 from fls_models.errors import UsageError

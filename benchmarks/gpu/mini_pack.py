@@ -26,7 +26,8 @@ import torch
 from mini_takes import DOCUMENTS, Said, Take, as_int16, write_documents, write_take
 from safetensors.torch import save_file
 
-from fls_cli import connector_training, media
+from fls_cli import connector_training
+from fls_cli.decoded import decode
 from fls_cli.places import cache_folder
 from fls_models import card, weights
 from fls_models.lslm import connector_weights
@@ -90,7 +91,7 @@ def recorded(manifest: Path) -> Take:
     """Recordings of a manifest as one take, a clip each; those above 30 s are left out."""
     said, sound = [], []
     for one in read_utterances(manifest):
-        samples = np.concatenate(list(media.decode(str(one.audio.absolute()))))
+        samples = np.concatenate(list(decode(str(one.audio.absolute()))))
         if len(samples) > WINDOW_SAMPLES:
             print(f"{one.audio} lasts longer than 30 s and is left out", file=sys.stderr)
             continue

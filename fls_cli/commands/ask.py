@@ -17,10 +17,10 @@ from fls_cli.engines import Engine
 from fls_cli.exact_names import with_exact_names
 from fls_cli.flaws import Flaw
 from fls_cli.hearing import Stretch
-from fls_cli.inputs import Source, printable
-from fls_cli.output import clean
 from fls_cli.patterns import is_pattern, matches
 from fls_cli.showing import Showing
+from fls_cli.sources import Source
+from fls_cli.text import clean, printable
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import answer_json, answer_text, evidence_text
 from fls_models.clock import clock_time

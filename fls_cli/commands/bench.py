@@ -13,11 +13,12 @@ import typer
 
 from fls_cli import bench_options, bench_report, options
 from fls_cli.bench_options import budgets_named, form_of, work_folder
-from fls_cli.decoded import decoded
+from fls_cli.decoded import decode
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.help_pages import CommandLine
-from fls_cli.output import clean, write_atomically
+from fls_cli.output import write_atomically
+from fls_cli.text import clean
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _given(
 
     name = loaded.card.name
     if not isinstance(loaded, FrameReadingModel):
-        hearing = Hearing(lambda: loaded.transcriber, decoded, name, work=work, language=language)
+        hearing = Hearing(lambda: loaded.transcriber, decode, name, work=work, language=language)
         yield GivenText(loaded, hearing, listen=listen)
         return
     if listen:
@@ -151,7 +152,7 @@ def _given(
             f"--listen is for transcripts; {name} reads frames, which are heard for each budget."
         )
     with TemporaryDirectory(prefix="fls-bench-") as passing:
-        yield GivenFrames(loaded, FrameHearing(loaded, decoded, work or Path(passing)))
+        yield GivenFrames(loaded, FrameHearing(loaded, decode, work or Path(passing)))
 
 
 def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:

@@ -10,10 +10,11 @@ import typer
 
 from fls_cli import bench_options, bench_report, options
 from fls_cli.bench_options import budgets_named, form_of, work_folder
-from fls_cli.decoded import decoded
+from fls_cli.decoded import decode
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
-from fls_cli.output import clean, write_atomically
+from fls_cli.output import write_atomically
+from fls_cli.text import clean
 
 if TYPE_CHECKING:
     from fls_models.models import Model
@@ -73,7 +74,7 @@ def asr(
             name += f", reading {loaded.reads_by}"
         hearing = Hearing(
             lambda: loaded.transcriber,
-            decoded,
+            decode,
             _kept_as(loaded),
             rates=loaded.rates,
             work=work,

@@ -10,12 +10,12 @@ import typer
 
 from fls_cli import longspeech_report, options
 from fls_cli.bench_options import work_folder
-from fls_cli.decoded import decoded
+from fls_cli.decoded import decode
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.longspeech_report import LongSpeechReport
-from fls_cli.output import check_folder, clean, make_folder, write_atomically
-from fls_cli.sources import printable
+from fls_cli.output import check_folder, make_folder, write_atomically
+from fls_cli.text import clean, printable
 from fls_models.errors import UsageError
 from fls_models.optional import optional
 
@@ -197,7 +197,7 @@ def longspeech_eval(
         kept = Kept(work)
         bench = LongSpeechEval(
             loaded,
-            decoded,
+            decode,
             kept,
             hearing=None if listener is None else _hearing(listener, work),
             ear="" if listener is None else listener.ear,
@@ -249,7 +249,7 @@ def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
 def _hearing(listener: TextModel, work: Path | None) -> Hearing:
     from fls_models.bench.heard import Hearing
 
-    return Hearing(lambda: listener.transcriber, decoded, listener.card.name, work=work)
+    return Hearing(lambda: listener.transcriber, decode, listener.card.name, work=work)
 
 
 def _text_model(desk: Desk, loaded: Model, name: str, option: str) -> TextModel:

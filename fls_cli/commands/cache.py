@@ -10,7 +10,7 @@ import typer
 
 from fls_cli.cache import open_cache
 from fls_cli.help_pages import CommandLine
-from fls_cli.output import clean
+from fls_cli.text import clean
 
 app = CommandLine(
     help="Look at what is kept of recordings, and empty it.\n\nExample: fls cache info",

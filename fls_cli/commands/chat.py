@@ -17,8 +17,9 @@ from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.flaws import Flaw
 from fls_cli.hearing import Stretch, Wanted, hear
-from fls_cli.inputs import Source, open_sources
+from fls_cli.inputs import open_sources
 from fls_cli.places import state_folder
+from fls_cli.sources import Source
 from fls_models.budget import Budget
 from fls_models.errors import InputError, UsageError
 

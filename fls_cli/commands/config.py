@@ -11,7 +11,7 @@ import typer
 
 from fls_cli import settings
 from fls_cli.output import make_folder, write_atomically
-from fls_cli.sources import printable
+from fls_cli.text import printable
 from fls_models.errors import EnvironmentLacks, UsageError
 
 

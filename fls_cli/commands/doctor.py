@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli.sources import printable
+from fls_cli.text import printable
 from fls_models.errors import EnvironmentLacks, FlsError
 
 if TYPE_CHECKING:

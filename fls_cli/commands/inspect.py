@@ -17,11 +17,13 @@ from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
 from fls_cli.exact_names import with_exact_names
 from fls_cli.hearing import Stretch, Wanted
-from fls_cli.inputs import Source, check_readable, open_sources, printable
+from fls_cli.inputs import open_sources
 from fls_cli.inspected import inspected
 from fls_cli.inspection_json import inspection_json
 from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
-from fls_cli.output import check_place, clean, write_atomically
+from fls_cli.output import check_place, write_atomically
+from fls_cli.sources import Source, check_readable
+from fls_cli.text import clean, printable
 from fls_models.errors import InputError, UsageError
 from fls_models.optional import optional
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from fls_cli.output import clean
+from fls_cli.text import clean
 from fls_models.clock import clock_time, whole_seconds
 from fls_models.results import Span
 

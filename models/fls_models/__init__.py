@@ -1,6 +1,6 @@
 """Speech-language models as tensors in, dataclasses out.
 
-from fls_cli.media import decode
+from fls_cli.decoded import decode
 from fls_cli.places import cache_folder
 from fls_models import load
 

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from fls_cli.flaws import Flaw
-from fls_cli.inputs import Source, open_sources
+from fls_cli.inputs import open_sources
 from fls_cli.media import stream
+from fls_cli.sources import Source
 from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
 from fls_models.sampling import SAMPLE_RATE
 

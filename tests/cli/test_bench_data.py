@@ -11,7 +11,7 @@ import pytest
 from tiny_model import play
 
 from fls_cli import voices
-from fls_cli.decoded import decoded
+from fls_cli.decoded import decode
 from fls_cli.voices import Kind
 from fls_models.bench.longspeech_items import load_spoken_items
 
@@ -101,7 +101,7 @@ def test_texts_become_a_benchmark(capfd: Capture, texts: Path, tmp_path: Path) -
     assert len(items) == len(found)
     # What can be heard is as long as it is told, and as what is said.
     facts = json.loads((output / "data.json").read_text())
-    seconds = {one.audio: sum(map(len, decoded(one.audio))) / 16_000 for one in items}
+    seconds = {one.audio: sum(map(len, decode(one.audio))) / 16_000 for one in items}
     assert len(seconds) == facts["made"]["recordings"]
     assert facts["made"]["longest_seconds"] == pytest.approx(max(seconds.values()), abs=0.1)
     assert facts["made"]["sentences_left_out"] == {"formula": 1}

@@ -91,7 +91,7 @@ def test_ctrl_c_ends_ffmpeg(recordings: Path) -> None:
 import sys, time
 from pathlib import Path
 from fls_cli.decoder import Decoding
-from fls_cli.inputs import Source
+from fls_cli.sources import Source
 from fls_cli.probe import Track
 path = Path(sys.argv[1])
 track = Track(0, "pcm_s16le", None, 1, False)

@@ -19,8 +19,9 @@ import pytest
 from media_files import PITCH, SECONDS, hear, pitch_of
 
 from fls_cli import spool
-from fls_cli.inputs import Source, check_readable, open_sources
+from fls_cli.inputs import open_sources
 from fls_cli.media import probe
+from fls_cli.sources import Source, check_readable
 from fls_models.errors import DiskFull, EmptyInput, InputError, MissingInput, UsageError
 
 

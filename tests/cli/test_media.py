@@ -23,8 +23,8 @@ from media_files import (
 )
 
 from fls_cli.inputs import open_sources
-from fls_cli.media import MediaInfo, probe, stream
-from fls_cli.probe import read_report
+from fls_cli.media import probe, stream
+from fls_cli.probe import MediaInfo, read_report
 from fls_cli.which_ffmpeg import Ffmpeg
 from fls_models.errors import (
     EmptyInput,

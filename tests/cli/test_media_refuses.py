@@ -11,8 +11,8 @@ import pytest
 from media_files import SECONDS, Site, hear, run_ffmpeg, sine
 
 from fls_cli.inputs import open_sources
-from fls_cli.media import find_ffmpeg, probe
-from fls_cli.which_ffmpeg import Ffmpeg
+from fls_cli.media import probe
+from fls_cli.which_ffmpeg import Ffmpeg, find_ffmpeg
 from fls_models.errors import InputError, NotMedia, RefusedInput
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")

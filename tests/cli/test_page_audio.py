@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from media_files import as_file
 
-from fls_cli.media import decode, stream
+from fls_cli.decoded import decode
+from fls_cli.media import stream
 from fls_cli.pages import page_audio as module
 from fls_cli.pages.page_audio import page_audio
 from fls_cli.which_ffmpeg import Ffmpeg

@@ -25,7 +25,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 from tiny_model import play
 
-from fls_cli.media import decode
+from fls_cli.decoded import decode
 from fls_cli.pages.answer_page import answer_page
 from fls_cli.pages.inspection_page import inspection_page
 from fls_cli.pages.page_audio import page_audio

@@ -319,12 +319,12 @@ def test_the_real_mini(
 
 @pytest.mark.weights
 def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Installed) -> None:
-    from fls_cli.decoded import decoded
+    from fls_cli.decoded import decode
     from fls_models.models import TextModel
     from fls_models.self_measurement import NothingSaid, measure
 
     model = TextModel(mini_weights)
-    half = islice(decoded(ROOT / "examples" / "talk.mp4"), 30)
+    half = islice(decode(ROOT / "examples" / "talk.mp4"), 30)
     pace = measure(model, half, start=1.0)
     assert pace.audio_seconds > 20
     assert set(pace.hear) == set(BUDGETS)
