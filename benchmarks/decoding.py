@@ -20,7 +20,7 @@ import numpy as np
 
 from fls_cli.decoded import decode
 from fls_cli.which_ffmpeg import find_ffmpeg
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 LECTURE = Path(__file__).resolve().parent.parent / "examples" / "lecture.mp3"
 ROUNDS = 5

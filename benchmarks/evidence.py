@@ -50,13 +50,13 @@ from fls_models.bench.items import Item, load_items  # noqa: E402
 from fls_models.bench.kept import Kept  # noqa: E402
 from fls_models.bench.normaliser import normalise  # noqa: E402
 from fls_models.card import load  # noqa: E402
+from fls_models.core.cache import FORGETFUL, Memory  # noqa: E402
+from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
+from fls_models.core.results import Span, Transcript, Word  # noqa: E402
 from fls_models.lslm.contexts import ReadContext, RoomyLayer  # noqa: E402
-from fls_models.memory import FORGETFUL, Memory  # noqa: E402
 from fls_models.mini_frames import MiniFrameModel  # noqa: E402
 from fls_models.models import Model, TextModel  # noqa: E402
 from fls_models.readers import Reading  # noqa: E402
-from fls_models.results import Span, Transcript, Word  # noqa: E402
-from fls_models.sampling import SAMPLE_RATE  # noqa: E402
 from fls_models.weights import locate  # noqa: E402
 
 STRETCH = 20.0

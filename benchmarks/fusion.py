@@ -24,9 +24,9 @@ sys.path[:0] = [str(ROOT / "models"), str(ROOT / "tests" / "models")]
 
 from fusion_loop import LoopHead, loop_fuse, loop_halving  # noqa: E402
 
-from fls_models.density import CtcHead, density_from  # noqa: E402
-from fls_models.frames import Frames  # noqa: E402
-from fls_models.fusion import fuse  # noqa: E402
+from fls_models.extractor.density import CtcHead, density_from  # noqa: E402
+from fls_models.extractor.frames import Frames  # noqa: E402
+from fls_models.extractor.fusion import fuse  # noqa: E402
 
 
 def hidden_states(frames: int, width: int) -> torch.Tensor:

@@ -35,8 +35,8 @@ from fls_cli.commands.transcribe import transcribe
 from fls_cli.help_pages import CommandLine, HelpGroup, is_asked_for
 from fls_cli.optional_numbers import WithOptionalNumbers
 from fls_cli.options import defaults
+from fls_models.core.signals import undisguised
 from fls_models.errors import FlsError, UsageError
-from fls_models.interruptions import undisguised
 
 _HEAR = "Questions and texts"
 _LOOK = "What is here, and what a question takes"

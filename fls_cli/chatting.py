@@ -16,9 +16,9 @@ from fls_cli.flaws import Flaw
 from fls_cli.output import write_atomically
 from fls_cli.text import clean, printable
 from fls_cli.writers import answer_json, clock, evidence_text
+from fls_models.core.results import Answer
+from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, InputError, UsageError
-from fls_models.interruptions import undisguised
-from fls_models.results import Answer
 
 if TYPE_CHECKING:
     from fls_models.conversation import Conversation, Reply

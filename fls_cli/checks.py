@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from fls_cli import machine, settings
 from fls_cli.places import cache_folder
 from fls_cli.which_ffmpeg import choose_ffmpeg
+from fls_models.core.optional import installing
 from fls_models.errors import UsageError
-from fls_models.optional import installing
 
 if TYPE_CHECKING:
     from fls_models.card import Card

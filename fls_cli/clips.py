@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from fls_cli.clip_mark import marked
 from fls_cli.output import make_folder, write_atomically
-from fls_models.clock import whole_seconds
-from fls_models.results import Span
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.results import Span
+from fls_models.core.timestamps import whole_seconds
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,7 +24,7 @@ from fls_cli.probe import Track
 from fls_cli.raw_audio import RawAudio
 from fls_cli.sources import Source
 from fls_cli.which_ffmpeg import find_ffmpeg
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 # Containers and raw audio whose demuxers read the one file that they are given. Playlists and
 # scripts (hls, dash, concat, sdp, imf, image2, lavfi, avisynth, ...) name further files and hosts.

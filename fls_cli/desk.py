@@ -35,8 +35,8 @@ from fls_cli.sources import Source, check_readable
 from fls_cli.streams import check_stdout
 from fls_cli.text import clean, printable
 from fls_cli.visits import Request, Visit
+from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.errors import InputError, UsageError
-from fls_models.memory import FORGETFUL, Memory
 
 if TYPE_CHECKING:
     from fls_models.models import Model

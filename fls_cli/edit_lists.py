@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fls_cli.laps import ZERO
 from fls_cli.nut import Packet
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 
 @dataclass(frozen=True)

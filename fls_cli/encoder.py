@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli.which_ffmpeg import find_ffmpeg
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import DiskFull, UsageError
-from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,9 +12,9 @@ from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.card import Card, FrameCard, TextCard
-    from fls_models.memory import Memory
+    from fls_models.core.cache import Memory
+    from fls_models.core.progress import Progress
     from fls_models.models import Model
-    from fls_models.progress import Progress
     from fls_models.weights import Installed, InstalledFrames
 
 DEVICES = "auto, cpu, cuda or cuda:N"

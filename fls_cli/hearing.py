@@ -18,17 +18,17 @@ from fls_cli.shortfalls import elsewhere
 from fls_cli.sources import Source
 from fls_cli.times import parse_time
 from fls_cli.which_ffmpeg import decoder_parts
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.cache import FORGETFUL, Memory, Parts
+from fls_models.core.progress import Progress
+from fls_models.core.stopwatch import Stopwatch
 from fls_models.errors import UsageError
-from fls_models.memory import FORGETFUL, Memory, Parts
-from fls_models.progress import Progress
-from fls_models.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
-    from fls_models.fused import FusedRecording
+    from fls_models.core.results import Sentence, Transcript
+    from fls_models.extractor.fused_recording import FusedRecording
     from fls_models.models import FrameReadingModel, Heard, Model
-    from fls_models.results import Sentence, Transcript
 
 KIND = "transcripts"
 FRAMES = "frames"
@@ -152,7 +152,7 @@ class Listening:
     finished: Callable[[Transcript], None] = field(default=lambda transcript: None)
 
     def __iter__(self) -> Iterator[Sentence]:
-        from fls_models.results import Transcript
+        from fls_models.core.results import Transcript
 
         heard: list[Sentence] = []
         # Closed here, not whenever garbage is collected: a child process hangs on it.
@@ -280,7 +280,7 @@ def _frames(
     progress: Progress,
     clock: Stopwatch,
 ) -> FusedRecording:
-    from fls_models.fused import FusedRecording
+    from fls_models.extractor.fused_recording import FusedRecording
 
     source = wanted.source
     contents = contents_of(source)
@@ -310,7 +310,7 @@ def _frames(
 
 
 def _recalled(kept: bytes, clock: Stopwatch, warn: Callable[[Flaw], None]) -> Listening:
-    from fls_models.results import Transcript
+    from fls_models.core.results import Transcript
 
     entry = json.loads(kept)
     transcript = Transcript.from_json(entry["transcript"])

@@ -23,8 +23,8 @@ from fls_cli.remote import Remote
 from fls_cli.sources import Source
 from fls_cli.spool import spooled
 from fls_cli.text import printable
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import EmptyInput, InputError, MissingInput, UsageError
-from fls_models.progress import Progress, silent
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 

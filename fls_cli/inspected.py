@@ -10,9 +10,9 @@ from fls_cli.flaws import Flaw
 from fls_cli.hearing import Wanted
 
 if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
+    from fls_models.core.progress import Progress
+    from fls_models.extractor.inspection.inspection import Inspection
     from fls_models.models import FrameReadingModel
-    from fls_models.progress import Progress
 
 
 def inspected(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fls_cli.text import clean
 
 if TYPE_CHECKING:
-    from fls_models.inspection import InspectedSection, Inspection
+    from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 
 SCHEMA = "fls.inspection/1"
 STEP = 1.0
@@ -24,7 +24,7 @@ def inspection_json(inspection: Inspection, source: str) -> dict[str, Any]:
     """
     import numpy as np
 
-    from fls_models.inspection_columns import columns
+    from fls_models.extractor.inspection.columns import columns
 
     count = int(np.ceil((inspection.end - inspection.start) / STEP - 1e-6))
     found = columns(inspection, inspection.start + STEP * np.arange(count + 1))

@@ -13,12 +13,12 @@ from math import ceil, floor, log2
 from typing import TYPE_CHECKING
 
 from fls_cli.text import clean
-from fls_models.clock import clock_time
-from fls_models.sampling import WINDOW_SECONDS
+from fls_models.core.constants import WINDOW_SECONDS
+from fls_models.core.timestamps import clock_time
 
 if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
-    from fls_models.results import Word
+    from fls_models.core.results import Word
+    from fls_models.extractor.inspection.inspection import Inspection
 
 # A row's length in seconds, and what is from one tick of an axis to the next.
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
@@ -154,7 +154,7 @@ def _stretches(
 ) -> list[str]:
     import numpy as np
 
-    from fls_models.inspection_columns import columns
+    from fls_models.extractor.inspection.columns import columns
 
     room = width - _LABEL
     seconds = _row_seconds(inspection, width)

@@ -6,7 +6,7 @@ the clock of the container goes back.
 
 from __future__ import annotations
 
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 # What times may be off the samples before they are followed. Containers round, decoders start late.
 CLOSE = SAMPLE_RATE // 10

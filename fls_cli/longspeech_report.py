@@ -71,7 +71,7 @@ def tables(report: LongSpeechReport) -> list[Table]:
 def markdown(report: LongSpeechReport) -> str:
     """The tables, how they were measured, what could not be judged, the paper's own figures."""
     from fls_models.bench import tables as figures
-    from fls_models.budget import NOT_MEASURED
+    from fls_models.core.budget import NOT_MEASURED
 
     parts = ["# LongSpeech-Eval\n", *(table.as_markdown() for table in tables(report))]
     methods = {row.method.name: row.method.what for row in report.rows}

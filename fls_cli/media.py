@@ -26,8 +26,8 @@ from fls_cli.raw_audio import RawAudio, raw_by_suffix
 from fls_cli.refusals import undecodable, unreadable
 from fls_cli.shortfalls import Outcome, guessed, shortfalls, unheard
 from fls_cli.sources import Source, check_readable
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EmptyInput, UsageError
-from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np

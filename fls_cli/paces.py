@@ -18,9 +18,9 @@ from fls_cli import engines
 from fls_cli.cache import key, open_cache
 from fls_cli.engines import Engine
 from fls_cli.hearing import Wanted
+from fls_models.core.cache import FORGETFUL
+from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks
-from fls_models.memory import FORGETFUL
-from fls_models.progress import silent
 
 if TYPE_CHECKING:
     from fls_models.planning import Pace, ReadsBy

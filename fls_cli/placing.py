@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fls_cli.laps import CLOSE, split_time
 from fls_cli.nut import Packet
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np

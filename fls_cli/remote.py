@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from fls_cli.fetching import Fetched, fetch, missing
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import InputError
-from fls_models.progress import Progress, silent
 
 _TICK = 0.1
 # Seconds without a word about the download.

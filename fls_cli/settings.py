@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from fls_cli.cache import DEFAULT_LIMIT
 from fls_cli.sizes import parse_size
-from fls_models import budget
+from fls_models.core import budget
 from fls_models.errors import UsageError
 
 Value: TypeAlias = str | int | bool

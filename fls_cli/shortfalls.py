@@ -9,7 +9,7 @@ from fls_cli.flaws import Flaw
 from fls_cli.placing import Jump
 from fls_cli.probe import MediaInfo, Track
 from fls_cli.raw_audio import RawAudio
-from fls_models.clock import clock_time
+from fls_models.core.timestamps import clock_time
 
 # Containers round the length of their last packet, and video may outlast audio by a picture.
 _TOLERANCE = 1.0

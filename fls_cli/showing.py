@@ -13,8 +13,8 @@ from fls_cli.options import EVIDENCE
 from fls_cli.output import check_folder, check_place, make_folder, write_atomically
 from fls_cli.text import printable
 from fls_cli.visits import Visit
+from fls_models.core.results import Answer, Passage
 from fls_models.errors import InputError, UsageError
-from fls_models.results import Answer, Passage
 
 _PAGE = ".html"
 

@@ -6,7 +6,7 @@ import glob
 import os
 from dataclasses import dataclass
 
-from fls_models.budget import NAMES, Budget
+from fls_models.core.budget import NAMES, Budget
 from fls_models.errors import UsageError
 
 

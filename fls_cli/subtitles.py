@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from math import inf
 
 from fls_cli.timed_words import CLAUSE, NO_STOP, SENTENCE, TimedWord, timed_words
-from fls_models.results import Transcript
+from fls_models.core.results import Transcript
 
 MAX_COLUMNS = 42
 SHORTEST = 1000

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fls_cli.text import clean
-from fls_models.results import Sentence, Transcript, Word
+from fls_models.core.results import Sentence, Transcript, Word
 
 # What a word ends: a sentence, a clause, or nothing but itself.
 SENTENCE, CLAUSE, NO_STOP = range(3)

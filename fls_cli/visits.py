@@ -21,8 +21,8 @@ from fls_cli.which_ffmpeg import decoder_parts
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
     from fls_cli.desk import Desk
+    from fls_models.core.results import Span
     from fls_models.models import Model
-    from fls_models.results import Span
 
 _T = TypeVar("_T")
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from fls_cli import synthesis
 from fls_cli.synthesis import Say
+from fls_models.core.optional import installing, optional
 from fls_models.errors import EnvironmentLacks, UsageError
-from fls_models.optional import installing, optional
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,7 +189,7 @@ def played(samples: NDArray[np.float32], rate: int, lowered: float) -> NDArray[n
 
     Raises EnvironmentLacks when they need another rate and soxr is not installed.
     """
-    from fls_models.sampling import SAMPLE_RATE
+    from fls_models.core.constants import SAMPLE_RATE
 
     if rate == SAMPLE_RATE and lowered == 1.0:
         return samples

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from fls_models.core.optional import installing
 from fls_models.errors import FfmpegMissing
-from fls_models.optional import installing
 
 VARIABLE = "FLS_FFMPEG"
 

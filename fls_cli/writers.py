@@ -10,9 +10,9 @@ from fls_cli.flaws import Flaw
 from fls_cli.subtitles import cues, line_text
 from fls_cli.text import clean
 from fls_cli.timed_words import TimedWord, one_line, timed_words
-from fls_models.clock import clock_time, whole_seconds
+from fls_models.core.results import Answer, Chapter, Sentence, Span, Summary, Transcript, Word
+from fls_models.core.timestamps import clock_time, whole_seconds
 from fls_models.errors import UsageError
-from fls_models.results import Answer, Chapter, Sentence, Span, Summary, Transcript, Word
 
 TRANSCRIPT_SCHEMA = "fls.transcript/1"
 SUMMARY_SCHEMA = "fls.summary/1"
@@ -175,7 +175,7 @@ def chapters(found: Iterable[Chapter]) -> str:
 
 
 def summary_text(summary: Summary, style: str) -> str:
-    """A summary in one of `fls_models.results.STYLES`."""
+    """A summary in one of `fls_models.core.results.STYLES`."""
     if not summary.chapters or style == "brief":
         return one_line(summary.brief) + "\n"
     if style == "bullets":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from fls_models.core.optional import _EXTRAS, optional
 from fls_models.errors import EnvironmentLacks
-from fls_models.optional import _EXTRAS, optional
 
 ROOT = Path(__file__).parents[1]
 sys.path += [str(ROOT / "tests" / "cli"), str(ROOT / "tests" / "models")]

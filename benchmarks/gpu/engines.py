@@ -21,23 +21,23 @@ import torch
 from common import Array, Ticks, synchronize
 from torch import Tensor
 
-from fls_models import frame_listening
 from fls_models.answerable import Answerability
 from fls_models.asking import Asking, Manner
-from fls_models.budget import Budget
-from fls_models.density import CtcHead
+from fls_models.audio.windows import frame_count
+from fls_models.core.budget import Budget
+from fls_models.core.constants import WINDOW_SAMPLES
+from fls_models.core.progress import silent
+from fls_models.extractor import extract as frame_listening
+from fls_models.extractor.density import CtcHead
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.frame_reader import FrameReader, FramesHeard
-from fls_models.frames import Frames
-from fls_models.fused import FusedRecording
 from fls_models.lslm import decoder
 from fls_models.lslm.hearing import HearingModel
 from fls_models.merging import merged
-from fls_models.progress import silent
 from fls_models.prompts import ASK, question
 from fls_models.readers import Reading
 from fls_models.reads import Reads
-from fls_models.sampling import WINDOW_SAMPLES
-from fls_models.windows import frame_count
 
 QUESTION = "What is the main argument, and who disagrees with it?"
 

@@ -26,13 +26,13 @@ from mini_own_answers import answers
 from mini_takes import Take, Takes
 from torch import Tensor, nn
 
-from fls_models.density import density_from
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, halving
+from fls_models.core.constants import WINDOW_FRAMES
+from fls_models.extractor.density import density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, halving
 from fls_models.lslm import connector_weights
 from fls_models.lslm.connector_weights import LoraShape
 from fls_models.prompts import ASK, question
-from fls_models.sampling import WINDOW_FRAMES
 from fls_models.training import exercises
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.documents import Question

@@ -129,7 +129,7 @@ class Encoder:
 
         With a generator of the device, each clip sounds through another microphone.
         """
-        from fls_models.windows import frame_count
+        from fls_models.audio.windows import frame_count
 
         sound = pad_sequence([one.to(self.device) for one in clips], batch_first=True)
         sound = sound[:, : self._samples].float() / 32768

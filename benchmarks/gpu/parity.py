@@ -29,18 +29,18 @@ import torch
 from common import ROOT, Job, parser, speech_like
 from torch import Tensor
 
-from fls_models import density as densities
-from fls_models.budget import Budget
-from fls_models.density import CtcHead, density_from
-from fls_models.frame_listening import listen_to_frames
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, halving, ladder
+from fls_models.audio.windows import cut, encode_windows
+from fls_models.core.budget import Budget
+from fls_models.extractor import density as densities
+from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.extract import listen_to_frames
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, halving, ladder
 from fls_models.installing import install
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.prompts import Prompt
 from fls_models.quantised import pack
 from fls_models.released import find
-from fls_models.windows import cut, encode_windows
 
 _CLOSE = 1e-4
 _HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)

@@ -22,9 +22,9 @@ from common import Job, free, parser, peak, speech_like, synchronize
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from fls_models.density import density_from
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, halving
+from fls_models.extractor.density import density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, halving
 
 _TOKENS = 16
 _LAUNCH = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernelEx")

@@ -32,7 +32,7 @@ import torch
 from common import Array, Job, free, host_peak_gb, model_folder, parser, peak, speech_like
 
 from fls_models import card as cards
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.lslm.hearing import HearingModel, load
 
@@ -130,9 +130,9 @@ def at_length(job: Job, engine: Any, folder: Path, seconds: float, runs: int) ->
 
 def refused(job: Job, engine: Any, seconds: float, key: str) -> bool:
     """Whether that many frames are refused; keeps the sentence. Nothing is encoded for it."""
+    from fls_models.extractor.frames import Frames
+    from fls_models.extractor.fused_recording import FusedRecording
     from fls_models.frame_reader import FrameReader, FramesHeard
-    from fls_models.frames import Frames
-    from fls_models.fused import FusedRecording
 
     count = round(seconds * 25)
     edges = torch.arange(count + 1, dtype=torch.float64) / 25

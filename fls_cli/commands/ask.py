@@ -23,13 +23,13 @@ from fls_cli.sources import Source
 from fls_cli.text import clean, printable
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import answer_json, answer_text, evidence_text
-from fls_models.clock import clock_time
+from fls_models.core.results import NOT_SAID
+from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
-from fls_models.results import NOT_SAID
 
 if TYPE_CHECKING:
     from fls_models.asking import Asking, Manner
-    from fls_models.results import Answer
+    from fls_models.core.results import Answer
 
 
 def ask(
@@ -119,7 +119,7 @@ def ask(
     with open_desk(
         quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
     ) as desk:
-        from fls_models.budget import Budget
+        from fls_models.core.budget import Budget
 
         paid = Budget(budget, target_length)
 

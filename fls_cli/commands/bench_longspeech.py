@@ -16,8 +16,8 @@ from fls_cli.engines import Engine
 from fls_cli.longspeech_report import LongSpeechReport
 from fls_cli.output import check_folder, make_folder, write_atomically
 from fls_cli.text import clean, printable
+from fls_models.core.optional import optional
 from fls_models.errors import UsageError
-from fls_models.optional import optional
 
 if TYPE_CHECKING:
     from fls_models.bench.heard import Hearing
@@ -255,7 +255,7 @@ def _hearing(listener: TextModel, work: Path | None) -> Hearing:
 def _text_model(desk: Desk, loaded: Model, name: str, option: str) -> TextModel:
     """A model that reads text: the one that is measured, if it is that, or another beside it."""
     from fls_cli import engines
-    from fls_models.memory import FORGETFUL
+    from fls_models.core.cache import FORGETFUL
 
     found: Any = loaded
     if loaded.reads_by != "text" or loaded.card.name != name:

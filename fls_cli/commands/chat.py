@@ -20,7 +20,7 @@ from fls_cli.hearing import Stretch, Wanted, hear
 from fls_cli.inputs import open_sources
 from fls_cli.places import state_folder
 from fls_cli.sources import Source
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
 from fls_cli.output import check_place, write_atomically
 from fls_cli.sources import Source, check_readable
 from fls_cli.text import clean, printable
+from fls_models.core.optional import optional
 from fls_models.errors import InputError, UsageError
-from fls_models.optional import optional
 
 if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
+    from fls_models.extractor.inspection.inspection import Inspection
 
 PICTURES = (".png", ".svg")
 PAGES = (".html",)
@@ -81,7 +81,7 @@ def inspect_(
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
     stretch = Stretch.parse(track, start, end, None, channels, raw)
     with open_desk(quiet=quiet, offline=offline, drawn=output is not None) as desk:
-        from fls_models.budget import Budget
+        from fls_models.core.budget import Budget
 
         Budget(budget, target_length)
         try:
@@ -140,7 +140,7 @@ def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
     """What goes into the file."""
     name = wanted.source.name
     if suffix in PICTURES:
-        from fls_models.inspection_picture import picture
+        from fls_models.extractor.inspection.picture import picture
 
         return picture(found, clean(name), suffix)
     from fls_cli.pages.inspection_page import inspection_page

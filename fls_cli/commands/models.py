@@ -19,8 +19,8 @@ from fls_cli.progress import Bars
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.budget import FrameRates
     from fls_models.card import Card, FrameCard, FrameReading, Part, TextCard
+    from fls_models.core.budget import FrameRates
 
 # A column of text in less is no text.
 _NARROWEST = 20
@@ -199,8 +199,8 @@ def _show_large(found: FrameCard, cache: Path) -> None:
 
 
 def _budgets(rates: FrameRates) -> str:
-    from fls_models.budget import NAMES
-    from fls_models.sampling import WINDOW_FRAMES, WINDOW_SECONDS
+    from fls_models.core.budget import NAMES
+    from fls_models.core.constants import WINDOW_FRAMES, WINDOW_SECONDS
 
     ask, transcribe = (
         ", ".join(str(by_name[name]) for name in NAMES) for by_name in (rates.ask, rates.transcribe)

@@ -12,8 +12,8 @@ from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
 from fls_cli.writers import summary_json, summary_text
+from fls_models.core.results import STYLES
 from fls_models.errors import UsageError
-from fls_models.results import STYLES
 
 
 def summarize(
@@ -90,7 +90,7 @@ def summarize(
     with open_desk(
         quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
     ) as desk:
-        from fls_models.budget import Budget
+        from fls_models.core.budget import Budget
 
         paid = Budget(budget, target_length)
 

@@ -75,7 +75,7 @@ def transcribe(
     with open_desk(
         quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
     ) as desk:
-        from fls_models.budget import Budget
+        from fls_models.core.budget import Budget
 
         Budget(budget)
 

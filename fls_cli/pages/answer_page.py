@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from fls_cli.pages.page import page
 from fls_cli.pages.parts import counted, definitions, escaped, play_button
 from fls_cli.pages.timeline import Row, timeline
-from fls_models.clock import clock_time
-from fls_models.results import Answer, Passage, Span, Usage
+from fls_models.core.results import Answer, Passage, Span, Usage
+from fls_models.core.timestamps import clock_time
 
 if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
+    from fls_models.extractor.inspection.inspection import Inspection
 
 _READERS = {"text": "the text of a transcript", "frames": "fused frames of the sound"}
 _UNHEARD = (

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from fls_cli.pages.page import page
 from fls_cli.pages.parts import counted, definitions, escaped, play_button
 from fls_cli.pages.timeline import timeline
-from fls_models.results import Span, Word
+from fls_models.core.results import Span, Word
 
 if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
+    from fls_models.extractor.inspection.inspection import Inspection
 
 # Seconds: a silence that ends a line, one that ends a line that is long already, and how long it is
 # then; how long a line may last.

@@ -12,13 +12,13 @@ from math import log2
 from typing import TYPE_CHECKING
 
 from fls_cli.pages.parts import clocks, stretch
-from fls_models.results import Passage, Span
+from fls_models.core.results import Passage, Span
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fls_models.inspection import Inspection
+    from fls_models.extractor.inspection.inspection import Inspection
 
 LEVELS = 9
 """Strengths of fusion that are told apart: from 1 to 16 or more frames in one, two a doubling."""
@@ -42,7 +42,7 @@ def heard_lanes(heard: Inspection) -> Iterator[Lane]:
     """Sound, content density, and each round of fusion; nothing where there are no frames."""
     import numpy as np
 
-    from fls_models.inspection_columns import columns
+    from fls_models.extractor.inspection.columns import columns
 
     count = min(_COLUMNS, heard.frames_before)
     if not count:

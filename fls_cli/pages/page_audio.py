@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
 from fls_cli.which_ffmpeg import choose_ffmpeg
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
-from fls_models.sampling import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np

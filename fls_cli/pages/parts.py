@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterable
 
 from fls_cli.text import clean
-from fls_models.clock import clock_time, whole_seconds
-from fls_models.results import Span
+from fls_models.core.results import Span
+from fls_models.core.timestamps import clock_time, whole_seconds
 
 
 def escaped(text: str) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from fls_cli.pages.lanes import LEVELS, evidence_lane, heard_lanes, per_cent
 from fls_cli.pages.parts import clocks, counted, escaped
-from fls_models.clock import clock_time
-from fls_models.results import Passage, Span
+from fls_models.core.results import Passage, Span
+from fls_models.core.timestamps import clock_time
 
 if TYPE_CHECKING:
-    from fls_models.inspection import Inspection
+    from fls_models.extractor.inspection.inspection import Inspection
 
 _LABEL = 20  # pixels above a lane for what it is
 _GAP = 8  # and below it

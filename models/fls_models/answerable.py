@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
+from fls_models.core.results import Turn
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.prompts import ASK, Prompt, before_question
 from fls_models.reads import Reads
-from fls_models.results import Turn
 from fls_models.thresholds import Thresholds
 
 _NOTHING = "..."

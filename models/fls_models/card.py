@@ -15,7 +15,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from fls_models.budget import FrameRates
+from fls_models.core.budget import FrameRates
 from fls_models.errors import UsageError
 from fls_models.thresholds import Thresholds
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from fls_models.core.optional import optional
 from fls_models.errors import UsageError
-from fls_models.optional import optional
 
 _LEAST = -1e4
 """Stands for log 0: a path through a frame that the head rules out is still a path."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fls_models.results import Word
+from fls_models.core.results import Word
 from fls_models.word_times import by_pieces, words_of
 
 

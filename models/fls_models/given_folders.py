@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_models.budget import PAPER
+from fls_models.core.budget import PAPER
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.progress import Progress, silent
 from fls_models.released_weights import (
     InstalledFrames,
     card_of,

@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
 from fls_models.lora import Adapter
-from fls_models.progress import Progress, silent
 from fls_models.quantised import is_quantised, pack
 from fls_models.released import Released
 from fls_models.surveying import Stored, some, survey, unreadable

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.pauses import Piece
-from fls_models.sampling import SAMPLE_RATE, WINDOW_SAMPLES
+from fls_models.audio.vad import Piece
+from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
 
 # A language that is less likely than this in the first piece may be any other.
 SURE = 0.5

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from fls_models.results import Word
+from fls_models.core.results import Word
 
 _MOST_WORDS = 20
 _LEAST_TIMES = 4

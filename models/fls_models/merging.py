@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from fls_models import prompts
+from fls_models.core.progress import Progress
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.progress import Progress
 
 Show = Callable[[str], None]
 

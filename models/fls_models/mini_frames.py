@@ -7,16 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fls_models import card as cards
+from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
-from fls_models.memory import FORGETFUL, Memory
 from fls_models.models import FrameReadingModel
 from fls_models.weights import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fls_models.budget import FrameRates
     from fls_models.card import FrameReading, TextCard
+    from fls_models.core.budget import FrameRates
     from fls_models.lslm.mini_hearing import MiniHearing
     from fls_models.weights import Installed
 

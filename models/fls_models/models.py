@@ -18,26 +18,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.budget import PAPER
+from fls_models.core.budget import PAPER
+from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.results import Sentence, Transcript
 from fls_models.errors import UsageError
-from fls_models.memory import FORGETFUL, Memory
 from fls_models.recording import Recording
-from fls_models.results import Sentence, Transcript
 from fls_models.weights import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fls_models.answerable import Answerability
-    from fls_models.budget import Budget, FrameRates
     from fls_models.card import Card, FrameCard
+    from fls_models.core.budget import Budget, FrameRates
+    from fls_models.core.progress import Progress
     from fls_models.ctc_alignment import SentencePieces
+    from fls_models.extractor.fused_recording import FusedRecording
     from fls_models.frame_reader import FramesHeard
-    from fls_models.fused import FusedRecording
     from fls_models.lslm.base import LanguageModel
     from fls_models.lslm.hearing import HearingModel
     from fls_models.lslm.mini_hearing import MiniHearing
-    from fls_models.progress import Progress
     from fls_models.readers import Reader
     from fls_models.reads import Reads
     from fls_models.transcription import Transcriber
@@ -150,7 +150,7 @@ class Model(ABC):
         `budget` is the effort of listening; `name` becomes the `source` of answers. Raises
         UsageError for a budget or a language that there is none of.
         """
-        from fls_models.budget import Budget
+        from fls_models.core.budget import Budget
 
         return Recording(self, name, self._heard(blocks, language, Budget(budget)))
 
@@ -308,7 +308,7 @@ class FrameReadingModel(Model):
         self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
     ) -> FusedRecording:
         """`frame_listening.listen_to_frames` with this model's encoder, rates and limits."""
-        from fls_models.frame_listening import listen_to_frames
+        from fls_models.extractor.extract import listen_to_frames
 
         return listen_to_frames(
             self.language_model,
@@ -320,7 +320,7 @@ class FrameReadingModel(Model):
         )
 
     def effort(self, budget: str) -> Any:
-        from fls_models.budget import Budget
+        from fls_models.core.budget import Budget
 
         paid = Budget(budget).by(self.rates).key("transcribe")
         return {"budget": paid, "vocabulary": self._vocabulary_identity}

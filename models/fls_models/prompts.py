@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fls_models.results import Turn
+from fls_models.core.results import Turn
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fls_models.core.optional import installing, optional
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
-from fls_models.optional import installing, optional
 from fls_models.weight_forms import DTYPES as DTYPES
 from fls_models.weight_forms import known
 

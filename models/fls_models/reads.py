@@ -12,8 +12,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
+from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.memory import FORGETFUL, Memory
 from fls_models.prompts import Prompt
 
 KIND = "states"

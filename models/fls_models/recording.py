@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fls_models.budget import Budget
-from fls_models.results import Answer, Summary, Transcript
+from fls_models.core.budget import Budget
+from fls_models.core.results import Answer, Summary, Transcript
 
 if TYPE_CHECKING:
     from fls_models.models import Heard, Model
@@ -56,7 +56,7 @@ class Recording:
         return asking.answer(question)
 
     def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
-        """A summary in one of `fls_models.results.STYLES`; `budget` as for `ask`."""
+        """A summary in one of `fls_models.core.results.STYLES`; `budget` as for `ask`."""
         from fls_models.asking import Manner
         from fls_models.summarising import summarise
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from fls_models import hub
 from fls_models.card import FrameCard, load
+from fls_models.core.progress import Progress, silent
 from fls_models.downloads import size_of
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
-from fls_models.progress import Progress, silent
 from fls_models.weight_folders import delete, locked, writing
 from fls_models.weight_forms import DTYPES as DTYPES
 from fls_models.weight_forms import FORM as FORM

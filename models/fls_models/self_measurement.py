@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.asking import Asking
-from fls_models.budget import NAMES, Budget
+from fls_models.audio.vad import Piece, cut_at_pauses
+from fls_models.core.budget import NAMES, Budget
+from fls_models.core.results import Sentence, Transcript
 from fls_models.errors import InputError
-from fls_models.pauses import Piece, cut_at_pauses
 from fls_models.planning import ENOUGH_SECONDS, Pace
-from fls_models.results import Sentence, Transcript
 
 if TYPE_CHECKING:
     from fls_models.models import FrameReadingModel, Heard, Listener, Model

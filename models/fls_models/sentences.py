@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from fls_models.results import Sentence, Word
+from fls_models.core.results import Sentence, Word
 
 _ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
 _PAUSE_ENDS_SENTENCE = 1.5

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from fls_models.optional import optional
+from fls_models.core.optional import optional
 
 _MONEY = {"$": ("dollar", "cent"), "£": ("pound", ""), "€": ("euro", "cent")}
 _UNIT_NAMES = """

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from fls_models import prompts
 from fls_models.asking import Manner
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.constants import FRAME_RATE
+from fls_models.core.progress import Progress, silent
+from fls_models.core.results import Chapter, Summary, Usage
+from fls_models.core.stopwatch import Stopwatch
 from fls_models.models import Heard, Model
-from fls_models.progress import Progress, silent
 from fls_models.readers import Stretch
-from fls_models.results import Chapter, Summary, Usage
-from fls_models.sampling import FRAME_RATE
-from fls_models.stopwatch import Stopwatch
 
 _SHORTEST_TOPIC = 40.0
 _MOST_TOPICS = 24

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.audio.vad import Heard, Piece, cut_at_pauses, grouped
+from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.progress import Progress, silent
+from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.languages import LanguageDetector, LastEncoding, Part
 from fls_models.loops import Run, have_time, without_loops
-from fls_models.memory import FORGETFUL, Memory
-from fls_models.pauses import Heard, Piece, cut_at_pauses, grouped
-from fls_models.progress import Progress, silent
-from fls_models.results import Sentence, Word
-from fls_models.sampling import SAMPLE_RATE
 from fls_models.sentences import split_sentences
 
 # Changes when the same piece of audio, or the same recording, gives other words.

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import overload
 
 from fls_models import given_folders, released_weights
-from fls_models.budget import PAPER
 from fls_models.card import Card, FrameCard, Part, TextCard, load
+from fls_models.core.budget import PAPER
+from fls_models.core.progress import Progress, silent
 from fls_models.downloads import fetch, matches, size_of
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
-from fls_models.progress import Progress, silent
 from fls_models.released_weights import InstalledFrames as InstalledFrames
 from fls_models.weight_folders import delete, locked, writing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fls_models.optional import optional
+from fls_models.core.optional import optional
 
 # Not when the first words are counted: hours of hearing may lie before that.
 _jiwer = optional("jiwer", "Counting word errors")

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.inspection import InspectedSection, Inspection
-from fls_models.results import Answer, Passage, Span, Usage, Word
+from fls_models.core.results import Answer, Passage, Span, Usage, Word
+from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 
 FRAME = 0.04
 

@@ -24,7 +24,7 @@ from fls_cli.inputs import open_sources
 from fls_cli.media import stream
 from fls_cli.sources import Source
 from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 SECONDS = 4
 PITCH = 440

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 from tests.cli.media_files import run_ffmpeg, write_wav
 
 # Seconds of the two parts that most are made of, and when they click.

@@ -11,7 +11,7 @@ from media_files import Site
 from tiny_model import FOREIGN, TinyModel, play
 
 from fls_cli.desk import Desk
-from fls_models.results import NO_SPEECH, NONE_SAYS, NOT_SAID
+from fls_models.core.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 
 Capture = pytest.CaptureFixture[str]
 

@@ -21,9 +21,9 @@ from prompt_toolkit.output import DummyOutput
 from tiny_model import FOREIGN, HERE, Played, TinyModel, play
 
 from fls_cli import conversation_lines, slash_commands
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 from fls_models.errors import UsageError
-from fls_models.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 from fls_models.weights import Installed
 
 Capture = pytest.CaptureFixture[str]

@@ -15,8 +15,8 @@ from media_files import SECONDS, as_file, hear
 from fls_cli.flaws import Flaw
 from fls_cli.media import stream
 from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import InputError
-from fls_models.sampling import SAMPLE_RATE
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")
 

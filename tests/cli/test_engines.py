@@ -18,12 +18,12 @@ from fls_cli.hearing import Stretch
 from fls_cli.visits import Request
 from fls_models import card, devices, weights
 from fls_models.card import FrameCard, TextCard
+from fls_models.core.cache import FORGETFUL
+from fls_models.core.progress import silent
 from fls_models.devices import Choice
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
-from fls_models.memory import FORGETFUL
 from fls_models.mini_frames import MiniFrameModel
 from fls_models.models import FrameModel, TextModel
-from fls_models.progress import silent
 from fls_models.released_weights import InstalledFrames, folder
 from fls_models.weights import Installed
 

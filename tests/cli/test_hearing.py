@@ -18,9 +18,9 @@ from tiny_model import SAID, Ear, Played, TinyModel, command, play
 from fls_cli import engines, visits
 from fls_cli.desk import Desk
 from fls_cli.hearing import KIND, Stretch, Wanted, is_known, listen
+from fls_models.core.cache import Parts
+from fls_models.core.progress import silent
 from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.memory import Parts
-from fls_models.progress import silent
 
 Capture = pytest.CaptureFixture[str]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fls_cli.inspection_lines import FINE, PLAIN, alphabet_for, inspection_lines, is_overview
-from fls_models.inspection import InspectedSection, Inspection
-from fls_models.results import Word
+from fls_models.core.results import Word
+from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 
 
 def section(seconds: int, first: float = 0.0, each: int = 5) -> InspectedSection:

@@ -20,7 +20,7 @@ from fls_cli import visits
 from fls_cli.ahead import Ahead
 from fls_cli.desk import Desk
 from fls_cli.progress import Bars
-from fls_models.results import NONE_SAYS, NOT_SAID
+from fls_models.core.results import NONE_SAYS, NOT_SAID
 
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks

@@ -26,6 +26,7 @@ from fls_cli.inputs import open_sources
 from fls_cli.media import probe, stream
 from fls_cli.probe import MediaInfo, read_report
 from fls_cli.which_ffmpeg import Ffmpeg
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import (
     EmptyInput,
     NoAudioTrack,
@@ -33,7 +34,6 @@ from fls_models.errors import (
     Unreachable,
     UsageError,
 )
-from fls_models.sampling import SAMPLE_RATE
 
 ROOT = Path(__file__).parents[2]
 

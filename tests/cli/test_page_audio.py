@@ -15,8 +15,8 @@ from fls_cli.media import stream
 from fls_cli.pages import page_audio as module
 from fls_cli.pages.page_audio import page_audio
 from fls_cli.which_ffmpeg import Ffmpeg
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
-from fls_models.sampling import SAMPLE_RATE
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")
 

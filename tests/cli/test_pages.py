@@ -13,8 +13,8 @@ from made_up import answer, inspection, passage, section, word
 
 from fls_cli.pages.answer_page import answer_page
 from fls_cli.pages.inspection_page import inspection_page
-from fls_models.clock import clock_time
-from fls_models.inspection import Inspection
+from fls_models.core.timestamps import clock_time
+from fls_models.extractor.inspection.inspection import Inspection
 
 HOSTILE = "</script></title></style><img src=x onerror='alert(1)'>\"&amp;\u202e\x1b[2J"
 VOID = {"meta", "link", "br", "img", "hr", "input"}

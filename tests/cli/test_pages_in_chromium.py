@@ -29,7 +29,7 @@ from fls_cli.decoded import decode
 from fls_cli.pages.answer_page import answer_page
 from fls_cli.pages.inspection_page import inspection_page
 from fls_cli.pages.page_audio import page_audio
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 TALK = Path(__file__).parents[2] / "examples" / "talk.mp4"
 # Of talk.mp4, 52 s long; the second is short, to be heard to its end.

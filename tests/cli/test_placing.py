@@ -10,7 +10,7 @@ import pytest
 from fls_cli.laps import LAP
 from fls_cli.nut import Packet
 from fls_cli.placing import BLOCK, Jump, Misled, Placing
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
 # The margin that keeps the times in the pipe from being negative.

@@ -15,7 +15,7 @@ from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
 from fls_models import weights
-from fls_models.results import NO_SPEECH
+from fls_models.core.results import NO_SPEECH
 
 if TYPE_CHECKING:
     from fls_models.weights import Installed
@@ -137,7 +137,7 @@ def test_frames_are_kept_for_the_next_question(
 def test_frames_are_fused_anew_for_another_card(
     fls: Fls, talk: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fls_models.budget import PAPER
+    from fls_models.core.budget import PAPER
     from fls_models.mini_frames import MiniFrameModel
 
     def read() -> int:

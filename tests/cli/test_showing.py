@@ -16,7 +16,7 @@ from tiny_model import FOREIGN, SAID, TinyModel, play
 
 from fls_cli.optional_numbers import with_numbers
 from fls_cli.writers import between
-from fls_models.results import NOT_SAID, Span
+from fls_models.core.results import NOT_SAID, Span
 
 Capture = pytest.CaptureFixture[str]
 

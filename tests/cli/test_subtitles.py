@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fls_cli.subtitles import MAX_COLUMNS, cues
 from fls_cli.timed_words import columns, timed_words
 from fls_cli.writers import srt, vtt
-from fls_models.results import Sentence, Transcript, Word
+from fls_models.core.results import Sentence, Transcript, Word
 
 TIMES = st.floats(0, 60, allow_nan=False)
 TEXTS = st.one_of(

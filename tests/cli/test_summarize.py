@@ -9,7 +9,7 @@ import pytest
 from media_files import tone, write_wav
 from tiny_model import TinyModel, play
 
-from fls_models.results import NO_SPEECH
+from fls_models.core.results import NO_SPEECH
 
 Capture = pytest.CaptureFixture[str]
 

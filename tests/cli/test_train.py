@@ -15,7 +15,7 @@ import pytest
 from media_files import tone, write_wav
 from tiny_model import HERE, Played, play
 
-from fls_models.results import NO_SPEECH
+from fls_models.core.results import NO_SPEECH
 
 sys.path.append(str(HERE.parent / "models"))
 

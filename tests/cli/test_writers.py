@@ -9,8 +9,8 @@ import pytest
 
 from fls_cli.flaws import Flaw
 from fls_cli.writers import FORMATS, answer_text, chapters, render, srt, txt, vtt
+from fls_models.core.results import Answer, Chapter, Sentence, Transcript, Usage, Word
 from fls_models.errors import UsageError
-from fls_models.results import Answer, Chapter, Sentence, Transcript, Usage, Word
 
 
 def said(text: str, start: float, each: float = 0.3, language: str | None = None) -> Sentence:

@@ -22,16 +22,16 @@ from media_files import run_ffmpeg, tone, write_wav
 from fls_cli.app import main
 from fls_cli.desk import Desk
 from fls_models import card
-from fls_models.budget import PAPER
-from fls_models.memory import FORGETFUL, Memory
-from fls_models.results import Sentence, Word
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.budget import PAPER
+from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.results import Sentence, Word
 
 if TYPE_CHECKING:
+    from fls_models.core.results import Transcript
     from fls_models.lslm.mini import MiniLanguageModel
     from fls_models.readers import TextReader
     from fls_models.reads import Reads
-    from fls_models.results import Transcript
 
 SAID = (
     "Copper Bay planted trees.",
@@ -160,7 +160,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_gguf import write_tiny_gguf
 
     from fls_models.convert import convert
-    from fls_models.progress import silent
+    from fls_models.core.progress import silent
 
     folder = tmp_path_factory.mktemp("tiny-model")
     # A seed whose model has something to say, in plain letters.

@@ -11,10 +11,10 @@ from tiny_talk import tiny_language_model
 
 from fls_models import card, prompts
 from fls_models.answerable import Answerability, Evidence
+from fls_models.core.results import Turn
 from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.reads import Reads
-from fls_models.results import Turn
 from fls_models.thresholds import Thresholds
 from fls_models.weights import Installed
 

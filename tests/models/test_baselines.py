@@ -5,8 +5,8 @@ import torch
 
 from fls_models.bench.baselines import BASELINES, baseline
 from fls_models.errors import UsageError
-from fls_models.frames import Frames
-from fls_models.fusion import at_once, fuse
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import at_once, fuse
 
 
 def density(hidden):

@@ -22,10 +22,10 @@ from fls_models.bench.heard import Hearing
 from fls_models.bench.items import Item, load_items, stranger, written
 from fls_models.bench.kept import Kept
 from fls_models.bench.qa import QaBench
+from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.readers import TextReader
 from fls_models.reads import Reads
-from fls_models.results import Sentence, Word
 from fls_models.thresholds import Thresholds
 
 DAYS = ["Saturday", "Sunday", "Friday", "Wednesday"]

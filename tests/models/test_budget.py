@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fls_models.budget import LEAST, NAMES, PAPER, Budget, FrameRates, sections
+from fls_models.core.budget import LEAST, NAMES, PAPER, Budget, FrameRates, sections
 from fls_models.errors import UsageError
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from fls_models import card
 from fls_models.bench.cost import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
-from fls_models.budget import NAMES, PAPER, FrameRates
 from fls_models.card import FrameCard, FrameReading, Part, TextCard
+from fls_models.core.budget import NAMES, PAPER, FrameRates
 from fls_models.errors import UsageError
 from fls_models.thresholds import Thresholds
 

@@ -10,10 +10,18 @@ import torch
 from tiny_talk import Letters, Verdicts, model, tiny_language_model, transcript
 
 from fls_models.asking import Asking, Manner
-from fls_models.budget import Budget
 from fls_models.conversation import HISTORY, Conversation, recent
+from fls_models.core.budget import Budget
+from fls_models.core.results import (
+    NO_SPEECH,
+    NONE_SAYS,
+    NOT_SAID,
+    Answer,
+    Gathered,
+    Transcript,
+    Turn,
+)
 from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.results import NO_SPEECH, NONE_SAYS, NOT_SAID, Answer, Gathered, Transcript, Turn
 
 WHAT = "What stands along the streets?"
 SAID = [f"Sentence {i} tells of trees, of streets and of the harbor." for i in range(20)]

@@ -26,8 +26,8 @@ from fls_models.bench.cost import (
     head_flops,
     prefill_flops,
 )
-from fls_models.density import CtcHead
-from fls_models.fusion import halving, ladder
+from fls_models.extractor.density import CtcHead
+from fls_models.extractor.fusion import halving, ladder
 from fls_models.lslm.contexts import cache_argument
 
 TERA = 1e12

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from fls_models import density
-from fls_models.density import CtcHead, FoldedCtcHead, content_density, density_from
+from fls_models.extractor import density
+from fls_models.extractor.density import CtcHead, FoldedCtcHead, content_density, density_from
 
 
 @pytest.fixture

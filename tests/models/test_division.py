@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from plain_encoder import RATE, Cheap, babble, edges_of
 from torch import Tensor
 
-from fls_models.budget import Budget
-from fls_models.division import quietest
-from fls_models.frame_listening import listen_to_frames
-from fls_models.sampling import WINDOW_SAMPLES
-from fls_models.windows import frame_count
+from fls_models.audio.windows import frame_count
+from fls_models.core.budget import Budget
+from fls_models.core.constants import WINDOW_SAMPLES
+from fls_models.extractor.extract import listen_to_frames
+from fls_models.extractor.sections import quietest
 
 
 @pytest.mark.parametrize("seconds", [61.0, 180.0, 200.33, 241.7])

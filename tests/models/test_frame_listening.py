@@ -11,14 +11,14 @@ import torch
 from plain_encoder import RATE, Cheap, Plain, babble, bits, blocks_of, edges_of
 from torch import Tensor
 
-from fls_models import frame_listening
-from fls_models.budget import Budget
-from fls_models.density import density_from
+from fls_models.audio.windows import cut, encode_windows
+from fls_models.core.budget import Budget
 from fls_models.errors import InputError
-from fls_models.frame_listening import listen_to_frames
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, halving, ladder
-from fls_models.windows import cut, encode_windows
+from fls_models.extractor import extract as frame_listening
+from fls_models.extractor.density import density_from
+from fls_models.extractor.extract import listen_to_frames
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, halving, ladder
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

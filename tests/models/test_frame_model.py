@@ -33,22 +33,23 @@ from tiny_hearing import (
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2Model
 
-from fls_models import pauses, reads
+from fls_models import reads
 from fls_models.answerable import Evidence, Judge
 from fls_models.asking import Asking
-from fls_models.budget import PAPER, Budget, FrameRates
-from fls_models.density import content_density, density_from
+from fls_models.audio import vad as pauses
+from fls_models.core.budget import PAPER, Budget, FrameRates
+from fls_models.core.cache import Parts
+from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError
+from fls_models.extractor.density import content_density, density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, halving, ladder
 from fls_models.frame_reader import FramesHeard
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, halving, ladder
 from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.hearing import HearingModel, load
-from fls_models.memory import Parts
 from fls_models.models import FrameModel, Running
 from fls_models.prompts import Prompt
 from fls_models.released_weights import InstalledFrames, card_of
-from fls_models.results import NO_SPEECH
 
 DTYPES = ("nf4", "int8", "bf16", "float32")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fls_models.frames import Frames
+from fls_models.extractor.frames import Frames
 
 
 def make(count: int, first: int = 0, width: int = 4, dtype=torch.float32) -> Frames:

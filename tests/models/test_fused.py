@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from fls_models.frames import Frames
-from fls_models.fused import FusedRecording
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fused_recording import FusedRecording
 
 
 def frames(count: int, first: float, dtype: torch.dtype) -> Frames:

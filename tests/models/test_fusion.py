@@ -7,10 +7,10 @@ import pytest
 import torch
 from fusion_loop import LoopHead, loop_fuse, loop_halving, loop_ladder
 
-from fls_models import fusion
-from fls_models.density import CtcHead, density_from
-from fls_models.frames import Frames
-from fls_models.fusion import (
+from fls_models.extractor import fusion
+from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import (
     adjacent_similarity,
     at_once,
     choose,

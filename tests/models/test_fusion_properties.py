@@ -6,8 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fls_models.frames import Frames
-from fls_models.fusion import at_once, choose, fuse, halving, joined_spans, ladder, weighted_means
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import (
+    at_once,
+    choose,
+    fuse,
+    halving,
+    joined_spans,
+    ladder,
+    weighted_means,
+)
 
 schedules = st.sampled_from([halving, ladder, at_once])
 quickly = settings(max_examples=60, deadline=None)

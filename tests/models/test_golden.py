@@ -9,9 +9,9 @@ import pytest
 import torch
 from fusion_loop import LoopHead, loop_fuse, loop_halving, loop_ladder
 
-from fls_models.density import CtcHead, density_from
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, halving, ladder
+from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, halving, ladder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -15,9 +15,9 @@ import torch
 from fls_models.bench.given import GivenFrames
 from fls_models.bench.heard_frames import FrameHearing
 from fls_models.bench.items import Item
-from fls_models.budget import PAPER, Budget, FrameRates
-from fls_models.frames import Frames
-from fls_models.fused import FusedRecording
+from fls_models.core.budget import PAPER, Budget, FrameRates
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fused_recording import FusedRecording
 
 HALF = replace(PAPER, ask={"fast": 50, "balanced": 200, "accurate": 400})
 Blocks = Iterable[np.ndarray[Any, Any]]

@@ -22,16 +22,16 @@ from tiny_hearing import converted
 from tiny_mini import write_tiny_mini
 from torch import Tensor
 
-from fls_models.budget import Budget
+from fls_models.audio.windows import cut, encode_windows
+from fls_models.core.budget import Budget
 from fls_models.ctc_reading import greedy, pieces_read, words_read
 from fls_models.errors import InputError, UsageError
-from fls_models.frame_listening import listen_to_frames
+from fls_models.extractor.extract import listen_to_frames
+from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 from fls_models.inspecting import Watching, inspect
-from fls_models.inspection import InspectedSection, Inspection
 from fls_models.mini_frames import MiniFrameModel
 from fls_models.models import FrameModel, Running
 from fls_models.released_weights import InstalledFrames, card_of
-from fls_models.windows import cut, encode_windows
 
 
 @pytest.fixture(scope="module", autouse=True)

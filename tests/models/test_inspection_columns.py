@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fls_models.inspection import InspectedSection, Inspection
-from fls_models.inspection_columns import columns
-from fls_models.inspection_picture import picture
-from fls_models.results import Word
+from fls_models.core.results import Word
+from fls_models.extractor.inspection.columns import columns
+from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
+from fls_models.extractor.inspection.picture import picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LEFT = (230, 100, 60)

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
 from fls_models import installing
-from fls_models.density import CtcHead
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
+from fls_models.extractor.density import CtcHead
 from fls_models.installing import PROCESSOR, install, open_tensors
 from fls_models.quantised import DTYPES, fill
 from fls_models.released import canonical, find

@@ -12,9 +12,9 @@ import pytest
 from ctranslate2 import StorageView
 from numpy.typing import NDArray
 
+from fls_models.audio.vad import Piece
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.languages import LanguageDetector, LastEncoding, likeliest_path
-from fls_models.pauses import Piece
-from fls_models.sampling import SAMPLE_RATE
 
 CODES = ("en", "es", "de")
 

@@ -34,10 +34,10 @@ from fls_models.bench.longspeech_items import SpokenItem
 from fls_models.bench.measured import Row
 from fls_models.bench.measuring import Measuring
 from fls_models.bench.methods import METHODS, Length, lengths_of, methods_named
-from fls_models.budget import PAPER, Budget
-from fls_models.density import density_from
+from fls_models.core.budget import PAPER, Budget
 from fls_models.errors import InputError, UsageError
-from fls_models.fusion import ladder
+from fls_models.extractor.density import density_from
+from fls_models.extractor.fusion import ladder
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.hearing import HearingModel
 from fls_models.models import FrameModel

@@ -20,8 +20,10 @@ from tiny_whisper import write_tiny_whisper
 from torch import Tensor
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from fls_models.budget import PAPER, Budget
 from fls_models.card import FrameReading, TextCard
+from fls_models.core.budget import PAPER, Budget
+from fls_models.core.constants import WINDOW_FRAMES
+from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.frame_reader import FramesHeard
 from fls_models.lora import Pair
@@ -33,8 +35,6 @@ from fls_models.lslm.mini_hearing import MiniHearing
 from fls_models.lslm.whisper_frames import WhisperFrames
 from fls_models.mini_frames import MiniFrameModel
 from fls_models.prompts import ASK
-from fls_models.results import NO_SPEECH
-from fls_models.sampling import WINDOW_FRAMES
 from fls_models.thresholds import Thresholds
 from fls_models.weights import Installed
 
@@ -387,7 +387,7 @@ def test_transcribing_goes_by_frames_when_it_is_asked_for(
     monkeypatch.setattr(MiniHearing, "generate", lambda *_, **__: iter(["a thing or two."]))
     # What is no speech is not written down: pieces are cut by another ear.
     from fls_models import speech_transcription
-    from fls_models.pauses import Heard, Piece
+    from fls_models.audio.vad import Heard, Piece
 
     samples = babble(6)
     pieces = [Heard(Piece(samples, 0.0), 6.0)]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fls_cli.inputs import open_sources
 from fls_cli.media import stream
-from fls_models import pauses
-from fls_models.pauses import Heard, Piece, cut_at_pauses
-from fls_models.windows import SAMPLE_RATE, WINDOW_SAMPLES
+from fls_models.audio import vad as pauses
+from fls_models.audio.vad import Heard, Piece, cut_at_pauses
+from fls_models.audio.windows import SAMPLE_RATE, WINDOW_SAMPLES
 
 Samples = NDArray[np.float32]
 TALK = Path(__file__).parents[2] / "examples" / "talk.mp4"

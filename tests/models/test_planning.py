@@ -16,9 +16,9 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from fls_models import card
 from fls_models.bench.cost import DecoderDims, EncoderDims
 from fls_models.bench.plan_cost import dims_of, plan_flops, transcribing_flops
-from fls_models.budget import NAMES, Budget
+from fls_models.core.budget import NAMES, Budget
 from fls_models.errors import UsageError
-from fls_models.frame_listening import listen_to_frames
+from fls_models.extractor.extract import listen_to_frames
 from fls_models.lslm.contexts import cache_argument
 from fls_models.planning import Pace, Pass, Planned, planned
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fls_models.prefetch import ahead
+from fls_models.audio.prefetch import ahead
 
 
 class Broken(BaseException):

@@ -11,14 +11,14 @@ from tiny_checkpoints import write_qwen2_audio
 from torch import Tensor
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import UsageError
-from fls_models.frame_listening import listen_to_frames
+from fls_models.extractor.extract import listen_to_frames
 from fls_models.installing import install
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.prompts import Prompt
 from fls_models.released import find
-from fls_models.sampling import SAMPLE_RATE, WINDOW_FRAMES
 
 HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)
 QUESTION = "What is the main argument?"

@@ -10,9 +10,9 @@ from tiny_talk import tiny_language_model
 from torch import Tensor
 
 from fls_models import reads as reads_module
+from fls_models.core.cache import FORGETFUL, Memory, Parts
 from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.memory import FORGETFUL, Memory, Parts
 from fls_models.prompts import ASK, NOTES, Prompt
 from fls_models.reads import KIND, Reads
 

@@ -19,8 +19,9 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write_fastlongspeech, write_omni
 
 from fls_models import card, installing, quantised, released, released_weights, weights
-from fls_models.budget import PAPER
 from fls_models.card import FrameCard
+from fls_models.core.budget import PAPER
+from fls_models.core.progress import Progress
 from fls_models.errors import (
     DamagedWeights,
     DiskFull,
@@ -28,7 +29,6 @@ from fls_models.errors import (
     UsageError,
     WeightsMissing,
 )
-from fls_models.progress import Progress
 
 
 def large(name: str) -> FrameCard:

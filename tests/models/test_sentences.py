@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fls_models.results import Sentence, Word
+from fls_models.core.results import Sentence, Word
 from fls_models.sentences import split_sentences
 
 

@@ -9,9 +9,9 @@ import torch
 from tiny_talk import model, tiny_language_model, transcript
 
 from fls_models.asking import Manner
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.results import NO_SPEECH, Summary, Transcript
 from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.results import NO_SPEECH, Summary, Transcript
 from fls_models.summarising import _titled, summarise
 
 GARDEN = [

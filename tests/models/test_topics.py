@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tiny_talk import transcript
 
-from fls_models.results import Sentence
+from fls_models.core.results import Sentence
 from fls_models.topics import topics
 
 GARDEN = "The garden grows green beans, and the garden needs rain in week {}."

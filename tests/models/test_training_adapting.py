@@ -15,11 +15,11 @@ from tiny_hearing import QUESTION, assert_close, babble, first_logits, loaded, n
 from torch import Tensor, nn
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
 from fls_models.lora import Adapter
 from fls_models.lslm.hearing import HearingModel
 from fls_models.prompts import TRANSCRIBE
-from fls_models.sampling import SAMPLE_RATE
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.dynamic import surprisals
 

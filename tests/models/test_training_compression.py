@@ -17,12 +17,12 @@ from tiny_checkpoints import write_omni, write_qwen2_audio
 from tiny_hearing import assert_close, babble, loaded
 from torch import Tensor
 
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import UsageError
-from fls_models.frames import Frames
-from fls_models.fusion import fuse, ladder
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse, ladder
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.prompts import TRANSCRIBE
-from fls_models.sampling import SAMPLE_RATE
 from fls_models.training import answering
 from fls_models.training.answering import Losses, Result
 from fls_models.training.compression import train_compression

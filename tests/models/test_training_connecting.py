@@ -16,18 +16,18 @@ from tiny_hearing import babble, blocks_of
 from tiny_whisper import WIDTH, write_tiny_whisper
 from torch import Tensor, nn
 
+from fls_models.audio.windows import Window, encode_windows
+from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.errors import UsageError
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.connector_weights import Config, read
 from fls_models.lslm.whisper_frames import WhisperFrames
-from fls_models.sampling import WINDOW_SAMPLES
 from fls_models.training import checkpoints
 from fls_models.training.connecting import Reading, Result, train_connector
 from fls_models.training.corpus import Utterance
 from fls_models.training.encoded import Encoded, encode
 from fls_models.training.loop import Plan, Step
 from fls_models.training.spelling import Spelling, Token
-from fls_models.windows import Window, encode_windows
 
 PITCH = {"low": 300.0, "mid": 800.0, "high": 2000.0, "top": 5000.0}
 PLAN = Plan(60, 6e-3, every=30)

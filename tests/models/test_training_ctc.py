@@ -17,7 +17,7 @@ from tiny_hearing import blocks_of, converted, loaded
 from torch import Tensor
 
 from fls_models import card
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
 from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.lslm.hearing import HearingModel, load

@@ -18,8 +18,8 @@ from wheelhouse import Wheelhouse, card, part, weight_file
 
 from fls_models import card as cards
 from fls_models import downloads, weights
-from fls_models.budget import PAPER
 from fls_models.card import Card, TextCard
+from fls_models.core.budget import PAPER
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
 
 FIRST, SECOND, CONFIG = b"first half, " * 999, b"second half" * 999, b'{"a": 1}'

@@ -12,9 +12,9 @@ from torch import Tensor
 from fls_models import card
 from fls_models.card import TextCard
 from fls_models.convert import convert
+from fls_models.core.progress import silent
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.connector_weights import Config, LoraShape, write
-from fls_models.progress import silent
 from fls_models.weights import Installed, local
 
 # Letters and some words, as the tiny language model has them: not in the order of their ids.

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from fls_models.answerable import Answerability
 from fls_models.convert import convert
+from fls_models.core.progress import silent
+from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.progress import silent
 from fls_models.readers import TextReader
 from fls_models.reads import Reads
-from fls_models.results import Sentence, Transcript, Word
 from fls_models.thresholds import Thresholds
 
 

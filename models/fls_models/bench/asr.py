@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from fls_models.bench.heard import Hearing
-from fls_models.bench.lines import read_lines
 from fls_models.bench.normaliser import normalise
+from fls_models.core.jsonl import read_lines
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.progress import Progress, silent
 from fls_models.word_errors import align
 
 

@@ -14,11 +14,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from fls_models.density import Density
+from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.errors import UsageError
-from fls_models.frames import Frames
-from fls_models.fusion import at_once, fuse, halving, joined_spans, ladder, weighted_means
-from fls_models.sampling import WINDOW_FRAMES
+from fls_models.extractor.density import Density
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import at_once, fuse, halving, joined_spans, ladder, weighted_means
 
 Compression = Callable[[Frames, int, Density], Frames]
 """(T frames, L, density) -> L frames in time order, or the input itself for L >= T.

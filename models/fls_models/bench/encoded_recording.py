@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fls_models.audio.windows import cut, encode_windows
 from fls_models.bench.methods import Length, Method
-from fls_models.budget import Budget
-from fls_models.density import Density
-from fls_models.division import Division, quietest
+from fls_models.core.budget import Budget
+from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import InputError
-from fls_models.frames import Frames
+from fls_models.extractor.density import Density
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.sections import Division, quietest
 from fls_models.lslm.base import SpeechEncoder
-from fls_models.sampling import SAMPLE_RATE, WINDOW_FRAMES
-from fls_models.windows import cut, encode_windows
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,12 @@ from fls_models import prompts
 from fls_models.bench.heard import Hearing
 from fls_models.bench.heard_frames import FrameHearing
 from fls_models.bench.items import Item, written
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.results import Transcript
 from fls_models.frame_reader import FramesHeard
 from fls_models.models import FrameReadingModel, Model
 from fls_models.prompts import Prompt
 from fls_models.readers import Reading
-from fls_models.results import Transcript
 
 NO_AUDIO = "no-audio"
 TRUE = "true-transcript"

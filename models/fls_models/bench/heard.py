@@ -19,8 +19,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.budget import PAPER, Budget, FrameRates
-from fls_models.results import Sentence, Transcript
+from fls_models.core.budget import PAPER, Budget, FrameRates
+from fls_models.core.results import Sentence, Transcript
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
 """Blocks of 16 kHz mono float32 of a media file."""

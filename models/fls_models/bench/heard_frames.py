@@ -14,8 +14,8 @@ from pathlib import Path
 from time import perf_counter
 
 from fls_models.bench.heard import Decode
-from fls_models.budget import Budget
-from fls_models.fused import FusedRecording
+from fls_models.core.budget import Budget
+from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.models import FrameReadingModel
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.lines import read_lines
+from fls_models.core.jsonl import read_lines
+from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.errors import UsageError
-from fls_models.results import Sentence, Transcript, Word
 
 _SENTENCE = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
 

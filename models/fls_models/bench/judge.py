@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from fls_models.bench.kept import Kept
 from fls_models.bench.longspeech_scores import judged_by
 from fls_models.bench.measured import Row
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import FlsError
 from fls_models.lslm.base import LanguageModel
-from fls_models.progress import Progress, silent
 from fls_models.prompts import Prompt
 
 FORM = "judge-1"

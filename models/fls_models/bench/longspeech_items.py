@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.lines import read_lines
 from fls_models.bench.normaliser import normalise
+from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
 
 TASKS = ("asr", "qa", "dialogue", "summary", "emotion")

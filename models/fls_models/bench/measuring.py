@@ -25,11 +25,11 @@ from fls_models.bench.pass_reading import PassReading, request_for
 from fls_models.bench.peak_memory import PeakMemory
 from fls_models.bench.read_passes import Pass, ReadPasses
 from fls_models.bench.shortening import Shortening
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.models import Model
 from fls_models.prompts import Prompt
 from fls_models.readers import TextReader
-from fls_models.sampling import SAMPLE_RATE
 
 _WRITTEN = 400
 _NOTHING = "..."

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from fls_models.bench.baselines import BASELINES, Compression, iterative
-from fls_models.budget import NAMES, PAPER, Budget, FrameRates, Task
+from fls_models.core.budget import NAMES, PAPER, Budget, FrameRates, Task
+from fls_models.core.constants import WINDOW_SECONDS
 from fls_models.errors import UsageError
-from fls_models.fusion import Schedule, at_once
-from fls_models.sampling import WINDOW_SECONDS
+from fls_models.extractor.fusion import Schedule, at_once
 
 
 def _no_rounds(frames: int, target: int) -> tuple[int, ...]:

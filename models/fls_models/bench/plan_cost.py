@@ -82,8 +82,8 @@ def transcribing_flops(
 
 
 def _transcribed(plan: Planned) -> int:
+    from fls_models.core.constants import WINDOW_SECONDS
     from fls_models.planning import TOKENS_SAID
-    from fls_models.sampling import WINDOW_SECONDS
     from fls_models.transcription import EFFORTS
 
     said = round(TOKENS_SAID * plan.audio_seconds / WINDOW_SECONDS)

@@ -25,7 +25,7 @@ from fls_models.bench.facts import holds_fact
 from fls_models.bench.given import NO_AUDIO, NOTHING, TRUE, Given, budget_of, readings
 from fls_models.bench.items import Item, stranger
 from fls_models.bench.kept import Kept
-from fls_models.progress import Progress, silent
+from fls_models.core.progress import Progress, silent
 
 _T = TypeVar("_T")
 

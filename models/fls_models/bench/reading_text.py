@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.answerable import Answerability
-from fls_models.budget import Budget
-from fls_models.memory import FORGETFUL
+from fls_models.core.budget import Budget
+from fls_models.core.cache import FORGETFUL
+from fls_models.core.results import Transcript
 from fls_models.models import FrameReadingModel, Listener, Model
 from fls_models.readers import Reader, TextReader
-from fls_models.results import Transcript
 
 if TYPE_CHECKING:
     from fls_models.lslm.base import LanguageModel

@@ -19,9 +19,9 @@ from typing import Any
 
 from fls_models.bench.longspeech_data import Plan, entries
 from fls_models.bench.spoken_recording import SpokenRecording, speak_recording
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import EnvironmentLacks, UsageError
-from fls_models.progress import Progress, silent
-from fls_models.sampling import SAMPLE_RATE
 from fls_models.training.clip_folder import write
 from fls_models.training.clips import Cast
 from fls_models.training.distortions import Samples

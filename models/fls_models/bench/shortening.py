@@ -25,7 +25,7 @@ from fls_models.bench.heard import Decode
 from fls_models.bench.methods import Length, Method
 from fls_models.bench.peak_memory import PeakMemory
 from fls_models.bench.read_passes import Pass, ReadPasses
-from fls_models.density import density_from
+from fls_models.extractor.density import density_from
 from fls_models.frame_reader import MOST_STRETCHED
 from fls_models.models import Model
 from fls_models.prompts import Prompt

@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.training import distortions
 from fls_models.training.clips import Cast, Saying, Voice
 from fls_models.training.distortions import Distortion, Samples

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from fls_models.density import CtcHead, FoldedCtcHead
+from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE
 from fls_models.errors import DamagedWeights, UsageError
+from fls_models.extractor.density import CtcHead, FoldedCtcHead
 from fls_models.installing import PROCESSOR, open_tensors
 from fls_models.lslm.decoder import DecoderLanguageModel, Parts
 from fls_models.quantised import fill
-from fls_models.sampling import FRAME_RATE, SAMPLE_RATE
 from fls_models.surveying import modules
 
 _HEAD = ("linear.weight", "projector.weight", "projector.bias")

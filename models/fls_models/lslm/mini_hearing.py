@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models.density import FoldedCtcHead
+from fls_models.audio.windows import frame_count
+from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import DamagedWeights
+from fls_models.extractor.density import FoldedCtcHead
 from fls_models.lslm import connector_weights
 from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.int8_lora import put_on
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.lslm.whisper_frames import WhisperFrames
 from fls_models.prompts import ASK, Prompt
-from fls_models.sampling import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES
-from fls_models.windows import frame_count
 
 AUDIO = "<|AUDIO|>"
 """Where the template below puts a recording; it never reaches the tokenizer."""

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fls_models.core.constants import HOP_SAMPLES, WINDOW_SAMPLES
 from fls_models.lslm.hearing import HearingModel
-from fls_models.sampling import HOP_SAMPLES, WINDOW_SAMPLES
 
 
 @dataclass(frozen=True, eq=False)

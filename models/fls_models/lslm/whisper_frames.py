@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models.sampling import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
+from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
 from fls_models.transcription import load_whisper
 
 

@@ -21,11 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fls_models.core.optional import optional
 from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.hearing import HearingModel
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
-from fls_models.optional import optional
 from fls_models.quantised import bitsandbytes
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -23,9 +23,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.progress import Progress, silent
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
-from fls_models.progress import Progress, silent
-from fls_models.sampling import SAMPLE_RATE
 from fls_models.training.clip_order import Made, Order, Walk
 from fls_models.training.clips import Cast, Clip, speak
 from fls_models.training.distortions import Samples

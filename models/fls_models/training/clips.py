@@ -17,8 +17,8 @@ from typing import Protocol
 
 import numpy as np
 
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
-from fls_models.sampling import SAMPLE_RATE
 from fls_models.training import distortions
 from fls_models.training.distortions import Distortion, Samples
 from fls_models.training.documents import Document, Line

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.bench.normaliser import normalise
+from fls_models.core.progress import Progress, silent
 from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.lslm.connector import Connector
 from fls_models.lslm.connector_weights import Config, write
-from fls_models.progress import Progress, silent
 from fls_models.training.corpus import Utterance
 from fls_models.training.ctc import digest, usable
 from fls_models.training.encoded import Encoded

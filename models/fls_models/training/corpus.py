@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fls_models.bench.lines import read_lines
 from fls_models.bench.normaliser import normalise
+from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
 
 _UTTERANCE = '{"audio": "talk.wav", "text": "what is said"}'

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.bench.normaliser import normalise
+from fls_models.core.progress import Progress, silent
 from fls_models.ctc_reading import greedy
-from fls_models.density import CtcHead
 from fls_models.errors import UsageError
+from fls_models.extractor.density import CtcHead
 from fls_models.lslm.hearing import HearingModel
-from fls_models.progress import Progress, silent
 from fls_models.training.corpus import Utterance
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Loop, Plan, Step, unheard

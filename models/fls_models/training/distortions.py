@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.sampling import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 
 Samples = NDArray[np.float32]
 

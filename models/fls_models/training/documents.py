@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.lines import read_lines
+from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
 from fls_models.spoken_form import spoken_form
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.density import density_from
-from fls_models.frames import Frames
-from fls_models.fusion import RUNGS, fuse, ladder
+from fls_models.core.constants import WINDOW_FRAMES
+from fls_models.extractor.density import density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import RUNGS, fuse, ladder
 from fls_models.lslm.base import SpeechEncoder
 from fls_models.lslm.decoder import UNTAUGHT, DecoderLanguageModel
-from fls_models.sampling import WINDOW_FRAMES
 
 LENGTHS = (WINDOW_FRAMES, *RUNGS)
 """Lengths of a window in the paper's training: 750, which leaves it as it is, 400, ..., 12."""

@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fls_models.core.progress import Progress, silent
+from fls_models.core.signals import undisguised, undisturbed
 from fls_models.errors import OthersGone, UsageError
-from fls_models.interruptions import undisguised, undisturbed
-from fls_models.progress import Progress, silent
 from fls_models.training import checkpoints
 from fls_models.training.checkpoints import State
 from fls_models.training.optimiser import Optimiser

@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
+from fls_models.core.optional import optional
 from fls_models.errors import UsageError
-from fls_models.optional import optional
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
 _FORM = "characters-1"

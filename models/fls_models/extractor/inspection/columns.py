@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.inspection import Inspection
+from fls_models.extractor.inspection.inspection import Inspection
 
 
 @dataclass(frozen=True, eq=False)

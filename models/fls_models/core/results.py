@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fls_models.budget import Budget
+from fls_models.core.budget import Budget
 
 SCHEMA = "fls.answer/1"
 STYLES = ("brief", "bullets", "chapters")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.results import Word
+from fls_models.core.results import Word
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fls_models.budget import Budget, Task
-from fls_models.density import density_from
-from fls_models.division import Division, quietest
-from fls_models.frames import Frames
-from fls_models.fused import FusedRecording
-from fls_models.fusion import Fused, fuse, halving, ladder
+from fls_models.audio.windows import Window, cut, encode_windows
+from fls_models.core.budget import Budget, Task
+from fls_models.core.constants import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES
+from fls_models.core.progress import Progress, silent
+from fls_models.extractor.density import density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fused_recording import FusedRecording
+from fls_models.extractor.fusion import Fused, fuse, halving, ladder
+from fls_models.extractor.sections import Division, quietest
 from fls_models.lslm.base import SpeechEncoder
-from fls_models.progress import Progress, silent
-from fls_models.sampling import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES
-from fls_models.windows import Window, cut, encode_windows
 
 # A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
 _AUDIBLE = 10 ** (-60 / 20)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.sampling import SAMPLE_RATE, WINDOW_SAMPLES
+from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
 
 # Where a pause is looked for in a full window: late first, so that few windows are needed.
 _LATE = (SAMPLE_RATE * 21, SAMPLE_RATE * 10)

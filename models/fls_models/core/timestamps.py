@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from fls_models.results import Span
+from fls_models.core.results import Span
 
 
 def clock_time(seconds: float) -> str:

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.clock import clock_time
-from fls_models.inspection import Inspection
-from fls_models.inspection_columns import Columns, columns
-from fls_models.optional import optional
-from fls_models.sampling import FRAME_RATE
+from fls_models.core.constants import FRAME_RATE
+from fls_models.core.optional import optional
+from fls_models.core.timestamps import clock_time
+from fls_models.extractor.inspection.columns import Columns, columns
+from fls_models.extractor.inspection.inspection import Inspection
 
 _DPI = 120
 _WIDTH = 16.0

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from safetensors.torch import load, save
 
-from fls_models.frames import Frames
+from fls_models.extractor.frames import Frames
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fls_models.density import Density
-from fls_models.frames import Frames
+from fls_models.extractor.density import Density
+from fls_models.extractor.frames import Frames
 
 Schedule = Callable[[int, int], tuple[int, ...]]
 """(T, L) -> the number of frames after each round; empty when there is nothing to fuse."""

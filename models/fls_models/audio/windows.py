@@ -17,18 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models.density import content_density
-from fls_models.errors import InputError
-from fls_models.frames import Frames
-from fls_models.lslm.base import SpeechEncoder
-from fls_models.prefetch import ahead, closing_source
-from fls_models.sampling import (
+from fls_models.audio.prefetch import ahead, closing_source
+from fls_models.core.constants import (
     FRAME_SAMPLES,
     HOP_SAMPLES,
     SAMPLE_RATE,
     WINDOW_FRAMES,
     WINDOW_SAMPLES,
 )
+from fls_models.errors import InputError
+from fls_models.extractor.density import content_density
+from fls_models.extractor.frames import Frames
+from fls_models.lslm.base import SpeechEncoder
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.budget import Budget, Task, sections
-from fls_models.sampling import FRAME_RATE
+from fls_models.core.budget import Budget, Task, sections
+from fls_models.core.constants import FRAME_RATE
 
 # How far before its target a section may end, and how long a quiet moment is.
 _LOOK_BACK = 15 * FRAME_RATE

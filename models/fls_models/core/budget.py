@@ -14,8 +14,8 @@ from itertools import pairwise
 from math import ceil
 from typing import Literal
 
+from fls_models.core.constants import WINDOW_FRAMES, WINDOW_SECONDS
 from fls_models.errors import UsageError
-from fls_models.sampling import WINDOW_FRAMES, WINDOW_SECONDS
 
 Task = Literal["ask", "transcribe"]
 NAMES = ("fast", "balanced", "accurate")

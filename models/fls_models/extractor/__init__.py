@@ -1,0 +1,1 @@
+"""From windows to frames, their content density, and fewer frames by fusion."""
