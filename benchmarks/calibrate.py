@@ -28,10 +28,10 @@ from fls_cli.places import cache_folder  # noqa: E402
 from fls_models import prompts  # noqa: E402
 from fls_models.answerable import Evidence  # noqa: E402
 from fls_models.bench.items import Item, load_items  # noqa: E402
-from fls_models.card import load  # noqa: E402
 from fls_models.models import Model, TextModel  # noqa: E402
-from fls_models.thresholds import Thresholds  # noqa: E402
-from fls_models.weights import locate  # noqa: E402
+from fls_models.weights.card import load  # noqa: E402
+from fls_models.weights.store import locate  # noqa: E402
+from fls_models.weights.thresholds import Thresholds  # noqa: E402
 
 KINDS = ("own", "general", "foreign", "everyday")
 PASS = ("own", "general")

@@ -25,11 +25,11 @@ from fls_cli.places import cache_folder  # noqa: E402
 from fls_models.audio.windows import cut, encode_windows  # noqa: E402
 from fls_models.bench.estimates import rate  # noqa: E402
 from fls_models.bench.normaliser import normalise  # noqa: E402
-from fls_models.card import TextCard, load  # noqa: E402
 from fls_models.ctc_reading import greedy  # noqa: E402
 from fls_models.lslm.mini_hearing import MiniHearing  # noqa: E402
 from fls_models.training.corpus import read_utterances  # noqa: E402
-from fls_models.weights import locate  # noqa: E402
+from fls_models.weights.card import TextCard, load  # noqa: E402
+from fls_models.weights.store import locate  # noqa: E402
 
 
 def main() -> None:

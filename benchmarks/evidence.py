@@ -49,7 +49,6 @@ from fls_models.bench.facts import holds_fact  # noqa: E402
 from fls_models.bench.items import Item, load_items  # noqa: E402
 from fls_models.bench.kept import Kept  # noqa: E402
 from fls_models.bench.normaliser import normalise  # noqa: E402
-from fls_models.card import load  # noqa: E402
 from fls_models.core.cache import FORGETFUL, Memory  # noqa: E402
 from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
 from fls_models.core.results import Span, Transcript, Word  # noqa: E402
@@ -57,7 +56,8 @@ from fls_models.lslm.contexts import ReadContext, RoomyLayer  # noqa: E402
 from fls_models.mini_frames import MiniFrameModel  # noqa: E402
 from fls_models.models import Model, TextModel  # noqa: E402
 from fls_models.readers import Reading  # noqa: E402
-from fls_models.weights import locate  # noqa: E402
+from fls_models.weights.card import load  # noqa: E402
+from fls_models.weights.store import locate  # noqa: E402
 
 STRETCH = 20.0
 # Of a key sentence's words, how many must be found in the transcript to know when it is said.

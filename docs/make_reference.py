@@ -27,11 +27,11 @@ import typer.main  # noqa: E402
 from fls_cli import settings  # noqa: E402
 from fls_cli.app import app  # noqa: E402
 from fls_cli.streams import READER_GONE  # noqa: E402
-from fls_models import card  # noqa: E402
-from fls_models.card import Card, FrameCard, TextCard  # noqa: E402
 from fls_models.core import budget  # noqa: E402
 from fls_models.core.constants import WINDOW_FRAMES, WINDOW_SECONDS  # noqa: E402
 from fls_models.errors import EnvironmentLacks, FlsError, UsageError  # noqa: E402
+from fls_models.weights import card  # noqa: E402
+from fls_models.weights.card import Card, FrameCard, TextCard  # noqa: E402
 
 MADE = "<!-- Made by docs/make_reference.py; do not edit. -->"
 _NAMES = {str: "TEXT", int: "NUMBER", float: "NUMBER", Path: "PATH"}

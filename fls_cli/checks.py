@@ -21,7 +21,7 @@ from fls_models.core.optional import installing
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.card import Card
+    from fls_models.weights.card import Card
 
 # A problem is something missing that is needed.
 State: TypeAlias = Literal["ok", "optional", "problem"]
@@ -33,7 +33,7 @@ _ROOM = 3.5
 
 def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
     """Every check by name, to be run one by one: any of them may raise anything."""
-    from fls_models import card
+    from fls_models.weights import card
 
     yield "ffmpeg", _ffmpeg
     yield "python", _python
@@ -98,7 +98,7 @@ def _devices() -> list[str] | None:
 
 
 def _bitsandbytes() -> Verdict:
-    from fls_models import card
+    from fls_models.weights import card
 
     try:
         return "ok", metadata.version("bitsandbytes")
@@ -114,7 +114,7 @@ def _bitsandbytes() -> Verdict:
 
 
 def _memory() -> Verdict:
-    from fls_models.card import FrameCard
+    from fls_models.weights.card import FrameCard
 
     memory, wanted = machine.memory(), _wanted()
     if isinstance(wanted, FrameCard):
@@ -144,8 +144,9 @@ def _disk() -> Verdict:
 
 def _room(wanted: Card, cache: Path) -> float:
     """Bytes that fetching a model takes for a while; at least what it asks for."""
-    from fls_models import released_weights, weights
-    from fls_models.card import FrameCard
+    from fls_models.weights import large as released_weights
+    from fls_models.weights import store as weights
+    from fls_models.weights.card import FrameCard
 
     if weights.is_ready(wanted, cache):
         return 0
@@ -156,8 +157,9 @@ def _room(wanted: Card, cache: Path) -> float:
 
 
 def _model(name: str) -> Verdict:
-    from fls_models import card, weights
-    from fls_models.downloads import size_of
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
+    from fls_models.weights.downloads import size_of
 
     found, cache = card.load(name), cache_folder()
     if not weights.is_ready(found, cache):
@@ -182,7 +184,7 @@ def _cache() -> Verdict:
 
 
 def _config() -> Verdict:
-    from fls_models import card
+    from fls_models.weights import card
 
     file = settings.config_file()
     found = settings.chosen()
@@ -205,7 +207,7 @@ def _setting(name: str) -> settings.Value:
 
 def _wanted() -> Card:
     """The card of the model that commands use; the default's for a folder and a wrong name."""
-    from fls_models import card
+    from fls_models.weights import card
 
     name = _setting("model")
     return card.load(str(name) if name in card.names() else card.names()[0])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fls_models.training.encoded import Encoded
     from fls_models.training.frame_reading import Lora
     from fls_models.training.spelling import Spelling
-    from fls_models.weights import Installed
+    from fls_models.weights.store import Installed
 
 TOKENS, BLOCKS, WIDTH = 4000, 4, 512
 # Frames that a block's convolution sees: 1.2 s.
@@ -128,7 +128,7 @@ def train_answers(
     from fls_models.lslm.connector_weights import read_config
     from fls_models.training.frame_reading import train_frame_reading
     from fls_models.training.trainable_hearing import TrainableHearing
-    from fls_models.weights import fingerprint
+    from fls_models.weights.store import fingerprint
 
     _check_there("--connector", connector)
     found = connector or installed.connector
@@ -172,7 +172,7 @@ def encode_frames(asked: HeadTraining | AnswerTraining, installed: Installed) ->
 
 
 def whisper_identity(installed: Installed) -> str:
-    from fls_models.weights import fingerprint
+    from fls_models.weights.store import fingerprint
 
     return f"whisper-frames-1 {fingerprint(installed.speech)}"
 

@@ -11,11 +11,11 @@ from fls_cli.places import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.card import Card, FrameCard, TextCard
     from fls_models.core.cache import Memory
     from fls_models.core.progress import Progress
     from fls_models.models import Model
-    from fls_models.weights import Installed, InstalledFrames
+    from fls_models.weights.card import Card, FrameCard, TextCard
+    from fls_models.weights.store import Installed, InstalledFrames
 
 DEVICES = "auto, cpu, cuda or cuda:N"
 READERS = ("auto", "frames", "text")
@@ -48,8 +48,8 @@ class Engine:
 
 def check(engine: Engine) -> None:
     """Raises UsageError for what no model can be asked for."""
-    from fls_models.devices import is_device
-    from fls_models.weight_forms import DTYPES
+    from fls_models.weights.conversion.formats import DTYPES
+    from fls_models.weights.devices import is_device
 
     if not is_device(engine.device):
         raise UsageError(f"--device takes {DEVICES}, not {engine.device!r}.")
@@ -72,12 +72,12 @@ def start(
 ) -> Model:
     """The model, its weights fetched first if need be. Heavy imports happen here.
 
-    Raises what `fls_models.weights.pull` and `fls_models.devices.place` do.
+    Raises what `fls_models.weights.store.pull` and `fls_models.weights.devices.place` do.
     """
     check(engine)
     found, reason = _installed(engine, offline=offline, say=say, progress=progress)
     from fls_models.models import FrameModel, Running, TextModel
-    from fls_models.weights import Installed
+    from fls_models.weights.store import Installed
 
     if isinstance(found, Installed):
         _check_text(engine, found.card)
@@ -87,8 +87,8 @@ def start(
             return MiniFrameModel(found, memory, compress=engine.compress)
         return TextModel(found, memory)
     _check_large(engine, found.card.name)
-    from fls_models import devices
-    from fls_models.installing import has_head
+    from fls_models.weights import devices
+    from fls_models.weights.conversion.install import has_head
 
     device = devices.place(found.card, engine.device, found.dtype, low_memory=engine.low_memory)
     say(f"using {found.card.name} in {found.dtype} on {device}{reason}")
@@ -102,11 +102,12 @@ def _installed(
     engine: Engine, *, offline: bool, say: Callable[[str], None], progress: Progress
 ) -> tuple[Installed | InstalledFrames, str]:
     """The weights, and why it is these, if the choice was not the user's."""
-    from fls_models import card, weights
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
 
     def check(card: FrameCard) -> None:
         # Before gigabytes are fetched or converted for a device that is not there.
-        from fls_models import devices
+        from fls_models.weights import devices
 
         devices.place(card, engine.device, engine.dtype, low_memory=engine.low_memory)
 
@@ -131,7 +132,7 @@ def _installed(
 
 def is_here(engine: Engine) -> bool:
     """Whether the weights are on this machine; raises what `choose` does."""
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     if folder_of(engine) is not None:
         return True
@@ -140,7 +141,7 @@ def is_here(engine: Engine) -> bool:
 
 def folder_of(engine: Engine) -> Path | None:
     """The folder that the model lies in, if it is given by one."""
-    from fls_models import card
+    from fls_models.weights import card
 
     # A folder that bears a model's name is given as ./mini.
     known = engine.model in ("", "auto", *card.names())
@@ -153,14 +154,14 @@ def choose(engine: Engine) -> tuple[Card, str]:
     The reason continues a sentence; it is empty where the choice was the user's. Raises UsageError
     for a model that there is not, and for what this one cannot be asked for.
     """
-    from fls_models import card
+    from fls_models.weights import card
 
     name, reason = engine.model, ""
     if name == "auto" and engine.read == "text":
         # Others hear by themselves.
         name, reason = card.names()[0], ", which reads text on any CPU"
     elif name == "auto":
-        from fls_models import devices
+        from fls_models.weights import devices
 
         cache = cache_folder()
         choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
@@ -172,7 +173,7 @@ def choose(engine: Engine) -> tuple[Card, str]:
 
 def check_card(engine: Engine, card: Card) -> None:
     """Raises UsageError for what a model with that card cannot be asked for."""
-    from fls_models.card import TextCard
+    from fls_models.weights.card import TextCard
 
     if isinstance(card, TextCard):
         _check_text(engine, card)

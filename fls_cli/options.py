@@ -43,7 +43,7 @@ def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]
 
 
 def _complete_model(incomplete: str) -> list[str]:
-    from fls_models.card import names
+    from fls_models.weights.card import names
 
     return [name for name in ("auto", *names()) if name.startswith(incomplete)]
 

@@ -24,7 +24,7 @@ from fls_models.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
     from fls_models.planning import Pace, ReadsBy
-    from fls_models.weights import Installed, InstalledFrames
+    from fls_models.weights.store import Installed, InstalledFrames
 
 KIND = "paces"
 # Changes when the same machine would be measured to be of another pace.
@@ -88,7 +88,7 @@ class Paces:
             return measure(model, blocks, start=_start_seconds())
 
     def _own_engine(self, reads_by: ReadsBy) -> Engine:
-        from fls_models.card import TextCard
+        from fls_models.weights.card import TextCard
 
         engine = self._engine
         if engine.model == "auto":
@@ -98,7 +98,7 @@ class Paces:
         return engine
 
     def _key(self, reads_by: ReadsBy) -> str:
-        from fls_models.weights import Installed, fingerprint
+        from fls_models.weights.store import Installed, fingerprint
 
         found = self._installed
         if isinstance(found, Installed):
@@ -139,7 +139,7 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    from fls_models import devices
+    from fls_models.weights import devices
 
     count = devices.count()
     if not count:

@@ -21,9 +21,9 @@ from fls_models.errors import EnvironmentLacks, FlsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fls_models.card import Card
     from fls_models.planning import Pace, Planned, ReadsBy
-    from fls_models.weights import Installed, InstalledFrames
+    from fls_models.weights.card import Card
+    from fls_models.weights.store import Installed, InstalledFrames
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Planner:
         return rows
 
     def _reads_by(self, budget: str) -> ReadsBy:
-        from fls_models import weights
-        from fls_models.card import TextCard
+        from fls_models.weights import store as weights
+        from fls_models.weights.card import TextCard
 
         if not isinstance(self.card, TextCard):
             return "frames"
@@ -100,8 +100,8 @@ class Planner:
         return "frames" if engines.reads_frames(engine, self.card, connector) else "text"
 
     def _memory_gb(self) -> float:
-        from fls_models import devices
-        from fls_models.card import FrameCard
+        from fls_models.weights import devices
+        from fls_models.weights.card import FrameCard
 
         if not isinstance(self.card, FrameCard):
             return self.card.memory_gb
@@ -127,7 +127,7 @@ class Planner:
 
 def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, str]:
     """The weights, if they are there, the card, and why it is this one."""
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     cache, place = cache_folder(), engines.folder_of(engine)
     if place is not None:
@@ -141,8 +141,8 @@ def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, s
 
 
 def _in_folder(place: Path) -> Installed | InstalledFrames:
-    from fls_models import weights
-    from fls_models.released_weights import converted
+    from fls_models.weights import store as weights
+    from fls_models.weights.large import converted
 
     has_parts = (place / "speech").is_dir() or (place / "llm").is_dir()
     if not has_parts and (place / "config.json").is_file() and converted(place) is None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fls_models.training.loop import Plan, Step
     from fls_models.training.processes import Processes
     from fls_models.training.vocabulary import Vocabulary
-    from fls_models.weights import Installed
+    from fls_models.weights.store import Installed
 
 
 _TOLD_EVERY = 10
@@ -183,7 +183,7 @@ def is_connected(name: str) -> bool:
 
     Refuses all others, which have nothing to train, before anything is fetched.
     """
-    from fls_models import card
+    from fls_models.weights import card
 
     # A folder that bears a model's name is given as ./mini.
     if name not in ("", "auto", *card.names()) and Path(name).is_dir():
@@ -226,7 +226,8 @@ def find_parts(desk: Desk, name: str, processes: Processes) -> Installed:
 
 def _parts(desk: Desk, name: str) -> Installed:
     from fls_cli.places import cache_folder
-    from fls_models import card, weights
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
 
     if name not in card.names():
         return weights.local(Path(name))
@@ -244,7 +245,7 @@ def place(device: str, precision: str | None) -> tuple[str, str]:
 
     Raises EnvironmentLacks for a GPU that is not there.
     """
-    from fls_models import devices
+    from fls_models.weights import devices
 
     if not devices.is_device(device):
         raise UsageError(f"--device takes {DEVICES}, not {device!r}.")
@@ -291,6 +292,6 @@ def encode_all(
 
 
 def _trainable() -> list[str]:
-    from fls_models import card
+    from fls_models.weights import card
 
     return card.that_read_frames()

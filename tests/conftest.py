@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from fls_cli.places import cache_folder
-from fls_models import card, weights
-from fls_models.weights import Installed
+from fls_models.weights import card
+from fls_models.weights import store as weights
+from fls_models.weights.store import Installed
 
 
 def pytest_configure() -> None:

@@ -206,7 +206,8 @@ def main() -> None:
     wanted = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(ROOT / "models")]
     from fls_cli.places import cache_folder
-    from fls_models import card, weights
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
 
     folders = weights.folders(card.load("mini"), cache_folder())
     with tempfile.TemporaryDirectory() as folder:

@@ -17,8 +17,9 @@ import pytest
 from console_blocks import AT_ONCE, HOME, ROOT, Machine, console_blocks, differences, renewed
 
 from fls_cli.places import cache_folder
-from fls_models import card, weights
-from fls_models.weights import Installed
+from fls_models.weights import card
+from fls_models.weights import store as weights
+from fls_models.weights.store import Installed
 
 DOCUMENTS = [
     *("README.md", "CONTRIBUTING.md", "examples/README.md"),

@@ -33,7 +33,7 @@ from fls_models.lslm.whisper_frames import WhisperFrames  # noqa: E402
 from fls_models.prompts import ASK, question  # noqa: E402
 from fls_models.training.spelling import Spelling  # noqa: E402
 from fls_models.training.trainable_hearing import TrainableHearing  # noqa: E402
-from fls_models.weights import Installed  # noqa: E402
+from fls_models.weights.store import Installed  # noqa: E402
 
 WORDS = ("the cellar holds tools", "the tools are old", "a dog sleeps there", "she reads it aloud")
 

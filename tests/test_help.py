@@ -19,8 +19,8 @@ import typer.main
 from fls_cli import __version__
 from fls_cli.app import app
 from fls_cli.help_pages import CommandLine
-from fls_models import card
-from fls_models.card import names
+from fls_models.weights import card
+from fls_models.weights.card import names
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "models" / "fls_models"

@@ -17,7 +17,7 @@ import typer.main
 from console_blocks import console_blocks
 
 from fls_cli.app import app
-from fls_models.card import Card, FrameCard, TextCard, load, names
+from fls_models.weights.card import Card, FrameCard, TextCard, load, names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

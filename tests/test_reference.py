@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from fls_cli.app import app
-from fls_models import card
+from fls_models.weights import card
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"

@@ -340,7 +340,7 @@ def tensors(sizes: Sizes, device: torch.device, seed: int = 0) -> Iterator[tuple
     Normal with a deviation of 0.02, as the models are initialised, and norms of 1: activations
     stay finite. The CTC head is such that its blank comes and goes.
     """
-    from fls_models.surveying import modules
+    from fls_models.weights.conversion.inventory import modules
 
     dice = torch.Generator(device).manual_seed(seed)
 
@@ -382,8 +382,8 @@ def write_model(
 ) -> tuple[float, dict[str, Any]]:
     from safetensors.torch import save_file
 
-    from fls_models.installing import FORM, PROCESSOR
-    from fls_models.quantised import pack
+    from fls_models.weights.conversion.install import FORM, PROCESSOR
+    from fls_models.weights.conversion.quantization import pack
 
     begun = perf_counter()
     peaks: dict[str, Any] = {}

@@ -313,7 +313,7 @@ class Engines:
         self._head = None
         if folder is None:
             return
-        from fls_models.installing import open_tensors
+        from fls_models.weights.conversion.install import open_tensors
 
         tensors = open_tensors(folder)
         linear, inner, bias = (

@@ -114,9 +114,9 @@ def write_release(folder: Path, sizes: Sizes, device: torch.device, rank: int) -
 
 def child(what: str, source: Path, target: Path, dtype: str, device: str) -> dict[str, Any]:
     """Runs in a process of its own, for its memory's sake."""
-    from fls_models import released
-    from fls_models.installing import install
     from fls_models.lslm.hearing import load
+    from fls_models.weights.conversion import layout as released
+    from fls_models.weights.conversion.install import install
 
     before = host_peak_gb()
     begun = perf_counter()

@@ -29,7 +29,6 @@ from safetensors.torch import save_file
 from fls_cli import connector_training
 from fls_cli.decoded import decode
 from fls_cli.places import cache_folder
-from fls_models import card, weights
 from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.lslm import connector_weights
 from fls_models.lslm.connector import Shape
@@ -39,6 +38,8 @@ from fls_models.training.corpus import read_utterances
 from fls_models.training.documents import Document, read_documents
 from fls_models.training.spelling import Spelling
 from fls_models.training.vocabulary import Characters
+from fls_models.weights import card
+from fls_models.weights import store as weights
 
 
 def main() -> int:

@@ -36,11 +36,11 @@ from fls_models.extractor.density import CtcHead, density_from
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving, ladder
-from fls_models.installing import install
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.prompts import Prompt
-from fls_models.quantised import pack
-from fls_models.released import find
+from fls_models.weights.conversion.install import install
+from fls_models.weights.conversion.layout import find
+from fls_models.weights.conversion.quantization import pack
 
 _CLOSE = 1e-4
 _HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)
@@ -219,7 +219,7 @@ def linear(dtype: str, rows: int, columns: int, device: torch.device) -> dict[st
     """A layer as `quantised.fill` makes it, for 1, 7 and 512 positions."""
     from torch import nn
 
-    from fls_models.quantised import _int8_linear, _nf4_linear
+    from fls_models.weights.conversion.quantization import _int8_linear, _nf4_linear
 
     name = "language_model.layers.0.mlp.up_proj.weight"
     dice = torch.Generator().manual_seed(3)

@@ -31,10 +31,10 @@ from typing import Any
 import torch
 from common import Array, Job, free, host_peak_gb, model_folder, parser, peak, speech_like
 
-from fls_models import card as cards
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.lslm.hearing import HearingModel, load
+from fls_models.weights import card as cards
 
 FAST, BALANCED, ACCURATE = (Budget(name) for name in ("fast", "balanced", "accurate"))
 L750 = Budget(target_length=750)

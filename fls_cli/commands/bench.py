@@ -160,8 +160,8 @@ def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
     from fls_cli import engines
     from fls_models.bench.given import GivenText
     from fls_models.bench.reading_text import ReadingText
-    from fls_models.card import TextCard
     from fls_models.models import FrameReadingModel
+    from fls_models.weights.card import TextCard
 
     if not isinstance(loaded, FrameReadingModel):
         return given

@@ -19,8 +19,8 @@ from fls_cli.progress import Bars
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.card import Card, FrameCard, FrameReading, Part, TextCard
     from fls_models.core.budget import FrameRates
+    from fls_models.weights.card import Card, FrameCard, FrameReading, Part, TextCard
 
 # A column of text in less is no text.
 _NARROWEST = 20
@@ -58,7 +58,8 @@ def list_models(as_json: AsJson = False) -> None:
 
     Example: fls models list
     """
-    from fls_models import card, weights
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
 
     cache = cache_folder()
     found_cards = [card.load(name) for name in card.names()]
@@ -98,7 +99,7 @@ def show(name: Name) -> None:
 
     Example: fls models show mini
     """
-    from fls_models import card
+    from fls_models.weights import card
 
     found, cache = card.load(name), cache_folder()
     typer.echo(f"{found.name}: {found.summary}")
@@ -128,7 +129,8 @@ def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = Fa
 
     Example: fls models pull mini
     """
-    from fls_models import card, weights
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
 
     found, cache = card.load(name), cache_folder()
     if not isinstance(found, card.FrameCard) and (dtype or source):
@@ -157,7 +159,8 @@ def remove(name: Name) -> None:
 
     Example: fls models remove small
     """
-    from fls_models import card, weights
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
 
     found, cache = card.load(name), cache_folder()
     others = [card.load(other) for other in card.names() if other != name]
@@ -171,7 +174,7 @@ def remove(name: Name) -> None:
 
 
 def _parts(found: Card) -> tuple[Part, ...]:
-    from fls_models.card import TextCard
+    from fls_models.weights.card import TextCard
 
     return found.parts if isinstance(found, TextCard) else ()
 
@@ -213,8 +216,8 @@ def _budgets(rates: FrameRates) -> str:
 
 def _lies(found: FrameCard, cache: Path) -> Iterator[str]:
     """Where a large model lies in each dtype, and what it was made of."""
-    from fls_models import weights
-    from fls_models.released_weights import stated
+    from fls_models.weights import store as weights
+    from fls_models.weights.large import stated
 
     places = weights.folders(found, cache)
     if not places:
@@ -234,7 +237,7 @@ def _lies(found: FrameCard, cache: Path) -> Iterator[str]:
 
 
 def _show_part(role: str, part: Part, cache: Path) -> None:
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     there = weights.is_installed(part, cache)
     place = weights.folder(part, cache) if there else f"not here; {_mb(part.bytes)} to download"
@@ -252,7 +255,7 @@ def _show_part(role: str, part: Part, cache: Path) -> None:
 
 def _show_connector(found: TextCard, frames: FrameReading) -> None:
     """What a model that reads text reads frames with, and what that was measured to be worth."""
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     place = weights.connector(found)
     typer.echo(f"connector:  {frames.connector}: for --read frames")
@@ -273,7 +276,7 @@ def _show_connector(found: TextCard, frames: FrameReading) -> None:
 
 def _size(found: Card, count: int) -> str:
     """Bytes for people; about, where only the hub knows exactly."""
-    from fls_models.card import FrameCard
+    from fls_models.weights.card import FrameCard
 
     return f"about {count / 1e9:.1f} GB" if isinstance(found, FrameCard) else _mb(count)
 

@@ -232,7 +232,7 @@ def _check(rate: float | None, alpha: float | None, dropout: float | None) -> No
 
 def _check_plain(name: str) -> None:
     """Refuses a model whose own LoRA is merged: another on top would not fit the released base."""
-    from fls_models import card
+    from fls_models.weights import card
 
     if name in card.names():
         found = card.load(name)

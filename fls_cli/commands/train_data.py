@@ -181,7 +181,7 @@ def _check(hours: float | None, held_out: float, answers: str) -> None:
         raise UsageError(f"--held-out takes a share from 0 to below 1, not {held_out:g}.")
     if answers == "none" or Path(answers).is_dir():
         return
-    from fls_models import card
+    from fls_models.weights import card
 
     readers = [name for name in card.names() if not isinstance(card.load(name), card.FrameCard)]
     if answers not in readers:

@@ -30,10 +30,11 @@ def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") ->
     """The model of a card, its weights fetched into the folder `cache` if they are not there.
 
     `device` and `dtype` are a large model's. Raises UsageError when there is no such model, and
-    what `fls_models.weights.pull` and `fls_models.devices.place` do.
+    what `fls_models.weights.store.pull` and `fls_models.weights.devices.place` do.
     """
-    from fls_models import card, devices, weights
     from fls_models.models import FrameModel, Running, TextModel
+    from fls_models.weights import card, devices
+    from fls_models.weights import store as weights
 
     wanted = card.load(name)
     if isinstance(wanted, card.TextCard):

@@ -28,7 +28,7 @@ from fls_models.core.results import Turn
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.prompts import ASK, Prompt, before_question
 from fls_models.reads import Reads
-from fls_models.thresholds import Thresholds
+from fls_models.weights.thresholds import Thresholds
 
 _NOTHING = "..."
 # Letters, in bytes: "why", "for how long", "为什么", but not "who is the mayor".

@@ -13,7 +13,6 @@ from functools import cached_property, partial
 
 from fls_models import prompts
 from fls_models.answerable import Judge, is_bare
-from fls_models.card import TextCard
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, silent
@@ -25,6 +24,7 @@ from fls_models.merging import merged, unseen
 from fls_models.models import Heard, Model
 from fls_models.question_language import language_of
 from fls_models.readers import Reader, Reading
+from fls_models.weights.card import TextCard
 
 # What is this much weaker than the strongest (nats per token) has nothing to add to its answer.
 NEAR_THE_BEST = 0.7

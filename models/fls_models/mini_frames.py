@@ -6,19 +6,19 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fls_models import card as cards
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.models import FrameReadingModel
-from fls_models.weights import fingerprint
+from fls_models.weights import card as cards
+from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fls_models.card import FrameReading, TextCard
     from fls_models.core.budget import FrameRates
     from fls_models.lslm.mini_hearing import MiniHearing
-    from fls_models.weights import Installed
+    from fls_models.weights.card import FrameReading, TextCard
+    from fls_models.weights.store import Installed
 
 # Changes when the same weights give other frames.
 FORM = "mini-frames-1"

@@ -23,13 +23,12 @@ from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.results import Sentence, Transcript
 from fls_models.errors import UsageError
 from fls_models.recording import Recording
-from fls_models.weights import fingerprint
+from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fls_models.answerable import Answerability
-    from fls_models.card import Card, FrameCard
     from fls_models.core.budget import Budget, FrameRates
     from fls_models.core.progress import Progress
     from fls_models.ctc_alignment import SentencePieces
@@ -41,7 +40,8 @@ if TYPE_CHECKING:
     from fls_models.readers import Reader
     from fls_models.reads import Reads
     from fls_models.transcription import Transcriber
-    from fls_models.weights import Installed, InstalledFrames
+    from fls_models.weights.card import Card, FrameCard
+    from fls_models.weights.store import Installed, InstalledFrames
 
 
 class Heard(Protocol):

@@ -78,7 +78,7 @@ def ear(monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) -> TinyModel:
 
 @pytest.fixture
 def fls(converted: Path, data: Path, tmp_path: Path, monkeypatch, capfd) -> Fls:
-    from fls_models import devices
+    from fls_models.weights import devices
 
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(devices, "_DRIVERS", ())
@@ -166,7 +166,7 @@ def test_a_model_that_reads_text_is_measured_as_the_cascade(tiny: TinyModel, fls
 def test_models_with_one_ear_are_told_apart(
     tiny: TinyModel, fls: Fls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fls_models import card
+    from fls_models.weights import card
 
     asked = ["--methods", "cascade", "--limit", "1", "--work", tmp_path / "work"]
     for name, listened in (("mini", 1), ("small", 2), ("mini", 2)):

@@ -56,9 +56,9 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fls(
     items: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Fls:
-    from fls_models import devices
     from fls_models.asking import Manner
     from fls_models.bench import qa
+    from fls_models.weights import devices
 
     # Random weights never come to an end.
     monkeypatch.setattr(qa, "Manner", partial(Manner, max_tokens=4))

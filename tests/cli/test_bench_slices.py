@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from fls_cli.app import main
-from fls_models.weights import Installed
+from fls_models.weights.store import Installed
 
 pytestmark = pytest.mark.weights
 

@@ -24,7 +24,7 @@ from fls_cli import conversation_lines, slash_commands
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 from fls_models.errors import UsageError
-from fls_models.weights import Installed
+from fls_models.weights.store import Installed
 
 Capture = pytest.CaptureFixture[str]
 Talk = Callable[..., Played]

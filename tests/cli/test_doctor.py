@@ -16,7 +16,8 @@ from tiny_model import play
 
 from fls_cli import checks, machine
 from fls_cli.machine import Memory
-from fls_models import card, weights
+from fls_models.weights import card
+from fls_models.weights import store as weights
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch

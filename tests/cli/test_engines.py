@@ -16,16 +16,17 @@ import pytest
 from fls_cli.engines import Engine, check, start
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request
-from fls_models import card, devices, weights
-from fls_models.card import FrameCard, TextCard
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.progress import silent
-from fls_models.devices import Choice
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
 from fls_models.mini_frames import MiniFrameModel
 from fls_models.models import FrameModel, TextModel
-from fls_models.released_weights import InstalledFrames, folder
-from fls_models.weights import Installed
+from fls_models.weights import card, devices
+from fls_models.weights import store as weights
+from fls_models.weights.card import FrameCard, TextCard
+from fls_models.weights.devices import Choice
+from fls_models.weights.large import InstalledFrames, folder
+from fls_models.weights.store import Installed
 
 GB = 10**9
 ROOT = Path(__file__).parents[2]
@@ -454,7 +455,7 @@ def test_what_is_asked_for_is_checked_without_torch() -> None:
     # Transcribing with a model that reads text needs none, and it takes seconds to import.
     code = (
         "import sys; from fls_cli.engines import Engine, check; check(Engine()); "
-        "import fls_models.models, fls_models.mini_frames, fls_models.weights; "
+        "import fls_models.models, fls_models.mini_frames, fls_models.weights.store; "
         "print('torch' in sys.modules)"
     )
     road = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "models")))}

@@ -16,7 +16,8 @@ from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
 
 from fls_cli.desk import Desk
-from fls_models import downloads, weights
+from fls_models.weights import downloads
+from fls_models.weights import store as weights
 
 pytestmark = pytest.mark.usefixtures("default_sighup")
 

@@ -15,7 +15,7 @@ from media_files import write_wav
 from tiny_model import HERE, Played, play
 
 if TYPE_CHECKING:
-    from fls_models.weights import Installed
+    from fls_models.weights.store import Installed
 
 sys.path.append(str(HERE.parent / "models"))
 

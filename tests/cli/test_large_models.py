@@ -51,7 +51,7 @@ def converted(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from fls_models import devices
+    from fls_models.weights import devices
 
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     # These tests are about the CPU on machines with a GPU, too.
@@ -397,7 +397,7 @@ def test_what_cannot_be_is_said_before_anything_is_fetched(
     monkeypatch: pytest.MonkeyPatch,
     capfd: Capture,
 ) -> None:
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     def pull(*_: object, **__: object) -> None:
         raise AssertionError("weights were fetched")

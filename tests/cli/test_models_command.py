@@ -18,10 +18,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fls_cli.commands.models import app
-from fls_models import card, downloads, released_weights, weights
-from fls_models.card import Card, FrameCard, HubFile, Part, TextCard, WeightFile
 from fls_models.core.budget import PAPER
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
+from fls_models.weights import card, downloads
+from fls_models.weights import large as released_weights
+from fls_models.weights import store as weights
+from fls_models.weights.card import Card, FrameCard, HubFile, Part, TextCard, WeightFile
 
 DATA = {"speech.bin": bytes(3_000_000), "a.bin": bytes(2_000_000), "b.bin": bytes(5_000_000)}
 TRANSCRIBE = "to transcribe 200, 400, 750"

@@ -15,7 +15,8 @@ import pytest
 from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
-from fls_models import devices, weights
+from fls_models.weights import devices
+from fls_models.weights import store as weights
 
 sys.path.append(str(HERE.parent / "models"))
 

@@ -14,11 +14,11 @@ import pytest
 from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
-from fls_models import weights
 from fls_models.core.results import NO_SPEECH
+from fls_models.weights import store as weights
 
 if TYPE_CHECKING:
-    from fls_models.weights import Installed
+    from fls_models.weights.store import Installed
 
 sys.path.append(str(HERE.parent / "models"))
 

@@ -40,7 +40,7 @@ def omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fls_models import devices
+    from fls_models.weights import devices
 
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     # These tests are about the CPU on machines with a GPU, too.
@@ -218,7 +218,7 @@ def test_recordings_that_cannot_be_used_are_said(
 def test_what_cannot_be_is_said_before_anything_is_fetched(
     train: Train, arguments: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     def pull(*_: object, **__: object) -> None:
         raise AssertionError("weights were fetched")

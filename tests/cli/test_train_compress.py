@@ -21,7 +21,7 @@ PITCH = {"low": 300, "mid": 800, "high": 2000, "top": 5000}
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fls_models import devices
+    from fls_models.weights import devices
 
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     # These tests are about the CPU on machines with a GPU, too.

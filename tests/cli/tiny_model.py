@@ -21,11 +21,11 @@ from media_files import run_ffmpeg, tone, write_wav
 
 from fls_cli.app import main
 from fls_cli.desk import Desk
-from fls_models import card
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
+from fls_models.weights import card
 
 if TYPE_CHECKING:
     from fls_models.core.results import Transcript
@@ -159,8 +159,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sys.path.append(str(HERE.parent / "models"))
     from tiny_gguf import write_tiny_gguf
 
-    from fls_models.convert import convert
     from fls_models.core.progress import silent
+    from fls_models.weights.conversion.gguf import convert
 
     folder = tmp_path_factory.mktemp("tiny-model")
     # A seed whose model has something to say, in plain letters.

@@ -9,14 +9,15 @@ import pytest
 import torch
 from tiny_talk import tiny_language_model
 
-from fls_models import card, prompts
+from fls_models import prompts
 from fls_models.answerable import Answerability, Evidence
 from fls_models.core.results import Turn
 from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.reads import Reads
-from fls_models.thresholds import Thresholds
-from fls_models.weights import Installed
+from fls_models.weights import card
+from fls_models.weights.store import Installed
+from fls_models.weights.thresholds import Thresholds
 
 LIMITS = Thresholds(gain=0.7, general=0.2)
 QUESTION = "What stands along the streets?"

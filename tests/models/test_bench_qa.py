@@ -26,7 +26,7 @@ from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.readers import TextReader
 from fls_models.reads import Reads
-from fls_models.thresholds import Thresholds
+from fls_models.weights.thresholds import Thresholds
 
 DAYS = ["Saturday", "Sunday", "Friday", "Wednesday"]
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fls_models import card as cards
-from fls_models import devices, weights
-from fls_models.card import FrameCard
-from fls_models.devices import Choice, choose, is_device, needed_bytes, place
 from fls_models.errors import EnvironmentLacks
-from fls_models.released_weights import folder
+from fls_models.weights import card as cards
+from fls_models.weights import devices
+from fls_models.weights import store as weights
+from fls_models.weights.card import FrameCard
+from fls_models.weights.devices import Choice, choose, is_device, needed_bytes, place
+from fls_models.weights.large import folder
 
 GB = 10**9
 

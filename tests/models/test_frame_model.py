@@ -49,7 +49,7 @@ from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.models import FrameModel, Running
 from fls_models.prompts import Prompt
-from fls_models.released_weights import InstalledFrames, card_of
+from fls_models.weights.large import InstalledFrames, card_of
 
 DTYPES = ("nf4", "int8", "bf16", "float32")
 

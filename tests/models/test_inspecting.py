@@ -31,7 +31,7 @@ from fls_models.extractor.inspection.inspection import InspectedSection, Inspect
 from fls_models.inspecting import Watching, inspect
 from fls_models.mini_frames import MiniFrameModel
 from fls_models.models import FrameModel, Running
-from fls_models.released_weights import InstalledFrames, card_of
+from fls_models.weights.large import InstalledFrames, card_of
 
 
 @pytest.fixture(scope="module", autouse=True)

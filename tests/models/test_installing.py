@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
-from fls_models import installing
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
 from fls_models.extractor.density import CtcHead
-from fls_models.installing import PROCESSOR, install, open_tensors
-from fls_models.quantised import DTYPES, fill
-from fls_models.released import canonical, find
-from fls_models.surveying import modules
+from fls_models.weights.conversion import install as installing
+from fls_models.weights.conversion.install import PROCESSOR, install, open_tensors
+from fls_models.weights.conversion.inventory import modules
+from fls_models.weights.conversion.layout import canonical, find
+from fls_models.weights.conversion.quantization import DTYPES, fill
 
 
 def _filled(folder: Path) -> dict[str, torch.nn.Module]:

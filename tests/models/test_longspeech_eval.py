@@ -41,7 +41,7 @@ from fls_models.extractor.fusion import ladder
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.hearing import HearingModel
 from fls_models.models import FrameModel
-from fls_models.released_weights import InstalledFrames, card_of
+from fls_models.weights.large import InstalledFrames, card_of
 
 SAID = ("Copper Bay planted trees.", "They stand along the streets.")
 FUSED = [name for name, method in METHODS.items() if method.reads == "fused"]

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.errors import DamagedWeights, UsageError
-from fls_models.lora import Adapter
-from fls_models.released import canonical
+from fls_models.weights.conversion.layout import canonical
+from fls_models.weights.conversion.lora import Adapter
 
 
 def _base() -> Qwen2ForCausalLM:

@@ -13,13 +13,13 @@ from tiny_gguf import CONTROL, HIDDEN, write_tiny_gguf
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from fls_models.convert import convert
 from fls_models.core.progress import silent
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.contexts import ReadContext
 from fls_models.lslm.int8 import Int8Embedding, Int8Linear, quantise
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.prompts import ASK
+from fls_models.weights.conversion.gguf import convert
 
 SPEECH = " the tools in the cellar, and <|im_end|> the one thing that they want there"
 REQUEST = "\n\nQuestion: what is in the cellar?"

@@ -20,13 +20,11 @@ from tiny_whisper import write_tiny_whisper
 from torch import Tensor
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from fls_models.card import FrameReading, TextCard
 from fls_models.core.budget import PAPER, Budget
 from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.frame_reader import FramesHeard
-from fls_models.lora import Pair
 from fls_models.lslm import connector_weights
 from fls_models.lslm.int8 import Int8Linear, quantise
 from fls_models.lslm.int8_lora import BranchedLinear, put_on
@@ -35,8 +33,10 @@ from fls_models.lslm.mini_hearing import MiniHearing
 from fls_models.lslm.whisper_frames import WhisperFrames
 from fls_models.mini_frames import MiniFrameModel
 from fls_models.prompts import ASK
-from fls_models.thresholds import Thresholds
-from fls_models.weights import Installed
+from fls_models.weights.card import FrameReading, TextCard
+from fls_models.weights.conversion.lora import Pair
+from fls_models.weights.store import Installed
+from fls_models.weights.thresholds import Thresholds
 
 HEARD = ASK.heard()
 REQUEST = "\n\nQuestion: what is in the cellar?"

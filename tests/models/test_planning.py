@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from fls_models import card
 from fls_models.bench.cost import DecoderDims, EncoderDims
 from fls_models.bench.plan_cost import dims_of, plan_flops, transcribing_flops
 from fls_models.core.budget import NAMES, Budget
@@ -21,6 +20,7 @@ from fls_models.errors import UsageError
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.lslm.contexts import cache_argument
 from fls_models.planning import Pace, Pass, Planned, planned
+from fls_models.weights import card
 
 PACE = Pace(
     start=2.0,

@@ -17,7 +17,7 @@ from transformers import Qwen2Config, Qwen2Model
 from transformers.models.qwen2_5_omni import modeling_qwen2_5_omni as omni_models
 
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
-from fls_models.quantised import DTYPES, fill, is_quantised, pack
+from fls_models.weights.conversion.quantization import DTYPES, fill, is_quantised, pack
 
 NAME = "language_model.layers.0.mlp.up_proj.weight"
 OTHERS = (
@@ -220,7 +220,7 @@ def test_without_bitsandbytes_there_is_a_way_on(weight, monkeypatch, dtype):
 
 
 START = """
-from fls_models.quantised import bitsandbytes
+from fls_models.weights.conversion.quantization import bitsandbytes
 from fls_models.training import adapting
 adapting._peft()
 bitsandbytes().nn.Linear4bit

@@ -6,7 +6,7 @@ import pytest
 
 from fls_models.models import TextModel
 from fls_models.question_language import language_of
-from fls_models.weights import Installed
+from fls_models.weights.store import Installed
 
 
 class Deaf:

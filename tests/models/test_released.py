@@ -12,8 +12,8 @@ import torch
 from transformers import Qwen2AudioForConditionalGeneration
 
 from fls_models.errors import DamagedWeights, UsageError
-from fls_models.released import canonical, find, shards
-from fls_models.surveying import modules
+from fls_models.weights.conversion.inventory import modules
+from fls_models.weights.conversion.layout import canonical, find, shards
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,6 @@ from fake_hub import FakeHub
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import write_fastlongspeech, write_omni
 
-from fls_models import card, installing, quantised, released, released_weights, weights
-from fls_models.card import FrameCard
 from fls_models.core.budget import PAPER
 from fls_models.core.progress import Progress
 from fls_models.errors import (
@@ -29,6 +27,13 @@ from fls_models.errors import (
     UsageError,
     WeightsMissing,
 )
+from fls_models.weights import card
+from fls_models.weights import large as released_weights
+from fls_models.weights import store as weights
+from fls_models.weights.card import FrameCard
+from fls_models.weights.conversion import install as installing
+from fls_models.weights.conversion import layout as released
+from fls_models.weights.conversion import quantization as quantised
 
 
 def large(name: str) -> FrameCard:

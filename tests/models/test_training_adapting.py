@@ -17,11 +17,11 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
-from fls_models.lora import Adapter
 from fls_models.lslm.hearing import HearingModel
 from fls_models.prompts import TRANSCRIBE
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.dynamic import surprisals
+from fls_models.weights.conversion.lora import Adapter
 
 SMALL = Settings(rank=8, alpha=16, dropout=0.0)
 WRITERS = [write_qwen2_audio, write_omni]

@@ -16,7 +16,6 @@ from tiny_checkpoints import HIDDEN, WIDTH, write_omni, write_qwen2_audio
 from tiny_hearing import blocks_of, converted, loaded
 from torch import Tensor
 
-from fls_models import card
 from fls_models.core.budget import Budget
 from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
@@ -27,7 +26,8 @@ from fls_models.training.ctc import Result, batch_loss, new_head, train_head, us
 from fls_models.training.encoded import Encoded, encode
 from fls_models.training.loop import Plan, Step
 from fls_models.training.vocabulary import Characters, Pieces
-from fls_models.weights import InstalledFrames
+from fls_models.weights import card
+from fls_models.weights.store import InstalledFrames
 
 PITCH = {"low": 300.0, "mid": 800.0, "high": 2000.0, "hiss": None}
 PLAN = Plan(700, 2e-2, every=50)

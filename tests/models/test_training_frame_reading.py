@@ -14,7 +14,6 @@ from tiny_hearing import assert_close
 from tiny_whisper import WIDTH
 from torch import Tensor
 
-from fls_models.convert import convert
 from fls_models.core.progress import silent
 from fls_models.errors import UsageError
 from fls_models.lslm.connector import Connector, Shape
@@ -27,6 +26,7 @@ from fls_models.training.dynamic import fused, surprisals
 from fls_models.training.frame_reading import Lora, train_frame_reading
 from fls_models.training.loop import Plan, Step
 from fls_models.training.trainable_hearing import TrainableHearing
+from fls_models.weights.conversion.gguf import convert
 
 HIDDEN, TOKENS = 64, tuple(range(30, 50))
 ANSWERS = ("The red one.", "No.", "At noon.")

@@ -25,7 +25,7 @@ from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.languages import LanguageDetector
 from fls_models.transcription import EFFORTS, Transcriber
-from fls_models.weights import Installed
+from fls_models.weights.store import Installed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -16,11 +16,12 @@ import pytest
 from tiny_gguf import write_tiny_gguf
 from wheelhouse import Wheelhouse, card, part, weight_file
 
-from fls_models import card as cards
-from fls_models import downloads, weights
-from fls_models.card import Card, TextCard
 from fls_models.core.budget import PAPER
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
+from fls_models.weights import card as cards
+from fls_models.weights import downloads
+from fls_models.weights import store as weights
+from fls_models.weights.card import Card, TextCard
 
 FIRST, SECOND, CONFIG = b"first half, " * 999, b"second half" * 999, b'{"a": 1}'
 LLM = b"no language model at all"

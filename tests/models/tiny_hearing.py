@@ -13,10 +13,10 @@ from torch import Tensor
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.installing import install
 from fls_models.lslm.hearing import HearingModel, load
 from fls_models.prompts import Prompt
-from fls_models.released import find
+from fls_models.weights.conversion.install import install
+from fls_models.weights.conversion.layout import find
 
 HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)
 QUESTION = "What is the main argument?"

@@ -9,13 +9,13 @@ import torch
 from tiny_gguf import HEADS, HIDDEN, KV_HEADS, LAYERS, write_tiny_gguf
 from torch import Tensor
 
-from fls_models import card
-from fls_models.card import TextCard
-from fls_models.convert import convert
 from fls_models.core.progress import silent
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.connector_weights import Config, LoraShape, write
-from fls_models.weights import Installed, local
+from fls_models.weights import card
+from fls_models.weights.card import TextCard
+from fls_models.weights.conversion.gguf import convert
+from fls_models.weights.store import Installed, local
 
 # Letters and some words, as the tiny language model has them: not in the order of their ids.
 TOKENS = (*range(260, 255, -1), *range(64, 91), 220)

@@ -12,13 +12,13 @@ from tiny_gguf import write_tiny_gguf
 from torch import Tensor
 
 from fls_models.answerable import Answerability
-from fls_models.convert import convert
 from fls_models.core.progress import silent
 from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.lslm.mini import MiniLanguageModel
 from fls_models.readers import TextReader
 from fls_models.reads import Reads
-from fls_models.thresholds import Thresholds
+from fls_models.weights.conversion.gguf import convert
+from fls_models.weights.thresholds import Thresholds
 
 
 def sentence(text: str, start: float = 0.0, each: float = 0.25) -> Sentence:

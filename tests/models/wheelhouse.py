@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fls_models.card import Card, HubFile, Part, Piece, WeightFile, load
+from fls_models.weights.card import Card, HubFile, Part, Piece, WeightFile, load
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from fls_models import card as cards
-from fls_models import weights
 from fls_models.bench.cost import (
     QWEN2_AUDIO_7B,
     DecoderDims,
@@ -18,8 +16,10 @@ from fls_models.bench.cost import (
     encoder_flops,
     prefill_flops,
 )
-from fls_models.card import Card, FrameCard, TextCard
 from fls_models.planning import Planned
+from fls_models.weights import card as cards
+from fls_models.weights import store as weights
+from fls_models.weights.card import Card, FrameCard, TextCard
 
 _WHISPER_BASE = EncoderDims(mel_bins=80, width=512, feed_forward=2048, layers=6)
 # Its decoder has the encoder's width and layers, and so many tokens.

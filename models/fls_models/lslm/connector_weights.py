@@ -24,9 +24,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fls_models.errors import DamagedWeights
-from fls_models.lora import Pair
 from fls_models.lslm.connector import Connector, Shape
 from fls_models.lslm.int8 import quantise
+from fls_models.weights.conversion.lora import Pair
 
 FORM = "fls-connector-1"
 CONFIG, WEIGHTS, LORA = "config.json", "connector.safetensors", "lora.safetensors"

@@ -20,10 +20,10 @@ from transformers import AutoTokenizer, WhisperFeatureExtractor
 from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE
 from fls_models.errors import DamagedWeights, UsageError
 from fls_models.extractor.density import CtcHead, FoldedCtcHead
-from fls_models.installing import PROCESSOR, open_tensors
 from fls_models.lslm.decoder import DecoderLanguageModel, Parts
-from fls_models.quantised import fill
-from fls_models.surveying import modules
+from fls_models.weights.conversion.install import PROCESSOR, open_tensors
+from fls_models.weights.conversion.inventory import modules
+from fls_models.weights.conversion.quantization import fill
 
 _HEAD = ("linear.weight", "projector.weight", "projector.bias")
 AUDIO = "<|AUDIO|>"

@@ -22,7 +22,7 @@ from fls_models.lslm.int8 import Int8Embedding, Int8Linear
 
 
 class MiniLanguageModel(DecoderLanguageModel):
-    """A `LanguageModel` over a folder that `fls_models.convert` wrote."""
+    """A `LanguageModel` over a folder that `fls_models.weights.conversion.gguf` wrote."""
 
     def __init__(self, folder: Path) -> None:
         try:

@@ -26,7 +26,7 @@ from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.hearing import HearingModel
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
-from fls_models.quantised import bitsandbytes
+from fls_models.weights.conversion.quantization import bitsandbytes
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fls_models import devices
 from fls_models.core.optional import optional
 from fls_models.errors import EnvironmentLacks, OthersGone, UsageError
+from fls_models.weights import devices
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fls_models import hub
-from fls_models.card import FrameCard, load
 from fls_models.core.progress import Progress, silent
-from fls_models.downloads import size_of
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
-from fls_models.weight_folders import delete, locked, writing
-from fls_models.weight_forms import DTYPES as DTYPES
-from fls_models.weight_forms import FORM as FORM
-from fls_models.weight_forms import known
+from fls_models.weights import hub
+from fls_models.weights.card import FrameCard, load
+from fls_models.weights.conversion.formats import DTYPES as DTYPES
+from fls_models.weights.conversion.formats import FORM as FORM
+from fls_models.weights.conversion.formats import known
+from fls_models.weights.downloads import size_of
+from fls_models.weights.folders import delete, locked, writing
 
 if TYPE_CHECKING:
-    from fls_models.released import Released
+    from fls_models.weights.conversion.layout import Released
 
 SOURCE = "source.json"
 # Wider language models of that architecture are the larger one.
@@ -126,7 +126,7 @@ def room(card: FrameCard, cache: Path, dtype: str, download: int) -> int:
 
 
 def _from_hub(card: FrameCard, cache: Path, dtype: str, progress: Progress) -> None:
-    from fls_models.released import find
+    from fls_models.weights.conversion.layout import find
 
     ways_out = (
         f"Or use a copy that you have: `fls models pull {card.name} --from FOLDER` keeps it for "
@@ -157,7 +157,7 @@ def convert(
     source: hub.Listing | Path,
 ) -> None:
     """Makes a card's folder from a checkpoint, all or nothing; the caller holds its lock."""
-    from fls_models.installing import install
+    from fls_models.weights.conversion.install import install
 
     # Named for good only when it says where it came from, too.
     ready = cache / "weights" / f".ready-{card.name}-{dtype}"
@@ -178,7 +178,7 @@ def _told(source: hub.Listing | Path) -> dict[str, Any]:
 
 
 def _checked(card: FrameCard, source: Path) -> Released:
-    from fls_models.released import find
+    from fls_models.weights.conversion.layout import find
 
     if converted(source) is not None:
         raise UsageError(f"{source} is converted already; use it with `--model {source}`.")
@@ -222,7 +222,7 @@ def converted(place: Path) -> Mapping[str, Any] | None:
 def check_converter(dtype: str) -> None:
     """Raises EnvironmentLacks when the library that quantises is missing and needed."""
     if dtype in ("nf4", "int8"):
-        from fls_models.quantised import bitsandbytes
+        from fls_models.weights.conversion.quantization import bitsandbytes
 
         bitsandbytes()
 

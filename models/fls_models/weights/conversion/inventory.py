@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from fls_models.errors import DamagedWeights
-from fls_models.released import Released, canonical, shards
+from fls_models.weights.conversion.layout import Released, canonical, shards
 
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 # What transformers raises for settings of the wrong type, out of range or unheard of.

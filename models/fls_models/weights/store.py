@@ -17,14 +17,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import overload
 
-from fls_models import given_folders, released_weights
-from fls_models.card import Card, FrameCard, Part, TextCard, load
 from fls_models.core.budget import PAPER
 from fls_models.core.progress import Progress, silent
-from fls_models.downloads import fetch, matches, size_of
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
-from fls_models.released_weights import InstalledFrames as InstalledFrames
-from fls_models.weight_folders import delete, locked, writing
+from fls_models.weights import large as released_weights
+from fls_models.weights import local as given_folders
+from fls_models.weights.card import Card, FrameCard, Part, TextCard, load
+from fls_models.weights.downloads import fetch, matches, size_of
+from fls_models.weights.folders import delete, locked, writing
+from fls_models.weights.large import InstalledFrames as InstalledFrames
 
 # Part of a converted folder's name: a new form is converted anew.
 CONVERTED_FORM = "int8-1"
@@ -273,7 +274,7 @@ def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None
         progress(stage, done, part.bytes)
     ready = incoming
     if part.form == "gguf":
-        from fls_models.convert import convert
+        from fls_models.weights.conversion.gguf import convert
 
         ready = _converting(part, cache)
         shutil.rmtree(ready, ignore_errors=True)

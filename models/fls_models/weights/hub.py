@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fls_models.core.progress import Progress
-from fls_models.downloads import hub_address, watched
 from fls_models.errors import DamagedWeights, WeightsMissing
+from fls_models.weights.downloads import hub_address, watched
 
 # Settings, texts and weights that are nothing but numbers: no pickles and no programs.
 _WANTED = (".json", ".txt", ".jinja", ".safetensors")

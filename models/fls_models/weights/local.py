@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from fls_models.core.budget import PAPER
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.released_weights import (
+from fls_models.weights.conversion.formats import FORM, known
+from fls_models.weights.folders import locked, writing
+from fls_models.weights.large import (
     InstalledFrames,
     card_of,
     check_converter,
@@ -26,12 +28,10 @@ from fls_models.released_weights import (
     folder,
     is_installed,
 )
-from fls_models.weight_folders import locked, writing
-from fls_models.weight_forms import FORM, known
 
 if TYPE_CHECKING:
-    from fls_models.card import FrameCard
-    from fls_models.released import Released
+    from fls_models.weights.card import FrameCard
+    from fls_models.weights.conversion.layout import Released
 
 
 def from_folder(
@@ -60,7 +60,7 @@ def from_folder(
         return InstalledFrames(
             replace(card, name=name, budgets=PAPER), place, str(settings["dtype"])
         )
-    from fls_models.released import find
+    from fls_models.weights.conversion.layout import find
 
     found = find(place)
     card = card_of(found.architecture, found.config, adapter=found.adapter is not None)

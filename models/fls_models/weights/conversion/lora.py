@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fls_models.errors import DamagedWeights, UsageError
-from fls_models.released import canonical
+from fls_models.weights.conversion.layout import canonical
 
 _PAIR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")
 # Kinds of LoRA whose weights are not `W + scale * B A` for the `W` of the base model.

@@ -17,7 +17,7 @@ from typing import Any
 
 from fls_models.core.budget import FrameRates
 from fls_models.errors import UsageError
-from fls_models.thresholds import Thresholds
+from fls_models.weights.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

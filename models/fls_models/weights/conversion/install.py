@@ -22,12 +22,12 @@ from torch import Tensor
 
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
-from fls_models.lora import Adapter
-from fls_models.quantised import is_quantised, pack
-from fls_models.released import Released
-from fls_models.surveying import Stored, some, survey, unreadable
-from fls_models.weight_forms import FORM as FORM
-from fls_models.weight_forms import known
+from fls_models.weights.conversion.formats import FORM as FORM
+from fls_models.weights.conversion.formats import known
+from fls_models.weights.conversion.inventory import Stored, some, survey, unreadable
+from fls_models.weights.conversion.layout import Released
+from fls_models.weights.conversion.lora import Adapter
+from fls_models.weights.conversion.quantization import is_quantised, pack
 
 Tensors = Mapping[str, Tensor]
 """Tensors by their canonical names."""

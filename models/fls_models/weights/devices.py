@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fls_models import card as cards
-from fls_models.card import FrameCard
 from fls_models.errors import EnvironmentLacks
+from fls_models.weights import card as cards
+from fls_models.weights.card import FrameCard
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 # Files that a driver makes: without them nobody needs to import torch to ask for a GPU.
@@ -132,7 +132,7 @@ def choose(
 
     It is never downloaded unasked: it is large.
     """
-    from fls_models import weights
+    from fls_models.weights import store as weights
 
     large = cards.load("fastlongspeech")
     small = cards.names()[0]

@@ -22,8 +22,8 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
-from fls_models.card import Piece, WeightFile
 from fls_models.errors import DamagedWeights, WeightsMissing
+from fls_models.weights.card import Piece, WeightFile
 
 _BLOCK = 1 << 20
 # A network that is not there is told of soon. What the user set for pip counts more.

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from fls_models.core.optional import installing, optional
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
-from fls_models.weight_forms import DTYPES as DTYPES
-from fls_models.weight_forms import known
+from fls_models.weights.conversion.formats import DTYPES as DTYPES
+from fls_models.weights.conversion.formats import known
 
 _LINEAR = re.compile(r"language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.weight")
 _BLOCK = 64

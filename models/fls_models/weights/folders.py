@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fls_models.downloads import size_of
 from fls_models.errors import DiskFull, EnvironmentLacks
+from fls_models.weights.downloads import size_of
 
 
 @contextmanager

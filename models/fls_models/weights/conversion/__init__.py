@@ -1,0 +1,1 @@
+"""From weights as they are released to weights as they are run."""
