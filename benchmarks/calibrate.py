@@ -7,7 +7,8 @@ audio is needed. Four kinds of question are held against every text: its own and
 recording, which must pass, a foreign one and an everyday one, which must not. `--tokens` joins
 items of other topics to a text of that many tokens, as long recordings are read in sections.
 
-Nothing in `general_questions.txt` and `everyday_questions.txt` stands in `fls_models.answerable`.
+Nothing in `general_questions.txt` and `everyday_questions.txt` stands in
+`fls_models.answering.answerability`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.places import cache_folder  # noqa: E402
-from fls_models import prompts  # noqa: E402
-from fls_models.answerable import Evidence  # noqa: E402
+from fls_models.answering.answerability import Evidence  # noqa: E402
 from fls_models.bench.items import Item, load_items  # noqa: E402
-from fls_models.models import Model, TextModel  # noqa: E402
+from fls_models.lslm import prompts  # noqa: E402
+from fls_models.pipelines.large import Model, TextModel  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
 from fls_models.weights.store import locate  # noqa: E402
 from fls_models.weights.thresholds import Thresholds  # noqa: E402

@@ -11,7 +11,8 @@ recordings are one, and the others in it are what the right one is hidden in.
 
 Two ways are compared, on the same answers:
 
-* attention: where the language model looks as it writes the answer (`fls_models/evidence.py`).
+* attention: where the language model looks as it writes the answer
+  (`fls_models/answering/evidence.py`).
 * gain: the recording in stretches of whole sentences, some 20 s each; the one that makes the answer
   likeliest if the model may look at nothing else, log p(answer | stretch) - log p(answer |
   nothing). The stretch is not read anew: its keys and values are those made in reading all.
@@ -42,20 +43,20 @@ from fls_cli.cache import Cache  # noqa: E402
 from fls_cli.decoded import decode  # noqa: E402
 from fls_cli.hearing import Remembering  # noqa: E402
 from fls_cli.places import cache_folder  # noqa: E402
-from fls_models import prompts  # noqa: E402
-from fls_models.asking import Asking, Manner, Weighed  # noqa: E402
+from fls_models.answering.answerer import Asking, Manner, Weighed  # noqa: E402
+from fls_models.answering.readers.text import Reading  # noqa: E402
 from fls_models.bench.estimates import mean  # noqa: E402
 from fls_models.bench.facts import holds_fact  # noqa: E402
 from fls_models.bench.items import Item, load_items  # noqa: E402
 from fls_models.bench.kept import Kept  # noqa: E402
-from fls_models.bench.normaliser import normalise  # noqa: E402
 from fls_models.core.cache import FORGETFUL, Memory  # noqa: E402
 from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
 from fls_models.core.results import Span, Transcript, Word  # noqa: E402
-from fls_models.lslm.contexts import ReadContext, RoomyLayer  # noqa: E402
-from fls_models.mini_frames import MiniFrameModel  # noqa: E402
-from fls_models.models import Model, TextModel  # noqa: E402
-from fls_models.readers import Reading  # noqa: E402
+from fls_models.lslm import prompts  # noqa: E402
+from fls_models.lslm.kv_cache import ReadContext, RoomyLayer  # noqa: E402
+from fls_models.pipelines.mini import MiniFrameModel  # noqa: E402
+from fls_models.pipelines.large import Model, TextModel  # noqa: E402
+from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
 from fls_models.weights.store import locate  # noqa: E402
 

@@ -28,13 +28,13 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.places import cache_folder  # noqa: E402
-from fls_models import transcription  # noqa: E402
 from fls_models.audio.vad import Piece  # noqa: E402
-from fls_models.languages import Part  # noqa: E402
-from fls_models.loops import Run, runs, without_loops  # noqa: E402
-from fls_models.transcription import EFFORTS, Transcriber  # noqa: E402
+from fls_models.transcription import whisper as transcription  # noqa: E402
+from fls_models.transcription.languages import Part  # noqa: E402
+from fls_models.transcription.loops import Run, runs, without_loops  # noqa: E402
+from fls_models.transcription.whisper import EFFORTS, Transcriber  # noqa: E402
 from fls_models.weights import card  # noqa: E402
-from fls_models.weights import store as weights
+from fls_models.weights import store as weights  # noqa: E402
 
 Samples = NDArray[np.float32]
 RATE = 16_000

@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.places import cache_folder  # noqa: E402
-from fls_models import prompts  # noqa: E402
-from fls_models.lslm.int8 import Int8Linear  # noqa: E402
-from fls_models.lslm.mini import MiniLanguageModel  # noqa: E402
+from fls_models.lslm import prompts  # noqa: E402
+from fls_models.lslm.mini.int8 import Int8Linear  # noqa: E402
+from fls_models.lslm.mini.language_model import MiniLanguageModel  # noqa: E402
 from fls_models.weights import card  # noqa: E402
-from fls_models.weights import store as weights
+from fls_models.weights import store as weights  # noqa: E402
 from fls_models.weights.conversion.quantization import bitsandbytes  # noqa: E402
 
 _PREFILL = 400

@@ -21,7 +21,7 @@ from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.conversation import Conversation, Reply
+    from fls_models.answering.conversation import Conversation, Reply
 
 
 @dataclass(frozen=True)

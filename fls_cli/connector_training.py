@@ -12,8 +12,8 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fls_models.lslm.connector import Connector
-    from fls_models.lslm.connector_weights import Config
+    from fls_models.lslm.mini.connector import Connector
+    from fls_models.lslm.mini.connector_weights import Config
     from fls_models.training.answering import Result as Answered
     from fls_models.training.connecting import Result
     from fls_models.training.corpus import Utterance
@@ -125,7 +125,7 @@ def train_answers(
     place: tuple[str, str],
 ) -> Answered:
     """Encodes all clips and trains `mini` on questions about them, at a place."""
-    from fls_models.lslm.connector_weights import read_config
+    from fls_models.lslm.mini.connector_weights import read_config
     from fls_models.training.frame_reading import train_frame_reading
     from fls_models.training.trainable_hearing import TrainableHearing
     from fls_models.weights.store import fingerprint
@@ -165,7 +165,7 @@ def train_answers(
 
 def encode_frames(asked: HeadTraining | AnswerTraining, installed: Installed) -> Encoded:
     """What Whisper's encoder makes of all recordings."""
-    from fls_models.lslm.whisper_frames import WhisperFrames
+    from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 
     encoder = WhisperFrames(installed.speech)
     return encode_all(asked, encoder, whisper_identity(installed))
@@ -201,7 +201,7 @@ def _beginning(
 
     from transformers import AutoTokenizer
 
-    from fls_models.lslm.connector_weights import read
+    from fls_models.lslm.mini.connector_weights import read
     from fls_models.training.spelling import Spelling
 
     tokenizer: Any = AutoTokenizer.from_pretrained(installed.llm, local_files_only=True)
@@ -225,8 +225,8 @@ def _config(
     spelling: Spelling,
     encoded: Encoded,
 ) -> Config:
-    from fls_models.lslm.connector import Shape
-    from fls_models.lslm.connector_weights import Config
+    from fls_models.lslm.mini.connector import Shape
+    from fls_models.lslm.mini.connector_weights import Config
 
     first = next(iter(encoded), None)
     if first is None:
@@ -253,6 +253,6 @@ def _config(
 
 
 def _language_model(installed: Installed) -> Any:
-    from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.lslm.mini.language_model import MiniLanguageModel
 
     return MiniLanguageModel(installed.llm)

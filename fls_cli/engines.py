@@ -13,7 +13,7 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from fls_models.core.cache import Memory
     from fls_models.core.progress import Progress
-    from fls_models.models import Model
+    from fls_models.pipelines.large import Model
     from fls_models.weights.card import Card, FrameCard, TextCard
     from fls_models.weights.store import Installed, InstalledFrames
 
@@ -24,7 +24,7 @@ READERS = ("auto", "frames", "text")
 @dataclass(frozen=True)
 class Engine:
     """A model by name (or a folder, or `auto`), and for those that hear by themselves how to run
-    them: see `fls_models.models.Running`.
+    them: see `fls_models.pipelines.large.Running`.
 
     `read` is for models that can read both frames and text. `auto` takes what was measured to be
     better at `budget`; text, where that is None: for words, or for an amount nobody measured.
@@ -76,13 +76,13 @@ def start(
     """
     check(engine)
     found, reason = _installed(engine, offline=offline, say=say, progress=progress)
-    from fls_models.models import FrameModel, Running, TextModel
+    from fls_models.pipelines.large import FrameModel, Running, TextModel
     from fls_models.weights.store import Installed
 
     if isinstance(found, Installed):
         _check_text(engine, found.card)
         if reads_frames(engine, found.card, found.connector):
-            from fls_models.mini_frames import MiniFrameModel
+            from fls_models.pipelines.mini import MiniFrameModel
 
             return MiniFrameModel(found, memory, compress=engine.compress)
         return TextModel(found, memory)
@@ -200,7 +200,7 @@ def _check_large(engine: Engine, name: str) -> None:
 def _check_text(engine: Engine, card: TextCard) -> None:
     """Refuses what only a model that hears by itself can be asked for, before it is fetched."""
     if engine.read == "frames":
-        from fls_models.mini_frames import frames_of
+        from fls_models.pipelines.mini import frames_of
 
         frames_of(card)
     asked = {

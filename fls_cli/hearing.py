@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
     from fls_models.core.results import Sentence, Transcript
     from fls_models.extractor.fused_recording import FusedRecording
-    from fls_models.models import FrameReadingModel, Heard, Model
+    from fls_models.pipelines.large import FrameReadingModel, Heard, Model
 
 KIND = "transcripts"
 FRAMES = "frames"
@@ -257,8 +257,8 @@ def hear(
             model, wanted, memory=memory, decoded=decoded, warn=warn, progress=progress
         )
         return Hearing(listening.transcript(), listening.clock.seconds)
-    from fls_models.frame_reader import FramesHeard
-    from fls_models.models import FrameReadingModel
+    from fls_models.answering.readers.frames import FramesHeard
+    from fls_models.pipelines.large import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel)
     clock = Stopwatch()

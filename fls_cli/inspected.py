@@ -12,7 +12,7 @@ from fls_cli.hearing import Wanted
 if TYPE_CHECKING:
     from fls_models.core.progress import Progress
     from fls_models.extractor.inspection.inspection import Inspection
-    from fls_models.models import FrameReadingModel
+    from fls_models.pipelines.large import FrameReadingModel
 
 
 def inspected(
@@ -26,9 +26,9 @@ def inspected(
     """The recording as the model hears it for a question; heard now, whatever is kept of it.
 
     `total` is what `wanted.seconds` told. Raises what `media.stream` and
-    `fls_models.inspecting.inspect` do.
+    `fls_models.pipelines.inspect.inspect` do.
     """
-    from fls_models.inspecting import inspect
+    from fls_models.pipelines.inspect import inspect
 
     with closing(wanted.decode(warn)) as blocks:
         return inspect(

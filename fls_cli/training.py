@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fls_cli.desk import Desk
     from fls_cli.engines import Engine
     from fls_models.lslm.base import SpeechEncoder
-    from fls_models.models import FrameModel
+    from fls_models.pipelines.large import FrameModel
     from fls_models.training.corpus import Spoken, Utterance
     from fls_models.training.encoded import Encoded
     from fls_models.training.loop import Plan, Step
@@ -207,7 +207,7 @@ def refuse(options: Mapping[str, object], why: str) -> None:
 
 def load_large(desk: Desk, engine: Engine, processes: Processes) -> FrameModel:
     """The model that was checked."""
-    from fls_models.models import FrameModel
+    from fls_models.pipelines.large import FrameModel
 
     # The first fetches and converts it.
     with processes.first_ahead():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fls_cli.ahead import Blocks
     from fls_cli.desk import Desk
     from fls_models.core.results import Span
-    from fls_models.models import Model
+    from fls_models.pipelines.large import Model
 
 _T = TypeVar("_T")
 

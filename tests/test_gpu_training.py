@@ -28,9 +28,9 @@ import mini_own_answers  # noqa: E402
 import mini_pieces  # noqa: E402
 from tiny_mini import write_tiny_mini  # noqa: E402
 
-from fls_models.lslm.mini_hearing import MiniHearing  # noqa: E402
-from fls_models.lslm.whisper_frames import WhisperFrames  # noqa: E402
-from fls_models.prompts import ASK, question  # noqa: E402
+from fls_models.lslm.mini.speech_model import MiniHearing  # noqa: E402
+from fls_models.lslm.mini.whisper_encoder import WhisperFrames  # noqa: E402
+from fls_models.lslm.prompts import ASK, question  # noqa: E402
 from fls_models.training.spelling import Spelling  # noqa: E402
 from fls_models.training.trainable_hearing import TrainableHearing  # noqa: E402
 from fls_models.weights.store import Installed  # noqa: E402

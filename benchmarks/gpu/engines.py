@@ -21,8 +21,11 @@ import torch
 from common import Array, Ticks, synchronize
 from torch import Tensor
 
-from fls_models.answerable import Answerability
-from fls_models.asking import Asking, Manner
+from fls_models.answering.answerability import Answerability
+from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.map_reduce import merged
+from fls_models.answering.readers.frames import FrameReader, FramesHeard
+from fls_models.answering.readers.text import Reading
 from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget
 from fls_models.core.constants import WINDOW_SAMPLES
@@ -31,13 +34,10 @@ from fls_models.extractor import extract as frame_listening
 from fls_models.extractor.density import CtcHead
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording
-from fls_models.frame_reader import FrameReader, FramesHeard
 from fls_models.lslm import decoder
-from fls_models.lslm.hearing import HearingModel
-from fls_models.merging import merged
-from fls_models.prompts import ASK, question
-from fls_models.readers import Reading
-from fls_models.reads import Reads
+from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.prompts import ASK, question
 
 QUESTION = "What is the main argument, and who disagrees with it?"
 

@@ -30,9 +30,9 @@ from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.extractor.density import density_from
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving
-from fls_models.lslm import connector_weights
-from fls_models.lslm.connector_weights import LoraShape
-from fls_models.prompts import ASK, question
+from fls_models.lslm.mini import connector_weights
+from fls_models.lslm.mini.connector_weights import LoraShape
+from fls_models.lslm.prompts import ASK, question
 from fls_models.training import exercises
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.documents import Question

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from fls_models.lslm.contexts import cache_argument
 from fls_models.lslm.decoder import DecoderLanguageModel
+from fls_models.lslm.kv_cache import cache_argument
 
 _TOGETHER = 64
 _ENDS = (".", "!", "?")

@@ -30,10 +30,10 @@ from fls_cli import connector_training
 from fls_cli.decoded import decode
 from fls_cli.places import cache_folder
 from fls_models.core.constants import WINDOW_SAMPLES
-from fls_models.lslm import connector_weights
-from fls_models.lslm.connector import Shape
-from fls_models.lslm.connector_weights import Config
-from fls_models.lslm.mini import MiniLanguageModel
+from fls_models.lslm.mini import connector_weights
+from fls_models.lslm.mini.connector import Shape
+from fls_models.lslm.mini.connector_weights import Config
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.training.corpus import read_utterances
 from fls_models.training.documents import Document, read_documents
 from fls_models.training.spelling import Spelling

@@ -18,16 +18,16 @@ from mini_takes import Take, Takes
 from torch import Tensor
 
 from fls_models.audio.windows import frame_count
-from fls_models.bench.normaliser import normalise
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
-from fls_models.ctc_reading import greedy
-from fls_models.lslm.connector import Connector
+from fls_models.lslm.mini.connector import Connector
 from fls_models.training.connecting import Reading
 from fls_models.training.frame_noise import disturbed
 from fls_models.training.like_lengths import LikeLengths
 from fls_models.training.precision import computing
 from fls_models.training.spelling import Spelling
 from fls_models.training.vocabulary import Characters, frames_needed
+from fls_models.transcription.ctc_words import greedy
+from fls_models.transcription.normalizer import normalise
 
 _REAL = 8
 # Real recordings are joined to clips of 8 to 29 s, with silence between them.

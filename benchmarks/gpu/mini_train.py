@@ -220,8 +220,8 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
     from mini_reading import ReadingStage, word_error_rate
     from safetensors.torch import load_file
 
-    from fls_models.lslm import connector_weights
-    from fls_models.lslm.connector_weights import Config
+    from fls_models.lslm.mini import connector_weights
+    from fls_models.lslm.mini.connector_weights import Config
     from fls_models.training.connecting import Reading
     from fls_models.training.spelling import Spelling
     from fls_models.training.vocabulary import Characters

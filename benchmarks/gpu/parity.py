@@ -36,8 +36,8 @@ from fls_models.extractor.density import CtcHead, density_from
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving, ladder
-from fls_models.lslm.hearing import HearingModel, load
-from fls_models.prompts import Prompt
+from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.prompts import Prompt
 from fls_models.weights.conversion.install import install
 from fls_models.weights.conversion.layout import find
 from fls_models.weights.conversion.quantization import pack

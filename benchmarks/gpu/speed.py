@@ -10,11 +10,12 @@ answer that is shown, and to the 64th, greedy. Medians of three runs after a war
 hour; stages come from a run of their own in which the device is waited for between them. Log-mel
 features are made by a thread meanwhile, so that stages add up to more than the total.
 
-`asked` are the same by way of `fls_models.asking`: it judges the question before it answers, and so
-reads more. For several sections, the first token is that of the answer from the notes of all.
+`asked` are the same by way of `fls_models.answering.answerer`: it judges the question before it
+answers, and so reads more. For several sections, the first token is that of the answer from the
+notes of all.
 
-`--memory`: an hour at the budget fast, answered once by way of `fls_models.asking`, in a process of
-its own.
+`--memory`: an hour at the budget fast, answered once by way of `fls_models.answering.answerer`, in
+a process of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from common import Array, Job, free, host_peak_gb, model_folder, parser, peak, s
 
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
-from fls_models.lslm.hearing import HearingModel, load
+from fls_models.lslm.large import HearingModel, load
 from fls_models.weights import card as cards
 
 FAST, BALANCED, ACCURATE = (Budget(name) for name in ("fast", "balanced", "accurate"))
@@ -130,9 +131,9 @@ def at_length(job: Job, engine: Any, folder: Path, seconds: float, runs: int) ->
 
 def refused(job: Job, engine: Any, seconds: float, key: str) -> bool:
     """Whether that many frames are refused; keeps the sentence. Nothing is encoded for it."""
+    from fls_models.answering.readers.frames import FrameReader, FramesHeard
     from fls_models.extractor.frames import Frames
     from fls_models.extractor.fused_recording import FusedRecording
-    from fls_models.frame_reader import FrameReader, FramesHeard
 
     count = round(seconds * 25)
     edges = torch.arange(count + 1, dtype=torch.float64) / 25

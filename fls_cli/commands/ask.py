@@ -28,7 +28,7 @@ from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.asking import Asking, Manner
+    from fls_models.answering.answerer import Asking, Manner
     from fls_models.core.results import Answer
 
 
@@ -124,7 +124,7 @@ def ask(
         paid = Budget(budget, target_length)
 
         def task(visit: Visit) -> list[dict[str, Any]]:
-            from fls_models.asking import Asking, Manner
+            from fls_models.answering.answerer import Asking, Manner
 
             showing.check(visit)
             hearing = visit.hear()
@@ -150,7 +150,7 @@ def ask(
 
         done = desk.work(sources, from_file, request, task)
         if desk.asked > 1 and len(done) > 1:
-            from fls_models.asking import Manner
+            from fls_models.answering.answerer import Manner
 
             _over_all(desk, request, questions, done, Manner(max_tokens, temperature, seed))
         desk.finish()
@@ -201,7 +201,7 @@ def _over_all(
     manner: Manner,
 ) -> None:
     """Shows one answer from all recordings to each question."""
-    from fls_models.gathering import Voice, gather
+    from fls_models.answering.aggregate import Voice, gather
 
     if not request.as_json:
         desk.show("==> all recordings <==\n")

@@ -23,7 +23,7 @@ from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.bench.given import Given
-    from fls_models.models import Model
+    from fls_models.pipelines.large import Model
 
 app = CommandLine(
     help="Measure a model on recordings.\n\n"
@@ -140,7 +140,7 @@ def _given(
     from fls_models.bench.given import GivenFrames, GivenText
     from fls_models.bench.heard import Hearing
     from fls_models.bench.heard_frames import FrameHearing
-    from fls_models.models import FrameReadingModel
+    from fls_models.pipelines.large import FrameReadingModel
 
     name = loaded.card.name
     if not isinstance(loaded, FrameReadingModel):
@@ -160,7 +160,7 @@ def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
     from fls_cli import engines
     from fls_models.bench.given import GivenText
     from fls_models.bench.reading_text import ReadingText
-    from fls_models.models import FrameReadingModel
+    from fls_models.pipelines.large import FrameReadingModel
     from fls_models.weights.card import TextCard
 
     if not isinstance(loaded, FrameReadingModel):

@@ -17,7 +17,7 @@ from fls_cli.output import write_atomically
 from fls_cli.text import clean
 
 if TYPE_CHECKING:
-    from fls_models.models import Model
+    from fls_models.pipelines.large import Model
 
 
 def asr(

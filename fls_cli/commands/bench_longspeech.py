@@ -22,7 +22,7 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from fls_models.bench.heard import Hearing
     from fls_models.bench.judge import Judge
-    from fls_models.models import Model, TextModel
+    from fls_models.pipelines.large import Model, TextModel
 
 KEY = "FLS_JUDGE_KEY"
 _WHAT = "What to measure"

@@ -24,7 +24,7 @@ from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.models import Heard
+    from fls_models.pipelines.large import Heard
 
 
 def chat(
@@ -89,8 +89,8 @@ def chat(
         if not listened:
             raise typer.Exit(1)
 
-        from fls_models.asking import Asking, Manner
-        from fls_models.conversation import Conversation
+        from fls_models.answering.answerer import Asking, Manner
+        from fls_models.answering.conversation import Conversation
 
         manner = Manner(max_tokens, temperature, seed)
         shown = evidence if evidence is not None else options.EVIDENCE * as_json

@@ -95,8 +95,8 @@ def summarize(
         paid = Budget(budget, target_length)
 
         def task(visit: Visit) -> None:
-            from fls_models.asking import Manner
-            from fls_models.summarising import summarise
+            from fls_models.answering.answerer import Manner
+            from fls_models.answering.summarize import summarise
 
             hearing = visit.hear()
             if not hearing.heard.speaks:

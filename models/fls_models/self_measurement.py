@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.asking import Asking
+from fls_models.answering.answerer import Asking
 from fls_models.audio.vad import Piece, cut_at_pauses
 from fls_models.core.budget import NAMES, Budget
 from fls_models.core.results import Sentence, Transcript
@@ -21,7 +21,7 @@ from fls_models.errors import InputError
 from fls_models.planning import ENOUGH_SECONDS, Pace
 
 if TYPE_CHECKING:
-    from fls_models.models import FrameReadingModel, Heard, Listener, Model
+    from fls_models.pipelines.large import FrameReadingModel, Heard, Listener, Model
 
 SAMPLE_SECONDS = 90.0
 """How much is best measured on; more is as good, and takes longer."""
@@ -84,7 +84,7 @@ def _heard(
     """What was heard, what that took once, and for each second of audio by budget."""
     if model.reads_by == "text":
         return _transcribed(model.transcriber, blocks)
-    from fls_models.models import FrameReadingModel
+    from fls_models.pipelines.large import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "there are two kinds of models"
     return _fused(model, blocks)
@@ -125,7 +125,7 @@ def _fused(
     model: FrameReadingModel, blocks: list[NDArray[np.float32]]
 ) -> tuple[Heard, float, dict[str, float]]:
     """Encoding is nearly all of it, and the same for every budget."""
-    from fls_models.frame_reader import FramesHeard
+    from fls_models.answering.readers.frames import FramesHeard
 
     begun = perf_counter()
     heard = FramesHeard(model.hear(blocks, Budget()))

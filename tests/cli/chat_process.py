@@ -21,7 +21,7 @@ from fls_cli.desk import Desk
 def serve(weights: str, *arguments: str) -> None:
     """Runs `fls ARGUMENTS` with the tiny model, which talks without end of what is `endless`."""
     from fls_cli.app import main
-    from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.lslm.mini.language_model import MiniLanguageModel
 
     def generate(model: object, context: object, request: str, **_: object) -> Iterator[str]:
         if "endless" not in request:

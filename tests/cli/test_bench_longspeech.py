@@ -63,7 +63,7 @@ def data(tmp_path: Path) -> Path:
 def ear(monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) -> TinyModel:
     """What any model but the measured one is: it hears `SAID`."""
     from fls_cli import engines
-    from fls_models.models import FrameModel
+    from fls_models.pipelines.large import FrameModel
 
     other = TinyModel(tiny_weights, Ear())
     original = engines.start

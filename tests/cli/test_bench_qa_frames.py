@@ -56,7 +56,7 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fls(
     items: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Fls:
-    from fls_models.asking import Manner
+    from fls_models.answering.answerer import Manner
     from fls_models.bench import qa
     from fls_models.weights import devices
 
@@ -75,8 +75,8 @@ def fls(
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The classes whose `encode` was called, call by call."""
-    from fls_models.lslm.hearing import HearingModel
-    from fls_models.lslm.mini_hearing import MiniHearing
+    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.mini.speech_model import MiniHearing
 
     found: list[str] = []
     for kind in (MiniHearing, HearingModel):
@@ -129,7 +129,7 @@ def test_frames_are_heard_anew_for_another_connector(
 ) -> None:
     from tiny_mini import config, random_connector, random_lora
 
-    from fls_models.lslm.connector_weights import write
+    from fls_models.lslm.mini.connector_weights import write
 
     asked = ["--read", "frames", "--work", tmp_path / "work", "--free", "0", "--json"]
     first = fls(tiny_mini, *asked)
@@ -147,7 +147,7 @@ def test_frames_are_heard_anew_for_another_connector(
 def test_a_large_model_reads_frames_and_text(
     fls: Fls, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: list[str]
 ) -> None:
-    from fls_models.lslm.hearing import HearingModel
+    from fls_models.lslm.large import HearingModel
 
     read: list[tuple[bool, int]] = []
     original = HearingModel.read

@@ -48,7 +48,7 @@ def chat(tiny: TinyModel, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> Ta
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
     """The model answers `Yes.`; what it is told of earlier turns, answer by answer."""
-    from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.lslm.mini.language_model import MiniLanguageModel
 
     told: list[list[tuple[str, str]]] = []
 

@@ -19,8 +19,8 @@ from fls_cli.visits import Request
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
-from fls_models.mini_frames import MiniFrameModel
-from fls_models.models import FrameModel, TextModel
+from fls_models.pipelines.mini import MiniFrameModel
+from fls_models.pipelines.large import FrameModel, TextModel
 from fls_models.weights import card, devices
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard, TextCard
@@ -455,7 +455,7 @@ def test_what_is_asked_for_is_checked_without_torch() -> None:
     # Transcribing with a model that reads text needs none, and it takes seconds to import.
     code = (
         "import sys; from fls_cli.engines import Engine, check; check(Engine()); "
-        "import fls_models.models, fls_models.mini_frames, fls_models.weights.store; "
+        "import fls_models.pipelines.large, fls_models.pipelines.mini, fls_models.weights.store; "
         "print('torch' in sys.modules)"
     )
     road = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "models")))}

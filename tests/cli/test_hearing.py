@@ -20,7 +20,7 @@ from fls_cli.desk import Desk
 from fls_cli.hearing import KIND, Stretch, Wanted, is_known, listen
 from fls_models.core.cache import Parts
 from fls_models.core.progress import silent
-from fls_models.lslm.mini import MiniLanguageModel
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 Capture = pytest.CaptureFixture[str]
 

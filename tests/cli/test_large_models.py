@@ -79,7 +79,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows were encoded, call by call."""
-    from fls_models.lslm.hearing import HearingModel
+    from fls_models.lslm.large import HearingModel
 
     found: list[int] = []
     original = HearingModel.encode
@@ -95,7 +95,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model replies what was said: random weights know no words."""
-    from fls_models.lslm.hearing import HearingModel
+    from fls_models.lslm.large import HearingModel
 
     monkeypatch.setattr(HearingModel, "generate", lambda *_, **__: iter([SAID]))
 
@@ -488,7 +488,7 @@ def test_the_heads_own_vocabulary_times_words(
 ) -> None:  # fmt: skip
     from tiny_checkpoints import CTC_TOKENS
 
-    from fls_models import speech_transcription
+    from fls_models.transcription import speech_lm as speech_transcription
 
     aligned: list[int] = []
     original = speech_transcription.align

@@ -321,7 +321,7 @@ def test_the_real_mini(
 @pytest.mark.weights
 def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Installed) -> None:
     from fls_cli.decoded import decode
-    from fls_models.models import TextModel
+    from fls_models.pipelines.large import TextModel
     from fls_models.self_measurement import NothingSaid, measure
 
     model = TextModel(mini_weights)

@@ -50,7 +50,7 @@ def talk(tmp_path: Path) -> Path:
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows were encoded, call by call."""
-    from fls_models.lslm.mini_hearing import MiniHearing
+    from fls_models.lslm.mini.speech_model import MiniHearing
 
     found: list[int] = []
     original = MiniHearing.encode
@@ -138,7 +138,7 @@ def test_frames_are_fused_anew_for_another_card(
     fls: Fls, talk: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fls_models.core.budget import PAPER
-    from fls_models.mini_frames import MiniFrameModel
+    from fls_models.pipelines.mini import MiniFrameModel
 
     def read() -> int:
         found = json.loads(fls("ask", talk, WHAT, "--json", "--cache", "-b", "fast").out)
@@ -162,7 +162,7 @@ def test_silence_is_said(fls: Fls, hush: Path) -> None:
 def test_transcribing_goes_by_frames_when_told_to(
     fls: Fls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: list[int]
 ) -> None:
-    from fls_models.lslm.mini_hearing import MiniHearing
+    from fls_models.lslm.mini.speech_model import MiniHearing
 
     # Random weights know no words.
     monkeypatch.setattr(MiniHearing, "generate", lambda *_, **__: iter([SAID]))
@@ -185,7 +185,8 @@ def test_auto_reads_text_until_frames_were_measured_to_be_better(
 
     def told(budget: str, *options: str, command: str = "ask") -> str:
         """Which of two models was made."""
-        from fls_models import mini_frames, models
+        from fls_models.pipelines import mini as mini_frames
+        from fls_models.pipelines import models
 
         class Made(Exception):
             pass
@@ -273,8 +274,8 @@ def test_the_real_mini_reads_frames_by_any_connector(
 ) -> None:
     import tiny_mini
 
-    from fls_models.lslm.connector import Shape
-    from fls_models.lslm.connector_weights import write
+    from fls_models.lslm.mini.connector import Shape
+    from fls_models.lslm.mini.connector_weights import write
 
     tokens = tuple(range(500, 1500))
     shape = Shape(512, 64, 1, 0, 9, 128, len(tokens), 896)

@@ -130,7 +130,7 @@ def test_the_head_is_one_for_the_model(
 def test_pieces_time_words(train: Train, tmp_path: Path) -> None:
     played = train("--vocab", "12", "--quiet")
     assert played.code == 0, played.err
-    from fls_models.ctc_alignment import SentencePieces
+    from fls_models.transcription.ctc_alignment import SentencePieces
 
     SentencePieces(tmp_path / "head" / "spm.model", 12).load()
 
@@ -138,7 +138,7 @@ def test_pieces_time_words(train: Train, tmp_path: Path) -> None:
 def test_what_is_finished_is_not_done_again(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train()
 
-    from fls_models.lslm.hearing import HearingModel
+    from fls_models.lslm.large import HearingModel
 
     def encode(*_: object) -> None:
         raise AssertionError("encoded again")

@@ -19,8 +19,8 @@ from media_files import pitch_of
 from tiny_model import HERE, TinyModel, play
 
 from fls_cli import voices
-from fls_models import prompts
 from fls_models.errors import EnvironmentLacks, UsageError
+from fls_models.lslm import prompts
 from fls_models.training.clips import NotSpoken
 from fls_models.training.corpus import read_spoken, read_utterances
 

@@ -61,7 +61,7 @@ def test_from_recordings_to_a_connector_that_mini_reads_with(
     connector = tmp_path / "one" / "connector"
     assert first.lines == [str(connector)]
     assert "the best connector is that of step" in first.err
-    from fls_models.lslm.connector_weights import read_config
+    from fls_models.lslm.mini.connector_weights import read_config
 
     config = read_config(connector)
     assert (config.shape.blocks, config.shape.width, config.window) == (1, 16, 2048)

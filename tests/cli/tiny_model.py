@@ -28,10 +28,10 @@ from fls_models.core.results import Sentence, Word
 from fls_models.weights import card
 
 if TYPE_CHECKING:
+    from fls_models.answering.readers.text import TextReader
     from fls_models.core.results import Transcript
-    from fls_models.lslm.mini import MiniLanguageModel
-    from fls_models.readers import TextReader
-    from fls_models.reads import Reads
+    from fls_models.lslm.context_cache import Reads
+    from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 SAID = (
     "Copper Bay planted trees.",
@@ -103,7 +103,7 @@ class Stub:
 
     @property
     def nothing(self) -> Any:
-        from fls_models.answerable import Answerability
+        from fls_models.answering.answerability import Answerability
 
         return Answerability(self.model.reads).nothing
 
@@ -116,7 +116,7 @@ class Stub:
 
 @dataclass
 class TinyModel:
-    """Stands in for `fls_models.models.Model`; `weights` is where a tiny model was converted."""
+    """Stands in for a `Model`; `weights` is where a tiny model was converted."""
 
     weights: Path
     transcriber: Ear = field(default_factory=Ear)
@@ -132,19 +132,19 @@ class TinyModel:
         return budget
 
     def reader(self, heard: Transcript) -> TextReader:
-        from fls_models.readers import TextReader
+        from fls_models.answering.readers.text import TextReader
 
         return TextReader(self.language_model, heard, self.card.max_frames)
 
     @cached_property
     def language_model(self) -> MiniLanguageModel:
-        from fls_models.lslm.mini import MiniLanguageModel
+        from fls_models.lslm.mini.language_model import MiniLanguageModel
 
         return MiniLanguageModel(self.weights)
 
     @cached_property
     def reads(self) -> Reads:
-        from fls_models.reads import Reads
+        from fls_models.lslm.context_cache import Reads
 
         return Reads(self.language_model, "tiny", self.memory)
 

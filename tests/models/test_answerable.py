@@ -9,12 +9,12 @@ import pytest
 import torch
 from tiny_talk import tiny_language_model
 
-from fls_models import prompts
-from fls_models.answerable import Answerability, Evidence
+from fls_models.answering.answerability import Answerability, Evidence
 from fls_models.core.results import Turn
-from fls_models.lslm.contexts import ReadContext
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.reads import Reads
+from fls_models.lslm import prompts
+from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.weights import card
 from fls_models.weights.store import Installed
 from fls_models.weights.thresholds import Thresholds

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny_talk import Verdicts, model, tiny_language_model, transcript
 
-from fls_models.asking import Asking, Manner
+from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.map_reduce import grouped
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Transcript
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.merging import grouped
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 WHAT = "What stands along the streets?"
 SAID = [f"Sentence {i} tells of trees, of streets and of the harbor." for i in range(20)]

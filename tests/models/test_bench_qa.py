@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fls_models.answerable import Answerability
+from fls_models.answering.answerability import Answerability
+from fls_models.answering.readers.text import TextReader
 from fls_models.bench import qa_report
 from fls_models.bench.bootstrap import share
 from fls_models.bench.facts import holds_fact
@@ -24,8 +25,7 @@ from fls_models.bench.kept import Kept
 from fls_models.bench.qa import QaBench
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
-from fls_models.readers import TextReader
-from fls_models.reads import Reads
+from fls_models.lslm.context_cache import Reads
 from fls_models.weights.thresholds import Thresholds
 
 DAYS = ["Saturday", "Sunday", "Friday", "Wednesday"]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from tiny_mini import SHAPE, random_connector
 from torch import Tensor, nn
 
-from fls_models.lslm.connector import Block, Connector
+from fls_models.lslm.mini.connector import Block, Connector
 
 DICE = torch.Generator().manual_seed(1)
 TABLE = torch.randn(SHAPE.tokens, SHAPE.model_width, generator=DICE)

@@ -15,7 +15,7 @@ from tiny_mini import ALPHA, RANK, SHAPE, TOKENS, config, random_connector, rand
 from torch import Tensor
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.connector_weights import Config, LoraShape, read, read_lora, write
+from fls_models.lslm.mini.connector_weights import Config, LoraShape, read, read_lora, write
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from tiny_hearing import HEARD, loaded
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from fls_models.lslm import contexts
-from fls_models.lslm.contexts import ReadContext, RoomyLayer, new_cache
-from fls_models.lslm.hearing import HearingModel
+from fls_models.lslm import kv_cache as contexts
+from fls_models.lslm.kv_cache import ReadContext, RoomyLayer, new_cache
+from fls_models.lslm.large import HearingModel
 
 HEADS, WIDTH, LAYERS = 2, 4, 3
 

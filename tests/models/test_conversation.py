@@ -9,8 +9,8 @@ import pytest
 import torch
 from tiny_talk import Letters, Verdicts, model, tiny_language_model, transcript
 
-from fls_models.asking import Asking, Manner
-from fls_models.conversation import HISTORY, Conversation, recent
+from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.conversation import HISTORY, Conversation, recent
 from fls_models.core.budget import Budget
 from fls_models.core.results import (
     NO_SPEECH,
@@ -21,7 +21,7 @@ from fls_models.core.results import (
     Transcript,
     Turn,
 )
-from fls_models.lslm.mini import MiniLanguageModel
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 WHAT = "What stands along the streets?"
 SAID = [f"Sentence {i} tells of trees, of streets and of the harbor." for i in range(20)]
@@ -152,7 +152,7 @@ def turn(question: int, answer: int) -> Turn:
 
 
 def cost(turns: tuple[Turn, ...]) -> int:
-    from fls_models import prompts
+    from fls_models.lslm import prompts
 
     return sum(len(asked) + len(replied) for asked, replied in prompts.exchanges(turns))
 

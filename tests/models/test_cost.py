@@ -28,7 +28,7 @@ from fls_models.bench.cost import (
 )
 from fls_models.extractor.density import CtcHead
 from fls_models.extractor.fusion import halving, ladder
-from fls_models.lslm.contexts import cache_argument
+from fls_models.lslm.kv_cache import cache_argument
 
 TERA = 1e12
 

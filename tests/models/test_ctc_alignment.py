@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fls_models.ctc_alignment import SentencePieces, align
 from fls_models.errors import EnvironmentLacks, UsageError
+from fls_models.transcription.ctc_alignment import SentencePieces, align
 
 sentencepiece = pytest.importorskip("sentencepiece")
 

@@ -10,11 +10,11 @@ import torch
 from tiny_talk import tiny_language_model
 from torch import Tensor
 
+from fls_models.answering.evidence import LONGEST, Looked, passages
+from fls_models.answering.readers.text import Phrase, Reading
 from fls_models.core.results import Passage, Span
-from fls_models.evidence import LONGEST, Looked, passages
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.prompts import ASK, question
-from fls_models.readers import Phrase, Reading
+from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.prompts import ASK, question
 
 REQUEST = question("Which letters are there?")
 

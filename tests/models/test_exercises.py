@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from fls_models import prompts
+from fls_models.lslm import prompts
 from fls_models.training import exercises
 from fls_models.training.documents import Question
 

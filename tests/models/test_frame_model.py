@@ -33,9 +33,9 @@ from tiny_hearing import (
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2Model
 
-from fls_models import reads
-from fls_models.answerable import Evidence, Judge
-from fls_models.asking import Asking
+from fls_models.answering.answerability import Evidence, Judge
+from fls_models.answering.answerer import Asking
+from fls_models.answering.readers.frames import FramesHeard
 from fls_models.audio import vad as pauses
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.core.cache import Parts
@@ -44,11 +44,11 @@ from fls_models.errors import DamagedWeights, UsageError
 from fls_models.extractor.density import content_density, density_from
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving, ladder
-from fls_models.frame_reader import FramesHeard
-from fls_models.lslm.contexts import ReadContext
-from fls_models.lslm.hearing import HearingModel, load
-from fls_models.models import FrameModel, Running
-from fls_models.prompts import Prompt
+from fls_models.lslm import context_cache as reads
+from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.prompts import Prompt
+from fls_models.pipelines.large import FrameModel, Running
 from fls_models.weights.large import InstalledFrames, card_of
 
 DTYPES = ("nf4", "int8", "bf16", "float32")

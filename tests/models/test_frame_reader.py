@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from fls_models.answering.readers.frames import FrameReader, FramesHeard
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording
-from fls_models.frame_reader import FrameReader, FramesHeard
-from fls_models.prompts import ASK, SUMMARISE
+from fls_models.lslm.prompts import ASK, SUMMARISE
 
 WIDTH, WIDER = 3, 5
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from tiny_talk import Verdicts, model, tiny_language_model
 
-from fls_models.asking import Manner
+from fls_models.answering.aggregate import Voice, gather
+from fls_models.answering.answerer import Manner
 from fls_models.core.results import NONE_SAYS
-from fls_models.gathering import Voice, gather
-from fls_models.lslm.mini import MiniLanguageModel
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 WHAT = "What stands along the streets?"
 TREES = Voice("trees.mp3", True, "Trees stand there.", 1.5)

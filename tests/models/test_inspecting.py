@@ -24,13 +24,13 @@ from torch import Tensor
 
 from fls_models.audio.windows import cut, encode_windows
 from fls_models.core.budget import Budget
-from fls_models.ctc_reading import greedy, pieces_read, words_read
 from fls_models.errors import InputError, UsageError
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
-from fls_models.inspecting import Watching, inspect
-from fls_models.mini_frames import MiniFrameModel
-from fls_models.models import FrameModel, Running
+from fls_models.pipelines.inspect import Watching, inspect
+from fls_models.pipelines.mini import MiniFrameModel
+from fls_models.pipelines.large import FrameModel, Running
+from fls_models.transcription.ctc_words import greedy, pieces_read, words_read
 from fls_models.weights.large import InstalledFrames, card_of
 
 

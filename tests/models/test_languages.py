@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fls_models.audio.vad import Piece
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.languages import LanguageDetector, LastEncoding, likeliest_path
+from fls_models.transcription.languages import LanguageDetector, LastEncoding, likeliest_path
 
 CODES = ("en", "es", "de")
 

@@ -17,7 +17,6 @@ from tiny_talk import sentence
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fls_models import prompts
 from fls_models.bench import read_passes
 from fls_models.bench.cost import HeadDims, ModelDims, answer_cost
 from fls_models.bench.encoded_recording import (
@@ -38,9 +37,10 @@ from fls_models.core.budget import PAPER, Budget
 from fls_models.errors import InputError, UsageError
 from fls_models.extractor.density import density_from
 from fls_models.extractor.fusion import ladder
-from fls_models.lslm.connector import Connector, Shape
-from fls_models.lslm.hearing import HearingModel
-from fls_models.models import FrameModel
+from fls_models.lslm import prompts
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.mini.connector import Connector, Shape
+from fls_models.pipelines.large import FrameModel
 from fls_models.weights.large import InstalledFrames, card_of
 
 SAID = ("Copper Bay planted trees.", "They stand along the streets.")

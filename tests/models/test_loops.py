@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fls_models.core.results import Word
-from fls_models.loops import Run, fits, have_time, runs, without_loops
+from fls_models.transcription.loops import Run, fits, have_time, runs, without_loops
 
 
 def words(text: str, each: float = 0.5) -> list[Word]:

@@ -15,10 +15,10 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.core.progress import silent
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.contexts import ReadContext
-from fls_models.lslm.int8 import Int8Embedding, Int8Linear, quantise
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.prompts import ASK
+from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear, quantise
+from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.prompts import ASK
 from fls_models.weights.conversion.gguf import convert
 
 SPEECH = " the tools in the cellar, and <|im_end|> the one thing that they want there"

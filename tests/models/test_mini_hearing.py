@@ -20,19 +20,19 @@ from tiny_whisper import write_tiny_whisper
 from torch import Tensor
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
+from fls_models.answering.readers.frames import FramesHeard
 from fls_models.core.budget import PAPER, Budget
 from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
-from fls_models.frame_reader import FramesHeard
-from fls_models.lslm import connector_weights
-from fls_models.lslm.int8 import Int8Linear, quantise
-from fls_models.lslm.int8_lora import BranchedLinear, put_on
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.lslm.mini_hearing import MiniHearing
-from fls_models.lslm.whisper_frames import WhisperFrames
-from fls_models.mini_frames import MiniFrameModel
-from fls_models.prompts import ASK
+from fls_models.lslm.mini import connector_weights
+from fls_models.lslm.mini.int8 import Int8Linear, quantise
+from fls_models.lslm.mini.int8_lora import BranchedLinear, put_on
+from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.mini.speech_model import MiniHearing
+from fls_models.lslm.mini.whisper_encoder import WhisperFrames
+from fls_models.lslm.prompts import ASK
+from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.weights.card import FrameReading, TextCard
 from fls_models.weights.conversion.lora import Pair
 from fls_models.weights.store import Installed
@@ -386,8 +386,8 @@ def test_transcribing_goes_by_frames_when_it_is_asked_for(
 ) -> None:
     monkeypatch.setattr(MiniHearing, "generate", lambda *_, **__: iter(["a thing or two."]))
     # What is no speech is not written down: pieces are cut by another ear.
-    from fls_models import speech_transcription
     from fls_models.audio.vad import Heard, Piece
+    from fls_models.transcription import speech_lm as speech_transcription
 
     samples = babble(6)
     pieces = [Heard(Piece(samples, 0.0), 6.0)]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fls_models.bench.normaliser import normalise
-from fls_models.bench.numerals import in_digits
+from fls_models.transcription.normalizer import normalise
+from fls_models.transcription.numerals import in_digits
 
 UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "

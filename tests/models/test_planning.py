@@ -18,7 +18,7 @@ from fls_models.bench.plan_cost import dims_of, plan_flops, transcribing_flops
 from fls_models.core.budget import NAMES, Budget
 from fls_models.errors import UsageError
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.contexts import cache_argument
+from fls_models.lslm.kv_cache import cache_argument
 from fls_models.planning import Pace, Pass, Planned, planned
 from fls_models.weights import card
 

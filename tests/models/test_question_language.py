@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fls_models.models import TextModel
-from fls_models.question_language import language_of
+from fls_models.answering.question_language import language_of
+from fls_models.pipelines.large import TextModel
 from fls_models.weights.store import Installed
 
 

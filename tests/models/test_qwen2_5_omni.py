@@ -34,7 +34,7 @@ from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import UsageError
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.hearing import HearingModel, load
+from fls_models.lslm.large import HearingModel, load
 
 # Nothing of this is used, but a thinker without eyes cannot be built.
 EYES = {

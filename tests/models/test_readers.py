@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_talk import Letters, transcript, written
 
+from fls_models.answering.readers.text import Phrase, Reading, TextReader
 from fls_models.core.budget import Budget
 from fls_models.core.results import Sentence, Span, Transcript, Word
-from fls_models.readers import Phrase, Reading, TextReader
 
 SAID = [
     "Good evening and welcome to all of you.",

@@ -9,12 +9,12 @@ import torch
 from tiny_talk import tiny_language_model
 from torch import Tensor
 
-from fls_models import reads as reads_module
 from fls_models.core.cache import FORGETFUL, Memory, Parts
-from fls_models.lslm.contexts import ReadContext
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.prompts import ASK, NOTES, Prompt
-from fls_models.reads import KIND, Reads
+from fls_models.lslm import context_cache as reads_module
+from fls_models.lslm.context_cache import KIND, Reads
+from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.prompts import ASK, NOTES, Prompt
 
 REQUEST = "\n\nQuestion: What is in the cellar?"
 REPLY = " the thing in the house, and another one: réglage 42."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fls_models.relevance import Relevance
+from fls_models.answering.readers.relevance import Relevance
 
 LECTURE = [
     "Good evening and welcome.",

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fls_models.core.results import Sentence, Word
-from fls_models.sentences import split_sentences
+from fls_models.transcription.sentences import split_sentences
 
 
 def words(

@@ -22,15 +22,16 @@ from torch import Tensor
 
 from fls_cli.inputs import open_sources
 from fls_cli.media import stream
-from fls_models import prompts, speech_transcription
 from fls_models.audio.vad import Heard, Piece
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import Parts
 from fls_models.core.results import Sentence, Word
-from fls_models.ctc_alignment import SentencePieces
 from fls_models.errors import UsageError
-from fls_models.prompts import Prompt
-from fls_models.speech_transcription import SpeechTranscriber, unwrapped
+from fls_models.lslm import prompts
+from fls_models.lslm.prompts import Prompt
+from fls_models.transcription import speech_lm as speech_transcription
+from fls_models.transcription.ctc_alignment import SentencePieces
+from fls_models.transcription.speech_lm import SpeechTranscriber, unwrapped
 
 TALK = Path(__file__).parents[2] / "examples" / "talk.mp4"
 BLANK = 24

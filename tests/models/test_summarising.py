@@ -8,11 +8,11 @@ import pytest
 import torch
 from tiny_talk import model, tiny_language_model, transcript
 
-from fls_models.asking import Manner
+from fls_models.answering.answerer import Manner
+from fls_models.answering.summarize import _titled, summarise
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, Summary, Transcript
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.summarising import _titled, summarise
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 GARDEN = [
     f"The garden grows green beans, and rain fell on the garden in week {i}."

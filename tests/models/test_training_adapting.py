@@ -17,8 +17,8 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
-from fls_models.lslm.hearing import HearingModel
-from fls_models.prompts import TRANSCRIBE
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.prompts import TRANSCRIBE
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.dynamic import surprisals
 from fls_models.weights.conversion.lora import Adapter

@@ -21,8 +21,8 @@ from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, ladder
-from fls_models.lslm.hearing import HearingModel, load
-from fls_models.prompts import TRANSCRIBE
+from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.prompts import TRANSCRIBE
 from fls_models.training import answering
 from fls_models.training.answering import Losses, Result
 from fls_models.training.compression import train_compression

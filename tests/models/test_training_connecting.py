@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from fls_models.audio.windows import Window, encode_windows
 from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.errors import UsageError
-from fls_models.lslm.connector import Connector, Shape
-from fls_models.lslm.connector_weights import Config, read
-from fls_models.lslm.whisper_frames import WhisperFrames
+from fls_models.lslm.mini.connector import Connector, Shape
+from fls_models.lslm.mini.connector_weights import Config, read
+from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.training import checkpoints
 from fls_models.training.connecting import Reading, Result, train_connector
 from fls_models.training.corpus import Utterance

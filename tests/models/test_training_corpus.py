@@ -10,8 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fls_models.ctc_alignment import SentencePieces
-from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.training.corpus import Spoken, Utterance, read_spoken, read_utterances, split
 from fls_models.training.vocabulary import (
@@ -21,6 +19,8 @@ from fls_models.training.vocabulary import (
     frames_needed,
     plain,
 )
+from fls_models.transcription.ctc_alignment import SentencePieces
+from fls_models.transcription.ctc_words import greedy
 
 TEXTS = [
     "The tall trees stand here.",

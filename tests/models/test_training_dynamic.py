@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import UNTAUGHT
-from fls_models.lslm.hearing import HearingModel
-from fls_models.prompts import ASK, TRANSCRIBE
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.prompts import ASK, TRANSCRIBE
 from fls_models.training.dynamic import LENGTHS, draw, fused, members, surprisals
 
 REQUESTS = (

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from fls_models.core.progress import silent
 from fls_models.errors import UsageError
-from fls_models.lslm.connector import Connector, Shape
-from fls_models.lslm.connector_weights import Config, read, read_config, read_lora, write
-from fls_models.lslm.mini_hearing import MiniHearing
-from fls_models.prompts import ASK
+from fls_models.lslm.mini.connector import Connector, Shape
+from fls_models.lslm.mini.connector_weights import Config, read, read_config, read_lora, write
+from fls_models.lslm.mini.speech_model import MiniHearing
+from fls_models.lslm.prompts import ASK
 from fls_models.training.answering import Losses, Result
 from fls_models.training.corpus import Spoken
 from fls_models.training.dynamic import fused, surprisals

@@ -17,14 +17,14 @@ import pytest
 
 from fls_cli.inputs import open_sources
 from fls_cli.media import stream
-from fls_models import transcription
 from fls_models.audio.vad import Heard, Piece
 from fls_models.core.cache import Parts
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
-from fls_models.languages import LanguageDetector
-from fls_models.transcription import EFFORTS, Transcriber
+from fls_models.transcription import whisper as transcription
+from fls_models.transcription.languages import LanguageDetector
+from fls_models.transcription.whisper import EFFORTS, Transcriber
 from fls_models.weights.store import Installed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

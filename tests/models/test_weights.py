@@ -330,7 +330,7 @@ def test_a_gguf_part_is_converted_and_loads(
     assert found.llm == cache / "weights" / f"t-{weights.CONVERTED_FORM}"
     assert "model.safetensors" in names(found.llm)
     assert not list((cache / "weights").rglob("*.gguf"))
-    from fls_models.lslm.mini import MiniLanguageModel
+    from fls_models.lslm.mini.language_model import MiniLanguageModel
 
     assert MiniLanguageModel(found.llm).width == 64
     assert weights.remove(tiny, cache, keep=[ONLY_SMALL]) > 0

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fls_models.word_times import Times, by_density, by_pieces, words_of
+from fls_models.transcription.word_times import Times, by_density, by_pieces, words_of
 
 
 def grid(count: int, each: float = 0.04, start: float = 0.0) -> Tensor:

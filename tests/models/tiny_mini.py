@@ -10,8 +10,8 @@ from tiny_gguf import HEADS, HIDDEN, KV_HEADS, LAYERS, write_tiny_gguf
 from torch import Tensor
 
 from fls_models.core.progress import silent
-from fls_models.lslm.connector import Connector, Shape
-from fls_models.lslm.connector_weights import Config, LoraShape, write
+from fls_models.lslm.mini.connector import Connector, Shape
+from fls_models.lslm.mini.connector_weights import Config, LoraShape, write
 from fls_models.weights import card
 from fls_models.weights.card import TextCard
 from fls_models.weights.conversion.gguf import convert

@@ -11,12 +11,12 @@ import torch
 from tiny_gguf import write_tiny_gguf
 from torch import Tensor
 
-from fls_models.answerable import Answerability
+from fls_models.answering.answerability import Answerability
+from fls_models.answering.readers.text import TextReader
 from fls_models.core.progress import silent
 from fls_models.core.results import Sentence, Transcript, Word
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.readers import TextReader
-from fls_models.reads import Reads
+from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.weights.conversion.gguf import convert
 from fls_models.weights.thresholds import Thresholds
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fls_models.bench.heard import Hearing
-from fls_models.bench.normaliser import normalise
 from fls_models.core.jsonl import read_lines
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.word_errors import align
+from fls_models.transcription.normalizer import normalise
+from fls_models.transcription.word_errors import align
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from fls_models.bench.normaliser import normalise
+from fls_models.transcription.normalizer import normalise
 
 _COVERED = 0.6
 _SAME_LETTERS = 5

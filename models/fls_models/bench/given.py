@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from fls_models import prompts
+from fls_models.answering.readers.frames import FramesHeard
+from fls_models.answering.readers.text import Reading
 from fls_models.bench.heard import Hearing
 from fls_models.bench.heard_frames import FrameHearing
 from fls_models.bench.items import Item, written
 from fls_models.core.budget import Budget
 from fls_models.core.results import Transcript
-from fls_models.frame_reader import FramesHeard
-from fls_models.models import FrameReadingModel, Model
-from fls_models.prompts import Prompt
-from fls_models.readers import Reading
+from fls_models.lslm import prompts
+from fls_models.lslm.prompts import Prompt
+from fls_models.pipelines.large import FrameReadingModel, Model
 
 NO_AUDIO = "no-audio"
 TRUE = "true-transcript"

@@ -27,7 +27,7 @@ Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
 
 
 class Listener(Protocol):
-    """What is used of `fls_models.transcription.Transcriber`."""
+    """What is used of `fls_models.transcription.whisper.Transcriber`."""
 
     language: str | None
     until: float

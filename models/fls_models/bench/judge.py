@@ -19,7 +19,7 @@ from fls_models.bench.measured import Row
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import FlsError
 from fls_models.lslm.base import LanguageModel
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
 
 FORM = "judge-1"
 """Changes with the words below."""

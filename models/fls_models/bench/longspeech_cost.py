@@ -18,7 +18,7 @@ from fls_models.bench.cost import (
 )
 from fls_models.bench.methods import Method
 from fls_models.core.constants import WINDOW_FRAMES
-from fls_models.lslm.connector import Shape
+from fls_models.lslm.mini.connector import Shape
 
 # Whisper's encoders by their width: how many layers they have (arXiv 2212.04356, Table 1).
 _WHISPER_LAYERS = {384: 4, 512: 6, 768: 12, 1024: 24, 1280: 32}

@@ -15,10 +15,10 @@ from math import exp
 from random import Random
 from typing import Any
 
-from fls_models.bench.normaliser import normalise
 from fls_models.spoken_form import WORDLESS
 from fls_models.training import exercises
 from fls_models.training.documents import Document, Question
+from fls_models.transcription.normalizer import normalise
 
 ASKING = ("qa", "dialogue")
 """Tasks that put the questions of documents."""

@@ -23,7 +23,7 @@ from fls_models.bench.methods import Length, Method
 from fls_models.bench.pass_reading import request_for
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.models import Model
+from fls_models.pipelines.large import Model
 
 # Changes when the same item, method and length give another reply.
 FORM = "longspeech-1"

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.normaliser import normalise
 from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
+from fls_models.transcription.normalizer import normalise
 
 TASKS = ("asr", "qa", "dialogue", "summary", "emotion")
 

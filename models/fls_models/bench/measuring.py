@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fls_models import prompts
+from fls_models.answering.readers.text import TextReader
 from fls_models.bench.encoded_recording import encode_recording
 from fls_models.bench.heard import Decode, Hearing
 from fls_models.bench.longspeech_cost import decoder_dims_of, hearing_dims_of, hearing_flops
@@ -27,9 +27,9 @@ from fls_models.bench.read_passes import Pass, ReadPasses
 from fls_models.bench.shortening import Shortening
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.models import Model
-from fls_models.prompts import Prompt
-from fls_models.readers import TextReader
+from fls_models.lslm import prompts
+from fls_models.lslm.prompts import Prompt
+from fls_models.pipelines.large import Model
 
 _WRITTEN = 400
 _NOTHING = "..."

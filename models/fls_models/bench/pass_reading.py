@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fls_models import prompts
-from fls_models.asking import Manner
+from fls_models.answering.answerer import Manner
+from fls_models.answering.map_reduce import merged
 from fls_models.bench.cost import DecoderDims, decode_flops, prefill_flops
 from fls_models.bench.read_passes import ReadPasses
 from fls_models.core.progress import silent
+from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.merging import merged
-from fls_models.speech_transcription import unwrapped
+from fls_models.transcription.speech_lm import unwrapped
 
 
 @dataclass

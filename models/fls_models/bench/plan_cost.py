@@ -84,7 +84,7 @@ def transcribing_flops(
 def _transcribed(plan: Planned) -> int:
     from fls_models.core.constants import WINDOW_SECONDS
     from fls_models.planning import TOKENS_SAID
-    from fls_models.transcription import EFFORTS
+    from fls_models.transcription.whisper import EFFORTS
 
     said = round(TOKENS_SAID * plan.audio_seconds / WINDOW_SECONDS)
     beams = EFFORTS[plan.budget].beams
@@ -98,7 +98,7 @@ def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:
     from fls_models.bench.methods import METHODS
 
     if isinstance(card, TextCard):
-        from fls_models.lslm.connector_weights import read_config
+        from fls_models.lslm.mini.connector_weights import read_config
 
         folder = weights.connector(card)
         hearing = None if folder is None else connected(read_config(folder).shape)

@@ -18,14 +18,14 @@ from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
-from fls_models import prompts
-from fls_models.asking import Asking, Manner
+from fls_models.answering.answerer import Asking, Manner
 from fls_models.bench.bootstrap import Share, share
 from fls_models.bench.facts import holds_fact
 from fls_models.bench.given import NO_AUDIO, NOTHING, TRUE, Given, budget_of, readings
 from fls_models.bench.items import Item, stranger
 from fls_models.bench.kept import Kept
 from fls_models.core.progress import Progress, silent
+from fls_models.lslm import prompts
 
 _T = TypeVar("_T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
 
 # Small beside what a small language model itself takes; of a large one, not one pass.
 _HELD = 200 * 10**6

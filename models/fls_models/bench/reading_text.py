@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.answerable import Answerability
+from fls_models.answering.answerability import Answerability
+from fls_models.answering.readers.text import Reader, TextReader
 from fls_models.core.budget import Budget
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.results import Transcript
-from fls_models.models import FrameReadingModel, Listener, Model
-from fls_models.readers import Reader, TextReader
+from fls_models.pipelines.large import FrameReadingModel, Listener, Model
 
 if TYPE_CHECKING:
     from fls_models.lslm.base import LanguageModel
-    from fls_models.reads import Reads
+    from fls_models.lslm.context_cache import Reads
 
 
 class ReadingText(Model):

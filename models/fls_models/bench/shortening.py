@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from fls_models.answering.readers.frames import MOST_STRETCHED
 from fls_models.bench.encoded_recording import (
     EncodedRecording,
     FusedPass,
@@ -26,9 +27,8 @@ from fls_models.bench.methods import Length, Method
 from fls_models.bench.peak_memory import PeakMemory
 from fls_models.bench.read_passes import Pass, ReadPasses
 from fls_models.extractor.density import density_from
-from fls_models.frame_reader import MOST_STRETCHED
-from fls_models.models import Model
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
+from fls_models.pipelines.large import Model
 
 # Positions for the prompt, the request and the reply beside the frames.
 _WORDS = 700

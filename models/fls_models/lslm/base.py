@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
 
 
 class SpeechEncoder(Protocol):

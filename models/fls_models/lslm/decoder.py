@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.contexts import ReadContext, cache_argument, new_cache
-from fls_models.prompts import Prompt
+from fls_models.lslm.kv_cache import ReadContext, cache_argument, new_cache
+from fls_models.lslm.prompts import Prompt
 
 _RECORDING = "\x00recording\x00"
 _REQUEST = "\x00request\x00"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.core.constants import HOP_SAMPLES, WINDOW_FRAMES, WINDOW_SAMPLES
-from fls_models.lslm.hearing import HearingModel
+from fls_models.lslm.large import HearingModel
 
 # Zeros behind a window, as its features have them in transformers: what is padded is not mirrored.
 _BEHIND = 400

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.core.constants import HOP_SAMPLES, WINDOW_SAMPLES
-from fls_models.lslm.hearing import HearingModel
+from fls_models.lslm.large import HearingModel
 
 
 @dataclass(frozen=True, eq=False)

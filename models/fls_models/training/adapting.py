@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from fls_models.core.optional import optional
 from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.decoder import DecoderLanguageModel
-from fls_models.lslm.hearing import HearingModel
+from fls_models.lslm.large import HearingModel
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
 from fls_models.weights.conversion.quantization import bitsandbytes
 

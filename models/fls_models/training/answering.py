@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
 from fls_models.lslm.decoder import DecoderLanguageModel
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
 from fls_models.training.corpus import Spoken
 from fls_models.training.dynamic import draw, members, surprisals
 from fls_models.training.encoded import Encoded

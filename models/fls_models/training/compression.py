@@ -13,8 +13,8 @@ from pathlib import Path
 from torch import Tensor
 
 from fls_models.core.progress import Progress, silent
-from fls_models.lslm.hearing import HearingModel
-from fls_models.prompts import TRANSCRIBE, Prompt
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.prompts import TRANSCRIBE, Prompt
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.answering import (
     Losses,

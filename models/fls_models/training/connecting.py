@@ -24,12 +24,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.bench.normaliser import normalise
 from fls_models.core.progress import Progress, silent
-from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
-from fls_models.lslm.connector import Connector
-from fls_models.lslm.connector_weights import Config, write
+from fls_models.lslm.mini.connector import Connector
+from fls_models.lslm.mini.connector_weights import Config, write
 from fls_models.training.corpus import Utterance
 from fls_models.training.ctc import digest, usable
 from fls_models.training.encoded import Encoded
@@ -40,7 +38,9 @@ from fls_models.training.precision import FLOAT32, computing
 from fls_models.training.processes import ALONE, Processes
 from fls_models.training.spelling import Spelling
 from fls_models.training.vocabulary import Characters
-from fls_models.word_errors import align
+from fls_models.transcription.ctc_words import greedy
+from fls_models.transcription.normalizer import normalise
+from fls_models.transcription.word_errors import align
 
 CONNECTOR = "connector"
 """The folder for the connector, in that of the run."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fls_models.bench.normaliser import normalise
 from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
+from fls_models.transcription.normalizer import normalise
 
 _UTTERANCE = '{"audio": "talk.wav", "text": "what is said"}'
 _SPOKEN = '{"audio": "talk.wav", "question": "Who speaks?", "answer": "A teacher."}'

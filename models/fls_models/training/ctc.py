@@ -21,18 +21,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.bench.normaliser import normalise
 from fls_models.core.progress import Progress, silent
-from fls_models.ctc_reading import greedy
 from fls_models.errors import UsageError
 from fls_models.extractor.density import CtcHead
-from fls_models.lslm.hearing import HearingModel
+from fls_models.lslm.large import HearingModel
 from fls_models.training.corpus import Utterance
 from fls_models.training.encoded import Encoded
 from fls_models.training.loop import Loop, Plan, Step, unheard
 from fls_models.training.processes import ALONE, Processes
 from fls_models.training.vocabulary import Vocabulary, frames_needed
-from fls_models.word_errors import align
+from fls_models.transcription.ctc_words import greedy
+from fls_models.transcription.normalizer import normalise
+from fls_models.transcription.word_errors import align
 
 PREFIX = "ctc_decoder."
 """Before the names of the head's parameters in released checkpoints."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.lslm.connector_weights import LoraShape, read_lora, write
-from fls_models.prompts import ASK
+from fls_models.lslm.mini.connector_weights import LoraShape, read_lora, write
+from fls_models.lslm.prompts import ASK
 from fls_models.training.adapting import Adapted, Settings
 from fls_models.training.answering import (
     Losses,

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_models.asking import Manner
-from fls_models.models import Model
+from fls_models.answering.answerer import Manner
+from fls_models.pipelines.large import Model
 from fls_models.training.clip_folder import write
 
 if TYPE_CHECKING:

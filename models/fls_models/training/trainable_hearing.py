@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fls_models.lslm.connector import Connector
-from fls_models.lslm.int8 import Int8Linear
-from fls_models.lslm.int8_lora import BranchedLinear
-from fls_models.lslm.mini_hearing import MiniHearing
+from fls_models.lslm.mini.connector import Connector
+from fls_models.lslm.mini.int8 import Int8Linear
+from fls_models.lslm.mini.int8_lora import BranchedLinear
+from fls_models.lslm.mini.speech_model import MiniHearing
 from fls_models.training.precision import BF16, FLOAT32
 
 

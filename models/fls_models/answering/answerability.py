@@ -26,8 +26,8 @@ from math import inf
 
 from fls_models.core.results import Turn
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.prompts import ASK, Prompt, before_question
-from fls_models.reads import Reads
+from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.prompts import ASK, Prompt, before_question
 from fls_models.weights.thresholds import Thresholds
 
 _NOTHING = "..."

@@ -24,9 +24,9 @@ from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
-from fls_models.languages import LanguageDetector, LastEncoding, Part
-from fls_models.loops import Run, have_time, without_loops
-from fls_models.sentences import split_sentences
+from fls_models.transcription.languages import LanguageDetector, LastEncoding, Part
+from fls_models.transcription.loops import Run, have_time, without_loops
+from fls_models.transcription.sentences import split_sentences
 
 # Changes when the same piece of audio, or the same recording, gives other words.
 FORM = "words-2"

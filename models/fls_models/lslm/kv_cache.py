@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
 
 Packed: TypeAlias = bytes
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.prompts import Prompt
+from fls_models.lslm.prompts import Prompt
 
 KIND = "states"
 # Of this process's own, in bytes: some 16 000 tokens of `mini`. The memory has its own limit.

@@ -22,24 +22,24 @@ from fls_models.core.budget import PAPER
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.results import Sentence, Transcript
 from fls_models.errors import UsageError
-from fls_models.recording import Recording
+from fls_models.pipelines.recording import Recording
 from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fls_models.answerable import Answerability
+    from fls_models.answering.answerability import Answerability
+    from fls_models.answering.readers.frames import FramesHeard
+    from fls_models.answering.readers.text import Reader
     from fls_models.core.budget import Budget, FrameRates
     from fls_models.core.progress import Progress
-    from fls_models.ctc_alignment import SentencePieces
     from fls_models.extractor.fused_recording import FusedRecording
-    from fls_models.frame_reader import FramesHeard
     from fls_models.lslm.base import LanguageModel
-    from fls_models.lslm.hearing import HearingModel
-    from fls_models.lslm.mini_hearing import MiniHearing
-    from fls_models.readers import Reader
-    from fls_models.reads import Reads
-    from fls_models.transcription import Transcriber
+    from fls_models.lslm.context_cache import Reads
+    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.mini.speech_model import MiniHearing
+    from fls_models.transcription.ctc_alignment import SentencePieces
+    from fls_models.transcription.whisper import Transcriber
     from fls_models.weights.card import Card, FrameCard
     from fls_models.weights.store import Installed, InstalledFrames
 
@@ -181,7 +181,7 @@ class TextModel(Model):
     @cached_property
     def extractor(self) -> FrameReadingModel | None:
         """With the model's connector, if there is one."""
-        from fls_models.mini_frames import MiniFrameModel
+        from fls_models.pipelines.mini import MiniFrameModel
 
         if self._installed.connector is None or self._installed.card.frames is None:
             return None
@@ -189,41 +189,41 @@ class TextModel(Model):
 
     @cached_property
     def ear(self) -> str:
-        from fls_models.transcription import FORM
+        from fls_models.transcription.whisper import FORM
 
         return f"{FORM} {fingerprint(self._installed.speech)}"
 
     def effort(self, budget: str) -> Any:
-        from fls_models.transcription import EFFORTS
+        from fls_models.transcription.whisper import EFFORTS
 
         return asdict(EFFORTS[budget])
 
     @cached_property
     def transcriber(self) -> Transcriber:
-        from fls_models.transcription import Transcriber
+        from fls_models.transcription.whisper import Transcriber
 
         return Transcriber(self._installed.speech, memory=self._memory, identity=self.ear)
 
     @cached_property
     def language_model(self) -> LanguageModel:
-        from fls_models.lslm.mini import MiniLanguageModel
+        from fls_models.lslm.mini.language_model import MiniLanguageModel
 
         return MiniLanguageModel(self._installed.llm)
 
     def reader(self, heard: Transcript) -> Reader:
-        from fls_models.readers import TextReader
+        from fls_models.answering.readers.text import TextReader
 
         return TextReader(self.language_model, heard, self.card.max_frames)
 
     @cached_property
     def answerability(self) -> Answerability:
-        from fls_models.answerable import Answerability
+        from fls_models.answering.answerability import Answerability
 
         return Answerability(self.reads)
 
     @cached_property
     def reads(self) -> Reads:
-        from fls_models.reads import Reads
+        from fls_models.lslm.context_cache import Reads
 
         return Reads(self.language_model, fingerprint(self._installed.llm), self._memory)
 
@@ -300,7 +300,7 @@ class FrameReadingModel(Model):
     def _heard(
         self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
     ) -> Heard:
-        from fls_models.frame_reader import FramesHeard
+        from fls_models.answering.readers.frames import FramesHeard
 
         return FramesHeard(self.hear(blocks, budget))
 
@@ -331,7 +331,7 @@ class FrameReadingModel(Model):
 
     @cached_property
     def transcriber(self) -> Listener:
-        from fls_models.speech_transcription import SpeechTranscriber
+        from fls_models.transcription.speech_lm import SpeechTranscriber
 
         model = self.language_model
         return SpeechTranscriber(
@@ -344,20 +344,20 @@ class FrameReadingModel(Model):
         )
 
     def reader(self, heard: FramesHeard) -> Reader:
-        from fls_models.frame_reader import FrameReader
+        from fls_models.answering.readers.frames import FrameReader
 
         return FrameReader(self.language_model, heard, self.window)
 
     @cached_property
     def answerability(self) -> Answerability:
-        from fls_models.answerable import Answerability
-        from fls_models.prompts import ASK
+        from fls_models.answering.answerability import Answerability
+        from fls_models.lslm.prompts import ASK
 
         return Answerability(self.reads, ASK.heard())
 
     @cached_property
     def reads(self) -> Reads:
-        from fls_models.reads import Reads
+        from fls_models.lslm.context_cache import Reads
 
         # Not kept between processes: gigabytes, and read anew in less time than from a disk.
         return Reads(self.language_model)
@@ -404,7 +404,7 @@ class FrameModel(FrameReadingModel):
 
     @cached_property
     def _vocabulary(self) -> SentencePieces | None:
-        from fls_models.ctc_alignment import SentencePieces
+        from fls_models.transcription.ctc_alignment import SentencePieces
 
         if self.running.vocabulary is None:
             return None
@@ -415,7 +415,7 @@ class FrameModel(FrameReadingModel):
 
     @cached_property
     def language_model(self) -> HearingModel:
-        from fls_models.lslm.hearing import load
+        from fls_models.lslm.large import load
 
         running = self.running
         return load(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from fls_models import prompts
 from fls_models.core.progress import Progress
+from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 
 Show = Callable[[str], None]

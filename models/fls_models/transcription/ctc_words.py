@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fls_models.core.results import Word
-from fls_models.word_times import by_pieces, words_of
+from fls_models.transcription.word_times import by_pieces, words_of
 
 
 class PieceRead(NamedTuple):

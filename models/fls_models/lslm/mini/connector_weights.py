@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.connector import Connector, Shape
-from fls_models.lslm.int8 import quantise
+from fls_models.lslm.mini.connector import Connector, Shape
+from fls_models.lslm.mini.int8 import quantise
 from fls_models.weights.conversion.lora import Pair
 
 FORM = "fls-connector-1"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
-from fls_models.transcription import load_whisper
+from fls_models.transcription.whisper import load_whisper
 
 
 class WhisperFrames:

@@ -8,7 +8,7 @@ from fls_models.core.budget import Budget
 from fls_models.core.results import Answer, Summary, Transcript
 
 if TYPE_CHECKING:
-    from fls_models.models import Heard, Model
+    from fls_models.pipelines.large import Heard, Model
 
 
 class Recording:
@@ -42,7 +42,7 @@ class Recording:
         `budget` is balanced for a transcript; frames are read as they were heard, and no other way.
         `evidence` is how many passages at most the answer shows for itself.
         """
-        from fls_models.asking import Asking, Manner
+        from fls_models.answering.answerer import Asking, Manner
 
         asking = Asking(
             self._model,
@@ -57,8 +57,8 @@ class Recording:
 
     def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
         """A summary in one of `fls_models.core.results.STYLES`; `budget` as for `ask`."""
-        from fls_models.asking import Manner
-        from fls_models.summarising import summarise
+        from fls_models.answering.answerer import Manner
+        from fls_models.answering.summarize import summarise
 
         return summarise(
             self._model,

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from fls_models.bench.numerals import in_digits
+from fls_models.transcription.numerals import in_digits
 
 _PLAIN = str.maketrans(
     {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-"}

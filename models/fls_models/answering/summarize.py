@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fls_models import prompts
-from fls_models.asking import Manner
+from fls_models.answering.answerer import Manner
+from fls_models.answering.readers.text import Stretch
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Chapter, Summary, Usage
 from fls_models.core.stopwatch import Stopwatch
-from fls_models.models import Heard, Model
-from fls_models.readers import Stretch
+from fls_models.lslm import prompts
+from fls_models.pipelines.large import Heard, Model
 
 _SHORTEST_TOPIC = 40.0
 _MOST_TOPICS = 24

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import DecoderLanguageModel, Parts
-from fls_models.lslm.int8 import Int8Embedding, Int8Linear
+from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 
 
 class MiniLanguageModel(DecoderLanguageModel):

@@ -14,12 +14,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fls_models.answering.readers.relevance import Relevance
+from fls_models.answering.readers.topics import topics
 from fls_models.core.budget import Budget, sections
 from fls_models.core.results import Sentence, Span, Transcript
 from fls_models.lslm.base import LanguageModel
-from fls_models.prompts import Prompt
-from fls_models.relevance import Relevance
-from fls_models.topics import topics
+from fls_models.lslm.prompts import Prompt
 
 # A transcript this little over its budget is read whole: every question then finds the same text
 # already read, which saves more than a few sentences less would.

@@ -16,8 +16,8 @@ from functools import cached_property
 
 from torch import Tensor
 
+from fls_models.answering.readers.text import Phrase, Reading
 from fls_models.core.results import Passage, Span
-from fls_models.readers import Phrase, Reading
 
 LONGEST = 30.0
 """Seconds: nobody wants to listen to more to see whether an answer is right."""

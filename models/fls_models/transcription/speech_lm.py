@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models import prompts
 from fls_models.audio.vad import Piece, cut_at_pauses
 from fls_models.audio.windows import Window, encode_windows
 from fls_models.core.budget import PAPER, Budget, FrameRates
@@ -27,14 +26,15 @@ from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Sentence, Word
-from fls_models.ctc_alignment import SentencePieces, align
 from fls_models.extractor.density import density_from
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, ladder
-from fls_models.loops import Run, fits, without_loops
+from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel, SpeechEncoder
-from fls_models.transcription import PIECES, PieceByPiece
-from fls_models.word_times import Times, by_density, by_pieces, words_of
+from fls_models.transcription.ctc_alignment import SentencePieces, align
+from fls_models.transcription.loops import Run, fits, without_loops
+from fls_models.transcription.whisper import PIECES, PieceByPiece
+from fls_models.transcription.word_times import Times, by_density, by_pieces, words_of
 
 # Changes when the same piece of audio gives other words or times.
 FORM = "speech-words-2"

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fls_models.answering.readers.relevance import Relevance
 from fls_models.core.results import Sentence
-from fls_models.relevance import Relevance
 
 # What one more stretch must gain in likeness.
 _PRICE = 0.04

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.int8 import Int8Linear
+from fls_models.lslm.mini.int8 import Int8Linear
 from fls_models.weights.conversion.lora import Pair
 
 

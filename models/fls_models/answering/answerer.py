@@ -11,19 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from fls_models import prompts
-from fls_models.answerable import Judge, is_bare
+from fls_models.answering.answerability import Judge, is_bare
+from fls_models.answering.evidence import Looked, passages
+from fls_models.answering.map_reduce import merged, unseen
+from fls_models.answering.question_language import language_of
+from fls_models.answering.readers.text import Reader, Reading
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Turn, Usage
 from fls_models.core.stopwatch import Stopwatch
-from fls_models.evidence import Looked, passages
+from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.merging import merged, unseen
-from fls_models.models import Heard, Model
-from fls_models.question_language import language_of
-from fls_models.readers import Reader, Reading
+from fls_models.pipelines.large import Heard, Model
 from fls_models.weights.card import TextCard
 
 # What is this much weaker than the strongest (nats per token) has nothing to add to its answer.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
-from fls_models.models import FrameReadingModel
+from fls_models.pipelines.large import FrameReadingModel
 from fls_models.weights import card as cards
 from fls_models.weights.store import fingerprint
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fls_models.core.budget import FrameRates
-    from fls_models.lslm.mini_hearing import MiniHearing
+    from fls_models.lslm.mini.speech_model import MiniHearing
     from fls_models.weights.card import FrameReading, TextCard
     from fls_models.weights.store import Installed
 
@@ -72,8 +72,8 @@ class MiniFrameModel(FrameReadingModel):
 
     @cached_property
     def language_model(self) -> MiniHearing:
-        from fls_models.lslm.connector_weights import read_config
-        from fls_models.lslm.mini_hearing import MiniHearing
+        from fls_models.lslm.mini.connector_weights import read_config
+        from fls_models.lslm.mini.speech_model import MiniHearing
 
         installed, config = self._installed, read_config(self._connector)
         made_for = config.speech, config.llm

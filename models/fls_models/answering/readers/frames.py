@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fls_models.answering.readers.text import Phrase, Reading, Stretch
 from fls_models.core.budget import Budget
 from fls_models.core.results import Span
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording
-from fls_models.prompts import Prompt
-from fls_models.readers import Phrase, Reading, Stretch
+from fls_models.lslm.prompts import Prompt
 
 if TYPE_CHECKING:
     from fls_models.lslm.base import SpeechEncoder

@@ -22,12 +22,12 @@ from fls_models.audio.windows import frame_count
 from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import DamagedWeights
 from fls_models.extractor.density import FoldedCtcHead
-from fls_models.lslm import connector_weights
-from fls_models.lslm.contexts import ReadContext
-from fls_models.lslm.int8_lora import put_on
-from fls_models.lslm.mini import MiniLanguageModel
-from fls_models.lslm.whisper_frames import WhisperFrames
-from fls_models.prompts import ASK, Prompt
+from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.mini import connector_weights
+from fls_models.lslm.mini.int8_lora import put_on
+from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.mini.whisper_encoder import WhisperFrames
+from fls_models.lslm.prompts import ASK, Prompt
 
 AUDIO = "<|AUDIO|>"
 """Where the template below puts a recording; it never reaches the tokenizer."""

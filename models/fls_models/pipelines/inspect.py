@@ -16,15 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from fls_models.core.progress import Progress, silent
-from fls_models.ctc_reading import PieceRead, most_likely, pieces_read, words_read
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import Fused
 from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 from fls_models.lslm.base import SpeechEncoder
+from fls_models.transcription.ctc_words import PieceRead, most_likely, pieces_read, words_read
 
 if TYPE_CHECKING:
     from fls_models.core.budget import Budget
-    from fls_models.models import FrameReadingModel
+    from fls_models.pipelines.large import FrameReadingModel
 
 # Frames that are read at once: each has a probability for every token of the head.
 _ROWS = 512

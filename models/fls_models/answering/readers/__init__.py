@@ -1,0 +1,1 @@
+"""How a recording is given to a language model: as text, or as frames."""

@@ -1,0 +1,1 @@
+"""The parts of `mini` that hear and answer."""
