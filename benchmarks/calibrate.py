@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.places import cache_folder  # noqa: E402
 from fls_models.answering.answerability import Evidence  # noqa: E402
-from fls_models.bench.items import Item, load_items  # noqa: E402
+from fls_models.bench.qa.items import Item, load_items  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
 from fls_models.pipelines.large import Model, TextModel  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402

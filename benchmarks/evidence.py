@@ -4,9 +4,9 @@
 
 Items are those of SPIRAL (arXiv 2412.12009) with `audio`, as `benchmarks/speak.py` writes them;
 each has a `key_sentence`, in which the answer lies. Every question is put as `fls ask` puts it. Of
-those that are answered correctly (`fls_models/bench/facts.py`), the first passage is right if it
-shares at least half of itself, or of the key sentence, with the key sentence, whose times are those
-of the words that Whisper heard of it. No passage is longer than 30 s. With `--joined N`, N
+those that are answered correctly (`fls_models/bench/scoring/facts.py`), the first passage is right
+if it shares at least half of itself, or of the key sentence, with the key sentence, whose times are
+those of the words that Whisper heard of it. No passage is longer than 30 s. With `--joined N`, N
 recordings are one, and the others in it are what the right one is hidden in.
 
 Two ways are compared, on the same answers:
@@ -45,10 +45,10 @@ from fls_cli.hearing import Remembering  # noqa: E402
 from fls_cli.places import cache_folder  # noqa: E402
 from fls_models.answering.answerer import Asking, Manner, Weighed  # noqa: E402
 from fls_models.answering.readers.text import Reading  # noqa: E402
-from fls_models.bench.estimates import mean  # noqa: E402
-from fls_models.bench.facts import holds_fact  # noqa: E402
-from fls_models.bench.items import Item, load_items  # noqa: E402
-from fls_models.bench.kept import Kept  # noqa: E402
+from fls_models.bench.caches.results import Kept  # noqa: E402
+from fls_models.bench.qa.items import Item, load_items  # noqa: E402
+from fls_models.bench.scoring.estimates import mean  # noqa: E402
+from fls_models.bench.scoring.facts import holds_fact  # noqa: E402
 from fls_models.core.cache import FORGETFUL, Memory  # noqa: E402
 from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
 from fls_models.core.results import Span, Transcript, Word  # noqa: E402

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fls_models.bench.asr import AsrReport
-    from fls_models.bench.qa import Replies, Reply
-    from fls_models.bench.qa_report import QaReport
+    from fls_models.bench.qa.qa import Replies, Reply
+    from fls_models.bench.qa.report import QaReport
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from fls_models.lslm.mini.connector import Connector
     from fls_models.lslm.mini.connector_weights import Config
-    from fls_models.training.answering import Result as Answered
-    from fls_models.training.connecting import Result
-    from fls_models.training.corpus import Utterance
-    from fls_models.training.encoded import Encoded
-    from fls_models.training.frame_reading import Lora
-    from fls_models.training.spelling import Spelling
+    from fls_models.training.compression.train_answers import Result as Answered
+    from fls_models.training.compression.train_mini import Lora
+    from fls_models.training.core.encoded_dataset import Encoded
+    from fls_models.training.ctc.train_connector import Result
+    from fls_models.training.ctc.unigram_vocabulary import Spelling
+    from fls_models.training.data.manifests import Utterance
     from fls_models.weights.store import Installed
 
 TOKENS, BLOCKS, WIDTH = 4000, 4, 512
@@ -59,7 +59,7 @@ def train_head(
     asked: HeadTraining, installed: Installed, wanted: Wanted, place: tuple[str, str]
 ) -> Result:
     """Encodes all recordings and trains a connector on them, at a place: device, precision."""
-    from fls_models.training.connecting import train_connector
+    from fls_models.training.ctc.train_connector import train_connector
 
     # Small things first: what is wrong with them is said before hours of encoding.
     language_model = _language_model(installed)
@@ -100,7 +100,7 @@ class AskedLora:
     @property
     def lora(self) -> Lora | None:
         """None where nothing was: a LoRA that is there is gone on with, whatever it is."""
-        from fls_models.training.frame_reading import Lora
+        from fls_models.training.compression.train_mini import Lora
 
         if self.rank is self.alpha is self.dropout is None:
             return None
@@ -126,8 +126,8 @@ def train_answers(
 ) -> Answered:
     """Encodes all clips and trains `mini` on questions about them, at a place."""
     from fls_models.lslm.mini.connector_weights import read_config
-    from fls_models.training.frame_reading import train_frame_reading
-    from fls_models.training.trainable_hearing import TrainableHearing
+    from fls_models.training.compression.train_mini import train_frame_reading
+    from fls_models.training.compression.trainable_mini import TrainableHearing
     from fls_models.weights.store import fingerprint
 
     _check_there("--connector", connector)
@@ -202,7 +202,7 @@ def _beginning(
     from transformers import AutoTokenizer
 
     from fls_models.lslm.mini.connector_weights import read
-    from fls_models.training.spelling import Spelling
+    from fls_models.training.ctc.unigram_vocabulary import Spelling
 
     tokenizer: Any = AutoTokenizer.from_pretrained(installed.llm, local_files_only=True)
     texts = [one.text for one in taken]

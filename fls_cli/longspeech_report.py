@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fls_cli.bench_report import Table
 
 if TYPE_CHECKING:
-    from fls_models.bench.judge import Judging
-    from fls_models.bench.measured import Row
-    from fls_models.bench.tables import Line
+    from fls_models.bench.longspeech.measurement import Row
+    from fls_models.bench.scoring.judge import Judging
+    from fls_models.bench.scoring.tables import Line
 
 _HOW = (
     "n: items; scores are over them, with 95 % bootstrap intervals (items drawn anew)",
@@ -39,7 +39,7 @@ class LongSpeechReport:
 
     @property
     def lines(self) -> list[Line]:
-        from fls_models.bench.tables import lines
+        from fls_models.bench.scoring.tables import lines
 
         return lines(self.rows, self._grades)
 
@@ -50,8 +50,8 @@ class LongSpeechReport:
 
 def tables(report: LongSpeechReport) -> list[Table]:
     """The table in the paper's form; fusion against the others, where there are others."""
-    from fls_models.bench.gains import gain_cells, gains_of
-    from fls_models.bench.tables import cells
+    from fls_models.bench.scoring.gains import gain_cells, gains_of
+    from fls_models.bench.scoring.tables import cells
 
     items = {row.item.name: row.measured.duration for row in report.rows}
     title = (
@@ -70,7 +70,7 @@ def tables(report: LongSpeechReport) -> list[Table]:
 
 def markdown(report: LongSpeechReport) -> str:
     """The tables, how they were measured, what could not be judged, the paper's own figures."""
-    from fls_models.bench import tables as figures
+    from fls_models.bench.scoring import tables as figures
     from fls_models.core.budget import NOT_MEASURED
 
     parts = ["# LongSpeech-Eval\n", *(table.as_markdown() for table in tables(report))]
@@ -101,8 +101,8 @@ def untold(judging: Judging | None) -> str | None:
 
 def as_json(report: LongSpeechReport) -> str:
     """Everything: the table, and each row with its scores."""
-    from fls_models.bench.gains import gains_of
-    from fls_models.bench.longspeech_scores import judged_by, scored
+    from fls_models.bench.scoring.gains import gains_of
+    from fls_models.bench.scoring.scores import judged_by, scored
 
     judging = report.judging
     found: dict[str, Any] = {

@@ -23,7 +23,7 @@ from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
-    from fls_models.planning import Pace, ReadsBy
+    from fls_models.planning.plan import Pace, ReadsBy
     from fls_models.weights.store import Installed, InstalledFrames
 
 KIND = "paces"
@@ -56,7 +56,7 @@ class Paces:
         What was measured on very little is measured again on more. Raises `NothingSaid` where
         there is nothing to measure on, and what starting the model and decoding do.
         """
-        from fls_models.planning import Pace
+        from fls_models.planning.plan import Pace
 
         found = self._found.get(reads_by)
         if found is None and not self._again:
@@ -69,7 +69,7 @@ class Paces:
         return found
 
     def _measured(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace:
-        from fls_models.self_measurement import SAMPLE_SECONDS, measure
+        from fls_models.planning.profiling import SAMPLE_SECONDS, measure
 
         length = min(seconds, SAMPLE_SECONDS)
         name = self._installed.card.name
@@ -150,7 +150,7 @@ def _gpus() -> list[str]:
 
 
 def _is_short(pace: Pace) -> bool:
-    from fls_models.planning import ENOUGH_SECONDS
+    from fls_models.planning.plan import ENOUGH_SECONDS
 
     return pace.audio_seconds < ENOUGH_SECONDS
 

@@ -21,7 +21,7 @@ from fls_models.errors import EnvironmentLacks, FlsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fls_models.planning import Pace, Planned, ReadsBy
+    from fls_models.planning.plan import Pace, Planned, ReadsBy
     from fls_models.weights.card import Card
     from fls_models.weights.store import Installed, InstalledFrames
 
@@ -54,7 +54,7 @@ class Planner:
 
         What is wrong with the recording itself is for the caller to find out before.
         """
-        from fls_models.planning import planned
+        from fls_models.planning.plan import planned
 
         budgets = {
             name: planned(self.card, self._reads_by(name), name, seconds) for name in BUDGETS
@@ -65,7 +65,7 @@ class Planner:
 
     def rows(self, plans: Sequence[Plan]) -> list[Row]:
         """A row for each budget: of one recording, or of several that one command is asked of."""
-        from fls_models.bench.plan_cost import plan_flops
+        from fls_models.planning.plan_flops import plan_flops
 
         rows = []
         for name in BUDGETS:

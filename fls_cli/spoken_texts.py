@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fls_cli.desk import Desk
-    from fls_models.training.documents import Document
+    from fls_models.training.data.documents import Document
 
 Voices = Annotated[
     str,

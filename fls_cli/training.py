@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from fls_cli.engines import Engine
     from fls_models.lslm.base import SpeechEncoder
     from fls_models.pipelines.large import FrameModel
-    from fls_models.training.corpus import Spoken, Utterance
-    from fls_models.training.encoded import Encoded
-    from fls_models.training.loop import Plan, Step
-    from fls_models.training.processes import Processes
-    from fls_models.training.vocabulary import Vocabulary
+    from fls_models.training.core.distributed import Processes
+    from fls_models.training.core.encoded_dataset import Encoded
+    from fls_models.training.core.trainer import Plan, Step
+    from fls_models.training.ctc.vocabulary import Vocabulary
+    from fls_models.training.data.manifests import Spoken, Utterance
     from fls_models.weights.store import Installed
 
 
@@ -123,8 +123,8 @@ class HeadTraining:
 
     def begin(self, encoded: Encoded, vocabulary: Vocabulary) -> None:
         """All is encoded: says what cannot be trained on, and forgets what is to be forgotten."""
-        from fls_models.training import checkpoints
-        from fls_models.training.ctc import usable
+        from fls_models.training.core import checkpoints
+        from fls_models.training.ctc.train_head import usable
 
         for one in usable(self.taken, encoded, vocabulary)[1]:
             self.desk.say(
@@ -159,7 +159,7 @@ class AnswerTraining:
 
     def begin(self) -> None:
         """All is encoded: forgets what is to be forgotten."""
-        from fls_models.training import checkpoints
+        from fls_models.training.core import checkpoints
 
         if self.fresh:
             self.processes.once(lambda: checkpoints.forget(self.output))
@@ -269,7 +269,7 @@ def encode_all(
     asked: HeadTraining | AnswerTraining, encoder: SpeechEncoder, identity: str
 ) -> Encoded:
     """What an encoder makes of all recordings; what is wrong with some of them is said."""
-    from fls_models.training.encoded import encode
+    from fls_models.training.core.encoded_dataset import encode
 
     desk, recordings = asked.desk, asked.recordings
     desk.asked = len(set(recordings))

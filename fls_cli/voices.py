@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fls_models.training.clips import Voice
+    from fls_models.training.data.clips import Voice
 
 # Of voices, those that are not as high as they are by nature.
 _PITCHED = 0.5
@@ -101,7 +101,7 @@ class Speaker:
     def say(self, text: str, seed: int) -> NDArray[np.float32]:
         import numpy as np
 
-        from fls_models.training.clips import NotSpoken
+        from fls_models.training.data.clips import NotSpoken
 
         try:
             samples, rate = self.synthesise(text, self.delivery.pace, seed)

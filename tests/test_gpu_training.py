@@ -31,8 +31,8 @@ from tiny_mini import write_tiny_mini  # noqa: E402
 from fls_models.lslm.mini.speech_model import MiniHearing  # noqa: E402
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames  # noqa: E402
 from fls_models.lslm.prompts import ASK, question  # noqa: E402
-from fls_models.training.spelling import Spelling  # noqa: E402
-from fls_models.training.trainable_hearing import TrainableHearing  # noqa: E402
+from fls_models.training.compression.trainable_mini import TrainableHearing  # noqa: E402
+from fls_models.training.ctc.unigram_vocabulary import Spelling  # noqa: E402
 from fls_models.weights.store import Installed  # noqa: E402
 
 WORDS = ("the cellar holds tools", "the tools are old", "a dog sleeps there", "she reads it aloud")

@@ -33,12 +33,12 @@ from fls_models.extractor.fusion import fuse, halving
 from fls_models.lslm.mini import connector_weights
 from fls_models.lslm.mini.connector_weights import LoraShape
 from fls_models.lslm.prompts import ASK, question
-from fls_models.training import exercises
-from fls_models.training.adapting import Adapted, Settings
-from fls_models.training.documents import Question
-from fls_models.training.dynamic import fused, surprisals
-from fls_models.training.precision import computing
-from fls_models.training.trainable_hearing import TrainableHearing
+from fls_models.training.compression.dynamic import fused, surprisals
+from fls_models.training.compression.lora import Adapted, Settings
+from fls_models.training.compression.trainable_mini import TrainableHearing
+from fls_models.training.core.precision import computing
+from fls_models.training.data import instructions as exercises
+from fls_models.training.data.documents import Question
 
 # Of a window; the longest seldom, as it costs twice as much and is the easiest.
 LENGTHS = (400, 200, 100, 50, 25, 12, 750)

@@ -34,10 +34,10 @@ from fls_models.lslm.mini import connector_weights
 from fls_models.lslm.mini.connector import Shape
 from fls_models.lslm.mini.connector_weights import Config
 from fls_models.lslm.mini.language_model import MiniLanguageModel
-from fls_models.training.corpus import read_utterances
-from fls_models.training.documents import Document, read_documents
-from fls_models.training.spelling import Spelling
-from fls_models.training.vocabulary import Characters
+from fls_models.training.ctc.unigram_vocabulary import Spelling
+from fls_models.training.ctc.vocabulary import Characters
+from fls_models.training.data.documents import Document, read_documents
+from fls_models.training.data.manifests import read_utterances
 from fls_models.weights import card
 from fls_models.weights import store as weights
 

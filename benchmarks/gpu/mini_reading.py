@@ -20,12 +20,12 @@ from torch import Tensor
 from fls_models.audio.windows import frame_count
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
 from fls_models.lslm.mini.connector import Connector
-from fls_models.training.connecting import Reading
-from fls_models.training.frame_noise import disturbed
-from fls_models.training.like_lengths import LikeLengths
-from fls_models.training.precision import computing
-from fls_models.training.spelling import Spelling
-from fls_models.training.vocabulary import Characters, frames_needed
+from fls_models.training.core.precision import computing
+from fls_models.training.ctc.bucketing import LikeLengths
+from fls_models.training.ctc.spec_augment import disturbed
+from fls_models.training.ctc.train_connector import Reading
+from fls_models.training.ctc.unigram_vocabulary import Spelling
+from fls_models.training.ctc.vocabulary import Characters, frames_needed
 from fls_models.transcription.ctc_words import greedy
 from fls_models.transcription.normalizer import normalise
 

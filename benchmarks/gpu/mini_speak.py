@@ -33,8 +33,8 @@ from mini_takes import (
 )
 from numpy.typing import NDArray
 
-from fls_models.training.clips import Cast, Stretch, speak, stretches
-from fls_models.training.documents import Document
+from fls_models.training.data.clips import Cast, Stretch, speak, stretches
+from fls_models.training.data.documents import Document
 
 _SEED = 0
 # Lines of a take: some three minutes of speech, so that whole ones can be trained on.

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fls_models.training.documents import Document, Line, Question
+from fls_models.training.data.documents import Document, Line, Question
 
 DOCUMENTS = "documents.json"
 # One document in so many is held out, up to so many of them.

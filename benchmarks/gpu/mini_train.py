@@ -58,7 +58,7 @@ class Course:
         shares: Mapping[str, float] | None = None,
         orthogonalised: Collection[str] = (),
     ) -> None:
-        from fls_models.training.optimiser import Optimiser
+        from fls_models.training.core.optimizer import Optimiser
 
         self.name, self._parameters, self._seconds = name, parameters, seconds
         self._rate, self._file = rate, place / f"{name}.pt"
@@ -222,9 +222,9 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
 
     from fls_models.lslm.mini import connector_weights
     from fls_models.lslm.mini.connector_weights import Config
-    from fls_models.training.connecting import Reading
-    from fls_models.training.spelling import Spelling
-    from fls_models.training.vocabulary import Characters
+    from fls_models.training.ctc.train_connector import Reading
+    from fls_models.training.ctc.unigram_vocabulary import Spelling
+    from fls_models.training.ctc.vocabulary import Characters
 
     arguments, base = call.arguments, call.base
     spelling = Spelling.read(base / Spelling.file_name)
@@ -283,7 +283,7 @@ def train_answering(call: Call, encoder: Any, read: Path) -> bool:
     from mini_answering import AnsweringStage
     from mini_reading import word_error_rate
 
-    from fls_models.training.spelling import Spelling
+    from fls_models.training.ctc.unigram_vocabulary import Spelling
 
     arguments = call.arguments
     questions = {one.source: one.questions for one in read_documents(call.base / DOCUMENTS)}

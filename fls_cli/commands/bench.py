@@ -22,7 +22,7 @@ from fls_cli.text import clean
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.bench.given import Given
+    from fls_models.bench.qa.conditions import Given
     from fls_models.pipelines.large import Model
 
 app = CommandLine(
@@ -101,10 +101,10 @@ def qa(
     form = form_of(output)
     work = work_folder(work)
     with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_models.bench.items import load_items
-        from fls_models.bench.kept import Kept
-        from fls_models.bench.qa import QaBench
-        from fls_models.bench.qa_report import run
+        from fls_models.bench.caches.results import Kept
+        from fls_models.bench.qa.items import load_items
+        from fls_models.bench.qa.qa import QaBench
+        from fls_models.bench.qa.report import run
 
         found = load_items(items, limit)
         silent = sum(item.audio is None for item in found)
@@ -137,9 +137,9 @@ def _given(
     loaded: Model, language: str | None, listen: str | None, work: Path | None
 ) -> Iterator[Given]:
     """Recordings as a model reads them: words, or frames, which always need a folder to lie in."""
-    from fls_models.bench.given import GivenFrames, GivenText
-    from fls_models.bench.heard import Hearing
-    from fls_models.bench.heard_frames import FrameHearing
+    from fls_models.bench.caches.frames import FrameHearing
+    from fls_models.bench.caches.transcripts import Hearing
+    from fls_models.bench.qa.conditions import GivenFrames, GivenText
     from fls_models.pipelines.large import FrameReadingModel
 
     name = loaded.card.name
@@ -158,8 +158,8 @@ def _given(
 def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
     """True transcripts, read by the same language model as text, without what frames take."""
     from fls_cli import engines
-    from fls_models.bench.given import GivenText
-    from fls_models.bench.reading_text import ReadingText
+    from fls_models.bench.qa.conditions import GivenText
+    from fls_models.bench.qa.transcript_model import ReadingText
     from fls_models.pipelines.large import FrameReadingModel
     from fls_models.weights.card import TextCard
 

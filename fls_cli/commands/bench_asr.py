@@ -65,7 +65,7 @@ def asr(
     work = work_folder(work)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_models.bench.asr import load_manifest, measure
-        from fls_models.bench.heard import Hearing
+        from fls_models.bench.caches.transcripts import Hearing
 
         utterances = load_manifest(manifest, limit)
         loaded = desk.model(Engine(model, device, dtype, low_memory, head, read=read))

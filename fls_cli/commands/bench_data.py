@@ -18,8 +18,8 @@ from fls_cli.training import Seed
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.bench.longspeech_data import Plan
-    from fls_models.bench.recordings_folder import RecordingsFolder
+    from fls_models.bench.dataset.plan import Plan
+    from fls_models.bench.dataset.recordings import RecordingsFolder
 
 # Changes when the same texts and seed give other recordings.
 _FORM = "longspeech-data-1"
@@ -86,14 +86,14 @@ def longspeech_data(
         from fls_cli import voices as speaking
         from fls_cli.encoder import save_flac
         from fls_cli.which_ffmpeg import find_ffmpeg
-        from fls_models.bench.longspeech_data import ASKING, Plan, plan
-        from fls_models.bench.recordings_folder import (
+        from fls_models.bench.dataset.plan import ASKING, Plan, plan
+        from fls_models.bench.dataset.recordings import (
             MANIFEST,
             facts_of,
             open_recordings,
             write_facts,
         )
-        from fls_models.training.documents import digest, read_documents
+        from fls_models.training.data.documents import digest, read_documents
 
         documents = read_documents(texts)
         asks = any(task in ASKING for task in wanted)
@@ -164,7 +164,7 @@ def _telling(desk: Desk, folder: RecordingsFolder, plan: Plan) -> Iterator[None]
 
 
 def _tasks(given: str) -> list[str]:
-    from fls_models.bench.longspeech_data import TASKS
+    from fls_models.bench.dataset.plan import TASKS
 
     names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
     if not names or any(name not in TASKS for name in names):

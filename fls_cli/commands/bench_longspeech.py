@@ -20,8 +20,8 @@ from fls_models.core.optional import optional
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.bench.heard import Hearing
-    from fls_models.bench.judge import Judge
+    from fls_models.bench.caches.transcripts import Hearing
+    from fls_models.bench.scoring.judge import Judge
     from fls_models.pipelines.large import Model, TextModel
 
 KEY = "FLS_JUDGE_KEY"
@@ -161,16 +161,16 @@ def longspeech_eval(
     if plots and output is not None:
         optional("matplotlib", "A plot", otherwise="; --no-plots does without")
     with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_models.bench.judge import judge_rows
-        from fls_models.bench.kept import Kept
-        from fls_models.bench.longspeech_eval import LongSpeechEval
-        from fls_models.bench.longspeech_items import TASKS, load_spoken_items
-        from fls_models.bench.methods import (
+        from fls_models.bench.caches.results import Kept
+        from fls_models.bench.longspeech.evaluate import LongSpeechEval
+        from fls_models.bench.longspeech.items import TASKS, load_spoken_items
+        from fls_models.bench.longspeech.methods import (
             ABLATION,
             check_lengths,
             lengths_of,
             methods_named,
         )
+        from fls_models.bench.scoring.judge import judge_rows
 
         asked = _listed(methods) if methods else []
         asked += list(ABLATION) if ablate else []
@@ -208,7 +208,7 @@ def longspeech_eval(
         )
         rows = bench.run(items, chosen, lengths_of(numbers, paid, loaded.rates))
         if judge and grader is None:
-            from fls_models.bench.judge import OwnJudge
+            from fls_models.bench.scoring.judge import OwnJudge
 
             own = listener if listener and listener.card.name == judge else None
             own = own or _text_model(desk, loaded, judge, "--judge")
@@ -230,7 +230,7 @@ def longspeech_eval(
 
 def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
     """All files of a report, each whole or absent."""
-    from fls_models.bench.tables import as_csv
+    from fls_models.bench.scoring.tables import as_csv
 
     make_folder(folder)
     for name, text in (
@@ -241,13 +241,13 @@ def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
     ):
         write_atomically(folder / name, clean(text))
     if plots:
-        from fls_models.bench.plots import draw
+        from fls_models.bench.scoring.plots import draw
 
         draw(report.lines, folder, f"{report.data}, {report.model}")
 
 
 def _hearing(listener: TextModel, work: Path | None) -> Hearing:
-    from fls_models.bench.heard import Hearing
+    from fls_models.bench.caches.transcripts import Hearing
 
     return Hearing(lambda: listener.transcriber, decode, listener.card.name, work=work)
 
@@ -276,7 +276,7 @@ def _server(judge: str | None, model: str | None) -> Judge | None:
     """The judge behind an address, None where the judge is a model of this project."""
     if judge is None or "://" not in judge:
         return None
-    from fls_models.bench.judge_server import ServerJudge
+    from fls_models.bench.scoring.judge_server import ServerJudge
 
     if not model:
         raise UsageError("--judge with an address needs --judge-model, the model's name there.")

@@ -35,11 +35,11 @@ from fls_cli.training import (
     refuse,
 )
 from fls_models.errors import UsageError
-from fls_models.training.processes import joined, own_device
+from fls_models.training.core.distributed import joined, own_device
 
 if TYPE_CHECKING:
-    from fls_models.training.connecting import Result as ConnectorResult
-    from fls_models.training.ctc import Result as HeadResult
+    from fls_models.training.ctc.train_connector import Result as ConnectorResult
+    from fls_models.training.ctc.train_head import Result as HeadResult
 
 app = CommandLine(
     help="Train parts of a model on your own recordings.\n\n"
@@ -171,8 +171,8 @@ def ctc(
         open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,
         Telling(desk, output) as told,
     ):
-        from fls_models.training.corpus import read_utterances, split
-        from fls_models.training.loop import Plan
+        from fls_models.training.core.trainer import Plan
+        from fls_models.training.data.manifests import read_utterances, split
 
         taken = read_utterances(manifest)
         # All that is wrong with the request is said before a model is loaded.
@@ -196,8 +196,8 @@ def ctc(
 
 def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> HeadResult:
     """Trains a head for a large model."""
-    from fls_models.training.ctc import train_head
-    from fls_models.training.vocabulary import Characters, Pieces
+    from fls_models.training.ctc.train_head import train_head
+    from fls_models.training.ctc.vocabulary import Characters, Pieces
 
     texts = [one.text for one in asked.taken]
     vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)

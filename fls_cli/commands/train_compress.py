@@ -31,10 +31,10 @@ from fls_cli.training import (
     refuse,
 )
 from fls_models.errors import UsageError
-from fls_models.training.processes import joined, own_device
+from fls_models.training.core.distributed import joined, own_device
 
 if TYPE_CHECKING:
-    from fls_models.training.answering import Result
+    from fls_models.training.compression.train_answers import Result
 
 
 def compress(
@@ -161,8 +161,8 @@ def compress(
         open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,
         Telling(desk, output) as told,
     ):
-        from fls_models.training.corpus import read_spoken, split
-        from fls_models.training.loop import Plan
+        from fls_models.training.core.trainer import Plan
+        from fls_models.training.data.manifests import read_spoken, split
 
         taken = read_spoken(data)
         taken, held = (taken, read_spoken(dev)) if dev else split(taken, seed=seed)
@@ -189,7 +189,7 @@ def _train_lora(
     asked: AnswerTraining, engine: Engine, rank: int, alpha: float | None, dropout: float | None
 ) -> Result:
     """Trains a LoRA for a large model."""
-    from fls_models.training.compression import train_compression
+    from fls_models.training.compression.train_large import train_compression
 
     loaded = load_large(asked.desk, engine, asked.processes)
     model = loaded.language_model

@@ -19,10 +19,10 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fls_models.training.clip_order import Made, Order
-    from fls_models.training.data_folder import Answer
-    from fls_models.training.documents import Document
-    from fls_models.training.exercises import Request
+    from fls_models.training.data.documents import Document
+    from fls_models.training.data.instructions import Request
+    from fls_models.training.data.schedule import Made, Order
+    from fls_models.training.data.write_manifests import Answer
 
 # Changes when the same texts and seed give other clips.
 _FORM = "clips-1"
@@ -91,9 +91,9 @@ def data(
     check_folder(output)
     with open_desk(quiet=quiet, offline=offline) as desk:
         from fls_cli import voices as speaking
-        from fls_models.training.clip_folder import open_folder
-        from fls_models.training.data_folder import write_facts, write_manifests
-        from fls_models.training.documents import digest, read_documents
+        from fls_models.training.data.clip_folder import open_folder
+        from fls_models.training.data.documents import digest, read_documents
+        from fls_models.training.data.write_manifests import write_facts, write_manifests
 
         documents = read_documents(texts)
         order = _order(documents, held_out, hours, seed)
@@ -193,9 +193,9 @@ def _check(hours: float | None, held_out: float, answers: str) -> None:
 
 def _order(documents: Sequence[Document], share: float, hours: float | None, seed: int) -> Order:
     """Which documents are held out: the same ones however many hours are made."""
-    from fls_models.training.clip_order import Order
-    from fls_models.training.clips import stretches
-    from fls_models.training.corpus import split
+    from fls_models.training.data.clips import stretches
+    from fls_models.training.data.manifests import split
+    from fls_models.training.data.schedule import Order
 
     parts = stretches(documents)
     if not share:
@@ -210,7 +210,7 @@ def _order(documents: Sequence[Document], share: float, hours: float | None, see
 
 
 def _answers(desk: Desk, name: str, output: Path) -> Answer:
-    from fls_models.training.own_answers import OwnAnswers
+    from fls_models.training.data.distillation import OwnAnswers
 
     model = desk.model(Engine(name))
     if model.reads_by != "text":

@@ -13,7 +13,7 @@ from tiny_model import play
 from fls_cli import voices
 from fls_cli.decoded import decode
 from fls_cli.voices import Kind
-from fls_models.bench.longspeech_items import load_spoken_items
+from fls_models.bench.longspeech.items import load_spoken_items
 
 Capture = pytest.CaptureFixture[str]
 

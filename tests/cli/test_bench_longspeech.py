@@ -178,7 +178,7 @@ def test_models_with_one_ear_are_told_apart(
 
 
 def test_a_key_is_not_shown(fls: Fls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from fls_models.bench import judge_server
+    from fls_models.bench.scoring import judge_server
 
     monkeypatch.setenv("FLS_JUDGE_KEY", "sesame")
     monkeypatch.setenv("no_proxy", "*")

@@ -57,7 +57,7 @@ def fls(
     items: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Fls:
     from fls_models.answering.answerer import Manner
-    from fls_models.bench import qa
+    from fls_models.bench.qa import qa
     from fls_models.weights import devices
 
     # Random weights never come to an end.

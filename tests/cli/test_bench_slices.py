@@ -92,7 +92,7 @@ def everything(run: Run) -> Done:
 @pytest.fixture
 def measured(everything: Done, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The methods that were measured anew since all of them were."""
-    from fls_models.bench.measuring import Measuring
+    from fls_models.bench.longspeech.measure import Measuring
 
     found: list[str] = []
     original = Measuring.measure

@@ -58,8 +58,8 @@ def spoken(place: Path, seconds: float) -> Path:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds of audio that each measurement got. Nothing is loaded or started."""
     from fls_cli import engines, paces
-    from fls_models import self_measurement
-    from fls_models.planning import Pace
+    from fls_models.planning import profiling as self_measurement
+    from fls_models.planning.plan import Pace
 
     found: list[float] = []
 
@@ -322,7 +322,7 @@ def test_the_real_mini(
 def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Installed) -> None:
     from fls_cli.decoded import decode
     from fls_models.pipelines.large import TextModel
-    from fls_models.self_measurement import NothingSaid, measure
+    from fls_models.planning.profiling import NothingSaid, measure
 
     model = TextModel(mini_weights)
     half = islice(decode(ROOT / "examples" / "talk.mp4"), 30)

@@ -21,8 +21,8 @@ from tiny_model import HERE, TinyModel, play
 from fls_cli import voices
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.lslm import prompts
-from fls_models.training.clips import NotSpoken
-from fls_models.training.corpus import read_spoken, read_utterances
+from fls_models.training.data.clips import NotSpoken
+from fls_models.training.data.manifests import read_spoken, read_utterances
 
 Capture = pytest.CaptureFixture[str]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fls_models.bench.baselines import BASELINES, baseline
+from fls_models.bench.longspeech.baselines import BASELINES, baseline
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import at_once, fuse

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fls_models.bench.asr import compare, load_manifest, measure
-from fls_models.bench.heard import Hearing
+from fls_models.bench.caches.transcripts import Hearing
 from fls_models.core.budget import PAPER
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError

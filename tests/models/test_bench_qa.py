@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from fls_models.answering.answerability import Answerability
 from fls_models.answering.readers.text import TextReader
-from fls_models.bench import qa_report
-from fls_models.bench.bootstrap import share
-from fls_models.bench.facts import holds_fact
-from fls_models.bench.given import NO_AUDIO, TRUE, GivenText
-from fls_models.bench.heard import Hearing
-from fls_models.bench.items import Item, load_items, stranger, written
-from fls_models.bench.kept import Kept
-from fls_models.bench.qa import QaBench
+from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.qa import report as qa_report
+from fls_models.bench.qa.conditions import NO_AUDIO, TRUE, GivenText
+from fls_models.bench.qa.items import Item, load_items, stranger, written
+from fls_models.bench.qa.qa import QaBench
+from fls_models.bench.scoring.bootstrap import share
+from fls_models.bench.scoring.facts import holds_fact
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.lslm.context_cache import Reads

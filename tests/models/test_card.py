@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fls_models.bench.cost import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
 from fls_models.core.budget import NAMES, PAPER, FrameRates
 from fls_models.errors import UsageError
+from fls_models.planning.flops import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
 from fls_models.weights import card
 from fls_models.weights.card import FrameCard, FrameReading, Part, TextCard
 from fls_models.weights.thresholds import Thresholds

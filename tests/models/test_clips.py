@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from fls_models.errors import EnvironmentLacks, UsageError
-from fls_models.training.clip_folder import JOURNAL, open_folder
-from fls_models.training.clip_order import Made, Order
-from fls_models.training.clips import NotSpoken, Stretch, Voice, levelled, speak, stretches
-from fls_models.training.distortions import Samples
-from fls_models.training.documents import Document, Line
+from fls_models.training.data.augmentation import Samples
+from fls_models.training.data.clip_folder import JOURNAL, open_folder
+from fls_models.training.data.clips import NotSpoken, Stretch, Voice, levelled, speak, stretches
+from fls_models.training.data.documents import Document, Line
+from fls_models.training.data.schedule import Made, Order
 
 RATE = 16_000
 WORD = 0.4

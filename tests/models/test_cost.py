@@ -11,7 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 from transformers.cache_utils import DynamicCache
 
-from fls_models.bench.cost import (
+from fls_models.extractor.density import CtcHead
+from fls_models.extractor.fusion import halving, ladder
+from fls_models.lslm.kv_cache import cache_argument
+from fls_models.planning.flops import (
     PAPER,
     QWEN2_AUDIO_7B,
     Convention,
@@ -26,9 +29,6 @@ from fls_models.bench.cost import (
     head_flops,
     prefill_flops,
 )
-from fls_models.extractor.density import CtcHead
-from fls_models.extractor.fusion import halving, ladder
-from fls_models.lslm.kv_cache import cache_argument
 
 TERA = 1e12
 

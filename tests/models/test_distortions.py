@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fls_models.training.distortions import (
+from fls_models.training.data.augmentation import (
     Distortion,
     Samples,
     apply,

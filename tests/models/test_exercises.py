@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from fls_models.lslm import prompts
-from fls_models.training import exercises
-from fls_models.training.documents import Question
+from fls_models.training.data import instructions as exercises
+from fls_models.training.data.documents import Question
 
 LINES = ("The harbour has nine bridges.", "Ann built the first of them.", "It was never painted.")
 KEYED = Question("Who built it?", "The engineer", key="Ann built the first of them.")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from fls_models.bench.given import GivenFrames
-from fls_models.bench.heard_frames import FrameHearing
-from fls_models.bench.items import Item
+from fls_models.bench.caches.frames import FrameHearing
+from fls_models.bench.qa.conditions import GivenFrames
+from fls_models.bench.qa.items import Item
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording

@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from tiny_talk import tiny_language_model
 
-from fls_models.bench.judge import (
+from fls_models.bench.caches.results import Kept
+from fls_models.bench.longspeech.items import SpokenItem
+from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.methods import METHODS
+from fls_models.bench.scoring.judge import (
     JudgeFailed,
     OwnJudge,
     asked,
     grade_in,
     judge_rows,
 )
-from fls_models.bench.judge_server import ServerJudge
-from fls_models.bench.kept import Kept
-from fls_models.bench.longspeech_items import SpokenItem
-from fls_models.bench.measured import Measured, Row
-from fls_models.bench.methods import METHODS
+from fls_models.bench.scoring.judge_server import ServerJudge
 from fls_models.errors import EnvironmentLacks, UsageError
 
 

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fls_models.bench.items import load_items
-from fls_models.bench.longspeech_data import Plan, answered, entries, plan, seconds_of, task_of
-from fls_models.bench.longspeech_items import load_spoken_items
-from fls_models.bench.recordings_folder import (
+from fls_models.bench.dataset.plan import Plan, answered, entries, plan, seconds_of, task_of
+from fls_models.bench.dataset.recordings import (
     FACTS,
     MANIFEST,
     RecordingsFolder,
@@ -24,11 +22,13 @@ from fls_models.bench.recordings_folder import (
     open_recordings,
     write_facts,
 )
-from fls_models.bench.spoken_recording import speak_recording
+from fls_models.bench.dataset.synthesize import speak_recording
+from fls_models.bench.longspeech.items import load_spoken_items
+from fls_models.bench.qa.items import load_items
 from fls_models.errors import EnvironmentLacks, UsageError
-from fls_models.training.clips import NotSpoken, Voice
-from fls_models.training.distortions import Samples
-from fls_models.training.documents import Document, Line, Question
+from fls_models.training.data.augmentation import Samples
+from fls_models.training.data.clips import NotSpoken, Voice
+from fls_models.training.data.documents import Document, Line, Question
 
 RATE = 16_000
 WORD = 0.05

@@ -17,22 +17,20 @@ from tiny_talk import sentence
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fls_models.bench import read_passes
-from fls_models.bench.cost import HeadDims, ModelDims, answer_cost
-from fls_models.bench.encoded_recording import (
+from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.longspeech import passes as read_passes
+from fls_models.bench.longspeech.encoded_recording import (
     EncodedRecording,
     encode_recording,
     passes_to_ask,
     passes_to_write,
 )
-from fls_models.bench.heard import Hearing
-from fls_models.bench.kept import Kept
-from fls_models.bench.longspeech_cost import hearing_dims_of
-from fls_models.bench.longspeech_eval import LongSpeechEval
-from fls_models.bench.longspeech_items import SpokenItem
-from fls_models.bench.measured import Row
-from fls_models.bench.measuring import Measuring
-from fls_models.bench.methods import METHODS, Length, lengths_of, methods_named
+from fls_models.bench.longspeech.evaluate import LongSpeechEval
+from fls_models.bench.longspeech.items import SpokenItem
+from fls_models.bench.longspeech.measure import Measuring
+from fls_models.bench.longspeech.measurement import Row
+from fls_models.bench.longspeech.methods import METHODS, Length, lengths_of, methods_named
 from fls_models.core.budget import PAPER, Budget
 from fls_models.errors import InputError, UsageError
 from fls_models.extractor.density import density_from
@@ -41,6 +39,8 @@ from fls_models.lslm import prompts
 from fls_models.lslm.large import HearingModel
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.pipelines.large import FrameModel
+from fls_models.planning.flops import HeadDims, ModelDims, answer_cost
+from fls_models.planning.hearing_flops import hearing_dims_of
 from fls_models.weights.large import InstalledFrames, card_of
 
 SAID = ("Copper Bay planted trees.", "They stand along the streets.")

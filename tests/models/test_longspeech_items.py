@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fls_models.bench.longspeech_items import load_spoken_items
+from fls_models.bench.longspeech.items import load_spoken_items
 from fls_models.errors import UsageError
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fls_models.bench import plots
-from fls_models.bench.estimates import mean, rate
-from fls_models.bench.gains import gain_cells, gains_of
-from fls_models.bench.longspeech_items import SpokenItem
-from fls_models.bench.longspeech_scores import scored
-from fls_models.bench.measured import Measured, Row
-from fls_models.bench.methods import METHODS, lengths_of
-from fls_models.bench.tables import ALL, PAPER, as_csv, cells, lines
+from fls_models.bench.longspeech.items import SpokenItem
+from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.methods import METHODS, lengths_of
+from fls_models.bench.scoring import plots
+from fls_models.bench.scoring.estimates import mean, rate
+from fls_models.bench.scoring.gains import gain_cells, gains_of
+from fls_models.bench.scoring.scores import scored
+from fls_models.bench.scoring.tables import ALL, PAPER, as_csv, cells, lines
 
 
 def item(name: str = "a", task: str = "qa", **more: Any) -> SpokenItem:

@@ -221,7 +221,7 @@ def test_without_bitsandbytes_there_is_a_way_on(weight, monkeypatch, dtype):
 
 START = """
 from fls_models.weights.conversion.quantization import bitsandbytes
-from fls_models.training import adapting
+from fls_models.training.compression import lora as adapting
 adapting._peft()
 bitsandbytes().nn.Linear4bit
 import kernels

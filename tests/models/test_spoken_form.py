@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fls_models.errors import EnvironmentLacks
-from fls_models.spoken_form import FORMULA, LANGUAGE, MARKUP, spoken, spoken_form
-from fls_models.spoken_numbers import in_words
+from fls_models.training.data.spoken_form import FORMULA, LANGUAGE, MARKUP, spoken, spoken_form
+from fls_models.training.data.spoken_numbers import in_words
 from fls_models.transcription.normalizer import normalise
 
 

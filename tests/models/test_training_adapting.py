@@ -19,8 +19,8 @@ from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.large import HearingModel
 from fls_models.lslm.prompts import TRANSCRIBE
-from fls_models.training.adapting import Adapted, Settings
-from fls_models.training.dynamic import surprisals
+from fls_models.training.compression.dynamic import surprisals
+from fls_models.training.compression.lora import Adapted, Settings
 from fls_models.weights.conversion.lora import Adapter
 
 SMALL = Settings(rank=8, alpha=16, dropout=0.0)

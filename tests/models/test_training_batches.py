@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fls_models.training.frame_noise import disturbed
-from fls_models.training.like_lengths import LikeLengths
+from fls_models.training.ctc.bucketing import LikeLengths
+from fls_models.training.ctc.spec_augment import disturbed
 
 
 def test_each_recording_is_taken_once_a_pass() -> None:

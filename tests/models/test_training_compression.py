@@ -23,12 +23,12 @@ from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, ladder
 from fls_models.lslm.large import HearingModel, load
 from fls_models.lslm.prompts import TRANSCRIBE
-from fls_models.training import answering
-from fls_models.training.answering import Losses, Result
-from fls_models.training.compression import train_compression
-from fls_models.training.corpus import Spoken, read_spoken
-from fls_models.training.encoded import Encoded, encode
-from fls_models.training.loop import Plan, Step
+from fls_models.training.compression import train_answers as answering
+from fls_models.training.compression.train_answers import Losses, Result
+from fls_models.training.compression.train_large import train_compression
+from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.trainer import Plan, Step
+from fls_models.training.data.manifests import Spoken, read_spoken
 
 ANSWERS = ("The red one.", "No.", "At noon, by train.", "Ada.", "In a week.")
 LENGTHS = (750, 50, 12)

@@ -22,12 +22,12 @@ from fls_models.errors import UsageError
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.lslm.mini.connector_weights import Config, read
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames
-from fls_models.training import checkpoints
-from fls_models.training.connecting import Reading, Result, train_connector
-from fls_models.training.corpus import Utterance
-from fls_models.training.encoded import Encoded, encode
-from fls_models.training.loop import Plan, Step
-from fls_models.training.spelling import Spelling, Token
+from fls_models.training.core import checkpoints
+from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.trainer import Plan, Step
+from fls_models.training.ctc.train_connector import Reading, Result, train_connector
+from fls_models.training.ctc.unigram_vocabulary import Spelling, Token
+from fls_models.training.data.manifests import Utterance
 
 PITCH = {"low": 300.0, "mid": 800.0, "high": 2000.0, "top": 5000.0}
 PLAN = Plan(60, 6e-3, every=30)

@@ -11,13 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fls_models.errors import UsageError
-from fls_models.training.corpus import Spoken, Utterance, read_spoken, read_utterances, split
-from fls_models.training.vocabulary import (
+from fls_models.training.ctc.vocabulary import (
     Characters,
     Pieces,
     Vocabulary,
     frames_needed,
     plain,
+)
+from fls_models.training.data.manifests import (
+    Spoken,
+    Utterance,
+    read_spoken,
+    read_utterances,
+    split,
 )
 from fls_models.transcription.ctc_alignment import SentencePieces
 from fls_models.transcription.ctc_words import greedy

@@ -20,11 +20,18 @@ from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.lslm.large import HearingModel, load
 from fls_models.pipelines.large import FrameModel, Running
-from fls_models.training.corpus import Utterance
-from fls_models.training.ctc import Result, batch_loss, new_head, train_head, usable, write_down
-from fls_models.training.encoded import Encoded, encode
-from fls_models.training.loop import Plan, Step
-from fls_models.training.vocabulary import Characters, Pieces
+from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.trainer import Plan, Step
+from fls_models.training.ctc.train_head import (
+    Result,
+    batch_loss,
+    new_head,
+    train_head,
+    usable,
+    write_down,
+)
+from fls_models.training.ctc.vocabulary import Characters, Pieces
+from fls_models.training.data.manifests import Utterance
 from fls_models.transcription.ctc_words import greedy
 from fls_models.weights import card
 from fls_models.weights.store import InstalledFrames

@@ -17,7 +17,7 @@ from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import UNTAUGHT
 from fls_models.lslm.large import HearingModel
 from fls_models.lslm.prompts import ASK, TRANSCRIBE
-from fls_models.training.dynamic import LENGTHS, draw, fused, members, surprisals
+from fls_models.training.compression.dynamic import LENGTHS, draw, fused, members, surprisals
 
 REQUESTS = (
     ("Who?", "Ada."),

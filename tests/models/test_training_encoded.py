@@ -17,7 +17,7 @@ from tiny_hearing import babble, blocks_of, loaded, noise
 from fls_models.audio.windows import Window, encode_windows
 from fls_models.errors import InputError, NotMedia, UsageError
 from fls_models.lslm.large import HearingModel
-from fls_models.training.encoded import Encoded, encode
+from fls_models.training.core.encoded_dataset import Encoded, encode
 
 SECONDS = {"a": 1.0, "b": 2.5, "c": 0.5, "d": 30.0, "e": 30.001}
 

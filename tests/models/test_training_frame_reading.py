@@ -20,12 +20,12 @@ from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.lslm.mini.connector_weights import Config, read, read_config, read_lora, write
 from fls_models.lslm.mini.speech_model import MiniHearing
 from fls_models.lslm.prompts import ASK
-from fls_models.training.answering import Losses, Result
-from fls_models.training.corpus import Spoken
-from fls_models.training.dynamic import fused, surprisals
-from fls_models.training.frame_reading import Lora, train_frame_reading
-from fls_models.training.loop import Plan, Step
-from fls_models.training.trainable_hearing import TrainableHearing
+from fls_models.training.compression.dynamic import fused, surprisals
+from fls_models.training.compression.train_answers import Losses, Result
+from fls_models.training.compression.train_mini import Lora, train_frame_reading
+from fls_models.training.compression.trainable_mini import TrainableHearing
+from fls_models.training.core.trainer import Plan, Step
+from fls_models.training.data.manifests import Spoken
 from fls_models.weights.conversion.gguf import convert
 
 HIDDEN, TOKENS = 64, tuple(range(30, 50))

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fls_models.errors import UsageError
-from fls_models.training import checkpoints
-from fls_models.training.loop import Best, Loop, Plan, Step
+from fls_models.training.core import checkpoints
+from fls_models.training.core.trainer import Best, Loop, Plan, Step
 
 PLAN = Plan(steps=30, learning_rate=0.05, accumulate=2, every=7, seed=3)
 # Of the line's: three columns, eight rows.

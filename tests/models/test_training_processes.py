@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fls_models.errors import EnvironmentLacks, FlsError, UsageError
-from fls_models.training.loop import Best, Loop, Plan, Step
-from fls_models.training.processes import ALONE, Processes, joined, own_device
+from fls_models.training.core.distributed import ALONE, Processes, joined, own_device
+from fls_models.training.core.trainer import Best, Loop, Plan, Step
 
 # Three batches a step: one of two processes has two of them.
 PLAN = Plan(steps=12, learning_rate=0.05, accumulate=3, every=5, seed=3)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fls_models.errors import UsageError
-from fls_models.training.spelling import Spelling, Token, spoken
+from fls_models.training.ctc.unigram_vocabulary import Spelling, Token, spoken
 
 TEXTS = (
     "The mayor of Copper Bay, who planted trees: 12 of them!",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.heard import Hearing
+from fls_models.bench.caches.transcripts import Hearing
 from fls_models.core.jsonl import read_lines
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError

@@ -1,0 +1,1 @@
+"""What benches heard and answered before."""

@@ -1,0 +1,85 @@
+"""Fused frames for benches: each recording is heard once a budget, and kept in a folder.
+
+As `heard` does with transcripts. Frames of many recordings are more than memory holds, so that they
+are always kept, and the one that was heard last is at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from fls_models.bench.caches.transcripts import Decode
+from fls_models.core.budget import Budget
+from fls_models.extractor.fused_recording import FusedRecording
+from fls_models.pipelines.large import FrameReadingModel
+
+
+@dataclass(frozen=True, eq=False)
+class HeardFrames:
+    """A recording as it was fused, and the seconds of work that took when it was done."""
+
+    fused: FusedRecording
+    seconds: float
+
+
+class FrameHearing:
+    """Hears recordings with a model that reads frames; `work` is the folder for what comes of it.
+
+    Kept frames belong to the bytes of the recording, the budget as the model's card has it, and the
+    weights that heard it.
+    """
+
+    def __init__(self, model: FrameReadingModel, decode: Decode, work: Path) -> None:
+        self._model = model
+        self._decode = decode
+        self._work = work
+        self._contents: dict[Path, str] = {}
+        self._last: tuple[tuple[Path, str], HeardFrames] | None = None
+
+    def hear(self, audio: Path, budget: str) -> HeardFrames:
+        """The frames of a recording: kept from before, or made now."""
+        if self._last is None or self._last[0] != (audio, budget):
+            # The one before goes first.
+            self._last = None
+            self._last = ((audio, budget), self._hear(audio, budget))
+        return self._last[1]
+
+    def content(self, audio: Path) -> str:
+        """What tells the recording from others, whatever it is called."""
+        if audio not in self._contents:
+            with audio.open("rb") as file:
+                self._contents[audio] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._contents[audio]
+
+    def _hear(self, audio: Path, budget: str) -> HeardFrames:
+        place = self._place(audio, budget)
+        if place.is_file():
+            told, packed = place.read_bytes().split(b"\n", 1)
+            return HeardFrames(FusedRecording.unpack(packed), json.loads(told)["seconds"])
+        # Loading it is not hearing.
+        _ = self._model.language_model
+        begun = perf_counter()
+        fused = self._model.hear(self._decode(audio), Budget(budget))
+        seconds = perf_counter() - begun
+        _write(place, json.dumps({"seconds": seconds}).encode() + b"\n" + fused.pack())
+        return HeardFrames(fused, seconds)
+
+    def _place(self, audio: Path, budget: str) -> Path:
+        card = self._model.card
+        form = json.dumps([self._model.ear, card.max_frames])
+        told = hashlib.sha256(form.encode()).hexdigest()[:12]
+        paid = Budget(budget).by(self._model.rates).key()
+        folder = self._work / "frames" / f"{card.name}-{paid}-{told}"
+        return folder / f"{self.content(audio)[:16]}.fls"
+
+
+def _write(place: Path, content: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, place)

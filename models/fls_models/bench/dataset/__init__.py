@@ -1,0 +1,1 @@
+"""Recordings that are made for a bench."""

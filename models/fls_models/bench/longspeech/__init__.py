@@ -1,0 +1,1 @@
+"""Methods of compression compared on long speech."""

@@ -1,0 +1,158 @@
+"""A recording as a method shortens it, held for all that is asked about it.
+
+The recording that was encoded last is held, so that all methods and lengths have the same hidden
+states; and what was made of it last, so that its questions share one reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fls_models.answering.readers.frames import MOST_STRETCHED
+from fls_models.bench.caches.transcripts import Decode
+from fls_models.bench.longspeech.encoded_recording import (
+    EncodedRecording,
+    FusedPass,
+    encode_recording,
+    passes_to_ask,
+    passes_to_write,
+)
+from fls_models.bench.longspeech.methods import Length, Method
+from fls_models.bench.longspeech.passes import Pass, ReadPasses
+from fls_models.bench.longspeech.peak_memory import PeakMemory
+from fls_models.extractor.density import density_from
+from fls_models.lslm.prompts import Prompt
+from fls_models.pipelines.large import Model
+
+# Positions for the prompt, the request and the reply beside the frames.
+_WORDS = 700
+
+
+@dataclass(eq=False)
+class Shortened:
+    """What all questions about a recording share under one method and length.
+
+    Attributes:
+        recording: as it was encoded.
+        passes: None where the language model's window is too short for them.
+        lengths: of each pass, T and L.
+        fuse: seconds.
+        peak: bytes of memory at most, for whoever reads and asks to raise.
+    """
+
+    recording: EncodedRecording
+    passes: ReadPasses | None
+    lengths: list[tuple[int, int]]
+    fuse: float
+    peak: int
+
+
+class Shortening:
+    """Encodes and shortens recordings for one model.
+
+    Args:
+        seconds: a clock that waits for the device.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        decode: Decode,
+        memory: PeakMemory,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._decode = decode
+        self._memory = memory
+        self._seconds = seconds
+        # One at a time: hidden states are what a long recording takes memory for.
+        self._encoded: tuple[Path, EncodedRecording] | None = None
+        self._shortened: tuple[object, Shortened] | None = None
+
+    def shortened(
+        self, audio: Path, method: Method, length: Length, prompt: Prompt, *, written: bool
+    ) -> Shortened:
+        """The recording under a method, to be asked about or `written` down.
+
+        Memory is counted from here on.
+        """
+        recording = self._recording(audio)
+        key = (audio, method, length, prompt, written)
+        if self._shortened is not None and self._shortened[0] != key:
+            # The one before goes first.
+            self.forget()
+        self._memory.begin()
+        if self._shortened is None:
+            self._shortened = (key, self._shorten(recording, method, length, prompt, written))
+        return self._shortened[1]
+
+    def forget(self) -> None:
+        """Gives back what was read last."""
+        self._shortened = None
+
+    def _recording(self, audio: Path) -> EncodedRecording:
+        if self._encoded is None or self._encoded[0] != audio:
+            # The one before goes first.
+            self._encoded = self._shortened = None
+            self._memory.begin()
+            made = encode_recording(
+                self._llm, self._decode(audio), self._seconds, self._memory.bytes
+            )
+            self._encoded = (audio, made)
+        return self._encoded[1]
+
+    def _shorten(
+        self,
+        recording: EncodedRecording,
+        method: Method,
+        length: Length,
+        prompt: Prompt,
+        written: bool,
+    ) -> Shortened:
+        begun = self._seconds()
+        density = density_from(self._llm.blank_probability)
+        if written:
+            fused = passes_to_write(recording, method, length, density)
+        else:
+            most = self._model.card.max_frames
+            fused = passes_to_ask(recording, method, length, density, most)
+        fuse = self._seconds() - begun
+        lengths = [(one.before, len(one.hidden)) for one in fused]
+        stretch = (max(kept for _, kept in lengths) + _WORDS) / self._window
+        passes = [
+            Pass(
+                partial(self._projected, one),
+                prompt,
+                max(1.0, stretch) if method.stretches else 1.0,
+            )
+            for one in fused
+        ]
+        read = ReadPasses(self._llm, passes, self._seconds)
+        fits = stretch <= (MOST_STRETCHED if method.stretches else 1.0)
+        whole = method.compress is None
+        return Shortened(
+            recording, None if whole and not fits else read, lengths, fuse, recording.peak
+        )
+
+    @torch.inference_mode()
+    def _projected(self, one: FusedPass) -> torch.Tensor:
+        projected: torch.Tensor = self._llm.project(one.hidden)
+        return projected
+
+    @cached_property
+    def _window(self) -> int:
+        """Positions that the language model was made for."""
+        for told in (self._model, self._model.card, self._llm):
+            if window := getattr(told, "window", None):
+                return int(window)
+        return int(self._llm.body.config.max_position_embeddings)
+
+    @property
+    def _llm(self) -> Any:
+        return self._model.language_model

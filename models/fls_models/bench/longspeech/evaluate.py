@@ -1,0 +1,131 @@
+"""Every item under every method and length, side by side: replies, seconds, operations, memory.
+
+A recording is encoded once for all of them. What was measured is kept item by item, method by
+method, so that an interrupted bench goes on where it stopped. It scores nothing, which is for
+`longspeech_scores`, and reads no media: blocks of samples are handed to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.transcripts import Decode, Hearing
+from fls_models.bench.longspeech.items import SpokenItem
+from fls_models.bench.longspeech.measure import Measuring, prompt_for
+from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.methods import Length, Method
+from fls_models.bench.longspeech.replies import request_for
+from fls_models.core.progress import Progress, silent
+from fls_models.errors import UsageError
+from fls_models.pipelines.large import Model
+
+# Changes when the same item, method and length give another reply.
+FORM = "longspeech-1"
+
+
+class LongSpeechEval:
+    """Runs items through one model.
+
+    Args:
+        model: reads frames; for the cascade alone, any.
+        hearing: writes transcripts for the cascade, at `effort`; `ear` tells it from others.
+        max_tokens: of a reply; transcripts have their own limit, window by window.
+        replies: False scores choices only, and reads without replying otherwise.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        decode: Decode,
+        kept: Kept,
+        *,
+        hearing: Hearing | None = None,
+        ear: str = "",
+        effort: str = "balanced",
+        max_tokens: int = 128,
+        replies: bool = True,
+        progress: Progress = silent,
+    ) -> None:
+        self._model = model
+        self._measuring = Measuring(model, decode, hearing, effort, max_tokens, replies)
+        self._kept = kept
+        self._ear = None if hearing is None else f"{ear} {effort}"
+        self._max_tokens = max_tokens
+        self._replies = replies
+        self._progress = progress
+        self._contents: dict[Path, str] = {}
+
+    def run(
+        self, items: Sequence[SpokenItem], methods: Sequence[Method], lengths: Sequence[Length]
+    ) -> list[Row]:
+        """All rows, recording by recording and method by method.
+
+        Raises UsageError for a method that this model cannot be measured with.
+        """
+        self._check(methods)
+        by_audio: dict[Path, list[SpokenItem]] = {}
+        for item in items:
+            by_audio.setdefault(item.audio, []).append(item)
+        wanted = [
+            (item, method, length)
+            for same in by_audio.values()
+            for method in methods
+            for length in (lengths if method.reads == "fused" else [None])
+            # A recording's questions share what was read of it.
+            for item in same
+        ]
+        rows = []
+        self._progress("measured", 0, len(wanted))
+        for done, (item, method, length) in enumerate(wanted, 1):
+            make = partial(self._measured, item, method, length)
+            raw = self._kept.get(self._key(item, method, length), make)
+            rows.append(Row(item, method, length, Measured(**raw)))
+            self._progress("measured", done, len(wanted))
+        return rows
+
+    def _measured(self, item: SpokenItem, method: Method, length: Length | None) -> dict[str, Any]:
+        return asdict(self._measuring.measure(item, method, length))
+
+    def _check(self, methods: Sequence[Method]) -> None:
+        hearing = [method.name for method in methods if method.reads != "text"]
+        if hearing and self._model.reads_by != "frames":
+            raise UsageError(
+                f"{self._model.card.name} reads text; {', '.join(hearing)} are for models that "
+                "read frames (`fls models list`). --methods cascade measures it."
+            )
+        if self._ear is None and any(method.reads == "text" for method in methods):
+            raise ValueError("the cascade needs somebody who writes transcripts")
+
+    def _key(self, item: SpokenItem, method: Method, length: Length | None) -> dict[str, Any]:
+        """All that a result depends on and that can be written down."""
+        return {
+            "form": FORM,
+            # Several language models read behind one ear.
+            "name": self._model.card.name,
+            "model": self._model.ear,
+            "reader": self._model.reads_by,
+            "dtype": self._model.language_model.context_form,
+            "device": self._measuring.device.type,
+            "audio": self._content(item.audio),
+            "task": item.task,
+            "request": request_for(item.task, item.question),
+            "prompt": asdict(prompt_for(item, method)),
+            "choices": item.choices,
+            "method": method.name,
+            "length": None if length is None else asdict(length),
+            "most": [self._model.card.max_frames, self._max_tokens],
+            "ear": self._ear if method.reads == "text" else None,
+            "replies": self._replies,
+        }
+
+    def _content(self, audio: Path) -> str:
+        if audio not in self._contents:
+            with audio.open("rb") as file:
+                self._contents[audio] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._contents[audio]

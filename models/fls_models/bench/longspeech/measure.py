@@ -1,0 +1,195 @@
+"""One item under one method and length: heard, shortened, read and replied to, with what it took.
+
+What of that its neighbours share is held by `shortening`. What was measured before, and in which
+order, is `longspeech_eval`'s affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property, partial
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from fls_models.answering.readers.text import TextReader
+from fls_models.bench.caches.transcripts import Decode, Hearing
+from fls_models.bench.longspeech.compress import Shortening
+from fls_models.bench.longspeech.encoded_recording import encode_recording
+from fls_models.bench.longspeech.items import SpokenItem
+from fls_models.bench.longspeech.measurement import Measured
+from fls_models.bench.longspeech.methods import Length, Method
+from fls_models.bench.longspeech.passes import Pass, ReadPasses
+from fls_models.bench.longspeech.peak_memory import PeakMemory
+from fls_models.bench.longspeech.replies import PassReading, request_for
+from fls_models.core.budget import Budget
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.lslm import prompts
+from fls_models.lslm.prompts import Prompt
+from fls_models.pipelines.large import Model
+from fls_models.planning.hearing_flops import decoder_dims_of, hearing_dims_of, hearing_flops
+
+_WRITTEN = 400
+_NOTHING = "..."
+
+
+def prompt_for(item: SpokenItem, method: Method) -> Prompt:
+    """What stands before the recording."""
+    if method.reads == "text":
+        return prompts.ASK
+    return prompts.TRANSCRIBE if item.task == "asr" else prompts.ASK.heard()
+
+
+class Measuring:
+    """Measures with one model; see `LongSpeechEval` for the arguments."""
+
+    def __init__(
+        self,
+        model: Model,
+        decode: Decode,
+        hearing: Hearing | None,
+        effort: str,
+        max_tokens: int,
+        replies: bool,
+    ) -> None:
+        self._model = model
+        self._decode = decode
+        self._hearing = hearing
+        self._effort = effort
+        self._max_tokens = max_tokens
+        self._replies = replies
+        # Whether for text and for frames.
+        self._warm: set[bool] = set()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return torch.device(getattr(self._llm, "device", "cpu"))
+
+    def measure(self, item: SpokenItem, method: Method, length: Length | None) -> Measured:
+        """Everything about one item."""
+        text = method.reads == "text"
+        if text not in self._warm:
+            self._warm_up(text=text)
+            self._warm.add(text)
+        if text:
+            return self._cascade(item, method)
+        return self._heard(item, method, length or Length("all", 1, 1))
+
+    def _warm_up(self, *, text: bool) -> None:
+        """Hears and says next to nothing: what is done but once must not be the first item's."""
+        said = self._llm.embed(self._llm.tokenize(_NOTHING))
+        if not text:
+            hush = [np.zeros(SAMPLE_RATE, np.float32)]
+            heard = encode_recording(self._llm, hush, self._seconds, self._memory.bytes)
+            with torch.inference_mode():
+                said = self._llm.project(heard.frames.hidden)
+        context = self._llm.read(prompts.ASK if text else prompts.ASK.heard(), said)
+        request = prompts.question("What is said?")
+        list(self._llm.generate(context, request, max_tokens=2, temperature=0.0, seed=0))
+
+    def _heard(self, item: SpokenItem, method: Method, length: Length) -> Measured:
+        written = item.task == "asr"
+        prompt = prompt_for(item, method)
+        shortened = self._shortening.shortened(item.audio, method, length, prompt, written=written)
+        recording = shortened.recording
+        short = Measured(True, recording.duration, len(recording.frames))
+        if shortened.passes is None:
+            return replace(short, fits=False)
+        reading = self._reading(shortened.passes)
+        found = replace(
+            self._replied(item, reading, short),
+            frames=sum(kept for _, kept in shortened.lengths),
+            passes=len(shortened.lengths),
+            hear=recording.seconds,
+            fuse=shortened.fuse,
+            read=shortened.passes.seconds,
+        )
+        shortened.peak = max(shortened.peak, self._memory.bytes())
+        dims, flops = hearing_dims_of(self._llm), None
+        if dims is not None and found.flops is not None:
+            flops = found.flops + hearing_flops(dims, method, recording.windows, shortened.lengths)
+        return replace(found, flops=flops, peak=shortened.peak)
+
+    def _cascade(self, item: SpokenItem, method: Method) -> Measured:
+        assert self._hearing is not None
+        self._shortening.forget()
+        self._memory.begin()
+        heard = self._hearing.hear(item.audio, self._effort)
+        transcript = heard.transcript
+        short = Measured(True, transcript.duration, 0, hear=heard.seconds)
+        if item.task == "asr":
+            return replace(short, text=transcript.text, peak=self._memory.bytes())
+        reader = TextReader(self._llm, transcript, self._model.card.max_frames)
+        read = [one.embeddings for one in reader.readings(Budget("accurate"), item.question)]
+        texts = read or [self._llm.embed(self._llm.tokenize(_NOTHING))]
+        prompt = prompt_for(item, method)
+        passes = [Pass(partial(_same, one), prompt) for one in texts]
+        read_passes = ReadPasses(self._llm, passes, self._seconds)
+        found = self._replied(item, self._reading(read_passes), short)
+        return replace(
+            found,
+            frames=sum(map(len, texts)),
+            passes=len(texts),
+            read=read_passes.seconds,
+            # What Whisper computes is not counted, and half a sum is none.
+            flops=None,
+            peak=self._memory.bytes(),
+        )
+
+    def _reading(self, passes: ReadPasses) -> PassReading:
+        return PassReading(
+            self._llm,
+            passes,
+            self._model.card.max_frames,
+            decoder_dims_of(self._llm),
+            self._seconds,
+        )
+
+    def _replied(self, item: SpokenItem, reading: PassReading, short: Measured) -> Measured:
+        request = request_for(item.task, item.question)
+        text: str | None = None
+        choices: list[float] | None = None
+        if self._replies and item.task == "asr":
+            text = reading.transcript(request, _WRITTEN)
+        elif self._replies:
+            text = reading.answer(request, self._max_tokens)
+        elif not item.choices:
+            reading.read(request)
+        if item.choices:
+            choices = reading.likelihoods(request, item.choices, counted=not self._replies)
+        spent = reading.spent
+        return replace(
+            short,
+            first=spent.first,
+            reply=spent.reply,
+            text=text,
+            likelihoods=choices,
+            read_tokens=spent.read_tokens,
+            written_tokens=spent.written_tokens,
+            flops=spent.flops,
+        )
+
+    @cached_property
+    def _llm(self) -> Any:
+        return self._model.language_model
+
+    @cached_property
+    def _shortening(self) -> Shortening:
+        return Shortening(self._model, self._decode, self._memory, self._seconds)
+
+    @cached_property
+    def _memory(self) -> PeakMemory:
+        return PeakMemory(self.device)
+
+    def _seconds(self) -> float:
+        """A clock that waits for the device."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return perf_counter()
+
+
+def _same(embeddings: torch.Tensor) -> torch.Tensor:
+    return embeddings

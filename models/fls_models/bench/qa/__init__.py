@@ -1,0 +1,1 @@
+"""Questions about recordings, and how well they are answered."""

@@ -1,0 +1,1 @@
+"""What a question will cost, before it is asked."""

@@ -1,0 +1,149 @@
+"""How fast a model is here: some speech is heard, read and asked about, on a clock.
+
+Speech is the caller's, and should be of the kind that is to be planned for: how long a transcript
+takes depends on how much is said. What was measured before is the caller's affair, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fls_models.answering.answerer import Asking
+from fls_models.audio.vad import Piece, cut_at_pauses
+from fls_models.core.budget import NAMES, Budget
+from fls_models.core.results import Sentence, Transcript
+from fls_models.errors import InputError
+from fls_models.planning.plan import ENOUGH_SECONDS, Pace
+
+if TYPE_CHECKING:
+    from fls_models.pipelines.large import FrameReadingModel, Heard, Listener, Model
+
+SAMPLE_SECONDS = 90.0
+"""How much is best measured on; more is as good, and takes longer."""
+
+# It suits any recording, so that every model answers it.
+_QUESTION = "What is the main point?"
+_NOTHING = "nobody is understood in the middle of this recording; plan one with speech, once"
+# Likelihoods of a question that a judgement takes; one of them is that after the recording.
+_LIKELIHOODS = 4
+
+
+class NothingSaid(InputError):
+    """What was to be measured on holds no speech, or nothing that can be asked about."""
+
+
+def measure(model: Model, blocks: Iterable[NDArray[np.float32]], *, start: float) -> Pace:
+    """Measures a model that has loaded and remembers nothing yet.
+
+    Args:
+        blocks: 16 kHz mono float32, `SAMPLE_SECONDS` of them or so.
+        start: seconds that a process takes besides, as `Pace` has them.
+
+    Raises:
+        NothingSaid: there is nothing to measure on.
+        Exception: whatever `blocks` raise.
+    """
+    # Decoding is another process's work, and done while the model hears.
+    blocks = list(blocks)
+    begun = perf_counter()
+    if model.reads_by == "text":
+        _ = model.transcriber
+    _ = model.language_model
+    load = perf_counter() - begun
+    heard, begin, hear = _heard(model, blocks)
+    asking = Asking(model, "", heard, heard_in={}, budget=Budget())
+    first, again = asking.answer(_QUESTION), asking.answer(_QUESTION)
+    if not first.answered:
+        raise NothingSaid(_NOTHING)
+    # For the second answer nothing is read and nothing prepared.
+    spent, later = first.usage.seconds, again.usage.seconds
+    read = spent.get("read", 0.0)
+    return Pace(
+        start=start,
+        load=load,
+        begin=begin,
+        hear=hear,
+        read=read / max(first.usage.frames_after, first.usage.prompt_tokens),
+        first=sum(spent.values()) - read,
+        following=sum(later.values()) - later.get("read", 0.0),
+        check=later.get("check", 0.0) / _LIKELIHOODS,
+        answer=later.get("answer", 0.0),
+        note=max(1, again.usage.answer_tokens),
+        audio_seconds=heard.duration,
+    )
+
+
+def _heard(
+    model: Model, blocks: list[NDArray[np.float32]]
+) -> tuple[Heard, float, dict[str, float]]:
+    """What was heard, what that took once, and for each second of audio by budget."""
+    if model.reads_by == "text":
+        return _transcribed(model.transcriber, blocks)
+    from fls_models.pipelines.large import FrameReadingModel
+
+    assert isinstance(model, FrameReadingModel), "there are two kinds of models"
+    return _fused(model, blocks)
+
+
+def _transcribed(
+    transcriber: Listener, blocks: list[NDArray[np.float32]]
+) -> tuple[Transcript, float, dict[str, float]]:
+    found = list(cut_at_pauses(blocks))
+    # The last piece ends anywhere, and costs as much as a whole one.
+    if len(found) > 1 and found[-2].until >= ENOUGH_SECONDS:
+        found.pop()
+    pieces = [one.piece for one in found if one.piece is not None]
+    if not pieces:
+        raise NothingSaid(_NOTHING)
+    until = found[-1].until
+    least = NAMES[0]
+    begin = _seconds(lambda: _sentences(transcriber, pieces[0], least, None))
+    language = transcriber.language
+    taken = dict.fromkeys(NAMES, 0.0)
+    sentences = []
+    for place, piece in enumerate(pieces):
+        # All efforts in turn: whatever else the machine does meanwhile, it does to all.
+        for name in NAMES:
+            begun = perf_counter()
+            said = _sentences(transcriber, piece, name, language)
+            taken[name] += perf_counter() - begun
+            if place == 0 and name == least:
+                begin -= taken[name]
+        sentences += said
+    if not sentences:
+        raise NothingSaid(_NOTHING)
+    heard = Transcript(transcriber.language, tuple(sentences), until)
+    return heard, max(0.0, begin), {name: seconds / until for name, seconds in taken.items()}
+
+
+def _fused(
+    model: FrameReadingModel, blocks: list[NDArray[np.float32]]
+) -> tuple[Heard, float, dict[str, float]]:
+    """Encoding is nearly all of it, and the same for every budget."""
+    from fls_models.answering.readers.frames import FramesHeard
+
+    begun = perf_counter()
+    heard = FramesHeard(model.hear(blocks, Budget()))
+    taken = perf_counter() - begun
+    if not heard.speaks:
+        raise NothingSaid(_NOTHING)
+    return heard, 0.0, dict.fromkeys(NAMES, taken / heard.duration)
+
+
+def _sentences(
+    transcriber: Listener, piece: Piece, budget: str, language: str | None
+) -> list[Sentence]:
+    return list(
+        transcriber.sentences([piece.samples], budget, language=language, start=piece.start)
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = perf_counter()
+    work()
+    return perf_counter() - begun

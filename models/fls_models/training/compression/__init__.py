@@ -1,0 +1,1 @@
+"""Training to read fused frames."""

@@ -1,0 +1,234 @@
+"""Training through a language model: answers about clips that are fused to a length that is drawn.
+
+Each micro-batch is fused to one length, and the loss is that of the answers' tokens
+(arXiv 2507.14815, stage 2). What is trained, of which model, is a `Trainee`'s affair. Encoding
+(`encoded`), fusing (`dynamic`) and the loop are others' work. Each process computes on one device:
+no model is spread over several.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fls_models.core.progress import Progress, silent
+from fls_models.errors import UsageError
+from fls_models.lslm.decoder import DecoderLanguageModel
+from fls_models.lslm.prompts import Prompt
+from fls_models.training.compression.dynamic import draw, members, surprisals
+from fls_models.training.core.distributed import ALONE, Processes
+from fls_models.training.core.encoded_dataset import Encoded
+from fls_models.training.core.trainer import Loop, Plan, Step
+from fls_models.training.data.manifests import Spoken
+
+Losses = Mapping[int, float]
+"""Nats a token on what is held out, by the length that windows were fused to."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        made: the folder with what was trained: the best there was.
+        before, after: losses of the model without it and with it.
+        loss: of the last step's batches, nats a token.
+        steps: after how many it was best.
+    """
+
+    made: Path
+    before: Losses
+    after: Losses
+    loss: float
+    steps: int
+
+
+class Trainee(ABC):
+    """A model, what of it is trained, and how it reads a clip.
+
+    Attributes:
+        model: the language model that answers.
+        prompt: what stands around the clip; questions come as they are given.
+        parameters: all that is trained, by the names that checkpoints have.
+        shares: of the learning rate, by parameter; 1 for those that are not named.
+    """
+
+    model: DecoderLanguageModel
+    prompt: Prompt
+    parameters: Mapping[str, nn.Parameter]
+    shares: Mapping[str, float]
+
+    @abstractmethod
+    def train(self, mode: bool = True) -> None:
+        """To be trained, or (False) as the model answers."""
+
+    @abstractmethod
+    def read(self, hidden: Tensor, length: int) -> Tensor:
+        """Embeddings (L, H) of a clip whose windows are fused to a length, from what is encoded."""
+
+    @abstractmethod
+    def computing(self) -> AbstractContextManager[object]:
+        """Within it the language model computes."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> Path:
+        """Writes what was trained below a folder; where."""
+
+    def fill(self, values: Mapping[str, Tensor]) -> None:
+        """Gives the parameters these values."""
+        with torch.no_grad():
+            for name, one in self.parameters.items():
+                one.copy_(values[name])
+
+
+def unheard(step: Step, losses: Losses) -> None:
+    """A report that nobody reads."""
+
+
+def usable(
+    spoken: Sequence[Spoken], dev: Sequence[Spoken], encoded: Encoded
+) -> tuple[list[Spoken], list[Spoken]]:
+    """Those that were encoded; UsageError where none is left to train on, or to hold out."""
+    taken, held = ([one for one in some if one.audio in encoded] for some in (spoken, dev))
+    if not taken or not held:
+        raise UsageError(
+            f"{len(taken)} questions to train on and {len(held)} held out can be used; at least "
+            "one of each is needed, about clips of 30 s at most."
+        )
+    return taken, held
+
+
+def train_answers(
+    trainee: Trainee,
+    taken: Sequence[Spoken],
+    held: Sequence[Spoken],
+    plan: Plan,
+    folder: Path,
+    *,
+    encoded: Encoded,
+    told: Mapping[str, object],
+    lengths: Sequence[int],
+    batch_size: int,
+    processes: Processes = ALONE,
+    progress: Progress = silent,
+    report: Callable[[Step, Losses], None] = unheard,
+) -> Result:
+    """Trains what the trainee names; an interrupted run goes on.
+
+    Each clip is taken once before any is taken again.
+
+    Args:
+        taken, held: all of them encoded. The mean of the losses at all lengths on `held` decides
+            which parameters are best.
+        folder: for what is made, and checkpoints.
+        told: what the run depends on besides the plan, the questions, lengths and batches.
+        lengths: frames that a window becomes, at least 1 each.
+        batch_size: clips of a micro-batch, all fused to one length.
+        processes: share out the batches of each step; the first evaluates and makes what is made.
+        progress: its stages `train` and `evaluate` count steps, and questions at each length.
+        report: told of each step, and of the losses at each length where it was evaluated.
+
+    Raises:
+        UsageError: the folder holds another run; more processes than batches a step.
+        OthersGone: another process has ended.
+    """
+    if not lengths or min(lengths) < 1 or batch_size < 1:
+        raise ValueError("lengths and the batch's size are at least 1")
+    identity = {
+        **told,
+        "form": trainee.model.context_form,
+        "questions": _digest(taken, encoded),
+        "held out": _digest(held, encoded),
+        "lengths": list(lengths),
+        "batch": batch_size,
+        "prompt": [trainee.prompt.system, trainee.prompt.opening, trainee.prompt.audio],
+    }
+    stage = _Stage(trainee, encoded, batch_size, progress)
+    # The loop first: it refuses another run's folder before anything is computed.
+    loop = Loop(
+        trainee.parameters,
+        plan,
+        folder,
+        identity=identity,
+        shares=trainee.shares,
+        processes=processes,
+    )
+    # Nothing is trained until the loop runs, whatever checkpoints there are.
+    before = processes.once(lambda: stage.evaluate(held, lengths))
+    last: dict[int, float] = {}
+
+    def loss(number: int, dice: torch.Generator) -> Tensor:
+        chosen = members(len(taken), batch_size, number, plan.seed)
+        trainee.train()
+        return stage.loss([taken[one] for one in chosen], draw(lengths, dice))
+
+    def evaluate() -> float:
+        last.update(stage.evaluate(held, lengths))
+        return sum(last.values()) / len(last)
+
+    def tell(step: Step) -> None:
+        report(step, {} if step.value is None else dict(last))
+
+    best = loop.run(loss, evaluate, progress, tell)
+
+    def made() -> tuple[Losses, Path]:
+        trainee.fill(load_file(best.file))
+        return stage.evaluate(held, lengths), trainee.save(folder)
+
+    after, place = processes.once(made)
+    return Result(place, before, after, best.loss, best.step)
+
+
+class _Stage:
+    """How well a trainee answers about fused clips."""
+
+    def __init__(self, trainee: Trainee, encoded: Encoded, size: int, progress: Progress) -> None:
+        self._trainee = trainee
+        self._encoded = encoded
+        self._size = size
+        self._progress = progress
+
+    def loss(self, batch: Sequence[Spoken], length: int) -> Tensor:
+        """Nats a token, over all tokens of the batch."""
+        return torch.cat(self._surprisals(batch, length)).mean()
+
+    @torch.no_grad()
+    def evaluate(self, held: Sequence[Spoken], lengths: Sequence[int]) -> dict[int, float]:
+        """Nats a token over all tokens of the held out answers, for each length."""
+        self._trainee.train(False)
+        found: dict[int, float] = {}
+        total = len(held) * len(lengths)
+        for length in lengths:
+            parts: list[Tensor] = []
+            for first in range(0, len(held), self._size):
+                self._progress("evaluate", len(found) * len(held) + first, total)
+                parts += self._surprisals(held[first : first + self._size], length)
+            # Summed on the CPU and in 64 bits: batches of any size give the same number.
+            found[length] = float(torch.cat(parts).double().cpu().mean())
+        self._progress("evaluate", total, total)
+        return found
+
+    def _surprisals(self, batch: Sequence[Spoken], length: int) -> list[Tensor]:
+        trainee, model = self._trainee, self._trainee.model
+        conversations = []
+        for one in batch:
+            recording = trainee.read(self._encoded[one.audio].to(model.device), length)
+            conversations.append(
+                model.conversation(trainee.prompt, recording, one.question, one.answer)
+            )
+        with trainee.computing():
+            return surprisals(model, conversations)
+
+
+def _digest(spoken: Sequence[Spoken], encoded: Encoded) -> str:
+    """Tells clips, questions and answers from others, in whatever folder they lie."""
+    told = [(encoded.key(one.audio), one.question, one.answer) for one in spoken]
+    return hashlib.sha256(repr(told).encode()).hexdigest()

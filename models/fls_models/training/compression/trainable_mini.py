@@ -1,0 +1,79 @@
+"""`mini` with a way back through it: gradients reach whatever is trained in front of its layers.
+
+Int8 layers have none. Here they are what they stand for, in bfloat16 or float32: the same numbers
+that it runs with, but for the rounding of what comes in. Which parts are trained is others' affair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fls_models.lslm.mini.connector import Connector
+from fls_models.lslm.mini.int8 import Int8Linear
+from fls_models.lslm.mini.int8_lora import BranchedLinear
+from fls_models.lslm.mini.speech_model import MiniHearing
+from fls_models.training.core.precision import BF16, FLOAT32
+
+
+class TrainableHearing(MiniHearing):
+    """`MiniHearing` on a device, without the LoRA of its connector's folder.
+
+    Its connector's and its language model's parameters need no gradients until somebody wants them.
+
+    Raises what `MiniHearing` does.
+    """
+
+    def __init__(
+        self,
+        speech: Path,
+        llm: Path,
+        connector: Path,
+        *,
+        device: str = "cpu",
+        precision: str = FLOAT32,
+    ) -> None:
+        super().__init__(speech, llm, connector)
+        self.precision = precision
+        dtype = torch.bfloat16 if precision == BF16 else torch.float32
+        for name, layer in list(self.body.named_modules()):
+            # A layer with a branch holds one without.
+            plain = layer.base if isinstance(layer, BranchedLinear) else layer
+            if isinstance(plain, Int8Linear) and not name.endswith(".base"):
+                self.body.set_submodule(name, _dequantised(plain, dtype))
+        head = self._parts.head
+        assert isinstance(head, Int8Linear), "mini has no other"
+        self._parts = replace(self._parts, head=_dequantised(head, dtype).to(device))
+        self.body.requires_grad_(False).to(device)
+        self._connector.to(device)
+        self._frequencies = self._frequencies.to(device)
+        self._table = self._table.to(device)
+
+    @property
+    def connector(self) -> Connector:
+        return self._connector
+
+    def heard(self, frames: Tensor) -> Tensor:
+        """The adapter's hidden states of a clip: (T, 2 W) -> (T, D) float32, with gradients."""
+        apart = frames.float().reshape(1, -1, self.config.shape.encoder_width)
+        hidden: Tensor = self._connector.adapter(apart)[0]
+        return hidden.float()
+
+    def embedded(self, hidden: Tensor) -> Tensor:
+        """As `project`, with gradients: (L, D) -> (L, H)."""
+        return self._connector.embeddings(hidden, self._table)
+
+
+def _dequantised(layer: Int8Linear, dtype: torch.dtype) -> nn.Linear:
+    """The layer that 8 bits stand for: weight = scale * levels."""
+    rows, columns = layer.weight.shape
+    with torch.device("meta"):
+        plain = nn.Linear(columns, rows, bias=layer.bias is not None)
+    weight = (layer.weight.float() * layer.scale[:, None]).to(dtype)
+    plain.weight = nn.Parameter(weight, requires_grad=False)
+    if layer.bias is not None:
+        plain.bias = nn.Parameter(layer.bias.to(dtype), requires_grad=False)
+    return plain

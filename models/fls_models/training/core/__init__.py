@@ -1,0 +1,1 @@
+"""The loop, its checkpoints and its processes: what all training shares."""

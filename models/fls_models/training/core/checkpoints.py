@@ -1,0 +1,172 @@
+"""What a training run keeps: parameters and moments as safetensors, the rest as JSON; no pickles.
+
+`state.json` names the files that belong to it and is replaced last, all or nothing: whatever
+happens meanwhile, the folder holds one whole checkpoint. When there is one is `loop`'s affair.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
+from fls_models.training.core.optimizer import Optimiser
+
+_STATE = "state.json"
+_FORM = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        step: updates made.
+        evaluated: the last of them that was evaluated.
+        loss: of the last update.
+        best, best_step: the lowest evaluation and after which step; 0 for none.
+    """
+
+    step: int = 0
+    evaluated: int = 0
+    loss: float = math.inf
+    best: float = math.inf
+    best_step: int = 0
+
+
+def find(folder: Path, identity: Mapping[str, object]) -> State | None:
+    """The checkpoint in a folder, if there is one.
+
+    Raises UsageError when it is of another run or cannot be read.
+    """
+    try:
+        raw = json.loads((folder / _STATE).read_text("utf-8"))
+        state, kept = State(**raw["state"]), dict(raw["identity"])
+        if raw["form"] != _FORM:
+            raise ValueError(f"form {raw['form']}")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+    # As it comes out of a file: tuples are lists there.
+    asked = json.loads(json.dumps(identity))
+    if kept != asked:
+        names = [name for name in {**kept, **asked} if kept.get(name) != asked.get(name)]
+        told = ", ".join(f"{name} {kept.get(name)!r}, not {asked.get(name)!r}" for name in names)
+        raise UsageError(
+            f"{folder} holds a training run with {told}. --fresh begins anew there; another folder "
+            "keeps both."
+        )
+    return state
+
+
+def save(
+    folder: Path,
+    state: State,
+    identity: Mapping[str, object],
+    parameters: Mapping[str, nn.Parameter],
+    optimiser: Optimiser,
+) -> None:
+    """Keeps a checkpoint in the place of the one before; the best parameters where they are new.
+
+    Raises DiskFull, or EnvironmentLacks when the folder cannot be written to.
+    """
+    if not state.step:
+        return
+    values = {name: one.detach().contiguous() for name, one in parameters.items()}
+    kept = {f"parameter.{name}": value for name, value in values.items()} | optimiser.moments()
+    told = {"form": _FORM, "state": asdict(state), "identity": dict(identity)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(_kept_file(folder, state), lambda place: save_file(kept, place))
+        if state.best_step == state.step:
+            _write(best_file(folder, state), lambda place: save_file(values, place))
+        text = json.dumps(told, indent=1)
+        _write(folder / _STATE, lambda place: place.write_text(text, "utf-8"))
+    except (OSError, SafetensorError) as error:
+        raise _unwritten(folder, error) from error
+    for file in _files(folder) - {_kept_file(folder, state), best_file(folder, state)}:
+        file.unlink(missing_ok=True)
+
+
+def load(
+    folder: Path,
+    state: State,
+    parameters: Mapping[str, nn.Parameter],
+    optimiser: Optimiser,
+) -> None:
+    """Puts kept values and moments into the place of those that are there.
+
+    Raises UsageError when the files are not those of these parameters.
+    """
+    try:
+        kept = load_file(_kept_file(folder, state))
+        for name, one in parameters.items():
+            value = kept[f"parameter.{name}"]
+            if value.shape != one.shape or value.dtype != one.dtype:
+                raise ValueError(f"{name} is {value.dtype} {tuple(value.shape)}")
+            with torch.no_grad():
+                one.copy_(value)
+        optimiser.remember(kept)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise _damaged(folder, error) from error
+
+
+def forget(folder: Path) -> None:
+    """Removes a run's checkpoint, and nothing else."""
+    # First, because it names the others.
+    (folder / _STATE).unlink(missing_ok=True)
+    for file in _files(folder):
+        file.unlink(missing_ok=True)
+
+
+def best_file(folder: Path, state: State) -> Path:
+    """Where the best parameters lie, by their names."""
+    return folder / f"best-{state.best_step:07d}.safetensors"
+
+
+def _kept_file(folder: Path, state: State) -> Path:
+    return folder / f"state-{state.step:07d}.safetensors"
+
+
+def _files(folder: Path) -> set[Path]:
+    digits = "[0-9]" * 7
+    return {
+        file
+        for name in ("best", "state")
+        for ending in ("", ".part")
+        for file in folder.glob(f"{name}-{digits}.safetensors{ending}")
+    }
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    write(part)
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    part.replace(path)
+
+
+def _damaged(folder: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{folder} holds a training run that cannot be read ({error}); --fresh begins anew."
+    )
+
+
+def _unwritten(folder: Path, error: Exception) -> EnvironmentLacks:
+    # safetensors tells of a full disk in words only.
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error):
+        return DiskFull(f"No room left in {folder}; free some, and the same command goes on.")
+    return EnvironmentLacks(f"{folder} cannot be written ({error}); choose another folder.")

@@ -1,0 +1,1 @@
+"""Training of CTC heads and connectors."""

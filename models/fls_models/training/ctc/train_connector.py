@@ -1,0 +1,284 @@
+"""Stage 1 for a connector: its adapter and CTC head learn to read what Whisper's encoder hears.
+
+CTC over thousands of tokens does not begin to learn by itself: for long, the blank is the best that
+it knows. So a second head reads single characters beside it, for the length of training, and half
+as much is made of that; what it learns to hear, both have. The projector stays as it is, but for
+its vector for what says nothing, which begins as the mean of all tokens' embeddings. Muon trains
+the adapter's matrices, AdamW all else (`optimiser`): the card of `mini` says what that brought.
+Frames (`encoded`), the vocabulary (`spelling`) and the loop are others' work.
+
+Letters: B recordings of a batch, T frames at 25 Hz, W width of Whisper's frames, V tokens, H width
+of the language model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from fls_models.core.progress import Progress, silent
+from fls_models.errors import UsageError
+from fls_models.lslm.mini.connector import Connector
+from fls_models.lslm.mini.connector_weights import Config, write
+from fls_models.training.core.distributed import ALONE, Processes
+from fls_models.training.core.encoded_dataset import Encoded
+from fls_models.training.core.precision import FLOAT32, computing
+from fls_models.training.core.trainer import Loop, Plan, Step, unheard
+from fls_models.training.ctc.bucketing import LikeLengths
+from fls_models.training.ctc.spec_augment import disturbed
+from fls_models.training.ctc.train_head import digest, usable
+from fls_models.training.ctc.unigram_vocabulary import Spelling
+from fls_models.training.ctc.vocabulary import Characters
+from fls_models.training.data.manifests import Utterance
+from fls_models.transcription.ctc_words import greedy
+from fls_models.transcription.normalizer import normalise
+from fls_models.transcription.word_errors import align
+
+CONNECTOR = "connector"
+"""The folder for the connector, in that of the run."""
+
+_CHARACTERS = 0.5
+# Of a text's whole loss, so that the gradients' norm is one that clipping fits.
+_SCALE = 1 / 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        connector: the folder that `connector_weights` wrote, the vocabulary in it: the best
+            connector there was.
+        word_error_rate: of its head on what was held out, 0 upwards.
+        loss: of the last step's batch.
+        steps: after how many the connector was best.
+    """
+
+    connector: Path
+    word_error_rate: float
+    loss: float
+    steps: int
+
+
+class Reading(nn.Module):
+    """A connector, and the head for characters that only training has.
+
+    `start` gives the connector its first weights; without it they are drawn with `seed`, on the
+    CPU. `table`: (V, H), embeddings of the tokens.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        characters: int,
+        table: Tensor,
+        *,
+        dropout: float,
+        seed: int,
+        start: Connector | None = None,
+    ) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.connector = Connector(config.shape, dropout)
+            self.characters = nn.Linear(config.shape.width, characters + 1)
+        if start is not None:
+            self.connector.load_state_dict(start.state_dict())
+        if not self.connector.projector.blank.any():
+            with torch.no_grad():
+                self.connector.projector.blank.copy_(table.mean(0))
+        self.connector.projector.requires_grad_(False)
+
+    @property
+    def parameters_by_name(self) -> dict[str, nn.Parameter]:
+        """All that is trained."""
+        return {name: one for name, one in self.named_parameters() if one.requires_grad}
+
+    @property
+    def matrices(self) -> list[str]:
+        """Names of those that Muon trains: of the adapter, but not of its convolutions.
+
+        It is for hidden layers; what the heads say by, it leaves alone.
+        """
+        return [
+            name
+            for name, one in self.parameters_by_name.items()
+            # A convolution's kernel has three dimensions.
+            if name.startswith("connector.adapter.") and one.ndim == 2
+        ]
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of tokens and of characters, float32, blanks last: (B, 2 T, W) -> (B, T, ...)."""
+        normed = self.connector.norm(self.connector.adapter(frames))
+        return self.connector.ctc(normed).float(), self.characters(normed).float()
+
+    def loss(
+        self,
+        frames: Sequence[Tensor],
+        tokens: Sequence[Sequence[int]],
+        characters: Sequence[Sequence[int]],
+    ) -> Tensor:
+        """CTC over tokens and half of that over characters, hundreds of nats a text.
+
+        Args:
+            frames: B of (2 T_b, W) at 50 Hz, on this module's device.
+            tokens, characters: B texts.
+        """
+        counts = torch.tensor([len(one) // 2 for one in frames])
+        found, spelled = self(pad_sequence(list(frames), batch_first=True))
+        return _ctc(found, counts, tokens) + _CHARACTERS * _ctc(spelled, counts, characters)
+
+
+def _ctc(logits: Tensor, counts: Tensor, texts: Sequence[Sequence[int]]) -> Tensor:
+    total = F.ctc_loss(
+        logits.transpose(0, 1).log_softmax(-1),
+        torch.tensor([one for text in texts for one in text], device=logits.device),
+        counts,
+        torch.tensor([len(text) for text in texts]),
+        blank=logits.shape[-1] - 1,
+        reduction="sum",
+        # Quick speech has more characters than frames; its tokens still fit.
+        zero_infinity=True,
+    )
+    return total * (_SCALE / len(texts))
+
+
+def train_connector(
+    config: Config,
+    spelling: Spelling,
+    utterances: Sequence[Utterance],
+    dev: Sequence[Utterance],
+    plan: Plan,
+    folder: Path,
+    *,
+    encoded: Encoded,
+    identity: str,
+    table: Tensor,
+    start: Connector | None = None,
+    batch_size: int = 16,
+    dropout: float = 0.1,
+    device: str = "cpu",
+    precision: str = FLOAT32,
+    processes: Processes = ALONE,
+    progress: Progress = silent,
+    report: Callable[[Step], None] = unheard,
+) -> Result:
+    """Trains a connector's adapter, norm and CTC head; an interrupted run goes on.
+
+    Recordings of a micro-batch are of like length. Those that `ctc.usable` does not name are left
+    out.
+
+    Args:
+        config: how large it is, whose tokens it reads and what it stands between.
+        spelling: the head's tokens, those of the config.
+        dev: held out; the word error rate on it decides which connector is best.
+        folder: for the connector and checkpoints.
+        encoded: `whisper_frames` of all recordings, (T, 2 W).
+        identity: tells the encoder's weights from others.
+        table: (V, H), the language model's embeddings of the tokens.
+        start: a connector of the same shape to begin with.
+        batch_size: recordings of a micro-batch.
+        precision: `bf16` or `float32`.
+        processes: share out the batches of each step; the first makes what is made.
+        report: told of each step; its value is the word error rate.
+
+    Raises:
+        UsageError: nothing to train on or to hold out; the folder holds another run;
+            more processes than batches a step.
+        OthersGone: another process has ended.
+    """
+    if spelling.ids != config.tokens or len(table) != len(config.tokens):
+        raise ValueError("the vocabulary is not the connector's")
+    taken, _ = usable(utterances, encoded, spelling)
+    held = [one for one in dev if one.audio in encoded]
+    if not taken or not held:
+        raise UsageError(
+            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
+            "one of each is needed, of 30 s at most."
+        )
+    letters = Characters.of(one.text for one in taken)
+    reading = Reading(config, letters.size, table, dropout=dropout, seed=plan.seed, start=start)
+    reading.to(device)
+    told = {
+        "stage": "connector",
+        "model": identity,
+        "recordings": digest(taken, encoded),
+        "held out": digest(held, encoded),
+        "vocabulary": spelling.identity,
+        "shape": asdict(config.shape),
+        "start": None if start is None else _digest(start),
+        "batch": batch_size,
+        "dropout": dropout,
+        "precision": precision,
+    }
+    parameters = reading.parameters_by_name
+    loop = Loop(
+        parameters,
+        plan,
+        folder,
+        identity=told,
+        orthogonalised=reading.matrices,
+        processes=processes,
+    )
+    tokens, characters = (
+        [vocabulary.encode(one.text) for one in taken] for vocabulary in (spelling, letters)
+    )
+    order = LikeLengths([encoded.frames(one.audio) for one in taken], batch_size, plan.seed)
+    place = torch.device(device)
+
+    def loss(number: int, dice: torch.Generator) -> Tensor:
+        chosen = order(number)
+        frames = [
+            disturbed(_apart(encoded[taken[one].audio], config), dice).to(place) for one in chosen
+        ]
+        reading.train()
+        with computing(place, precision):
+            return reading.loss(
+                frames, [tokens[one] for one in chosen], [characters[one] for one in chosen]
+            )
+
+    @torch.no_grad()
+    def evaluate() -> float:
+        reading.train(False)
+        said = [normalise(one.text) for one in held]
+        written = []
+        for one in held:
+            frames = _apart(encoded[one.audio], config).to(place)
+            with computing(place, precision):
+                logits, _ = reading(frames[None])
+            written.append(normalise(spelling.decode(greedy(logits[0]))))
+        return float(align(said, written).wer)
+
+    best = loop.run(loss, evaluate, progress, report)
+
+    def made() -> Path:
+        with torch.no_grad():
+            for name, value in load_file(best.file).items():
+                parameters[name].copy_(value)
+        # In 16 bits, as it is to be trained on.
+        write(reading.connector, config, folder / CONNECTOR, int8=False)
+        spelling.save(folder / CONNECTOR)
+        return folder / CONNECTOR
+
+    return Result(processes.once(made), best.value, best.loss, best.step)
+
+
+def _apart(joined: Tensor, config: Config) -> Tensor:
+    """Frames as Whisper gives them: (T, 2 W) -> (2 T, W) float32."""
+    return joined.float().reshape(-1, config.shape.encoder_width)
+
+
+def _digest(connector: Connector) -> str:
+    found = hashlib.sha256()
+    for name, value in connector.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
