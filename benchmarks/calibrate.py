@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.answering.answerability import Evidence  # noqa: E402
 from fls_models.bench.qa.items import Item, load_items  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402

@@ -20,8 +20,8 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.decoded import decode  # noqa: E402
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.sources.decode import decode  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.audio.windows import cut, encode_windows  # noqa: E402
 from fls_models.bench.scoring.estimates import rate  # noqa: E402
 from fls_models.lslm.mini.speech_model import MiniHearing  # noqa: E402

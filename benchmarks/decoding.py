@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fls_cli.decoded import decode
-from fls_cli.which_ffmpeg import find_ffmpeg
+from fls_cli.media.ffmpeg.locate import find_ffmpeg
+from fls_cli.sources.decode import decode
 from fls_models.core.constants import SAMPLE_RATE
 
 LECTURE = Path(__file__).resolve().parent.parent / "examples" / "lecture.mp3"

@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.cache import Cache  # noqa: E402
-from fls_cli.decoded import decode  # noqa: E402
 from fls_cli.hearing import Remembering  # noqa: E402
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.sources.decode import decode  # noqa: E402
+from fls_cli.storage.cache import Cache  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.answering.answerer import Asking, Manner, Weighed  # noqa: E402
 from fls_models.answering.readers.text import Reading  # noqa: E402
 from fls_models.bench.caches.results import Kept  # noqa: E402

@@ -21,8 +21,8 @@ from time import perf_counter, sleep
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.inputs import open_sources  # noqa: E402
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.sources.resolve import open_sources  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 
 
 def main() -> None:

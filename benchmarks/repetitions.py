@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.audio.vad import Piece  # noqa: E402
 from fls_models.transcription import whisper as transcription  # noqa: E402
 from fls_models.transcription.languages import Part  # noqa: E402

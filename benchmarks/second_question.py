@@ -23,7 +23,7 @@ from time import perf_counter
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 
 FIRST = "What is the main point?"
 SECOND = "What is said at the very end?"

@@ -26,7 +26,7 @@ from torch import nn
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.places import cache_folder  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
 from fls_models.lslm.mini.int8 import Int8Linear  # noqa: E402
 from fls_models.lslm.mini.language_model import MiniLanguageModel  # noqa: E402

@@ -24,9 +24,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 import typer.main  # noqa: E402
 
-from fls_cli import settings  # noqa: E402
 from fls_cli.app import app  # noqa: E402
-from fls_cli.streams import READER_GONE  # noqa: E402
+from fls_cli.console.streams import READER_GONE  # noqa: E402
+from fls_cli.storage import settings  # noqa: E402
 from fls_models.core import budget  # noqa: E402
 from fls_models.core.constants import WINDOW_FRAMES, WINDOW_SECONDS  # noqa: E402
 from fls_models.errors import EnvironmentLacks, FlsError, UsageError  # noqa: E402

@@ -19,7 +19,7 @@ def run() -> None:
     heard = getsignal(SIGINT) is default_int_handler
     if heard:
         signal(SIGINT, SIG_DFL)
-    from fls_cli import library_warnings
+    from fls_cli.console import library_warnings
 
     # Before anything is imported that could warn.
     library_warnings.hide()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from fls_cli.flaws import Flaw
+from fls_cli.media.flaws import Flaw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +53,8 @@ class Ahead:
 
     def close(self) -> None:
         """Ends the decoding, its child process included, and waits until it has ended."""
-        from fls_cli.decoder import end_child_of
-        from fls_cli.remote import end_wait_of
+        from fls_cli.media.ffmpeg.process import end_child_of
+        from fls_cli.sources.remote import end_wait_of
 
         self._stopped.set()
         while self._thread.is_alive():

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from fls_cli import __version__, settings, streams
+from fls_cli import __version__
 from fls_cli.commands.ask import ask
 from fls_cli.commands.bench import app as bench
 from fls_cli.commands.bench_asr import asr
@@ -32,9 +32,11 @@ from fls_cli.commands.train import app as train
 from fls_cli.commands.train_compress import compress
 from fls_cli.commands.train_data import data
 from fls_cli.commands.transcribe import transcribe
-from fls_cli.help_pages import CommandLine, HelpGroup, is_asked_for
+from fls_cli.console import streams
+from fls_cli.console.help_pages import CommandLine, HelpGroup, is_asked_for
 from fls_cli.optional_numbers import WithOptionalNumbers
 from fls_cli.options import defaults
+from fls_cli.storage import settings
 from fls_models.core.signals import undisguised
 from fls_models.errors import FlsError, UsageError
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli import slash_commands
+from fls_cli.console.text import clean, printable
 from fls_cli.desk import Desk
-from fls_cli.exact_names import with_exact_names
-from fls_cli.flaws import Flaw
-from fls_cli.output import write_atomically
-from fls_cli.text import clean, printable
-from fls_cli.writers import answer_json, clock, evidence_text
+from fls_cli.media.flaws import Flaw
+from fls_cli.storage.files import write_atomically
+from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.results import answer_json, clock, evidence_text
 from fls_models.core.results import Answer
 from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, InputError, UsageError

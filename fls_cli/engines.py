@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fls_cli.places import cache_folder
+from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fls_cli.cache import Cache, key
-from fls_cli.contents import Contents, contents_of, is_unchanged
-from fls_cli.flaws import Flaw
-from fls_cli.joined import choose_track
-from fls_cli.mixing import check_channels
-from fls_cli.raw_audio import RawAudio, parse_raw, raw_by_suffix
-from fls_cli.shortfalls import elsewhere
-from fls_cli.sources import Source
-from fls_cli.times import parse_time
-from fls_cli.which_ffmpeg import decoder_parts
+from fls_cli.console.times import parse_time
+from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.media.ffmpeg.raw import RawAudio, parse_raw, raw_by_suffix
+from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.joined import choose_track
+from fls_cli.media.mixing import check_channels
+from fls_cli.media.shortfalls import elsewhere
+from fls_cli.media.source import Source
+from fls_cli.storage.cache import Cache, key
 from fls_models.core.budget import Budget
 from fls_models.core.cache import FORGETFUL, Memory, Parts
 from fls_models.core.progress import Progress
@@ -102,7 +102,7 @@ class Wanted:
 
     def decode(self, warn: Callable[[Flaw], None]) -> Blocks:
         """The samples of it, as `media.stream` gives them."""
-        from fls_cli import media
+        from fls_cli.media import stream as media
 
         stretch = self.stretch
         return media.stream(
@@ -122,7 +122,7 @@ class Wanted:
 
     def seconds(self) -> float | None:
         """How much audio that is, if the file tells; raises what `media.probe` does."""
-        from fls_cli import media
+        from fls_cli.media import stream as media
 
         found = media.probe(self.source, self.stretch.raw).duration
         until = self.stretch.end if found is None else min(found, self.stretch.end or found)
@@ -130,7 +130,7 @@ class Wanted:
 
     def elsewhere(self) -> str:
         """Where else speech may be, as the end of a sentence; empty where there is nothing else."""
-        from fls_cli import media
+        from fls_cli.media import stream as media
 
         if self.source.path is None:
             return ""

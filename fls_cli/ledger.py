@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fls_cli.contents import Contents, contents_of, is_unchanged
-from fls_cli.output import check_place, write_atomically
-from fls_cli.sources import Source
-from fls_cli.text import printable
+from fls_cli.console.text import printable
+from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
+from fls_cli.media.source import Source
+from fls_cli.storage.files import check_place, write_atomically
 from fls_models.errors import InputError, UsageError
 
 _FOLDER = ".fls"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fls_cli.help_pages import HelpCommand
+from fls_cli.console.help_pages import HelpCommand
 from fls_cli.options import EVIDENCE
 
 _NUMBERS: Mapping[str, int] = {"--evidence": EVIDENCE}

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fls_cli import settings
 from fls_cli.engines import READERS
+from fls_cli.storage import settings
 
 _READING = "What to read"
 _MODEL = "Model"

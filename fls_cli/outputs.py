@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from fls_cli.file_names import fitted, safe_name
-from fls_cli.sources import Source
+from fls_cli.media.source import Source
+from fls_cli.storage.file_names import fitted, safe_name
 
 # A path below the output folder, part by part; as a key, with case and accents made equal.
 Parts: TypeAlias = tuple[str, ...]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fls_cli.clips import STAMP, clip_place, save_clip
+from fls_cli.console.text import printable
 from fls_cli.inspected import inspected
+from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
 from fls_cli.options import EVIDENCE
-from fls_cli.output import check_folder, check_place, make_folder, write_atomically
-from fls_cli.text import printable
+from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
 from fls_cli.visits import Visit
 from fls_models.core.results import Answer, Passage
 from fls_models.errors import InputError, UsageError
@@ -109,8 +109,8 @@ def _is_folder(report: str) -> bool:
 
 
 def _page(visit: Visit, answers: Sequence[Answer]) -> str:
-    from fls_cli.pages.answer_page import answer_page
-    from fls_cli.pages.page_audio import page_audio
+    from fls_cli.writers.pages.answer_page import answer_page
+    from fls_cli.writers.pages.page_audio import page_audio
 
     extractor, heard = visit.model.extractor, None
     if extractor is not None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli.decoded import decode
 from fls_cli.engines import DEVICES
-from fls_cli.which_ffmpeg import decoder_parts
+from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.sources.decode import decode
 from fls_models.errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def find_parts(desk: Desk, name: str, processes: Processes) -> Installed:
 
 
 def _parts(desk: Desk, name: str) -> Installed:
-    from fls_cli.places import cache_folder
+    from fls_cli.storage.paths import cache_folder
     from fls_models.weights import card
     from fls_models.weights import store as weights
 

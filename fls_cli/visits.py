@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fls_cli.ahead import Ahead
-from fls_cli.contents import Contents, contents_of, is_unchanged
 from fls_cli.engines import Engine
-from fls_cli.exact_names import with_exact_names
-from fls_cli.flaws import Flaw
 from fls_cli.hearing import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
-from fls_cli.sources import Source
-from fls_cli.which_ffmpeg import decoder_parts
+from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.source import Source
+from fls_cli.writers.exact_names import with_exact_names
 
 if TYPE_CHECKING:
     from fls_cli.ahead import Blocks

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from fls_cli.places import cache_folder
+from fls_cli.storage.paths import cache_folder
 from fls_models.weights import card
 from fls_models.weights import store as weights
 from fls_models.weights.store import Installed

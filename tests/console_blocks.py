@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--heard", type=Path, help="keep what is heard of recordings here")
     wanted = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-    from fls_cli.places import cache_folder
+    from fls_cli.storage.paths import cache_folder
     from fls_models.weights import card
     from fls_models.weights import store as weights
 

@@ -111,7 +111,7 @@ def test_what_fits_the_thresholds(tmp_path: Path) -> None:
 
 
 def test_items_are_spoken_by_two_voices_and_only_once(tmp_path: Path) -> None:
-    from fls_cli.decoded import decode
+    from fls_cli.sources.decode import decode
 
     (tmp_path / "hibari.py").write_text(VOICE)
     turns = [{"speaker": "A", "text": "a" * 100}, {"speaker": "B", "text": "b" * 100}]

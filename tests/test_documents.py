@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from console_blocks import AT_ONCE, HOME, ROOT, Machine, console_blocks, differences, renewed
 
-from fls_cli.places import cache_folder
+from fls_cli.storage.paths import cache_folder
 from fls_models.weights import card
 from fls_models.weights import store as weights
 from fls_models.weights.store import Installed

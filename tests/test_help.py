@@ -18,7 +18,7 @@ import typer.main
 
 from fls_cli import __version__
 from fls_cli.app import app
-from fls_cli.help_pages import CommandLine
+from fls_cli.console.help_pages import CommandLine
 from fls_models.weights import card
 from fls_models.weights.card import names
 

@@ -46,7 +46,7 @@ def test_every_module_card_and_marker_is_inside(names: set[str]) -> None:
         for path in folder.rglob(pattern)
     }
     assert {"fls_cli/py.typed", "fls_models/py.typed", "fls_models/cards/mini.toml"} <= expected
-    assert {f"fls_cli/pages/page.{kind}" for kind in ("css", "html", "js")} <= expected
+    assert {f"fls_cli/writers/pages/page.{kind}" for kind in ("css", "html", "js")} <= expected
     assert expected <= names
 
 

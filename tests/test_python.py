@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fls_cli.decoded import decode
+from fls_cli.sources.decode import decode
 from fls_models.errors import UsageError
 
 ROOT = Path(__file__).parents[1]

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import bench_options, bench_report, options
+from fls_cli import bench_options, options
 from fls_cli.bench_options import budgets_named, form_of, work_folder
-from fls_cli.decoded import decode
+from fls_cli.console.help_pages import CommandLine
+from fls_cli.console.text import clean
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
-from fls_cli.help_pages import CommandLine
-from fls_cli.output import write_atomically
-from fls_cli.text import clean
+from fls_cli.sources.decode import decode
+from fls_cli.storage.files import write_atomically
+from fls_cli.writers import bench_report
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:

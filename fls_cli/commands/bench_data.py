@@ -12,8 +12,8 @@ import typer
 
 from fls_cli import __version__, options
 from fls_cli.desk import Desk, open_desk
-from fls_cli.output import check_folder
 from fls_cli.spoken_texts import Voices, say_texts
+from fls_cli.storage.files import check_folder
 from fls_cli.training import Seed
 from fls_models.errors import UsageError
 
@@ -84,8 +84,8 @@ def longspeech_data(
     check_folder(output)
     with open_desk(quiet=quiet, offline=True) as desk:
         from fls_cli import voices as speaking
-        from fls_cli.encoder import save_flac
-        from fls_cli.which_ffmpeg import find_ffmpeg
+        from fls_cli.media.clips.flac import save_flac
+        from fls_cli.media.ffmpeg.locate import find_ffmpeg
         from fls_models.bench.dataset.plan import ASKING, Plan, plan
         from fls_models.bench.dataset.recordings import (
             MANIFEST,

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fls_cli import longspeech_report, options
+from fls_cli import options
 from fls_cli.bench_options import work_folder
-from fls_cli.decoded import decode
+from fls_cli.console.text import clean, printable
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
-from fls_cli.longspeech_report import LongSpeechReport
-from fls_cli.output import check_folder, make_folder, write_atomically
-from fls_cli.text import clean, printable
+from fls_cli.sources.decode import decode
+from fls_cli.storage.files import check_folder, make_folder, write_atomically
+from fls_cli.writers import longspeech_report
+from fls_cli.writers.longspeech_report import LongSpeechReport
 from fls_models.core.optional import optional
 from fls_models.errors import UsageError
 

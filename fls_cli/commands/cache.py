@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fls_cli.cache import open_cache
-from fls_cli.help_pages import CommandLine
-from fls_cli.text import clean
+from fls_cli.console.help_pages import CommandLine
+from fls_cli.console.text import clean
+from fls_cli.storage.cache import open_cache
 
 app = CommandLine(
     help="Look at what is kept of recordings, and empty it.\n\nExample: fls cache info",

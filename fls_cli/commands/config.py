@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from fls_cli import settings
-from fls_cli.output import make_folder, write_atomically
-from fls_cli.text import printable
+from fls_cli.console.text import printable
+from fls_cli.storage import settings
+from fls_cli.storage.files import make_folder, write_atomically
 from fls_models.errors import EnvironmentLacks, UsageError
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli.text import printable
+from fls_cli.console.text import printable
 from fls_models.errors import EnvironmentLacks, FlsError
 
 if TYPE_CHECKING:
-    from fls_cli.checks import State, Verdict
+    from fls_cli.machine.doctor import State, Verdict
 
 _MARKS = {"ok": "ok", "optional": "--", "problem": "!!"}
 
@@ -42,7 +42,7 @@ def doctor(
 
     Example: fls doctor
     """
-    from fls_cli.checks import checks
+    from fls_cli.machine.doctor import checks
 
     found = [_found(name, check) for name, check in checks()]
     if as_json:
@@ -64,6 +64,6 @@ def _found(name: str, check: Callable[[], Verdict]) -> Finding:
         return Finding(name, "problem", str(error))
     # Whatever is broken here must not hide what the other checks find.
     except Exception as error:
-        from fls_cli.checks import reason
+        from fls_cli.machine.doctor import reason
 
         return Finding(name, "problem", f"this check failed ({reason(error)})")

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import options
+from fls_cli.console.text import clean, printable
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
-from fls_cli.exact_names import with_exact_names
 from fls_cli.hearing import Stretch, Wanted
-from fls_cli.inputs import open_sources
 from fls_cli.inspected import inspected
-from fls_cli.inspection_json import inspection_json
-from fls_cli.inspection_lines import alphabet_for, inspection_lines, is_overview
-from fls_cli.output import check_place, write_atomically
-from fls_cli.sources import Source, check_readable
-from fls_cli.text import clean, printable
+from fls_cli.media.source import Source, check_readable
+from fls_cli.sources.resolve import open_sources
+from fls_cli.storage.files import check_place, write_atomically
+from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.inspection_json import inspection_json
+from fls_cli.writers.inspection_text import alphabet_for, inspection_lines, is_overview
 from fls_models.core.optional import optional
 from fls_models.errors import InputError, UsageError
 
@@ -143,8 +143,8 @@ def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
         from fls_models.extractor.inspection.picture import picture
 
         return picture(found, clean(name), suffix)
-    from fls_cli.pages.inspection_page import inspection_page
-    from fls_cli.pages.page_audio import page_audio
+    from fls_cli.writers.pages.inspection_page import inspection_page
+    from fls_cli.writers.pages.page_audio import page_audio
 
     # Decoded again: samples of hours are not kept. What is wrong with them was said before.
     with closing(wanted.decode(lambda text: None)) as blocks:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli.help_pages import CommandLine
-from fls_cli.places import cache_folder
-from fls_cli.progress import Bars
+from fls_cli.console.help_pages import CommandLine
+from fls_cli.console.progress import Bars
+from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:

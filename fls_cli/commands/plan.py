@@ -11,14 +11,14 @@ import typer
 from fls_cli import options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
-from fls_cli.exact_names import with_exact_names
 from fls_cli.hearing import Stretch, Wanted
-from fls_cli.plan_tables import plan_json, table
 from fls_cli.visits import Request, Visit
+from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.plan_table import plan_json, table
 from fls_models.errors import InputError
 
 if TYPE_CHECKING:
-    from fls_cli.planner import Plan, Planner
+    from fls_cli.machine.planner import Plan, Planner
 
 
 def plan(
@@ -73,7 +73,7 @@ def plan(
         as_json=as_json,
     )
     with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_cli.planner import Planner
+        from fls_cli.machine.planner import Planner
 
         planner = Planner(engine, desk.say, again=measure)
 

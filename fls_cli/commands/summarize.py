@@ -11,7 +11,7 @@ from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
-from fls_cli.writers import summary_json, summary_text
+from fls_cli.writers.results import summary_json, summary_text
 from fls_models.core.results import STYLES
 from fls_models.errors import UsageError
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import connector_training, options
+from fls_cli.console.help_pages import CommandLine
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
-from fls_cli.help_pages import CommandLine
-from fls_cli.output import check_folder
+from fls_cli.storage.files import check_folder
 from fls_cli.training import (
     Accumulate,
     Every,

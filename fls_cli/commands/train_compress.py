@@ -11,7 +11,7 @@ import typer
 from fls_cli import connector_training, options
 from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
-from fls_cli.output import check_folder
+from fls_cli.storage.files import check_folder
 from fls_cli.training import (
     Accumulate,
     AnswerTraining,

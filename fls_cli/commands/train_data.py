@@ -11,8 +11,8 @@ import typer
 from fls_cli import __version__, options
 from fls_cli.desk import Desk, open_desk
 from fls_cli.engines import Engine
-from fls_cli.output import check_folder
 from fls_cli.spoken_texts import Voices, say_texts
+from fls_cli.storage.files import check_folder
 from fls_cli.training import Seed
 from fls_models.errors import UsageError
 

@@ -11,7 +11,7 @@ from fls_cli.desk import open_desk
 from fls_cli.engines import Engine
 from fls_cli.hearing import Stretch
 from fls_cli.visits import Request, Visit
-from fls_cli.writers import FORMATS, render, sentence_line, transcript_json, txt
+from fls_cli.writers.results import FORMATS, render, sentence_line, transcript_json, txt
 from fls_models.errors import UsageError
 
 

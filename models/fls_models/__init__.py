@@ -1,7 +1,7 @@
 """Speech-language models as tensors in, dataclasses out.
 
-from fls_cli.decoded import decode
-from fls_cli.places import cache_folder
+from fls_cli.sources.decode import decode
+from fls_cli.storage.paths import cache_folder
 from fls_models import load
 
 talk = load("mini", cache_folder()).listen(decode("lecture.mp3"))

@@ -19,11 +19,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from fls_cli.flaws import Flaw
-from fls_cli.inputs import open_sources
-from fls_cli.media import stream
-from fls_cli.sources import Source
-from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
+from fls_cli.media.ffmpeg.locate import VARIABLE, Ffmpeg, bundled_ffmpeg, choose_ffmpeg, find_ffmpeg
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.source import Source
+from fls_cli.media.stream import stream
+from fls_cli.sources.resolve import open_sources
 from fls_models.core.constants import SAMPLE_RATE
 
 SECONDS = 4

@@ -17,9 +17,10 @@ from media_files import PITCH, SECONDS, hear, pitch_of, tone, write_wav
 from podcast_host import Asked, Host
 from tiny_model import HERE, SAID, TinyModel, command, play
 
-from fls_cli import fetching, http_client, remote, spool
-from fls_cli.inputs import open_sources
-from fls_cli.media import stream
+from fls_cli.media import http_client
+from fls_cli.media.stream import stream
+from fls_cli.sources import fetching, remote, spool
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import (
     DiskFull,
     EmptyInput,
@@ -172,7 +173,7 @@ def test_nothing_at_an_address_is_said_before_a_model_is_loaded(
 
 def test_files_and_help_do_without_the_http_library(talk: Path) -> None:
     code = (
-        "import sys; from fls_cli.inputs import open_sources; import fls_cli.app\n"
+        "import sys; from fls_cli.sources.resolve import open_sources; import fls_cli.app\n"
         "with open_sources(sys.argv[1:]): print('httpx2' in sys.modules)"
     )
     said = [sys.executable, "-c", code, str(talk), "http://127.0.0.1:9/x"]

@@ -16,10 +16,10 @@ from media_files import as_file, hear, run_ffmpeg, tone, write_wav
 from test_ledger import children
 
 from fls_cli.ahead import Ahead
-from fls_cli.decoder import _children
-from fls_cli.flaws import Flaw
-from fls_cli.inputs import open_sources
-from fls_cli.media import stream
+from fls_cli.media.ffmpeg.process import _children
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.stream import stream
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import InputError, NotMedia
 
 if TYPE_CHECKING:

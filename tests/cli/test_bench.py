@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fls_cli.bench_report import Table
+from fls_cli.writers.bench_report import Table
 
 ROOT = Path(__file__).parents[2]
 ASR = ROOT / "examples" / "asr-sample" / "sample.jsonl"

@@ -11,7 +11,7 @@ import pytest
 from tiny_model import play
 
 from fls_cli import voices
-from fls_cli.decoded import decode
+from fls_cli.sources.decode import decode
 from fls_cli.voices import Kind
 from fls_models.bench.longspeech.items import load_spoken_items
 

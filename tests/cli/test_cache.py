@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-import fls_cli.cache
-from fls_cli.cache import DEFAULT_LIMIT, Cache, Info, Kind, digest, key, open_cache
+import fls_cli.storage.cache
 from fls_cli.commands.cache import app
-from fls_cli.sizes import parse_size
+from fls_cli.console.sizes import parse_size
+from fls_cli.storage.cache import DEFAULT_LIMIT, Cache, Info, Kind, digest, key, open_cache
 from fls_models.errors import EnvironmentLacks, UsageError
 
 KEYS = [key(number=number) for number in range(200)]
@@ -188,7 +188,7 @@ def test_many_small_puts_do_not_walk_the_folder_each_time(
         walked.append(Path(path))
         return listed(path)
 
-    monkeypatch.setattr(fls_cli.cache.os, "scandir", scandir)
+    monkeypatch.setattr(fls_cli.storage.cache.os, "scandir", scandir)
     for name in KEYS:
         cache.put("pieces", name, bytes(1000))
     # 200 kB in a cache of 1 MB: at the first put, and each time 50 kB were written.
@@ -219,7 +219,7 @@ def test_a_full_disk_leaves_no_half_entry(folder: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from fls_cli.cache import Cache
+from fls_cli.storage.cache import Cache
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 cache = Cache(Path(sys.argv[1]), 1_000_000)
 cache.put("pieces", "0" * 64, bytes(100_000))
@@ -236,7 +236,7 @@ def test_what_a_killed_process_leaves_is_no_entry_and_goes_after_an_hour(folder:
     code = """
 import os, sys
 from pathlib import Path
-from fls_cli.cache import Cache
+from fls_cli.storage.cache import Cache
 os.replace = lambda *_: os._exit(9)
 Cache(Path(sys.argv[1]), 1_000_000).put("pieces", "0" * 64, bytes(1000))
 """
@@ -311,7 +311,7 @@ def test_two_processes_write_read_and_evict_at_once(folder: Path) -> None:
     code = """
 import random, sys
 from pathlib import Path
-from fls_cli.cache import Cache, key
+from fls_cli.storage.cache import Cache, key
 cache, draw = Cache(Path(sys.argv[1]), 200_000), random.Random(int(sys.argv[2]))
 found = 0
 for _ in range(1500):
@@ -501,7 +501,7 @@ def test_the_commands_load_nothing_heavy(folder: Path) -> None:
     code = """
 import sys
 from fls_cli.commands.cache import app
-from fls_cli.sizes import parse_size
+from fls_cli.console.sizes import parse_size
 app(["clear"], standalone_mode=False)
 heavy = {"torch", "transformers", "numpy", "tqdm", "huggingface_hub"} & set(sys.modules)
 sys.exit(str(heavy) if heavy else 0)

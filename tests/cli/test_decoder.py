@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from media_files import SECONDS, as_file, hear
 
-from fls_cli.flaws import Flaw
-from fls_cli.media import stream
-from fls_cli.which_ffmpeg import VARIABLE, Ffmpeg
+from fls_cli.media.ffmpeg.locate import VARIABLE, Ffmpeg
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.stream import stream
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import InputError
 
@@ -90,9 +90,9 @@ def test_ctrl_c_ends_ffmpeg(recordings: Path) -> None:
     script = """\
 import sys, time
 from pathlib import Path
-from fls_cli.decoder import Decoding
-from fls_cli.sources import Source
-from fls_cli.probe import Track
+from fls_cli.media.ffmpeg.process import Decoding
+from fls_cli.media.source import Source
+from fls_cli.media.ffmpeg.probe import Track
 path = Path(sys.argv[1])
 track = Track(0, "pcm_s16le", None, 1, False)
 with Decoding(Source(str(path), "file", path, "x"), track) as decoding:

@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import pytest
 from tiny_model import play
 
-from fls_cli import checks, machine
-from fls_cli.machine import Memory
+from fls_cli.machine import doctor as checks
+from fls_cli.machine import resources as machine
+from fls_cli.machine.resources import Memory
 from fls_models.weights import card
 from fls_models.weights import store as weights
 

@@ -14,7 +14,7 @@ import pytest
 from media_files import tone, write_wav
 from tiny_model import TinyModel, play
 
-from fls_cli.exact_names import exact_name
+from fls_cli.writers.exact_names import exact_name
 
 Capture = pytest.CaptureFixture[str]
 

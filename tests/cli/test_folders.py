@@ -16,8 +16,8 @@ from media_files import ENCODINGS, hear, tone, write_wav
 from permissions import ordinary
 from tiny_model import SAID, TinyModel, play
 
-from fls_cli.folders import MEDIA_SUFFIXES, files_below, is_recording
-from fls_cli.inputs import open_sources
+from fls_cli.sources.folders import MEDIA_SUFFIXES, files_below, is_recording
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import EmptyInput, InputError
 
 

@@ -18,10 +18,10 @@ from typing import IO
 import pytest
 from media_files import PITCH, SECONDS, hear, pitch_of
 
-from fls_cli import spool
-from fls_cli.inputs import open_sources
-from fls_cli.media import probe
-from fls_cli.sources import Source, check_readable
+from fls_cli.media.source import Source, check_readable
+from fls_cli.media.stream import probe
+from fls_cli.sources import spool
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import DiskFull, EmptyInput, InputError, MissingInput, UsageError
 
 
@@ -348,8 +348,8 @@ def test_a_named_pipe_is_read_like_stdin(recordings: Path, tmp_path: Path) -> No
 
 LISTEN = """
 import sys, time
-from fls_cli.inputs import open_sources
-from fls_cli.media import probe
+from fls_cli.sources.resolve import open_sources
+from fls_cli.media.stream import probe
 print("reading", flush=True)
 with open_sources(["-"]) as [source]:
     print(probe(source).duration, flush=True)

@@ -103,7 +103,7 @@ def test_json_is_one_line_of_the_same(fls: Fls, talk: Path) -> None:
 
 
 def _samples(talk: Path) -> np.ndarray:
-    from fls_cli.decoded import decode
+    from fls_cli.sources.decode import decode
 
     return np.concatenate(list(decode(str(talk))))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fls_cli.inspection_lines import FINE, PLAIN, alphabet_for, inspection_lines, is_overview
+from fls_cli.writers.inspection_text import FINE, PLAIN, alphabet_for, inspection_lines, is_overview
 from fls_models.core.results import Word
 from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 

@@ -15,7 +15,7 @@ from test_many import results
 from tiny_model import command
 
 from fls_cli.ledger import Claim, claimed, seems_finished
-from fls_cli.sources import Source
+from fls_cli.media.source import Source
 from fls_models.errors import InputError, MissingInput, UsageError
 
 LISTENING = b"listening\n"

@@ -93,7 +93,7 @@ def test_no_command_shows_one(filters: str, tiny_mini: Path, tmp_path: Path) -> 
 
 
 PLANTED = """
-from fls_cli import library_warnings
+from fls_cli.console import library_warnings
 library_warnings.hide()
 import logging, warnings
 warnings.warn("planted", DeprecationWarning)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fls_cli.inputs import open_sources
-from fls_cli.lists import names_listed
+from fls_cli.sources.lists import names_listed
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import EmptyInput, InputError, UsageError
 
 

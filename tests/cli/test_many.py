@@ -18,8 +18,8 @@ from tiny_model import FOREIGN, SAID, Played, TinyModel, play
 from fls_cli import desk as desk_module
 from fls_cli import visits
 from fls_cli.ahead import Ahead
+from fls_cli.console.progress import Bars
 from fls_cli.desk import Desk
-from fls_cli.progress import Bars
 from fls_models.core.results import NONE_SAYS, NOT_SAID
 
 if TYPE_CHECKING:

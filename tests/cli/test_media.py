@@ -22,10 +22,10 @@ from media_files import (
     write_wav,
 )
 
-from fls_cli.inputs import open_sources
-from fls_cli.media import probe, stream
-from fls_cli.probe import MediaInfo, read_report
-from fls_cli.which_ffmpeg import Ffmpeg
+from fls_cli.media.ffmpeg.locate import Ffmpeg
+from fls_cli.media.ffmpeg.probe import MediaInfo, read_report
+from fls_cli.media.stream import probe, stream
+from fls_cli.sources.resolve import open_sources
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import (
     EmptyInput,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from media_files import SECONDS, Site, hear, run_ffmpeg, sine
 
-from fls_cli.inputs import open_sources
-from fls_cli.media import probe
-from fls_cli.which_ffmpeg import Ffmpeg, find_ffmpeg
+from fls_cli.media.ffmpeg.locate import Ffmpeg, find_ffmpeg
+from fls_cli.media.stream import probe
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import InputError, NotMedia, RefusedInput
 
 pytestmark = pytest.mark.usefixtures("ffmpeg")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fls_cli.mixing import Mix
+from fls_cli.media.mixing import Mix
 from fls_models.errors import UsageError
 
 RATE = 16_000

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from permissions import ordinary
 
-from fls_cli.output import check_folder, check_place, make_folder, write_atomically
-from fls_cli.text import clean
+from fls_cli.console.text import clean
+from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
 from fls_models.errors import DiskFull, UsageError
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from media_files import as_file
 
-from fls_cli.decoded import decode
-from fls_cli.media import stream
-from fls_cli.pages import page_audio as module
-from fls_cli.pages.page_audio import page_audio
-from fls_cli.which_ffmpeg import Ffmpeg
+from fls_cli.media.ffmpeg.locate import Ffmpeg
+from fls_cli.media.stream import stream
+from fls_cli.sources.decode import decode
+from fls_cli.writers.pages import page_audio as module
+from fls_cli.writers.pages.page_audio import page_audio
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from made_up import answer, inspection, passage, section, word
 
-from fls_cli.pages.answer_page import answer_page
-from fls_cli.pages.inspection_page import inspection_page
+from fls_cli.writers.pages.answer_page import answer_page
+from fls_cli.writers.pages.inspection_page import inspection_page
 from fls_models.core.timestamps import clock_time
 from fls_models.extractor.inspection.inspection import Inspection
 

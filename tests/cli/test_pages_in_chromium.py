@@ -25,10 +25,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 from tiny_model import play
 
-from fls_cli.decoded import decode
-from fls_cli.pages.answer_page import answer_page
-from fls_cli.pages.inspection_page import inspection_page
-from fls_cli.pages.page_audio import page_audio
+from fls_cli.sources.decode import decode
+from fls_cli.writers.pages.answer_page import answer_page
+from fls_cli.writers.pages.inspection_page import inspection_page
+from fls_cli.writers.pages.page_audio import page_audio
 from fls_models.core.constants import SAMPLE_RATE
 
 TALK = Path(__file__).parents[2] / "examples" / "talk.mp4"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from fls_cli.patterns import fixed_part, matches
+from fls_cli.sources.patterns import fixed_part, matches
 
 FILES = ("a", "b.mp3", "ab/a.mp3", "ab/b/ab.mp3", "ab/b/.b.mp3", ".a/b.mp3", "b/a/b/a", "b/[a]",
          "b/new\nline.mp3", "b/x\udcff.mp3")  # fmt: skip

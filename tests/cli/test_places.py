@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fls_cli.places import cache_folder, state_folder
+from fls_cli.storage.paths import cache_folder, state_folder
 from fls_models.errors import EnvironmentLacks
 
 

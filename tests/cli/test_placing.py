@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from fls_cli.laps import LAP
-from fls_cli.nut import Packet
-from fls_cli.placing import BLOCK, Jump, Misled, Placing
+from fls_cli.media.timeline.laps import LAP
+from fls_cli.media.timeline.nut import Packet
+from fls_cli.media.timeline.placing import BLOCK, Jump, Misled, Placing
 from fls_models.core.constants import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE

@@ -57,7 +57,8 @@ def spoken(place: Path, seconds: float) -> Path:
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds of audio that each measurement got. Nothing is loaded or started."""
-    from fls_cli import engines, paces
+    from fls_cli import engines
+    from fls_cli.machine import speed_profiles as paces
     from fls_models.planning import profiling as self_measurement
     from fls_models.planning.plan import Pace
 
@@ -320,7 +321,7 @@ def test_the_real_mini(
 
 @pytest.mark.weights
 def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Installed) -> None:
-    from fls_cli.decoded import decode
+    from fls_cli.sources.decode import decode
     from fls_models.pipelines.large import TextModel
     from fls_models.planning.profiling import NothingSaid, measure
 

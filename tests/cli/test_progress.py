@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fls_cli import progress
-from fls_cli.progress import Bars
+from fls_cli.console import progress
+from fls_cli.console.progress import Bars
 
 
 class Terminal(io.StringIO):

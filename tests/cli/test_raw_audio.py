@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fls_cli.folders import files_below
-from fls_cli.inputs import open_sources
-from fls_cli.media import probe
-from fls_cli.raw_audio import RawAudio, parse_raw
-from fls_cli.which_ffmpeg import Ffmpeg, find_ffmpeg
+from fls_cli.media.ffmpeg.locate import Ffmpeg, find_ffmpeg
+from fls_cli.media.ffmpeg.raw import RawAudio, parse_raw
+from fls_cli.media.stream import probe
+from fls_cli.sources.folders import files_below
+from fls_cli.sources.resolve import open_sources
 from fls_models.errors import NotMedia, UsageError
 from tests.cli.media_files import as_file, hear, pitch_of, tone, write_wav
 

@@ -15,7 +15,7 @@ from media_files import tone, write_wav
 from tiny_model import FOREIGN, SAID, TinyModel, play
 
 from fls_cli.optional_numbers import with_numbers
-from fls_cli.writers import between
+from fls_cli.writers.results import between
 from fls_models.core.results import NOT_SAID, Span
 
 Capture = pytest.CaptureFixture[str]

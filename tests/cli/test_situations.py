@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fls_cli.media import probe
-from fls_cli.which_ffmpeg import Ffmpeg
+from fls_cli.media.ffmpeg.locate import Ffmpeg
+from fls_cli.media.stream import probe
 from tests.cli.media_files import as_file, hear
 from tests.cli.situations import SITUATIONS, Situation, heard_clicks
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fls_cli.subtitles import MAX_COLUMNS, cues
-from fls_cli.timed_words import columns, timed_words
-from fls_cli.writers import srt, vtt
+from fls_cli.writers.results import srt, vtt
+from fls_cli.writers.subtitles import MAX_COLUMNS, cues
+from fls_cli.writers.timed_words import columns, timed_words
 from fls_models.core.results import Sentence, Transcript, Word
 
 TIMES = st.floats(0, 60, allow_nan=False)

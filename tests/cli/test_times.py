@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fls_cli.times import parse_time
+from fls_cli.console.times import parse_time
 from fls_models.errors import UsageError
 
 

@@ -15,8 +15,8 @@ from test_hearing import Runs, runs
 from tiny_model import play
 
 from fls_cli.bench_options import work_folder
-from fls_cli.media import probe
-from fls_cli.which_ffmpeg import VARIABLE, bundled_ffmpeg, choose_ffmpeg, decoder_parts
+from fls_cli.media.ffmpeg.locate import VARIABLE, bundled_ffmpeg, choose_ffmpeg, decoder_parts
+from fls_cli.media.stream import probe
 from fls_models.errors import FfmpegMissing
 
 __all__ = ["runs"]
@@ -144,7 +144,7 @@ def test_without_the_package_path_s_is_taken(script: Script) -> None:
         # No packages but ours.
         [
             *(sys.executable, "-S", "-c"),
-            "from fls_cli.which_ffmpeg import choose_ffmpeg; print(choose_ffmpeg().origin)",
+            "from fls_cli.media.ffmpeg.locate import choose_ffmpeg; print(choose_ffmpeg().origin)",
         ],
         env={"PATH": str(path.parent), "PYTHONPATH": f"{root}{os.pathsep}{root / 'models'}"},
         capture_output=True,
@@ -169,7 +169,8 @@ def test_the_chosen_one_decodes(
 
 def test_ffmpeg_is_imported_only_when_used() -> None:
     script = (
-        "import sys, fls_cli.media, fls_cli.inputs; from fls_cli.which_ffmpeg import find_ffmpeg; "
+        "import sys, fls_cli.media.stream, fls_cli.sources.resolve; "
+        "from fls_cli.media.ffmpeg.locate import find_ffmpeg; "
         "find_ffmpeg(); print({'numpy', 'torch', 'ffmpeg', 'imageio_ffmpeg'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

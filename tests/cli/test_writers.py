@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from fls_cli.flaws import Flaw
-from fls_cli.writers import FORMATS, answer_text, chapters, render, srt, txt, vtt
+from fls_cli.media.flaws import Flaw
+from fls_cli.writers.results import FORMATS, answer_text, chapters, render, srt, txt, vtt
 from fls_models.core.results import Answer, Chapter, Sentence, Transcript, Usage, Word
 from fls_models.errors import UsageError
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fls_cli.inputs import open_sources
-from fls_cli.media import stream
+from fls_cli.media.stream import stream
+from fls_cli.sources.resolve import open_sources
 from fls_models.audio import vad as pauses
 from fls_models.audio.vad import Heard, Piece, cut_at_pauses
 from fls_models.audio.windows import SAMPLE_RATE, WINDOW_SAMPLES

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_cli.inputs import open_sources
-from fls_cli.media import stream
+from fls_cli.media.stream import stream
+from fls_cli.sources.resolve import open_sources
 from fls_models.audio.vad import Heard, Piece
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import Parts

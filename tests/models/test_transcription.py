@@ -15,8 +15,8 @@ import jiwer
 import numpy as np
 import pytest
 
-from fls_cli.inputs import open_sources
-from fls_cli.media import stream
+from fls_cli.media.stream import stream
+from fls_cli.sources.resolve import open_sources
 from fls_models.audio.vad import Heard, Piece
 from fls_models.core.cache import Parts
 from fls_models.core.constants import SAMPLE_RATE

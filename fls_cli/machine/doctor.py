@@ -1,0 +1,223 @@
+"""What `fls` needs of a machine, and what to do where it is missing; a function for each.
+
+Nothing is downloaded or written, and nothing heavier is done than importing torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from fls_cli.machine import resources as machine
+from fls_cli.media.ffmpeg.locate import choose_ffmpeg
+from fls_cli.storage import settings
+from fls_cli.storage.paths import cache_folder
+from fls_models.core.optional import installing
+from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from fls_models.weights.card import Card
+
+# A problem is something missing that is needed.
+State: TypeAlias = Literal["ok", "optional", "problem"]
+Verdict: TypeAlias = tuple[State, str]
+
+# While weights are fetched, archives, the files from them and the converted ones lie side by side.
+_ROOM = 3.5
+
+
+def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
+    """Every check by name, to be run one by one: any of them may raise anything."""
+    from fls_models.weights import card
+
+    yield "ffmpeg", _ffmpeg
+    yield "python", _python
+    yield "torch", _torch
+    yield "cuda", _cuda
+    yield "bitsandbytes", _bitsandbytes
+    yield "memory", _memory
+    yield "disk", _disk
+    for name in card.names():
+        yield f"model {name}", partial(_model, name)
+    yield "cache", _cache
+    yield "config", _config
+
+
+def _ffmpeg() -> Verdict:
+    chosen = choose_ffmpeg()
+    return "ok", f"{chosen.version or 'of unknown version'}, {chosen.why}: {chosen.path}"
+
+
+def _python() -> Verdict:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return "ok", version
+    return "problem", f"{version}, but fls needs 3.11, 3.12 or 3.13; install it with one of these"
+
+
+def _torch() -> Verdict:
+    try:
+        import torch
+    # A library that is missing or does not fit raises OSError, and a broken install anything.
+    except Exception as error:
+        return "problem", (
+            f"it does not load ({reason(error)}); `{installing('--force-reinstall', 'torch')}` "
+            "may repair it"
+        )
+    threads = torch.get_num_threads()
+    return "ok", f"{torch.__version__}, {threads} thread{'s' * (threads != 1)}"
+
+
+def _cuda() -> Verdict:
+    devices = _devices()
+    if devices is None:
+        return "optional", "unknown while torch does not load"
+    if not devices:
+        return "optional", "none found; models that run on any CPU do without"
+    return "ok", ", ".join(devices)
+
+
+def _devices() -> list[str] | None:
+    """Name and memory of each device; None when torch does not load."""
+    try:
+        import torch
+    except Exception:
+        return None
+    # A driver that is too old is a warning and no device.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not torch.cuda.is_available():
+            return []
+        all_ = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
+        return [f"{one.name} with {_gb(one.total_memory)}" for one in all_]
+
+
+def _bitsandbytes() -> Verdict:
+    from fls_models.weights import card
+
+    try:
+        return "ok", metadata.version("bitsandbytes")
+    except metadata.PackageNotFoundError:
+        pass
+    for_cuda = [name for name in card.names() if "CUDA" in card.load(name).runs_on]
+    if for_cuda and _devices():
+        return "problem", (
+            f"not installed, but {', '.join(for_cuda)} needs it; `{installing('bitsandbytes')}` "
+            "provides it"
+        )
+    return "optional", "not installed; only models for CUDA need it"
+
+
+def _memory() -> Verdict:
+    from fls_models.weights.card import FrameCard
+
+    memory, wanted = machine.memory(), _wanted()
+    if isinstance(wanted, FrameCard):
+        told = f"{_gb(memory.available)} available" if memory else "unknown on this system"
+        return "optional", f"{told}; {wanted.name} takes {wanted.memory_gb:g} GB of the device"
+    if memory is None:
+        return "optional", f"unknown on this system; {wanted.name} takes {wanted.memory_gb:g} GB"
+    told = f"{_gb(memory.available)} of {_gb(memory.total)} available"
+    if memory.available < wanted.memory_gb * 1e9:
+        return "problem", (
+            f"{told}, but {wanted.name} takes {wanted.memory_gb:g} GB; close something else"
+        )
+    return "ok", f"{told}; {wanted.name} takes {wanted.memory_gb:g} GB"
+
+
+def _disk() -> Verdict:
+    cache, wanted = cache_folder(), _wanted()
+    free, needed = machine.free_disk(cache), _room(wanted, cache)
+    told = f"{_gb(free)} free for {cache}"
+    if free < needed:
+        return "problem", (
+            f"{told}, but fetching {wanted.name} takes {_gb(needed)} for a while; free some, or "
+            "set FLS_CACHE to another disk"
+        )
+    return "ok", told
+
+
+def _room(wanted: Card, cache: Path) -> float:
+    """Bytes that fetching a model takes for a while; at least what it asks for."""
+    from fls_models.weights import large as released_weights
+    from fls_models.weights import store as weights
+    from fls_models.weights.card import FrameCard
+
+    if weights.is_ready(wanted, cache):
+        return 0
+    missing = weights.bytes_to_fetch(wanted, cache)
+    if isinstance(wanted, FrameCard):
+        return released_weights.room(wanted, cache, "nf4", missing)
+    return _ROOM * missing
+
+
+def _model(name: str) -> Verdict:
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
+    from fls_models.weights.downloads import size_of
+
+    found, cache = card.load(name), cache_folder()
+    if not weights.is_ready(found, cache):
+        missing = weights.bytes_to_fetch(found, cache)
+        large = isinstance(found, card.FrameCard)
+        size = f"about {_gb(missing)}" if large else f"{missing / 1e6:.0f} MB"
+        told = f"{size} to download, as `fls models pull {name}` does"
+        needed = found == _wanted() and _setting("offline") is True
+        return ("problem", f"{told}, but offline is set") if needed else ("optional", told)
+    taken = sum(size_of(folder) for folder in weights.folders(found, cache))
+    return "ok", f"downloaded, {taken / 1e6:.0f} MB"
+
+
+def _cache() -> Verdict:
+    cache = cache_folder()
+    place = machine.existing(cache)
+    if not place.is_dir():
+        return "problem", f"{place} is no folder; set FLS_CACHE to one"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "problem", f"{place} cannot be written to; set FLS_CACHE to a folder that can"
+    return "ok", f"{cache} can be written to" if place == cache else f"{cache} can be made"
+
+
+def _config() -> Verdict:
+    from fls_models.weights import card
+
+    file = settings.config_file()
+    found = settings.chosen()
+    model = str(_setting("model"))
+    if model != "auto" and not Path(model).is_dir():
+        card.load(model)
+    if file is None or not file.exists():
+        return "optional", "no file; `fls config --init` writes one to fill in"
+    names = [one.setting.name for one in found if one.source == str(file)]
+    return "ok", f"{file} sets {', '.join(names) or 'nothing'}"
+
+
+def _setting(name: str) -> settings.Value:
+    """What is set, or the default while settings cannot be read."""
+    try:
+        return next(one.value for one in settings.chosen() if one.setting.name == name)
+    except UsageError:
+        return settings.find(name).default
+
+
+def _wanted() -> Card:
+    """The card of the model that commands use; the default's for a folder and a wrong name."""
+    from fls_models.weights import card
+
+    name = _setting("model")
+    return card.load(str(name) if name in card.names() else card.names()[0])
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, with the kind of error for those that say nothing."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _gb(count: float) -> str:
+    return f"{count / 1e9:.1f} GB"

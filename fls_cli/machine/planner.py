@@ -1,0 +1,153 @@
+"""What a model takes for a recording, put together: which one it is, what it reads, how fast it is.
+
+Nothing is downloaded or converted, and nothing is loaded unless there is something to measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fls_cli import engines
+from fls_cli.engines import Engine
+from fls_cli.hearing import Wanted
+from fls_cli.machine.speed_profiles import Paces
+from fls_cli.options import BUDGETS
+from fls_cli.storage.paths import cache_folder
+from fls_cli.writers.plan_table import Row
+from fls_models.errors import EnvironmentLacks, FlsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fls_models.planning.plan import Pace, Planned, ReadsBy
+    from fls_models.weights.card import Card
+    from fls_models.weights.store import Installed, InstalledFrames
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a question about a recording takes, by budget; paces where they are known."""
+
+    audio_seconds: float
+    budgets: Mapping[str, Planned]
+    paces: Mapping[str, Pace | None]
+
+
+class Planner:
+    """Plans for one model. `again` measures its pace even if it is known."""
+
+    def __init__(self, engine: Engine, say: Callable[[str], None], *, again: bool) -> None:
+        engines.check(engine)
+        self._engine = engine
+        self._say = say
+        self._installed, self.card, reason = _chosen(engine)
+        say(f"planning for {self.card.name}{reason}")
+        self._paces = None
+        if self._installed is not None:
+            self._paces = Paces(engine, self._installed, say, again=again)
+        self._told = False
+
+    def plan(self, wanted: Wanted, seconds: float) -> Plan:
+        """A plan for so many seconds of audio.
+
+        What is wrong with the recording itself is for the caller to find out before.
+        """
+        from fls_models.planning.plan import planned
+
+        budgets = {
+            name: planned(self.card, self._reads_by(name), name, seconds) for name in BUDGETS
+        }
+        readers = dict.fromkeys(one.reads_by for one in budgets.values())
+        paces = {one: self._pace(one, wanted, seconds) for one in readers}
+        return Plan(seconds, budgets, {name: paces[one.reads_by] for name, one in budgets.items()})
+
+    def rows(self, plans: Sequence[Plan]) -> list[Row]:
+        """A row for each budget: of one recording, or of several that one command is asked of."""
+        from fls_models.planning.plan_flops import plan_flops
+
+        rows = []
+        for name in BUDGETS:
+            parts = [plan.budgets[name] for plan in plans]
+            flops = [plan_flops(self.card, part) for part in parts]
+            pace = plans[-1].paces[name]
+            rows.append(
+                Row(
+                    name,
+                    windows=sum(part.windows for part in parts),
+                    reads_by=parts[0].reads_by,
+                    length=sum(part.length for part in parts),
+                    sections=sum(len(part.passes) for part in parts),
+                    flops=sum(one or 0 for one in flops) if None not in flops else None,
+                    memory_gb=self._memory_gb(),
+                    seconds=None if pace is None else pace.expected(parts),
+                )
+            )
+        return rows
+
+    def _reads_by(self, budget: str) -> ReadsBy:
+        from fls_models.weights import store as weights
+        from fls_models.weights.card import TextCard
+
+        if not isinstance(self.card, TextCard):
+            return "frames"
+        connector = weights.connector(self.card)
+        if isinstance(self._installed, weights.Installed):
+            # A folder of the user's own has its own, or none.
+            connector = self._installed.connector
+        engine = replace(self._engine, budget=budget)
+        return "frames" if engines.reads_frames(engine, self.card, connector) else "text"
+
+    def _memory_gb(self) -> float:
+        from fls_models.weights import devices
+        from fls_models.weights.card import FrameCard
+
+        if not isinstance(self.card, FrameCard):
+            return self.card.memory_gb
+        engine = self._engine
+        needed = devices.needed_bytes(self.card, engine.dtype, low_memory=engine.low_memory)
+        return round(needed / 1e9, 1)
+
+    def _pace(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace | None:
+        try:
+            if self._paces is None:
+                raise EnvironmentLacks(
+                    f"{self.card.name} is not downloaded; `fls models pull {self.card.name}` "
+                    "does that"
+                )
+            return self._paces.pace(reads_by, wanted, seconds)
+        except FlsError as error:
+            if not self._told:
+                self._say(f"no seconds are told: {error}")
+            # A recording without speech says nothing of the next one.
+            self._told = isinstance(error, EnvironmentLacks)
+            return None
+
+
+def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, str]:
+    """The weights, if they are there, the card, and why it is this one."""
+    from fls_models.weights import store as weights
+
+    cache, place = cache_folder(), engines.folder_of(engine)
+    if place is not None:
+        found = _in_folder(place)
+        engines.check_card(engine, found.card)
+        return found, found.card, ""
+    card, reason = engines.choose(engine)
+    if not weights.is_ready(card, cache, engine.dtype):
+        return None, card, reason
+    return weights.locate(card, cache, engine.dtype), card, reason
+
+
+def _in_folder(place: Path) -> Installed | InstalledFrames:
+    from fls_models.weights import store as weights
+    from fls_models.weights.large import converted
+
+    has_parts = (place / "speech").is_dir() or (place / "llm").is_dir()
+    if not has_parts and (place / "config.json").is_file() and converted(place) is None:
+        raise EnvironmentLacks(
+            f"{place} is a checkpoint that has to be converted first, as its first `fls ask` does; "
+            "plan with the name of the model that it is (`fls models list`)."
+        )
+    return weights.from_folder(place, cache_folder())

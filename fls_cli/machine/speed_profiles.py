@@ -1,0 +1,180 @@
+"""How fast a model is on this machine: kept from an earlier plan, or measured now, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fls_cli import engines
+from fls_cli.engines import Engine
+from fls_cli.hearing import Wanted
+from fls_cli.storage.cache import key, open_cache
+from fls_models.core.cache import FORGETFUL
+from fls_models.core.progress import silent
+from fls_models.errors import EnvironmentLacks
+
+if TYPE_CHECKING:
+    from fls_models.planning.plan import Pace, ReadsBy
+    from fls_models.weights.store import Installed, InstalledFrames
+
+KIND = "paces"
+# Changes when the same machine would be measured to be of another pace.
+FORM = "pace-1"
+# What every command that answers has imported by the time it loads a model.
+_IMPORTS = "import fls_cli.app, fls_models.answering.answerer"
+
+
+class Paces:
+    """Paces of one installed model, by how it reads. `again` measures what is known already."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        installed: Installed | InstalledFrames,
+        say: Callable[[str], None],
+        *,
+        again: bool,
+    ) -> None:
+        self._engine = engine
+        self._installed = installed
+        self._say = say
+        self._again = again
+        self._found: dict[str, Pace] = {}
+
+    def pace(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace:
+        """The pace at which this model is read to; measured on `wanted` where nobody knows it.
+
+        What was measured on very little is measured again on more. Raises `NothingSaid` where
+        there is nothing to measure on, and what starting the model and decoding do.
+        """
+        from fls_models.planning.plan import Pace
+
+        found = self._found.get(reads_by)
+        if found is None and not self._again:
+            kept = open_cache().get(KIND, self._key(reads_by))
+            found = None if kept is None else Pace.from_json(json.loads(kept))
+        if found is None or (_is_short(found) and seconds > 2 * found.audio_seconds):
+            found = self._measured(reads_by, wanted, seconds)
+            open_cache().put(KIND, self._key(reads_by), json.dumps(found.as_json()).encode())
+        self._found[reads_by] = found
+        return found
+
+    def _measured(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace:
+        from fls_models.planning.profiling import SAMPLE_SECONDS, measure
+
+        length = min(seconds, SAMPLE_SECONDS)
+        name = self._installed.card.name
+        self._say(
+            f"measuring once how fast {name} is here, on {length:.0f} s from the middle of "
+            f"{wanted.source.name}; this takes about a minute"
+        )
+        model = engines.start(
+            self._own_engine(reads_by),
+            offline=True,
+            memory=FORGETFUL,
+            say=lambda text: None,
+            progress=silent,
+        )
+        with closing(_middle(wanted, seconds, length).decode(lambda text: None)) as blocks:
+            return measure(model, blocks, start=_start_seconds())
+
+    def _own_engine(self, reads_by: ReadsBy) -> Engine:
+        from fls_models.weights.card import TextCard
+
+        engine = self._engine
+        if engine.model == "auto":
+            engine = replace(engine, model=self._installed.card.name)
+        if isinstance(self._installed.card, TextCard):
+            engine = replace(engine, read=reads_by)
+        return engine
+
+    def _key(self, reads_by: ReadsBy) -> str:
+        from fls_models.weights.store import Installed, fingerprint
+
+        found = self._installed
+        if isinstance(found, Installed):
+            folders = [found.speech, found.llm]
+            if reads_by == "frames" and found.connector is not None:
+                folders.append(found.connector)
+        else:
+            folders = [found.folder]
+        engine = self._engine
+        return key(
+            form=FORM,
+            weights=[fingerprint(folder) for folder in folders],
+            reads_by=reads_by,
+            device=engine.device,
+            low_memory=engine.low_memory,
+            machine=machine_told(),
+        )
+
+
+def machine_told() -> dict[str, Any]:
+    """What a pace depends on besides the model: processor, threads, GPUs, libraries."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "gpus": _gpus(),
+        **{name: metadata.version(name) for name in ("torch", "ctranslate2", "transformers")},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, os.uname().machine)
+
+
+def _gpus() -> list[str]:
+    from fls_models.weights import devices
+
+    count = devices.count()
+    if not count:
+        return []
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(count)]
+
+
+def _is_short(pace: Pace) -> bool:
+    from fls_models.planning.plan import ENOUGH_SECONDS
+
+    return pace.audio_seconds < ENOUGH_SECONDS
+
+
+def _middle(wanted: Wanted, seconds: float, length: float) -> Wanted:
+    """So many seconds from the middle, as what is first and last is often music."""
+    begin = wanted.stretch.start + (seconds - length) / 2
+    return replace(wanted, stretch=replace(wanted.stretch, start=begin, end=begin + length))
+
+
+def _start_seconds() -> float:
+    """Seconds from a process that begins to one that has imported everything and is gone."""
+    road = os.pathsep.join(filter(None, sys.path))
+    begun = perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS],
+        env={**os.environ, "PYTHONPATH": road},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise EnvironmentLacks(
+            f"{sys.executable} does not start another process as this one; `fls doctor` may say "
+            "what is missing."
+        )
+    return perf_counter() - begun

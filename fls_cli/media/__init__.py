@@ -1,0 +1,1 @@
+"""From a source of bytes to samples on one clock."""

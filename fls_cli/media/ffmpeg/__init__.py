@@ -1,0 +1,1 @@
+"""ffmpeg: which, how it is run, and what it says."""

@@ -1,0 +1,263 @@
+"""What ffmpeg may open, and the child process that runs it."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias, cast
+from urllib.parse import quote, urlsplit
+
+from fls_cli.media.ffmpeg.locate import find_ffmpeg
+from fls_cli.media.ffmpeg.probe import Track
+from fls_cli.media.ffmpeg.raw import RawAudio
+from fls_cli.media.http_client import PATIENCE, USER_AGENT, certificates
+from fls_cli.media.layout.kinds import WHOLE, Part
+from fls_cli.media.source import Source
+from fls_cli.media.timeline.edit_lists import edited
+from fls_cli.media.timeline.laps import clock_filter
+from fls_cli.media.timeline.nut import NutReader, Packet
+from fls_models.core.constants import SAMPLE_RATE
+
+# Containers and raw audio whose demuxers read the one file that they are given. Playlists and
+# scripts (hls, dash, concat, sdp, imf, image2, lavfi, avisynth, ...) name further files and hosts.
+# So can a MOV, but its references are off unless asked for (-enable_drefs).
+FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,gxf,"
+    "iff,ircam,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,nuv,ogg,oma,qcp,"
+    "qoa,rm,shn,sox,tak,truehd,tta,voc,w64,wav,wtv,wv"
+)
+# An https address goes over tls over tcp; over httpproxy too where the environment names a proxy.
+_URL_PROTOCOLS = "http,https,tcp,tls,httpproxy"
+
+# Channels that must become fewer are averaged, not summed, so that they cannot clip.
+_RESAMPLE = f"aresample={SAMPLE_RATE}:rematrix_maxval=1"
+
+_KEPT_LINES = 40
+
+# By the thread that waits for it, which has one at a time if it is one that others may end.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+Options: TypeAlias = dict[str, str | int | None]
+
+
+def describe(
+    source: Source, part: Part = WHOLE, raw: RawAudio | None = None, *, loglevel: str = "info"
+) -> tuple[int, str]:
+    """ffmpeg's exit code and what it prints on opening `source`, without the name of it.
+
+    Nothing is decoded. A negative code is the signal that ended it.
+    """
+    target, options, folder = _input(source, part, raw)
+    # The one output that needs no stream, and so none that could be decoded.
+    command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=_environment(),
+        process_group=0,
+    ) as child:
+        _children[threading.get_ident()] = child
+        try:
+            _, said = child.communicate()
+        finally:
+            child.kill()
+            _children.pop(threading.get_ident(), None)
+    # A name may hold newlines and what looks like a description.
+    return child.returncode, said.replace(_as_logged(target), b"input").decode(errors="replace")
+
+
+def end_child_of(thread: int) -> None:
+    """Kills the child that another thread waits for, if there is one just now."""
+    if child := _children.get(thread):
+        child.kill()
+
+
+class Decoding:
+    """A child that decodes one audio track of `source`; a context manager that ends the child.
+
+    `begin` is the container's time of the recording's first moment, `seek` how far behind it to
+    begin, both in seconds. `channels` is how many come out, None for as many as there are. `raw`
+    is what samples without a header are.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        track: Track,
+        begin: float = 0.0,
+        seek: float = 0.0,
+        channels: int | None = None,
+        part: Part = WHOLE,
+        raw: RawAudio | None = None,
+    ) -> None:
+        target, options, folder = _input(source, part, raw)
+        # The container's own times, not what ffmpeg would make of them.
+        options |= {"loglevel": "error", "copyts": None}
+        if seek > 0:
+            options |= {"ss": f"{seek:.6f}", "noaccurate_seek": None}
+        if track.edits:
+            options["ignore_editlist"] = 1
+        self._edits = track.edits
+        filters = f"{_RESAMPLE},{clock_filter(0.0 if track.edits else begin)}"
+        samples: Options = {
+            "format": "nut",
+            "c:a": "pcm_f32le",
+            "af": filters,
+            "ar": SAMPLE_RATE,
+            "avoid_negative_ts": "disabled",
+            # How much could be decoded is judged by the samples.
+            "max_error_rate": 1,
+            # A write for many packets.
+            "flush_packets": 0,
+        }
+        if channels is not None:
+            samples["ac"] = channels
+        if track.codec == "flac":
+            # Otherwise a damaged frame is noise at full scale.
+            options["err_detect"] = "crccheck+explode"
+        command = _command(target, options, samples, f"a:{track.index}")
+        self._target = _as_logged(target)
+        self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
+        # Its own process group: Ctrl-C at the terminal is ours to handle, and would otherwise
+        # look like a recording that ends here.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=_environment(),
+            process_group=0,
+        )
+        _calm(self._process.pid)
+        self._thread = threading.get_ident()
+        _children[self._thread] = self._process
+        self._out = cast(io.BufferedReader, self._process.stdout)
+        self._err = cast(io.BufferedReader, self._process.stderr)
+        self._nut = NutReader(self._out.read)
+        # An unread stderr would block ffmpeg once the pipe is full.
+        self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
+        self._drain.start()
+
+    def __enter__(self) -> Decoding:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _children.pop(self._thread, None)
+        self._process.kill()
+        self._process.wait()
+        self._drain.join()
+        self._out.close()
+        self._err.close()
+
+    @property
+    def channels(self) -> int:
+        """How many there are in each packet; known with the first."""
+        return self._nut.channels
+
+    def packets(self) -> Iterator[Packet]:
+        """Interleaved float32 at 16 kHz, with times in samples that `Placing` reads."""
+        packets = self._nut.packets()
+        if not self._edits or (first := next(packets, None)) is None:
+            return packets
+        return edited(chain([first], packets), self._edits, 4 * self._nut.channels)
+
+    def finish(self, *, early: bool = False) -> tuple[int, str]:
+        """The child's exit code (negative: the signal that ended it) and its last complaints.
+
+        If it is ended `early`, that is no failure, and what it said until then is all.
+        """
+        if early:
+            self._process.kill()
+        code = self._process.wait()
+        self._drain.join()
+        text = b"".join(self._lines).replace(self._target, b"input")
+        return 0 if early else code, text.decode(errors="replace")
+
+    def _keep_last_lines(self) -> None:
+        while line := self._err.readline(4096):
+            self._lines.append(line)
+
+
+def _calm(process: int) -> None:
+    """Lets the threads of a process finish what they are at before others of its own wake.
+
+    ffmpeg 9 hands each frame through five threads, and wakes them for it (figures in
+    `benchmarks/README.md`, Decoding).
+    """
+    with suppress(OSError):
+        os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _command(
+    target: str, options: Options, output: Options, selected: str | None = None
+) -> list[str]:
+    import ffmpeg
+
+    # ffmpeg-python cannot hash a name that is not UTF-8, so the name is put in afterwards.
+    opened = ffmpeg.input("input", **options)
+    chosen = opened[selected] if selected else opened
+    command: list[str] = chosen.output("pipe:", **output).compile(cmd=find_ffmpeg())
+    command[command.index("-i") + 1] = target
+    return command
+
+
+def _input(source: Source, part: Part, raw: RawAudio | None) -> tuple[str, Options, Path | None]:
+    """What ffmpeg is told to open, with which options, and from which folder."""
+    options: Options = {
+        "hide_banner": None,
+        "nostdin": None,
+        "nostats": None,
+        "format_whitelist": raw.format if raw else FORMATS,
+        # What has more channels and does not say what they are is no 5.1.
+        "guess_layout_max": 2,
+        **(raw.options if raw else {}),
+    }
+    if (path := source.path) is not None:
+        options["protocol_whitelist"] = "file,pipe"
+        name = f"file:{path.name}"
+        if part.unbounded:
+            options["ignore_length"] = 1
+        if not part.is_whole:
+            options["protocol_whitelist"] = "file,pipe,subfile"
+            name = f"subfile,,start,{part.begin},end,{part.end or 0},,:{name}"
+        # From within its folder: ffmpeg cuts the lines that it prints at 1024 bytes.
+        return name, options, path.parent
+    # A stream without an end: what has one was copied to a file.
+    options |= {
+        "protocol_whitelist": _URL_PROTOCOLS,
+        "rw_timeout": PATIENCE * 1_000_000,
+        "user_agent": USER_AGENT,
+    }
+    address = urlsplit(source.location).geturl()
+    if address.startswith("https:"):
+        # Many builds of ffmpeg take any certificate unless told otherwise.
+        options |= {"tls_verify": 1, "ca_file": certificates()}
+    return quote(address, safe=":/?#[]@!$&'()*+,;=%~"), options, None
+
+
+def _as_logged(target: str) -> bytes:
+    """`target` as ffmpeg prints it: some control characters become question marks."""
+    return bytes(63 if byte < 8 or 13 < byte < 32 else byte for byte in os.fsencode(target))
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"}
+    environment.pop("AV_LOG_FORCE_COLOR", None)
+    return environment

@@ -1,0 +1,103 @@
+"""The samples of all parts of a file, one after the other, as one channel."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+from fls_cli.media.ffmpeg.probe import MediaInfo, Track, best_track
+from fls_cli.media.ffmpeg.process import Decoding
+from fls_cli.media.mixing import Mix
+from fls_cli.media.shortfalls import Ending
+from fls_cli.media.source import Source
+from fls_cli.media.timeline.placing import Placing
+from fls_models.errors import NoAudioTrack, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> Track:
+    """The audio track of this index, from 0, or the best; raises NoAudioTrack."""
+    if not tracks:
+        raise NoAudioTrack(f"{source.name}: there is no audio track in it; give one with sound.")
+    if index is None:
+        return best_track(tracks)
+    if not 0 <= index < len(tracks):
+        there = "one audio track, 0" if len(tracks) == 1 else f"audio tracks 0 to {len(tracks) - 1}"
+        raise NoAudioTrack(f"{source.name}: there is no audio track {index}; it has {there}.")
+    return tracks[index]
+
+
+class JoinedParts:
+    """One audio track of a source, all parts of it, and what ffmpeg said in the end.
+
+    `peak` is the loudest sample, of full scale; `endings` tell how far the parts were read.
+    """
+
+    def __init__(
+        self, source: Source, info: MediaInfo, track: Track, placing: Placing, channels: str
+    ) -> None:
+        self._source, self._info, self._track = source, info, track
+        self._placing, self._channels = placing, channels
+        self.peak = 0.0
+        self.endings: list[Ending] = []
+
+    @property
+    def code(self) -> int:
+        """ffmpeg's exit code, the first that is no success."""
+        return next((ending.code for ending in self.endings if ending.code), 0)
+
+    @property
+    def complaints(self) -> str:
+        """All that ffmpeg said."""
+        return "".join(ending.complaints for ending in self.endings)
+
+    def mono(self, seek: float) -> Generator[npt.NDArray[np.float32], None, None]:
+        """(n,) float32, from `seek` seconds behind the beginning."""
+        infos = (self._info, *self._info.joined)
+        for number, (part, info) in enumerate(zip(self._info.parts, infos, strict=True)):
+            begin = self._placing.seconds
+            if number > 0:
+                self._placing.begin_part(part.hole)
+            if info is None or self._track.index >= len(info.tracks):
+                self.endings.append(Ending(number, begin, begin, is_read=False))
+                continue
+            yield from self._part(number, info, seek if number == 0 else 0.0)
+            if self._placing.is_complete:
+                return
+
+    def _part(
+        self, number: int, info: MediaInfo, seek: float
+    ) -> Generator[npt.NDArray[np.float32], None, None]:
+        part, track = self._info.parts[number], info.tracks[self._track.index]
+        track = self._track if number == 0 else track
+        mix, placing = Mix(self._channels), self._placing
+        begin = placing.seconds + part.hole
+        wanted = _wanted_channels(track, mix)
+        with Decoding(
+            self._source, track, info.start, seek, wanted, part, self._info.raw
+        ) as decoding:
+            for block in placing.blocks(decoding.packets(), lambda: decoding.channels):
+                _check_channel(self._source, mix, block.shape[1])
+                samples = mix.mono(block)
+                self.peak = max(self.peak, float(abs(samples).max(initial=0.0)))
+                yield samples
+            code, complaints = decoding.finish(early=placing.is_complete)
+        self.endings.append(
+            Ending(number, begin, placing.seconds, placing.closed, code, complaints)
+        )
+
+
+def _wanted_channels(track: Track, mix: Mix) -> int | None:
+    """How many channels ffmpeg shall make of it; None for as many as there are."""
+    if track.channels == 1:
+        return 1
+    return 2 if track.labelled and mix.channel is None else None
+
+
+def _check_channel(source: Source, mix: Mix, channels: int) -> None:
+    if mix.channel is not None and mix.channel >= channels:
+        there = "one channel" if channels == 1 else f"{channels} channels"
+        raise UsageError(f"{source.name}: there is no channel {mix.channel + 1}; it has {there}.")

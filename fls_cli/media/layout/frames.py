@@ -1,0 +1,68 @@
+"""The parts of a stream without a clock: recordings that were joined, and what damage left."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+from fls_cli.media.layout.audio_frames import MPEG, promised_seconds
+from fls_cli.media.layout.frame_runs import FrameKind, Run
+from fls_cli.media.layout.kinds import WHOLE, Bytes, Part
+
+# Less may be the cut between two recordings.
+_SHORTEST_HOLE = 0.2
+# What a header may promise more than there is.
+_TOLERANCE = 1.0
+_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"RIFF")
+
+
+def frame_parts(data: Bytes, kind: FrameKind) -> tuple[Part, ...]:
+    """A part for each recording, and for what follows a hole in one."""
+    promises = promised_seconds(data) if kind is MPEG else {}
+    recordings = _begun_at(promises, list(kind.runs(data, sorted(promises))))
+    found = [part for runs in recordings for part in _parts(data, runs, promises)]
+    if not found:
+        return (WHOLE,)
+    # What lies before the first frame and behind the last belongs to them.
+    found[0] = replace(found[0], begin=0)
+    found[-1] = replace(found[-1], end=None)
+    return tuple(found)
+
+
+def _begun_at(begins: Container[int], runs: Iterable[Run]) -> list[list[Run]]:
+    """Runs that belong together: the first, or one of `begins`, and what follows."""
+    found: list[list[Run]] = []
+    for run in runs:
+        if run.begin in begins or not found:
+            found.append([])
+        found[-1].append(run)
+    return found
+
+
+def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[Part]:
+    """Those of one recording."""
+    holes = {
+        after.begin: (after.begin - before.end) / before.bytes_per_second
+        for before, after in pairwise(runs)
+        if not data[before.end : before.end + 16].startswith(_TAGS)
+    }
+    lost = promises.get(runs[0].begin, 0.0) - sum(run.seconds for run in runs)
+    if len(holes) == 1 and lost > _TOLERANCE:
+        # A block was left out, and its length is what the header promises more than there is.
+        holes, lost = dict.fromkeys(holes, lost), 0.0
+    else:
+        holes = {at: hole for at, hole in holes.items() if hole > _SHORTEST_HOLE}
+    parts = [
+        Part(
+            begin=there[0].begin,
+            end=there[-1].end,
+            hole=holes.get(there[0].begin, 0.0),
+            missing=there[-1].missing,
+            seconds=sum(run.seconds for run in there),
+        )
+        for there in _begun_at(holes, runs)
+    ]
+    if len(parts) == 1 and lost > 0:
+        return [replace(parts[0], seconds=(parts[0].seconds or 0.0) + lost)]
+    return parts

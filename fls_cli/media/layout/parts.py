@@ -1,0 +1,149 @@
+"""What lies in a file behind what its header tells of: further parts, or an end too early.
+
+People join recordings with `cat`, recorders crash before they fill in a header, downloads stop.
+ffmpeg reads what the first header promises and says nothing of the rest.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import struct
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+
+from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
+from fls_cli.media.layout.frames import frame_parts
+from fls_cli.media.layout.kinds import UNKNOWN, WHOLE, WORTH_TELLING, Bytes, Kind, Part, unknown_end
+from fls_cli.media.layout.matroska import MATROSKA
+from fls_cli.media.layout.ogg import ogg_parts
+from fls_cli.media.layout.wav import wav_parts
+
+_SMALLEST = 64
+
+
+def parts_of(path: Path, container: str) -> tuple[Part, ...]:
+    """The recordings in a file of ffmpeg's format `container`, at least one. Raises OSError."""
+    name = container.split(",")[0]
+    found = os.stat(path)
+    if name not in _READERS or found.st_size < _SMALLEST:
+        return (WHOLE,)
+    return _read(path, name, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, name: str, size: int, changed: int) -> tuple[Part, ...]:
+    # A recording is looked at several times while it is worked on.
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            return _READERS[name](data)
+        except struct.error:
+            # A header that is itself cut short: ffmpeg knows better what to make of it.
+            return (WHOLE,)
+
+
+def _mp4_end(data: Bytes, at: int) -> int | None:
+    full = False
+    while at + 8 <= len(data):
+        size, name = struct.unpack(">I4s", data[at : at + 8])
+        if size == 1:
+            (size,) = struct.unpack(">Q", data[at + 8 : at + 16])
+        if size < 8 or (name == b"ftyp" and full):
+            return len(data) if size == 0 else at
+        full = full or name in (b"mdat", b"moof")
+        at += size
+    return at
+
+
+def _flv_end(data: Bytes, at: int) -> int | None:
+    at += 13
+    while at + 11 <= len(data) and data[at] & 0x1F in (8, 9, 18):
+        at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+    return at
+
+
+def _aiff_end(data: Bytes, at: int) -> int | None:
+    (size,) = struct.unpack(">I", data[at + 4 : at + 8])
+    return at + 8 + size + size % 2 if 0 < size < UNKNOWN else None
+
+
+def _au_end(data: Bytes, at: int) -> int | None:
+    begin, size = struct.unpack(">II", data[at + 4 : at + 12])
+    return at + begin + size if 0 < size < UNKNOWN else None
+
+
+def _w64_end(data: Bytes, at: int) -> int | None:
+    (size,) = struct.unpack("<Q", data[at + 16 : at + 24])
+    return at + size if 0 < size < 1 << 62 else None
+
+
+def _caf_end(data: Bytes, at: int) -> int | None:
+    at += 8
+    while at + 12 <= len(data) and data[at : at + 4] != b"caff":
+        (size,) = struct.unpack(">q", data[at + 4 : at + 12])
+        if size < 0:
+            return None
+        at += 12 + size
+    return at
+
+
+def _avi(data: Bytes) -> tuple[Part, ...]:
+    # What follows the first RIFF goes on with it, so it is never a part of its own.
+    at = 0
+    while data[at : at + 4] == b"RIFF" and data[at + 8 : at + 12] in (b"AVI ", b"AVIX"):
+        (size,) = struct.unpack("<I", data[at + 4 : at + 8])
+        if not 0 < size < 0xFFFF_0000:
+            break
+        at += 8 + size + size % 2
+    missing = at - len(data)
+    return (Part(missing=missing if missing >= WORTH_TELLING else 0),)
+
+
+# Its File Properties Object.
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def _asf_end(data: Bytes, at: int) -> int | None:
+    found = data.find(_ASF_FILE, at, at + (1 << 16))
+    if found < 0:
+        return None
+    (size,) = struct.unpack("<Q", data[found + 40 : found + 48])
+    return at + size if 0 < size < 1 << 50 else None
+
+
+def _kind(
+    header: bytes, end: Callable[[Bytes, int], int | None] = unknown_end
+) -> Callable[[Bytes], tuple[Part, ...]]:
+    return Kind(re.compile(header, re.DOTALL), end).parts
+
+
+def _bytes_with(bit: int) -> bytes:
+    """A pattern for a byte that has this bit."""
+    return b"[" + b"".join(rb"\x%02x" % byte for byte in range(256) if byte & bit) + b"]"
+
+
+_READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
+    "wav": wav_parts,
+    "matroska": MATROSKA.parts,
+    "ogg": ogg_parts,
+    "avi": _avi,
+    "mov": _kind(rb"\0\0\0.ftyp", _mp4_end),
+    "flv": _kind(rb"FLV\x01.\0\0\0\x09", _flv_end),
+    "aiff": _kind(rb"FORM....AIF[FC]", _aiff_end),
+    "au": _kind(rb"\.snd\0\0.{6}\0\0\0[\x01-\x1b]", _au_end),
+    "w64": _kind(rb"riff\x2e\x91\xcf\x11", _w64_end),
+    "caf": _kind(rb"caff\0\x01", _caf_end),
+    "asf": _kind(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c", _asf_end),
+    "amr": _kind(rb"#!AMR[\n-]"),
+    "flac": _kind(rb"fLaC[\0\x80]\0\0\x22"),
+    "tta": _kind(rb"TTA1[\x01-\x03]\0.\0[\x08\x10\x18]\0"),
+    # A block of version 4 that is the first of all, and of its channels.
+    "wv": _kind(rb"wvpk....[\x02-\x10]\x04.{6}\0{4}.{5}" + _bytes_with(8)),
+    "rm": _kind(rb"\.RMF\0\0\0\x12"),
+    "mp3": partial(frame_parts, kind=MPEG),
+    "aac": partial(frame_parts, kind=ADTS),
+    "ac3": partial(frame_parts, kind=AC3),
+    "eac3": partial(frame_parts, kind=AC3),
+}

@@ -1,0 +1,93 @@
+"""Where the samples of WAV files lie, and further recordings behind them."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from fls_cli.media.layout.kinds import UNKNOWN, WORTH_TELLING, Bytes, Part
+
+_RIFFS = (b"RIFF", b"RF64", b"RIFX")
+# PCM, float, A-law, mu-law, extensible.
+_CONSTANT = (1, 3, 6, 7, 0xFFFE)
+
+
+def wav_parts(data: Bytes) -> tuple[Part, ...]:
+    """Raises struct.error for a header that is cut short."""
+    found: list[Part] = []
+    at: int | None = 0
+    while at is not None and (sound := _sound(data, at)) is not None:
+        pace, missing, seconds = sound.bytes_per_second, 0, None
+        if sound.size is None:
+            if data[at : at + 4] == b"RF64":
+                # ffmpeg takes a size that was never filled in for an empty recording.
+                return _unbounded(data, sound)
+            # Nobody knows how long: until the next header, if there is one.
+            following = _next_header(data, sound.begin)
+        else:
+            seconds = sound.size / pace if pace else None
+            end = sound.begin + sound.size
+            following, known = _after_chunks(data, end + sound.size % 2)
+            if following is None and (not known or end > len(data)):
+                following = _next_header(data, sound.begin)
+            if following is None and not known and not found:
+                return _unbounded(data, sound)
+            missing = end - (len(data) if following is None else following)
+        missing = missing if missing >= WORTH_TELLING else 0
+        found.append(Part(at, following, missing=missing, seconds=seconds))
+        at = following
+    return tuple(found) if at is None else (*found, Part(at))
+
+
+class _Samples(NamedTuple):
+    """Where those of a WAV begin, how many bytes they are if it tells, and how many a second."""
+
+    begin: int
+    size: int | None
+    bytes_per_second: int | None
+
+
+def _unbounded(data: Bytes, sound: _Samples) -> tuple[Part, ...]:
+    """That of a WAV whose samples end with the file, whatever the header says."""
+    pace = sound.bytes_per_second
+    return (Part(unbounded=True, seconds=(len(data) - sound.begin) / pace if pace else None),)
+
+
+def _next_header(data: Bytes, begin: int) -> int | None:
+    at = data.find(b"WAVEfmt ", begin) - 8
+    return at if at >= begin and data[at : at + 4] in _RIFFS else None
+
+
+def _sound(data: Bytes, at: int) -> _Samples | None:
+    if data[at : at + 4] not in _RIFFS or data[at + 8 : at + 12] != b"WAVE":
+        return None
+    order = ">" if data[at : at + 4] == b"RIFX" else "<"
+    long, pace, at = None, None, at + 12
+    while at + 8 <= len(data):
+        name, size = struct.unpack(f"{order}4sI", data[at : at + 8])
+        if name == b"ds64":
+            (long,) = struct.unpack("<Q", data[at + 16 : at + 24])
+        if name == b"fmt ":
+            form, _, _, rate = struct.unpack(f"{order}HHII", data[at + 8 : at + 20])
+            pace = rate if form in _CONSTANT else None
+        if name == b"data":
+            if size == 0xFFFFFFFF and long:
+                return _Samples(at + 8, long, pace)
+            return _Samples(at + 8, size if 0 < size < UNKNOWN else None, pace)
+        at += 8 + size + size % 2
+    return None
+
+
+def _after_chunks(data: Bytes, at: int) -> tuple[int | None, bool]:
+    """The recording behind the chunks that follow a WAV's samples, if there is one.
+
+    And whether what follows is known to be chunks, padding or the end.
+    """
+    while at + 8 <= len(data):
+        name, size = struct.unpack("<4sI", data[at : at + 8])
+        if name in _RIFFS:
+            return at, True
+        if not (name.isascii() and name.replace(b" ", b"_").replace(b"_", b"a").isalnum()):
+            return None, len(data) - at <= WORTH_TELLING
+        at += 8 + size + size % 2
+    return None, True

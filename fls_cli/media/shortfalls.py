@@ -1,0 +1,184 @@
+"""What is missing of a recording that was read, in the words in which users are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fls_cli.media.ffmpeg.probe import MediaInfo, Track
+from fls_cli.media.ffmpeg.raw import RawAudio
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.timeline.placing import Jump
+from fls_models.core.timestamps import clock_time
+
+# Containers round the length of their last packet, and video may outlast audio by a picture.
+_TOLERANCE = 1.0
+# Decoders leave out a little of what is whole.
+_WORTH_TELLING = 0.2
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How far a part, counted from 0, was read: from `begin` to `end`, in seconds of the recording.
+
+    `closed` is how many seconds were left out of it; `code` is ffmpeg's, negative for a signal, and
+    `complaints` what it said. Without `is_read`, nothing could be made of the part.
+    """
+
+    number: int
+    begin: float
+    end: float
+    closed: float = 0.0
+    code: int = 0
+    complaints: str = ""
+    is_read: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How reading from `start` to `end` went, in seconds of the recording; `read` came of it.
+
+    `endings` are those of the parts that were read.
+    """
+
+    start: float
+    end: float | None
+    read: float
+    endings: Sequence[Ending]
+    jumps: Sequence[Jump]
+
+    def wants(self, time: float) -> bool:
+        """Whether it lies in what was to be read."""
+        return self.start <= time and (self.end is None or time < self.end)
+
+
+def shortfalls(info: MediaInfo, outcome: Outcome) -> list[Flaw]:
+    """The gaps, damage and jumps of the clock that were met, and an end that came too early."""
+    # FLAC has no gaps of its own, and some ffmpegs leave out a damaged frame without a word.
+    broken = any(ending.complaints for ending in outcome.endings) or info.container == "flac"
+    # AMR sends nothing while nobody speaks, which ffmpeg takes for a corrupt file.
+    silent = info.container.startswith("amr")
+    flaws = [
+        _of_jump(jump, damaged=broken)
+        for jump in outcome.jumps
+        if not (silent and jump.kind == "gap")
+    ]
+    for ending in outcome.endings:
+        if not ending.is_read or ending.number + 1 < len(info.parts):
+            flaws += _broken_part(info, ending) if outcome.wants(ending.end) else []
+        else:
+            flaws += _early_end(info, outcome, ending)
+    return sorted(flaws, key=lambda flaw: flaw.start or 0.0)
+
+
+def elsewhere(info: MediaInfo, track: Track, channels: str) -> str:
+    """What else to try where no speech was found, as the end of a sentence; empty for nothing."""
+    ways = []
+    if channels != "mix":
+        ways.append("--channels mix")
+    elif (count := track.channels or 1) > 1:
+        ways.append(f"--channels 1 to {count}, each alone")
+    if others := [str(one.index) for one in info.tracks if one.index != track.index]:
+        ways.append(f"--track {' or '.join(others)}")
+    return f"; try {', or '.join(ways)}" if ways else ""
+
+
+def unheard(info: MediaInfo, track: Track, channels: str) -> Flaw | None:
+    """What to try where there was nothing but silence."""
+    others = [str(one.index) for one in info.tracks if one.index != track.index]
+    if others:
+        text = (
+            f"audio track {track.index} of {len(info.tracks)} is silent; "
+            f"try --track {' or '.join(others)}."
+        )
+        return Flaw("silent", text)
+    if channels != "mix":
+        return Flaw("silent", f"nothing is on channel {channels}; try --channels mix.")
+    return None
+
+
+def guessed(raw: RawAudio) -> Flaw:
+    """What to say where a suffix alone tells what samples are."""
+    text = f"it has no header and is read as {raw}, by its suffix; --raw says otherwise."
+    return Flaw("guessed", text)
+
+
+def _of_jump(jump: Jump, *, damaged: bool) -> Flaw:
+    at, seconds = clock_time(jump.start), jump.seconds
+    match jump.kind:
+        case "gap" if not damaged:
+            text = f"no sound is recorded for {seconds:.1f} s at {at}; it is heard as silence."
+            return Flaw("gap", text, jump.start, seconds)
+        case "gap" | "hole":
+            text = f"it is damaged at {at}: {seconds:.1f} s are missing and heard as silence."
+            return Flaw("damaged", text, jump.start, seconds)
+        case "closed":
+            text = (
+                f"its clock jumps by {seconds / 3600:.1f} h at {at}; "
+                "what follows is taken as coming next."
+            )
+            return Flaw("clock", text, jump.start, seconds)
+        case "back":
+            text = (
+                f"its clock goes back by {seconds:.1f} s at {at}, as in joined parts; "
+                "what follows is taken as coming after it."
+            )
+            return Flaw("clock", text, jump.start, -seconds)
+
+
+def _broken_part(info: MediaInfo, ending: Ending) -> list[Flaw]:
+    """What to say of a part, with others behind it, that could not be read to its end."""
+    at = clock_time(ending.end)
+    # What follows a hole is no recording of its own.
+    number = sum(not part.hole for part in info.parts[: ending.number + 1])
+    if not ending.is_read:
+        text = f"part {number} of this file, at {at}, could not be read."
+        return [Flaw("parts", text, ending.end)]
+    if ending.number + 1 < len(info.parts) and info.parts[ending.number + 1].hole:
+        return []
+    promised = info.promised(ending.number)
+    lost = None if promised is None else promised - ending.closed - (ending.end - ending.begin)
+    lacking = info.parts[ending.number].missing > 0 or ending.code != 0
+    if not _is_early(info, ending, lost, lacking=lacking):
+        return []
+    if lost is None or lost < _WORTH_TELLING:
+        return [Flaw("parts", f"part {number} of this file breaks off at {at}.", ending.end)]
+    text = f"part {number} of this file breaks off at {at}: {lost:.1f} s of it are missing."
+    return [Flaw("parts", text, ending.end, round(lost, 3))]
+
+
+def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
+    """What to say when less was read than promised; nothing when all is well."""
+    read, start, end = outcome.read, outcome.start, outcome.end
+    promised = info.promised(ending.number)
+    if promised is not None:
+        promised = ending.begin + promised - ending.closed
+        promised = (promised if end is None else min(promised, end)) - start
+    of = "" if promised is None else f" of {promised:.1f} s"
+    lost = None if promised is None else max(0.0, round(promised - read, 3))
+    if (code := ending.code) != 0:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        text = f"ffmpeg stopped after {read:.1f} s{of} ({how}); only those are used."
+        return [Flaw("cut off", text, start + read, lost)]
+    part = info.parts[ending.number]
+    lacking = part.missing > 0 and (end is None or read < end - start - _TOLERANCE)
+    if not _is_early(info, ending, lost, lacking=lacking):
+        return []
+    if lost is None or lost < _WORTH_TELLING:
+        if any(jump.kind in ("gap", "hole") for jump in outcome.jumps):
+            # The bytes are missing there.
+            return []
+        # Some tell no length, or ffmpeg reckons it from the bytes that are there.
+        text = f"this recording is cut off after {read:.1f} s: its last bytes are missing."
+        return [Flaw("cut off", text, start + read)]
+    text = f"this recording is cut off: {read:.1f} s{of} could be read; only those are used."
+    return [Flaw("cut off", text, start + read, lost)]
+
+
+def _is_early(info: MediaInfo, ending: Ending, lost: float | None, *, lacking: bool) -> bool:
+    """Whether an end came before it should, by `lost` seconds as far as is known."""
+    if lacking or lost is None:
+        return lacking
+    # Video may last longer than its sound: alone, that is no sign of damage.
+    picture = info.video or len(info.tracks) > 1
+    return lost > _TOLERANCE and (bool(ending.complaints) or not picture)

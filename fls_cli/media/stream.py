@@ -1,0 +1,174 @@
+"""Recordings as a stream of samples: any media file in, 16 kHz mono float32 out.
+
+Knows nothing of windows, models or what the samples are for.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fls_cli.media.ffmpeg.diagnosis import undecodable, unreadable
+from fls_cli.media.ffmpeg.probe import MediaInfo, Track, read_report
+from fls_cli.media.ffmpeg.process import describe
+from fls_cli.media.ffmpeg.raw import RawAudio, raw_by_suffix
+from fls_cli.media.flaws import Flaw
+from fls_cli.media.joined import JoinedParts, choose_track
+from fls_cli.media.layout.kinds import Part, length
+from fls_cli.media.layout.parts import parts_of
+from fls_cli.media.mixing import check_channels
+from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
+from fls_cli.media.source import Source, check_readable
+from fls_cli.media.timeline.edit_lists import edits_with_holes
+from fls_cli.media.timeline.placing import Jump, Misled, Placing, in_blocks
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.errors import EmptyInput, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# How long before the start decoding begins: demuxers lead to it only roughly, and drop what stands
+# first.
+_LEAD = 2.0
+# Below that, a clock begins with the recording.
+_EARLY = 0.05
+# The loudest of what counts as no sound at all, -80 dB.
+_SILENT = 1e-4
+
+
+def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
+    """What `source` holds, without decoding it; `raw` is what samples without a header are.
+
+    Raises MissingInput, EmptyInput, InputError (folder, device, permission), RefusedInput,
+    Unreachable, NotMedia, FfmpegMissing. No audio track is no error here.
+    """
+    check_readable(source)
+    info = _described(source, raw)
+    if (path := source.path) is None:
+        return info
+    parts = parts_of(path, info.container)
+    if info.container.startswith("mov"):
+        info = replace(info, tracks=tuple(_with_edits(path, info, one) for one in info.tracks))
+        ends = [edit.start + edit.seconds for one in info.tracks for edit in one.edits]
+        if ends and not info.video:
+            # Some ffmpegs tell how long the media is, heard or not.
+            info = replace(info, duration=max(ends))
+    if len(parts) > 1:
+        return _joined(source, info, parts)
+    seconds = parts[0].seconds
+    if parts[0].unbounded:
+        return replace(info, parts=parts, duration=seconds)
+    # ffmpeg goes by the size of a WAV, and so never notices that it was cut off.
+    if seconds is not None and (info.duration is None or info.container == "wav"):
+        info = replace(info, duration=max(seconds, info.duration or 0.0))
+    return replace(info, parts=parts)
+
+
+def _joined(source: Source, info: MediaInfo, parts: tuple[Part, ...]) -> MediaInfo:
+    """What a file of several parts holds; ffmpeg has told of the first, or of all bytes."""
+    alone = [
+        # The frames behind damage are of the same kind as those before it.
+        replace(info, start=0.0) if part.hole else _report(source, part)
+        for part in parts
+    ]
+    timed = tuple(
+        replace(part, seconds=report.duration) if part.seconds is None and report else part
+        for part, report in zip(parts, alone, strict=True)
+    )
+    return replace(info, parts=timed, joined=tuple(alone[1:]), duration=length(timed))
+
+
+def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
+    edits = edits_with_holes(path, track.index)
+    # A late start beside a picture is on the picture's clock, as ffmpeg has it.
+    late = len(edits) == 1 and info.start < _EARLY
+    return track if late else replace(track, edits=edits)
+
+
+def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
+    """What ffmpeg says of it; of what has no header, but a suffix that tells, by that."""
+    code, text = describe(source, raw=raw)
+    info = read_report(text)
+    guess = None if raw else raw_by_suffix(source.below or "")
+    if guess and (info is None or "misdetection possible" in text):
+        raw, info = guess, read_report(describe(source, raw=guess)[1])
+    if info is None:
+        raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
+    return replace(info, raw=raw)
+
+
+def _report(source: Source, part: Part) -> MediaInfo | None:
+    return read_report(describe(source, part)[1])
+
+
+def stream(
+    source: Source,
+    *,
+    track: int | None = None,
+    channels: str = "mix",
+    start: float = 0.0,
+    end: float | None = None,
+    raw: RawAudio | None = None,
+    warn: Callable[[Flaw], None] | None = None,
+) -> Generator[npt.NDArray[np.float32], None, None]:
+    """The samples of one audio track from `start` to `end`, in seconds of the recording.
+
+    Yields (16000,) float32 arrays, the last one shorter; sample `n` is heard at `start + n /
+    SAMPLE_RATE` (see `fls_cli.media.timeline.placing`). Never yields nothing. `track` counts the
+    audio tracks from 0; without it the file's default is taken, else the one with the most
+    channels. `channels` is which of its channels are heard (see `fls_cli.media.mixing`), `raw` what
+    samples without a header are. `warn` is told what is missing or in doubt; without it, that
+    becomes a Python warning.
+
+    Nothing happens, and nothing is raised, before the first sample is asked for. Closing the
+    generator ends ffmpeg. Raises what `probe` does, and UsageError (times that make no sense, no
+    such channel), NoAudioTrack, EmptyInput (`start` is beyond the end), NotMedia (nothing decodes).
+    """
+    if not 0 <= start < math.inf or (end is not None and not start < end < math.inf):
+        raise UsageError(f"Times must run forwards from 0: start {start:g} s, end {end} s.")
+    check_channels(channels)
+    info = probe(source, raw)
+    chosen = choose_track(source, info.tracks, track)
+    jumps: list[Jump] = []
+    count = 0
+    # Where the clock goes back, only reading on from the beginning leads to the right place.
+    for seek in [start - _LEAD, 0.0] if start > _LEAD and info.seekable else [0.0]:
+        jumps.clear()
+        placing = Placing(start, end, sought=seek > 0, clocked=info.clocked, jumped=jumps.append)
+        parts = JoinedParts(source, info, chosen, placing, channels)
+        with suppress(Misled):
+            for block in in_blocks(parts.mono(seek)):
+                count += len(block)
+                yield block
+        if count > 0:
+            break
+    if count == 0:
+        if placing.seconds == 0 and (parts.code != 0 or parts.complaints):
+            raise undecodable(source, chosen.codec, parts.complaints)
+        if start > 0 and info.duration is not None and start < info.duration:
+            raise EmptyInput(f"{source.name}: cut off before the start, {start:g} s; get it whole.")
+        if start > 0:
+            length = max(info.duration or 0.0, placing.seconds) or None
+            raise EmptyInput(_beyond(source, start, length))
+        raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
+    flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps))
+    if parts.peak < _SILENT and (flaw := unheard(info, chosen, channels)):
+        flaws.append(flaw)
+    if info.raw and raw is None:
+        flaws.append(guessed(info.raw))
+    for flaw in flaws:
+        if warn is None:
+            warnings.warn(f"{source.name}: {flaw.text}", stacklevel=2)
+        else:
+            warn(flaw)
+
+
+def _beyond(source: Source, start: float, duration: float | None) -> str:
+    length = "" if duration is None else f", which is {duration:.1f} s long"
+    return f"{source.name}: the start, {start:g} s, is beyond the end of the recording{length}."

@@ -1,0 +1,1 @@
+"""Where samples stand on the clock of a recording."""

@@ -1,0 +1,114 @@
+"""Edit lists of MP4 and MOV with holes in them, which ffmpeg fills with the recording's beginning.
+
+An edit says which stretch of the media is heard when; one without media is silence. ffmpeg (5.1
+and 9.0, libavformat/mov.c) reads an empty edit that is not the first as one of the media from time
+0, and one that is the first as a late start of the clock. So such lists are followed here.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fls_cli.media.timeline.laps import ZERO
+from fls_cli.media.timeline.nut import Packet
+from fls_models.core.constants import SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Edit:
+    """`seconds` of media from `media` on are heard from `start` on."""
+
+    start: float
+    media: float
+    seconds: float
+
+
+def edits_with_holes(path: Path, track: int) -> tuple[Edit, ...]:
+    """The edits of an audio track, counted from 0, if some of them are empty; else none.
+
+    None as well for media that is heard twice or out of order, and for what cannot be read.
+    Raises OSError.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            return _edits(data, track)
+        except (struct.error, StopIteration):
+            return ()
+
+
+def edited(packets: Iterable[Packet], edits: tuple[Edit, ...], width: int) -> Iterator[Packet]:
+    """Packets at the times of the media, `width` bytes a sample, cut and moved as `edits` say."""
+    stretches = [
+        tuple(round(value * SAMPLE_RATE) for value in (edit.start, edit.media, edit.seconds))
+        for edit in edits
+    ]
+    for pts, data in packets:
+        begin = pts - ZERO
+        end = begin + len(data) // width
+        for start, media, length in stretches:
+            first, last = max(begin, media), min(end, media + length)
+            if first < last:
+                heard = data[(first - begin) * width : (last - begin) * width]
+                yield Packet(ZERO + start + first - media, heard)
+
+
+def _edits(data: mmap.mmap, track: int) -> tuple[Edit, ...]:
+    movie = next(_boxes(data, 0, len(data), b"moov"))
+    scale = _scale(data, next(_boxes(data, *movie, b"mvhd")))
+    sounds = [
+        found
+        for found in _boxes(data, *movie, b"trak")
+        if (media := next(_boxes(data, *found, b"mdia"), None))
+        and (handler := next(_boxes(data, *media, b"hdlr"), None))
+        and data[handler[0] + 8 : handler[0] + 12] == b"soun"
+    ]
+    sound = sounds[track] if track < len(sounds) else (0, 0)
+    listed = next(_boxes(data, *next(_boxes(data, *sound, b"edts")), b"elst"))
+    media_scale = _scale(data, next(_boxes(data, *next(_boxes(data, *sound, b"mdia")), b"mdhd")))
+    edits: list[Edit] = []
+    start, holes = 0.0, False
+    for length, time in _entries(data, *listed):
+        if time < 0:
+            holes = True
+        else:
+            if edits and time / media_scale < edits[-1].media + edits[-1].seconds:
+                return ()
+            edits.append(Edit(start, time / media_scale, length / scale))
+        start += length / scale
+    return tuple(edits) if holes else ()
+
+
+def _entries(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Duration in the movie's units, and time in the media's or -1."""
+    version, count = data[begin], struct.unpack(">I", data[begin + 4 : begin + 8])[0]
+    form = ">Qqi" if version else ">Iii"
+    size = struct.calcsize(form)
+    for at in range(begin + 8, min(end, begin + 8 + count * size), size):
+        length, time, _ = struct.unpack(form, data[at : at + size])
+        yield length, time
+
+
+def _scale(data: mmap.mmap, box: tuple[int, int]) -> int:
+    at = box[0] + (20 if data[box[0]] else 12)
+    scale: int = struct.unpack(">I", data[at : at + 4])[0]
+    return max(1, scale)
+
+
+def _boxes(data: mmap.mmap, begin: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    """Where the bodies of the boxes with this name begin and end."""
+    while begin + 8 <= end:
+        size, found = struct.unpack(">I4s", data[begin : begin + 8])
+        body = begin + 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", data[body : body + 8])
+            body += 8
+        size = size or end - begin
+        if size < 8:
+            return
+        if found == name:
+            yield body, min(begin + size, end)
+        begin += size

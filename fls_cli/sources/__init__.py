@@ -1,0 +1,1 @@
+"""From what is typed to sources: files, folders, patterns, pipes, addresses."""

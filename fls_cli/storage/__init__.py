@@ -1,0 +1,1 @@
+"""Files, folders and settings of this user."""

@@ -1,0 +1,240 @@
+"""What a user sets once for all commands: in a file of theirs or in environment variables.
+
+Flags win over variables, variables over the file, the file over the defaults. The choosing is
+click's, whose options name their variables and take the file's values for defaults (`options.py`).
+An empty variable counts as unset.
+
+Where things lie on a machine is no setting but has a variable only: `FLS_CACHE` (`places.py`),
+`FLS_FFMPEG` (`which_ffmpeg.py`), and `FLS_CONFIG` for the file itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from fls_cli.console.sizes import parse_size
+from fls_cli.storage.cache import DEFAULT_LIMIT
+from fls_models.core import budget
+from fls_models.errors import UsageError
+
+Value: TypeAlias = str | int | bool
+
+# The words for yes and no that click takes from variables.
+_WORDS = dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True)
+_WORDS |= dict.fromkeys(("0", "false", "f", "no", "n", "off"), False)
+_LANGUAGE = re.compile(r"auto|[a-z]{2,3}")
+_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing to set. The default gives the type, `takes` says which values there are."""
+
+    name: str
+    default: Value
+    what: str
+    takes: str
+    fits: Callable[[Any], bool] = lambda value: True
+
+    @property
+    def variable(self) -> str:
+        return f"FLS_{self.name.upper()}"
+
+    def from_file(self, value: object, file: Path) -> Value:
+        """A value of the file, if it is allowed; UsageError names the file and the key."""
+        # Not isinstance, for which true is a whole number.
+        if type(value) is type(self.default) and self.fits(value):
+            assert isinstance(value, str | int)
+            return os.path.expanduser(value) if isinstance(value, str) else value
+        told = json.dumps(value, ensure_ascii=False, default=str)
+        raise UsageError(f"{file}: {self.name} takes {self.takes}, not {told}.")
+
+    def from_variable(self, text: str) -> Value:
+        """What the variable's text means, if it is allowed; UsageError names the variable."""
+        value: Value | None = text
+        if isinstance(self.default, bool):
+            value = _WORDS.get(text.strip().lower())
+        elif isinstance(self.default, int):
+            value = int(text) if text.strip().isdecimal() else None
+        if value is None or not self.fits(value):
+            raise UsageError(f"{self.variable} takes {self.takes}, not {text!r}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A setting's value, and where it comes from: `default`, the file or the variable."""
+
+    setting: Setting
+    value: Value
+    source: str
+
+
+def _is_size(text: str) -> bool:
+    try:
+        return parse_size(text) >= 0
+    except UsageError:
+        return False
+
+
+SETTINGS = (
+    Setting(
+        "budget",
+        "balanced",
+        "How much of a recording is read.",
+        "fast, balanced or accurate",
+        lambda value: value in budget.NAMES,
+    ),
+    Setting(
+        "model",
+        "auto",
+        "Which model answers.",
+        "auto, a name that `fls models list` shows, or a folder",
+        lambda value: bool(value.strip()),
+    ),
+    Setting(
+        "language",
+        "auto",
+        "The language spoken.",
+        "auto, which detects it, or a code such as en or de",
+        lambda value: bool(_LANGUAGE.fullmatch(value)),
+    ),
+    Setting("offline", False, "Never fetch model weights.", "true or false"),
+    Setting("quiet", False, "No progress and notes.", "true or false"),
+    Setting(
+        "jobs",
+        1,
+        "Decode so many recordings ahead while the model works.",
+        "a whole number from 1 up",
+        lambda value: value >= 1,
+    ),
+    Setting("keep", True, "Keep what was heard, for the next question.", "true or false"),
+    Setting(
+        "cache_size",
+        f"{DEFAULT_LIMIT // 10**9}GB",
+        "What is kept of recordings may take this much of the disk.",
+        "a size such as 500MB or 4GB, or 0 for nothing",
+        _is_size,
+    ),
+)
+# The one that no option has: `fls_cli.storage.cache` reads its variable.
+_SIZE = SETTINGS[-1]
+
+
+def find(name: str) -> Setting:
+    """The setting of that name, which must be one."""
+    return next(setting for setting in SETTINGS if setting.name == name)
+
+
+def config_file() -> Path | None:
+    """`FLS_CONFIG`, else `fls/config.toml` in `XDG_CONFIG_HOME`, else in `~/.config`.
+
+    It need not be there. None when there is no home folder and neither variable is set.
+    """
+    try:
+        if own := os.environ.get("FLS_CONFIG"):
+            return Path(own).expanduser().absolute()
+        shared = os.environ.get("XDG_CONFIG_HOME", "")
+        # The XDG specification asks to ignore a path that is not absolute.
+        place = Path(shared) if os.path.isabs(shared) else Path.home() / ".config"
+    except RuntimeError:
+        return None
+    return place / "fls" / "config.toml"
+
+
+def read_file() -> dict[str, Value]:
+    """What the file sets, by name; nothing when there is no file.
+
+    Raises UsageError for a file that cannot be read, is no TOML, or has other keys and values than
+    the ones there are; and when FLS_CONFIG names a file that is not there.
+    """
+    file = config_file()
+    if file is None:
+        return {}
+    try:
+        text = file.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        if os.environ.get("FLS_CONFIG"):
+            raise UsageError(
+                f"{file}, which FLS_CONFIG names, is not there; `fls config --init` creates it."
+            ) from None
+        return {}
+    except OSError as failure:
+        raise UsageError(
+            f"{file} cannot be read ({failure.strerror}); set FLS_CONFIG to another file."
+        ) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is no text in UTF-8; `fls config` takes TOML.") from None
+    return {
+        name: _known(name, file).from_file(value, file) for name, value in _toml(text, file).items()
+    }
+
+
+def chosen() -> list[Chosen]:
+    """Every setting as a command without flags gets it.
+
+    Raises UsageError for a file or a variable that holds something else than what is allowed.
+    """
+    in_file, file = read_file(), str(config_file())
+    found = []
+    for setting in SETTINGS:
+        if text := os.environ.get(setting.variable):
+            found.append(Chosen(setting, setting.from_variable(text), setting.variable))
+        elif setting.name in in_file:
+            found.append(Chosen(setting, in_file[setting.name], file))
+        else:
+            found.append(Chosen(setting, setting.default, "default"))
+    return found
+
+
+def take_effect() -> dict[str, Value]:
+    """Reads the file; what it sets, by the variable that would set the same.
+
+    The size of the cache becomes its variable. Raises UsageError as `read_file` does.
+    """
+    found = {find(name).variable: value for name, value in read_file().items()}
+    if _SIZE.variable in found and not os.environ.get(_SIZE.variable):
+        os.environ[_SIZE.variable] = str(found[_SIZE.variable])
+    return found
+
+
+def template() -> str:
+    """A file that sets nothing: every setting with its default, all commented out."""
+    lines = [
+        "# Settings of fls. Take away the # before a setting to change it; `fls config` shows what",
+        "# applies. Flags win over variables (FLS_BUDGET, ...), and variables over this file.",
+    ]
+    for setting in SETTINGS:
+        lines += [
+            "",
+            f"# {setting.what}",
+            f"# Takes {setting.takes}.",
+            f"# {setting.name} = {json.dumps(setting.default)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _known(name: str, file: Path) -> Setting:
+    if name not in (names := [setting.name for setting in SETTINGS]):
+        raise UsageError(f"{file}: there is no setting {name!r}; there are: {', '.join(names)}.")
+    return find(name)
+
+
+def _toml(text: str, file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        reason, at = str(error), ""
+        if match := _LINE.search(reason):
+            reason, at = reason[: match.start()], f", line {match[1]}"
+        raise UsageError(
+            f'{file}{at}: this is no TOML ({reason}); lines look like `budget = "fast"`.'
+        ) from None

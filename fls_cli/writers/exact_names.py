@@ -1,0 +1,41 @@
+"""What a recording is called exactly, for JSON: what is shown has `?` for what does not print."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fls_cli.console.text import printable
+
+# Shown without their secrets, which is no loss of letters.
+_NO_FILE = re.compile(r"-$|https?://", re.IGNORECASE)
+
+
+def exact_name(location: str | None) -> str | None:
+    """A path in base64, where it cannot be shown as it is; None for all else."""
+    if location is None or _NO_FILE.match(location) or printable(location) == location:
+        return None
+    return base64.b64encode(os.fsencode(location)).decode()
+
+
+def with_exact_names(told: Mapping[str, Any], locations: Mapping[str, str]) -> dict[str, Any]:
+    """A JSON object with `source_bytes` after each `source` that names no file.
+
+    After a list `sources` comes `sources_bytes`, null for those that do. `locations` has what was
+    typed, or lies below it, by what is shown.
+    """
+    found: dict[str, Any] = {}
+    for name, value in told.items():
+        found[name] = value
+        if name == "source" and (exact := exact_name(locations.get(value))):
+            found["source_bytes"] = exact
+        elif name == "sources":
+            exacts = [exact_name(locations.get(one)) for one in value]
+            if any(exacts):
+                found["sources_bytes"] = exacts
+        elif name == "evidence":
+            found[name] = [with_exact_names(one, locations) for one in value]
+    return found

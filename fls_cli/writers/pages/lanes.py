@@ -1,0 +1,122 @@
+"""The stripes of a timeline: what was heard, as few paths, and evidence as bands.
+
+A lane of what was heard has at most 1200 columns, each a pixel wide or stretched to be, so that an
+hour takes no more room in a page than some minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import TYPE_CHECKING
+
+from fls_cli.writers.pages.markup import clocks, stretch
+from fls_models.core.results import Passage, Span
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fls_models.extractor.inspection.inspection import Inspection
+
+LEVELS = 9
+"""Strengths of fusion that are told apart: from 1 to 16 or more frames in one, two a doubling."""
+
+_COLUMNS = 1200
+# Parts of a column of the waveform, whose mean is drawn over the loudest of them.
+_PARTS = 6
+_EVIDENCE, _WAVEFORM, _DENSITY, _FUSION = 24, 56, 44, 16
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A stripe of the drawing; `drawn` is SVG for a stripe that begins at 0."""
+
+    label: str
+    height: int
+    drawn: str
+
+
+def heard_lanes(heard: Inspection) -> Iterator[Lane]:
+    """Sound, content density, and each round of fusion; nothing where there are no frames."""
+    import numpy as np
+
+    from fls_models.extractor.inspection.columns import columns
+
+    count = min(_COLUMNS, heard.frames_before)
+    if not count:
+        return
+    found = columns(heard, np.linspace(heard.start, heard.end, count + 1))
+    parts = columns(heard, np.linspace(heard.start, heard.end, _PARTS * count + 1)).peaks
+    peaks = np.nan_to_num(parts).reshape(count, _PARTS)
+    sound = _wave("loudest", peaks.max(axis=1)) + _wave("mean", peaks.mean(axis=1))
+    yield Lane("Waveform", _WAVEFORM, _stretched(count, _WAVEFORM, sound))
+    if heard.has_head:
+        density = _area(np.nan_to_num(found.density))
+        yield Lane("Content density", _DENSITY, _stretched(count, _DENSITY, density))
+    for number, joined in enumerate(found.joined, 1):
+        before, left = heard.lengths[number - 1 : number + 1]
+        label = f"Fusion, round {number}: {before:,} to {left:,} frames"
+        yield Lane(label, _FUSION, _stretched(count, _FUSION, _strip(joined)))
+
+
+def evidence_lane(label: str, passages: Sequence[Passage], span: Span, offset: float) -> Lane:
+    """Passages as bands that can be pressed, within a lane that stands for `span`."""
+    drawn = [f'<rect class="row" width="100%" height="{_EVIDENCE}"/>']
+    for passage in passages:
+        left, right = (per_cent(time, span) for time in (passage.span.start, passage.span.end))
+        drawn.append(
+            f'<rect class="band" x="{left:.3f}%" width="{right - left:.3f}%" y="1" '
+            f'height="{_EVIDENCE - 2}" {stretch(passage.span, offset)}>'
+            f"<title>{'-'.join(clocks(passage.span))}</title></rect>"
+        )
+    return Lane(label, _EVIDENCE, "".join(drawn))
+
+
+def per_cent(time: float, span: Span) -> float:
+    """How far into the span a time lies, from 0 to 100."""
+    length = span.end - span.start
+    return min(100.0, max(0.0, 100 * (time - span.start) / length)) if length else 0.0
+
+
+def _stretched(count: int, height: int, drawn: str) -> str:
+    return (
+        f'<svg width="100%" height="{height}" viewBox="0 0 {count} {height}" '
+        f'preserveAspectRatio="none">{drawn}</svg>'
+    )
+
+
+def _wave(name: str, peaks: NDArray[np.float64]) -> str:
+    # Quiet speech is to be seen beside a loud noise, and silence as a line.
+    half = _WAVEFORM / 2
+    reach = [max(0.5, half * float(peak) ** 0.6) for peak in peaks]
+    there = "".join(f"V{half - up:.1f}h1" for up in reach)
+    back = "".join(f"V{half + down:.1f}h-1" for down in reversed(reach))
+    return f'<path class="waveform {name}" d="M0 {half}{there}{back}z"/>'
+
+
+def _area(density: NDArray[np.float64]) -> str:
+    steps = "".join(f"V{_DENSITY * (1 - float(value)):.1f}h1" for value in density)
+    return f'<path class="density" d="M0 {_DENSITY}{steps}V{_DENSITY}z"/>'
+
+
+def _strip(joined: NDArray[np.float64]) -> str:
+    """A round of fusion: a path for each strength, of all the stretches that have it."""
+    levels = [
+        min(LEVELS - 1, round(2 * log2(float(count)))) if count == count else None
+        for count in joined
+    ]
+    paths = [""] * LEVELS
+    first = 0
+    for place in range(1, len(levels) + 1):
+        if place == len(levels) or levels[place] != levels[first]:
+            level, width = levels[first], place - first
+            if level is not None:
+                paths[level] += f"M{first} 0h{width}v{_FUSION}h-{width}z"
+            first = place
+    return "".join(
+        f'<path class="fusion level-{level}" d="{path}"/>'
+        for level, path in enumerate(paths)
+        if path
+    )

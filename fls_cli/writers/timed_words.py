@@ -1,0 +1,166 @@
+"""A transcript's words as a screen needs them: harmless text, and times that only go forwards.
+
+Times are whole milliseconds, the finest that subtitle formats know. Speech models give some words
+no length, or several the same start; here every word begins after the one before it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fls_cli.console.text import clean
+from fls_models.core.results import Sentence, Transcript, Word
+
+# What a word ends: a sentence, a clause, or nothing but itself.
+SENTENCE, CLAUSE, NO_STOP = range(3)
+
+_CLAUSE_ENDS = tuple(",;:–—…、，；：،؛")
+# Written without spaces between words, so that a line may break between any two.
+_UNSPACED = frozenset({"bo", "ja", "km", "lo", "my", "th", "yue", "zh"})
+# What a word without any length is given, where there is room: an ordinary one at speaking speed.
+_USUAL_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """A word, without the space that stands before it if it is `spaced`; milliseconds.
+
+    `breakable`: a line may begin with it. `columns` is its width on a screen.
+    """
+
+    start: int
+    end: int
+    text: str
+    spaced: bool
+    breakable: bool
+    stop: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class _Said:
+    start: float
+    end: float
+    text: str
+    spaced: bool
+    stop: int
+
+
+def columns(text: str) -> int:
+    """Width on a screen: East Asian wide characters count 2, combining ones nothing."""
+    if text.isascii():
+        return len(text)
+    return sum(_width(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """Harmless text with single spaces for all white space."""
+    return " ".join(clean(text).split())
+
+
+def timed_words(transcript: Transcript, widest: int | None = None) -> list[TimedWord]:
+    """All words in order, starts strictly rising, each ending before the next one starts.
+
+    A word of more than `widest` columns is cut into several, with times by its length.
+    """
+    anywhere = transcript.language in _UNSPACED
+    said = [
+        piece
+        for sentence in transcript.sentences
+        for word in _said(sentence, anywhere)
+        for piece in (_pieces(word, widest) if widest else [word])
+    ]
+    starts = _starts(said)
+    bounds = [*starts, None][1:]
+    return [
+        TimedWord(
+            start=start,
+            end=_end(word, start, bound),
+            text=word.text,
+            spaced=word.spaced,
+            breakable=word.spaced or anywhere,
+            stop=word.stop,
+            columns=columns(word.text),
+        )
+        for word, start, bound in zip(said, starts, bounds, strict=True)
+    ]
+
+
+def _said(sentence: Sentence, anywhere: bool) -> Iterator[_Said]:
+    """The words that hold anything to show; the first is set off from the sentence before."""
+    shown = [word for word in sentence.words if one_line(word.text)]
+    for i, word in enumerate(shown):
+        text = one_line(word.text)
+        spaced = word.text[0].isspace() or (i == 0 and not anywhere)
+        last = i == len(shown) - 1
+        stop = SENTENCE if last else CLAUSE if text.endswith(_CLAUSE_ENDS) else NO_STOP
+        yield _Said(word.start, _forwards(word), text, spaced, stop)
+
+
+def _forwards(word: Word) -> float:
+    return max(word.start, word.end)
+
+
+def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
+    """The word, or what it is cut into: after punctuation or a space, else where it is full."""
+    rest, spaced, start = word.text, word.spaced, word.start
+    whole = columns(word.text)
+    while rest:
+        cut = _cut(rest, widest)
+        text, rest = rest[:cut], rest[cut:]
+        end = word.end - (word.end - word.start) * columns(rest) / whole if rest else word.end
+        yield _Said(start, end, text.strip(), spaced, NO_STOP if rest else word.stop)
+        spaced, rest, start = text[-1].isspace() or rest[:1].isspace(), rest.lstrip(), end
+
+
+def _cut(text: str, widest: int) -> int:
+    width, fits = 0, 0
+    while fits < len(text) and width + _width(text[fits]) <= widest:
+        width += _width(text[fits])
+        fits += 1
+    if fits == len(text):
+        return fits
+    good = (i for i in range(fits, fits // 2, -1) if _ends_something(text[i - 1]))
+    return next(good, fits)
+
+
+def _ends_something(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) in ("Po", "Pe", "Pf", "Pd")
+
+
+def _width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def _starts(words: Sequence[_Said]) -> list[int]:
+    """Starts in milliseconds; words that share one are spread over the time they have."""
+    starts: list[int] = []
+    for word in words:
+        starts.append(max(round(word.start * 1000), starts[-1] if starts else 0))
+    first = 0
+    while first < len(starts):
+        start = starts[first]
+        after = first + 1
+        while after < len(starts) and starts[after] <= start:
+            after += 1
+        count = after - first
+        latest_end = max(round(word.end * 1000) for word in words[first:after])
+        length = max(latest_end - start, count * _USUAL_LENGTH)
+        if after < len(starts):
+            length = max(count, min(length, starts[after] - start))
+            starts[after] = max(starts[after], start + length)
+        for i in range(count):
+            starts[first + i] = start + i * length // count
+        first = after
+    return starts
+
+
+def _end(word: _Said, start: int, bound: int | None) -> int:
+    end = round(word.end * 1000)
+    if end <= start:
+        end = start + _USUAL_LENGTH
+    return end if bound is None else min(end, bound)
