@@ -16,10 +16,10 @@ import typer
 
 from fls_cli import __version__
 from fls_cli.commands.ask import ask
-from fls_cli.commands.bench import app as bench
-from fls_cli.commands.bench_asr import asr
-from fls_cli.commands.bench_data import longspeech_data
-from fls_cli.commands.bench_longspeech import longspeech_eval
+from fls_cli.commands.bench.asr import asr
+from fls_cli.commands.bench.data import longspeech_data
+from fls_cli.commands.bench.longspeech import longspeech_eval
+from fls_cli.commands.bench.qa import app as bench
 from fls_cli.commands.cache import app as cache
 from fls_cli.commands.chat import chat
 from fls_cli.commands.config import config
@@ -28,14 +28,14 @@ from fls_cli.commands.inspect import inspect_
 from fls_cli.commands.models import app as models
 from fls_cli.commands.plan import plan
 from fls_cli.commands.summarize import summarize
-from fls_cli.commands.train import app as train
-from fls_cli.commands.train_compress import compress
-from fls_cli.commands.train_data import data
+from fls_cli.commands.train.compress import compress
+from fls_cli.commands.train.ctc import app as train
+from fls_cli.commands.train.data import data
 from fls_cli.commands.transcribe import transcribe
 from fls_cli.console import streams
 from fls_cli.console.help_pages import CommandLine, HelpGroup, is_asked_for
-from fls_cli.optional_numbers import WithOptionalNumbers
-from fls_cli.options import defaults
+from fls_cli.options.common import defaults
+from fls_cli.options.optional_numbers import WithOptionalNumbers
 from fls_cli.storage import settings
 from fls_models.core.signals import undisguised
 from fls_models.errors import FlsError, UsageError

@@ -26,9 +26,9 @@ import torch
 from mini_takes import DOCUMENTS, Said, Take, as_int16, write_documents, write_take
 from safetensors.torch import save_file
 
-from fls_cli import connector_training
 from fls_cli.sources.decode import decode
 from fls_cli.storage.paths import cache_folder
+from fls_cli.training import connector as connector_training
 from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.lslm.mini import connector_weights
 from fls_models.lslm.mini.connector import Shape

@@ -105,7 +105,7 @@ def work(number: int, arguments: argparse.Namespace) -> None:
 
 
 def all_voices() -> Cast:
-    from fls_cli import voices
+    from fls_cli.training import voices
 
     return voices.cast(voices.find("auto"))
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fls_cli import options
 from fls_cli.console.text import clean, printable
-from fls_cli.desk import Desk, open_desk
-from fls_cli.engines import Engine
-from fls_cli.hearing import Stretch
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
-from fls_cli.showing import Showing
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
+from fls_cli.session.evidence import Showing
+from fls_cli.session.job import Request, Visit
+from fls_cli.session.listening import Stretch
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.sources.patterns import is_pattern, matches
-from fls_cli.visits import Request, Visit
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
 from fls_models.core.results import NOT_SAID

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import options, slash_commands
-from fls_cli.chatting import Chat, Named
 from fls_cli.console.prompt import at_terminal, piped_lines, typed_lines
-from fls_cli.desk import Desk, open_desk
-from fls_cli.engines import Engine
-from fls_cli.hearing import Stretch, Wanted, hear
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
+from fls_cli.options import common as options
+from fls_cli.session.chat import slash_commands
+from fls_cli.session.chat.chat import Chat, Named
+from fls_cli.session.engine import Engine
+from fls_cli.session.listening import Stretch, Wanted, hear
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.paths import state_folder
 from fls_models.core.budget import Budget

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import options
 from fls_cli.console.text import clean, printable
-from fls_cli.desk import Desk, open_desk
-from fls_cli.engines import Engine
-from fls_cli.hearing import Stretch, Wanted
-from fls_cli.inspected import inspected
 from fls_cli.media.source import Source, check_readable
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
+from fls_cli.session.inspected import inspected
+from fls_cli.session.listening import Stretch, Wanted
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.files import check_place, write_atomically
 from fls_cli.writers.exact_names import with_exact_names

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import options
-from fls_cli.desk import open_desk
-from fls_cli.engines import Engine
-from fls_cli.hearing import Stretch, Wanted
-from fls_cli.visits import Request, Visit
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
+from fls_cli.session.job import Request, Visit
+from fls_cli.session.listening import Stretch, Wanted
+from fls_cli.session.session import open_desk
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.plan_table import plan_json, table
 from fls_models.errors import InputError

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from fls_cli import options
-from fls_cli.desk import open_desk
-from fls_cli.engines import Engine
-from fls_cli.hearing import Stretch
-from fls_cli.visits import Request, Visit
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
+from fls_cli.session.job import Request, Visit
+from fls_cli.session.listening import Stretch
+from fls_cli.session.session import open_desk
 from fls_cli.writers.results import summary_json, summary_text
 from fls_models.core.results import STYLES
 from fls_models.errors import UsageError

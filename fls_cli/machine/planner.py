@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fls_cli import engines
-from fls_cli.engines import Engine
-from fls_cli.hearing import Wanted
 from fls_cli.machine.speed_profiles import Paces
-from fls_cli.options import BUDGETS
+from fls_cli.options.common import BUDGETS
+from fls_cli.session import engine as engines
+from fls_cli.session.engine import Engine
+from fls_cli.session.listening import Wanted
 from fls_cli.storage.paths import cache_folder
 from fls_cli.writers.plan_table import Row
 from fls_models.errors import EnvironmentLacks, FlsError

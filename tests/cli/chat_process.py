@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tiny_model import HERE, TinyModel
 
-from fls_cli.desk import Desk
+from fls_cli.session.session import Desk
 
 
 def serve(weights: str, *arguments: str) -> None:

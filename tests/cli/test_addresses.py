@@ -167,7 +167,9 @@ def test_one_bad_address_fails_alone(
 def test_nothing_at_an_address_is_said_before_a_model_is_loaded(
     host: Host, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
-    monkeypatch.setattr("fls_cli.desk.Desk.model", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(
+        "fls_cli.session.session.Desk.model", lambda *_: pytest.fail("a model was loaded")
+    )
     assert play(capfd, "ask", f"{host.address}/a.mp3", WHAT).code == 1
 
 

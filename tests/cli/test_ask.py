@@ -10,7 +10,7 @@ import pytest
 from media_files import Site
 from tiny_model import FOREIGN, TinyModel, play
 
-from fls_cli.desk import Desk
+from fls_cli.session.session import Desk
 from fls_models.core.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 
 Capture = pytest.CaptureFixture[str]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tiny_model import play
 
-from fls_cli import voices
 from fls_cli.sources.decode import decode
-from fls_cli.voices import Kind
+from fls_cli.training import voices
+from fls_cli.training.voices import Kind
 from fls_models.bench.longspeech.items import load_spoken_items
 
 Capture = pytest.CaptureFixture[str]
@@ -23,8 +23,8 @@ SENTENCE = "{} has {} bridges, and Ann built the first of them. It was painted i
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> None:
     """The command is among those of `fls bench`, here at the latest."""
-    from fls_cli.commands.bench import app
-    from fls_cli.commands.bench_data import longspeech_data
+    from fls_cli.commands.bench.data import longspeech_data
+    from fls_cli.commands.bench.qa import app
 
     if "longspeech-data" not in {command.name for command in app.registered_commands}:
         app.command("longspeech-data")(longspeech_data)

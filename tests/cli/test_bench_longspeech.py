@@ -23,8 +23,8 @@ Fls = Callable[..., Played]
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> None:
     """The command is among those of `fls bench`, here at the latest."""
-    from fls_cli.commands.bench import app
-    from fls_cli.commands.bench_longspeech import longspeech_eval
+    from fls_cli.commands.bench.longspeech import longspeech_eval
+    from fls_cli.commands.bench.qa import app
 
     if "longspeech-eval" not in {command.name for command in app.registered_commands}:
         app.command("longspeech-eval")(longspeech_eval)
@@ -62,7 +62,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def ear(monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) -> TinyModel:
     """What any model but the measured one is: it hears `SAID`."""
-    from fls_cli import engines
+    from fls_cli.session import engine as engines
     from fls_models.pipelines.large import FrameModel
 
     other = TinyModel(tiny_weights, Ear())

@@ -20,8 +20,8 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from tiny_model import FOREIGN, HERE, Played, TinyModel, play
 
-from fls_cli import slash_commands
 from fls_cli.console import prompt as conversation_lines
+from fls_cli.session.chat import slash_commands
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 from fls_models.errors import UsageError

@@ -16,8 +16,8 @@ import typer
 import typer.main
 from tiny_model import Played, TinyModel, play
 
-from fls_cli import options
 from fls_cli.app import app
+from fls_cli.options import common as options
 from fls_cli.storage import settings
 
 Capture = pytest.CaptureFixture[str]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from fls_cli.engines import Engine, check, start
-from fls_cli.hearing import Stretch
-from fls_cli.visits import Request
+from fls_cli.session.engine import Engine, check, start
+from fls_cli.session.job import Request
+from fls_cli.session.listening import Stretch
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
@@ -454,7 +454,7 @@ def test_a_folder_with_a_models_name_is_not_taken_for_it(
 def test_what_is_asked_for_is_checked_without_torch() -> None:
     # Transcribing with a model that reads text needs none, and it takes seconds to import.
     code = (
-        "import sys; from fls_cli.engines import Engine, check; check(Engine()); "
+        "import sys; from fls_cli.session.engine import Engine, check; check(Engine()); "
         "import fls_models.pipelines.large, fls_models.pipelines.mini, fls_models.weights.store; "
         "print('torch' in sys.modules)"
     )

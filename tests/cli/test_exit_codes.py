@@ -15,7 +15,7 @@ import pytest
 from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
 
-from fls_cli.desk import Desk
+from fls_cli.session.session import Desk
 from fls_models.weights import downloads
 from fls_models.weights import store as weights
 

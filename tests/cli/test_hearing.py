@@ -15,9 +15,10 @@ from media_files import Site, as_file, tone, write_wav
 from test_many import WHAT, without_seconds
 from tiny_model import SAID, Ear, Played, TinyModel, command, play
 
-from fls_cli import engines, visits
-from fls_cli.desk import Desk
-from fls_cli.hearing import KIND, Stretch, Wanted, is_known, listen
+from fls_cli.session import engine as engines
+from fls_cli.session import job as visits
+from fls_cli.session.listening import KIND, Stretch, Wanted, is_known, listen
+from fls_cli.session.session import Desk
 from fls_models.core.cache import Parts
 from fls_models.core.progress import silent
 from fls_models.lslm.mini.language_model import MiniLanguageModel

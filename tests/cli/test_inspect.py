@@ -50,7 +50,7 @@ def fls(tiny_mini: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> Fls
 
 def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused is refused before a model is loaded."""
-    from fls_cli.desk import Desk
+    from fls_cli.session.session import Desk
 
     def model(*_: object) -> Any:
         raise AssertionError("a model was loaded")

@@ -14,8 +14,8 @@ from media_files import as_file, run_ffmpeg, tone, write_wav
 from test_many import results
 from tiny_model import command
 
-from fls_cli.ledger import Claim, claimed, seems_finished
 from fls_cli.media.source import Source
+from fls_cli.session.ledger import Claim, claimed, seems_finished
 from fls_models.errors import InputError, MissingInput, UsageError
 
 LISTENING = b"listening\n"
@@ -192,7 +192,7 @@ def test_a_crash_between_result_and_record_is_no_finished_result(
         path.write_text(text)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fls_cli.ledger.write_atomically", crash)
+    monkeypatch.setattr("fls_cli.session.ledger.write_atomically", crash)
     with claim_on(notes, source, "another") as claim:
         claim.begin(force=False)
         with pytest.raises(KeyboardInterrupt):

@@ -15,15 +15,15 @@ from media_files import tone, write_wav
 from test_progress import Terminal, screens
 from tiny_model import FOREIGN, SAID, Played, TinyModel, play
 
-from fls_cli import desk as desk_module
-from fls_cli import visits
-from fls_cli.ahead import Ahead
 from fls_cli.console.progress import Bars
-from fls_cli.desk import Desk
+from fls_cli.session import job as visits
+from fls_cli.session import session as desk_module
+from fls_cli.session.read_ahead import Ahead
+from fls_cli.session.session import Desk
 from fls_models.core.results import NONE_SAYS, NOT_SAID
 
 if TYPE_CHECKING:
-    from fls_cli.ahead import Blocks
+    from fls_cli.session.read_ahead import Blocks
 
 Capture = pytest.CaptureFixture[str]
 

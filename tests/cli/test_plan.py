@@ -57,8 +57,8 @@ def spoken(place: Path, seconds: float) -> Path:
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds of audio that each measurement got. Nothing is loaded or started."""
-    from fls_cli import engines
     from fls_cli.machine import speed_profiles as paces
+    from fls_cli.session import engine as engines
     from fls_models.planning import profiling as self_measurement
     from fls_models.planning.plan import Pace
 

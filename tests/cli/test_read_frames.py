@@ -233,7 +233,7 @@ def measured(patch: pytest.MonkeyPatch, **accuracy: tuple[float, float]) -> None
 
 
 def test_readers_are_completed() -> None:
-    from fls_cli import options
+    from fls_cli.options import common as options
 
     assert options._complete_read("") == ["auto", "frames", "text"]
     assert options._complete_read("f") == ["frames"]

@@ -14,7 +14,7 @@ import pytest
 from media_files import tone, write_wav
 from tiny_model import FOREIGN, SAID, TinyModel, play
 
-from fls_cli.optional_numbers import with_numbers
+from fls_cli.options.optional_numbers import with_numbers
 from fls_cli.writers.results import between
 from fls_models.core.results import NOT_SAID, Span
 

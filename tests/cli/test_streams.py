@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tiny_model import SAID, TinyModel, command, play
 
-from fls_cli.desk import Desk
+from fls_cli.session.session import Desk
 
 Capture = pytest.CaptureFixture[str]
 

@@ -18,7 +18,7 @@ import pytest
 from media_files import pitch_of
 from tiny_model import HERE, TinyModel, play
 
-from fls_cli import voices
+from fls_cli.training import voices
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.lslm import prompts
 from fls_models.training.data.clips import NotSpoken

@@ -12,7 +12,7 @@ import pytest
 from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, play
 
-from fls_cli.desk import Desk
+from fls_cli.session.session import Desk
 
 Capture = pytest.CaptureFixture[str]
 

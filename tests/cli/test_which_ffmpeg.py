@@ -14,9 +14,9 @@ from media_files import as_file
 from test_hearing import Runs, runs
 from tiny_model import play
 
-from fls_cli.bench_options import work_folder
 from fls_cli.media.ffmpeg.locate import VARIABLE, bundled_ffmpeg, choose_ffmpeg, decoder_parts
 from fls_cli.media.stream import probe
+from fls_cli.options.bench import work_folder
 from fls_models.errors import FfmpegMissing
 
 __all__ = ["runs"]

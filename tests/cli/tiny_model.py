@@ -20,7 +20,7 @@ import pytest
 from media_files import run_ffmpeg, tone, write_wav
 
 from fls_cli.app import main
-from fls_cli.desk import Desk
+from fls_cli.session.session import Desk
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.constants import SAMPLE_RATE

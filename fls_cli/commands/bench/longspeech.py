@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fls_cli import options
-from fls_cli.bench_options import work_folder
 from fls_cli.console.text import clean, printable
-from fls_cli.desk import Desk, open_desk
-from fls_cli.engines import Engine
+from fls_cli.options import common as options
+from fls_cli.options.bench import work_folder
+from fls_cli.session.engine import Engine
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import check_folder, make_folder, write_atomically
 from fls_cli.writers import longspeech_report
@@ -255,7 +255,7 @@ def _hearing(listener: TextModel, work: Path | None) -> Hearing:
 
 def _text_model(desk: Desk, loaded: Model, name: str, option: str) -> TextModel:
     """A model that reads text: the one that is measured, if it is that, or another beside it."""
-    from fls_cli import engines
+    from fls_cli.session import engine as engines
     from fls_models.core.cache import FORGETFUL
 
     found: Any = loaded

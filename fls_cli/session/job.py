@@ -9,18 +9,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fls_cli.ahead import Ahead
-from fls_cli.engines import Engine
-from fls_cli.hearing import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
 from fls_cli.media.ffmpeg.locate import decoder_parts
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
+from fls_cli.session.engine import Engine
+from fls_cli.session.listening import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
+from fls_cli.session.read_ahead import Ahead
 from fls_cli.writers.exact_names import with_exact_names
 
 if TYPE_CHECKING:
-    from fls_cli.ahead import Blocks
-    from fls_cli.desk import Desk
+    from fls_cli.session.read_ahead import Blocks
+    from fls_cli.session.session import Desk
     from fls_models.core.results import Span
     from fls_models.pipelines.large import Model
 

@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from random import Random
 from typing import TYPE_CHECKING
 
-from fls_cli import synthesis
-from fls_cli.synthesis import Say
+from fls_cli.training import synthesis
+from fls_cli.training.synthesis import Say
 from fls_models.core.optional import installing, optional
 from fls_models.errors import EnvironmentLacks, UsageError
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fls_cli.console.text import printable
-from fls_cli.inspected import inspected
 from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
-from fls_cli.options import EVIDENCE
+from fls_cli.options.common import EVIDENCE
+from fls_cli.session.inspected import inspected
+from fls_cli.session.job import Visit
 from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
-from fls_cli.visits import Visit
 from fls_models.core.results import Answer, Passage
 from fls_models.errors import InputError, UsageError
 

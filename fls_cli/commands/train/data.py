@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import __version__, options
-from fls_cli.desk import Desk, open_desk
-from fls_cli.engines import Engine
-from fls_cli.spoken_texts import Voices, say_texts
+from fls_cli import __version__
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.storage.files import check_folder
-from fls_cli.training import Seed
+from fls_cli.training.common import Seed
+from fls_cli.training.documents import Voices, say_texts
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def data(
     _check(hours, held_out, answers)
     check_folder(output)
     with open_desk(quiet=quiet, offline=offline) as desk:
-        from fls_cli import voices as speaking
+        from fls_cli.training import voices as speaking
         from fls_models.training.data.clip_folder import open_folder
         from fls_models.training.data.documents import digest, read_documents
         from fls_models.training.data.write_manifests import write_facts, write_manifests

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fls_cli import options
 from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.options import common as options
 from fls_cli.storage.files import check_place
 from fls_models.errors import UsageError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fls_cli.training import AnswerTraining, HeadTraining, encode_all
+from fls_cli.training.common import AnswerTraining, HeadTraining, encode_all
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:

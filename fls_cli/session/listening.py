@@ -25,7 +25,7 @@ from fls_models.core.stopwatch import Stopwatch
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_cli.ahead import Blocks
+    from fls_cli.session.read_ahead import Blocks
     from fls_models.core.results import Sentence, Transcript
     from fls_models.extractor.fused_recording import FusedRecording
     from fls_models.pipelines.large import FrameReadingModel, Heard, Model

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fls_cli.engines import READERS
+from fls_cli.session.engine import READERS
 from fls_cli.storage import settings
 
 _READING = "What to read"

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fls_cli import engines
 from fls_cli.console.progress import Bars
 from fls_cli.console.streams import check_stdout
 from fls_cli.console.text import clean, printable
-from fls_cli.engines import Engine
-from fls_cli.hearing import Remembering, Wanted
-from fls_cli.ledger import claimed, seems_finished
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source, check_readable
-from fls_cli.outputs import place_all
+from fls_cli.session import engine as engines
+from fls_cli.session.engine import Engine
+from fls_cli.session.job import Request, Visit
+from fls_cli.session.layout import place_all
+from fls_cli.session.ledger import claimed, seems_finished
+from fls_cli.session.listening import Remembering, Wanted
 from fls_cli.sources.lists import names_listed
 from fls_cli.sources.patterns import is_pattern
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.cache import open_cache
 from fls_cli.storage.files import check_folder, check_place, write_atomically
-from fls_cli.visits import Request, Visit
 from fls_cli.writers.exact_names import with_exact_names
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.errors import InputError, UsageError

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_cli import slash_commands
 from fls_cli.console.text import clean, printable
-from fls_cli.desk import Desk
 from fls_cli.media.flaws import Flaw
+from fls_cli.session.chat import slash_commands
+from fls_cli.session.session import Desk
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.results import answer_json, clock, evidence_text

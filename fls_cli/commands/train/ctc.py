@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import connector_training, options
 from fls_cli.console.help_pages import CommandLine
-from fls_cli.desk import open_desk
-from fls_cli.engines import Engine
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
+from fls_cli.session.session import open_desk
 from fls_cli.storage.files import check_folder
-from fls_cli.training import (
+from fls_cli.training import connector as connector_training
+from fls_cli.training.common import (
     Accumulate,
     Every,
     Fresh,

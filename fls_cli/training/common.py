@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli.engines import DEVICES
 from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.session.engine import DEVICES
 from fls_cli.sources.decode import decode
 from fls_models.errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
-    from fls_cli.desk import Desk
-    from fls_cli.engines import Engine
+    from fls_cli.session.engine import Engine
+    from fls_cli.session.session import Desk
     from fls_models.lslm.base import SpeechEncoder
     from fls_models.pipelines.large import FrameModel
     from fls_models.training.core.distributed import Processes

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import bench_options, options
-from fls_cli.bench_options import budgets_named, form_of, work_folder
 from fls_cli.console.text import clean
-from fls_cli.desk import open_desk
-from fls_cli.engines import Engine
+from fls_cli.options import bench as bench_options
+from fls_cli.options import common as options
+from fls_cli.options.bench import budgets_named, form_of, work_folder
+from fls_cli.session.engine import Engine
+from fls_cli.session.session import open_desk
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report

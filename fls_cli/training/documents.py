@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fls_cli.desk import Desk
+    from fls_cli.session.session import Desk
     from fls_models.training.data.documents import Document
 
 Voices = Annotated[

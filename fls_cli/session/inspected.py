@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from fls_cli.hearing import Wanted
 from fls_cli.media.flaws import Flaw
+from fls_cli.session.listening import Wanted
 
 if TYPE_CHECKING:
     from fls_models.core.progress import Progress

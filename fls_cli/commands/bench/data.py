@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import __version__, options
-from fls_cli.desk import Desk, open_desk
-from fls_cli.spoken_texts import Voices, say_texts
+from fls_cli import __version__
+from fls_cli.options import common as options
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.storage.files import check_folder
-from fls_cli.training import Seed
+from fls_cli.training.common import Seed
+from fls_cli.training.documents import Voices, say_texts
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def longspeech_data(
         raise UsageError("--seconds takes a number above 0, --longest one that is not below it.")
     check_folder(output)
     with open_desk(quiet=quiet, offline=True) as desk:
-        from fls_cli import voices as speaking
         from fls_cli.media.clips.flac import save_flac
         from fls_cli.media.ffmpeg.locate import find_ffmpeg
+        from fls_cli.training import voices as speaking
         from fls_models.bench.dataset.plan import ASKING, Plan, plan
         from fls_models.bench.dataset.recordings import (
             MANIFEST,

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fls_cli import bench_options, options
-from fls_cli.bench_options import budgets_named, form_of, work_folder
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.text import clean
-from fls_cli.desk import Desk, open_desk
-from fls_cli.engines import Engine
+from fls_cli.options import bench as bench_options
+from fls_cli.options import common as options
+from fls_cli.options.bench import budgets_named, form_of, work_folder
+from fls_cli.session.engine import Engine
+from fls_cli.session.session import Desk, open_desk
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report
@@ -158,7 +159,7 @@ def _given(
 
 def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
     """True transcripts, read by the same language model as text, without what frames take."""
-    from fls_cli import engines
+    from fls_cli.session import engine as engines
     from fls_models.bench.qa.conditions import GivenText
     from fls_models.bench.qa.transcript_model import ReadingText
     from fls_models.pipelines.large import FrameReadingModel

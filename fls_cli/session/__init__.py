@@ -1,0 +1,1 @@
+"""A command at work: its sources, its model, and where results go."""
