@@ -27,9 +27,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.answering.answerability import Evidence  # noqa: E402
+from fls_models.answering.model import Model  # noqa: E402
 from fls_models.bench.qa.items import Item, load_items  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
-from fls_models.pipelines.large import Model, TextModel  # noqa: E402
+from fls_models.pipelines.cascade import TextModel  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
 from fls_models.weights.store import locate  # noqa: E402
 from fls_models.weights.thresholds import Thresholds  # noqa: E402

@@ -22,11 +22,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.sources.decode import decode  # noqa: E402
 from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.audio.windows import cut, encode_windows  # noqa: E402
+from fls_models.audio.windows import cut  # noqa: E402
 from fls_models.bench.scoring.estimates import rate  # noqa: E402
+from fls_models.extractor.ctc_decoding import greedy  # noqa: E402
+from fls_models.extractor.encoding import encode_windows  # noqa: E402
 from fls_models.lslm.mini.speech_model import MiniHearing  # noqa: E402
 from fls_models.training.data.manifests import read_utterances  # noqa: E402
-from fls_models.transcription.ctc_words import greedy  # noqa: E402
 from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import TextCard, load  # noqa: E402
 from fls_models.weights.store import locate  # noqa: E402

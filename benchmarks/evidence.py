@@ -44,6 +44,7 @@ from fls_cli.sources.decode import decode  # noqa: E402
 from fls_cli.storage.cache import Cache  # noqa: E402
 from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.answering.answerer import Asking, Manner, Weighed  # noqa: E402
+from fls_models.answering.model import Model  # noqa: E402
 from fls_models.answering.readers.text import Reading  # noqa: E402
 from fls_models.bench.caches.results import Kept  # noqa: E402
 from fls_models.bench.qa.items import Item, load_items  # noqa: E402
@@ -54,8 +55,8 @@ from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
 from fls_models.core.results import Span, Transcript, Word  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
 from fls_models.lslm.kv_cache import ReadContext, RoomyLayer  # noqa: E402
+from fls_models.pipelines.cascade import TextModel  # noqa: E402
 from fls_models.pipelines.mini import MiniFrameModel  # noqa: E402
-from fls_models.pipelines.large import Model, TextModel  # noqa: E402
 from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
 from fls_models.weights.store import locate  # noqa: E402

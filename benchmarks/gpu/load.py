@@ -114,7 +114,7 @@ def write_release(folder: Path, sizes: Sizes, device: torch.device, rank: int) -
 
 def child(what: str, source: Path, target: Path, dtype: str, device: str) -> dict[str, Any]:
     """Runs in a process of its own, for its memory's sake."""
-    from fls_models.lslm.large import load
+    from fls_models.lslm.registry import load
     from fls_models.weights.conversion import layout as released
     from fls_models.weights.conversion.install import install
 

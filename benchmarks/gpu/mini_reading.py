@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fls_models.audio.windows import frame_count
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
+from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
 from fls_models.training.core.precision import computing
 from fls_models.training.ctc.bucketing import LikeLengths
@@ -26,7 +27,6 @@ from fls_models.training.ctc.spec_augment import disturbed
 from fls_models.training.ctc.train_connector import Reading
 from fls_models.training.ctc.unigram_vocabulary import Spelling
 from fls_models.training.ctc.vocabulary import Characters, frames_needed
-from fls_models.transcription.ctc_words import greedy
 from fls_models.transcription.normalizer import normalise
 
 _REAL = 8

@@ -29,15 +29,17 @@ import torch
 from common import ROOT, Job, parser, speech_like
 from torch import Tensor
 
-from fls_models.audio.windows import cut, encode_windows
+from fls_models.audio.windows import cut
 from fls_models.core.budget import Budget
 from fls_models.extractor import density as densities
 from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving, ladder
-from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.large import HearingModel
 from fls_models.lslm.prompts import Prompt
+from fls_models.lslm.registry import load
 from fls_models.weights.conversion.install import install
 from fls_models.weights.conversion.layout import find
 from fls_models.weights.conversion.quantization import pack

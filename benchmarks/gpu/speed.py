@@ -34,7 +34,8 @@ from common import Array, Job, free, host_peak_gb, model_folder, parser, peak, s
 
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
-from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.registry import load
 from fls_models.weights import card as cards
 
 FAST, BALANCED, ACCURATE = (Budget(name) for name in ("fast", "balanced", "accurate"))

@@ -25,7 +25,7 @@ from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.pipelines.large import Heard
+    from fls_models.answering.model import Heard
 
 
 def chat(

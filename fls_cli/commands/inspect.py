@@ -129,7 +129,7 @@ def _inspected(desk: Desk, engine: Engine, wanted: Wanted) -> Inspection:
     # A file that is none is told before a model is loaded.
     total = wanted.seconds()
     model = desk.model_for(engine, wanted)
-    from fls_models.pipelines.large import FrameReadingModel
+    from fls_models.pipelines.frames import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "an engine that reads frames"
     warn = partial(desk.warn, wanted.source)

@@ -11,9 +11,9 @@ from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
+    from fls_models.answering.model import Model
     from fls_models.core.cache import Memory
     from fls_models.core.progress import Progress
-    from fls_models.pipelines.large import Model
     from fls_models.weights.card import Card, FrameCard, TextCard
     from fls_models.weights.store import Installed, InstalledFrames
 
@@ -76,7 +76,8 @@ def start(
     """
     check(engine)
     found, reason = _installed(engine, offline=offline, say=say, progress=progress)
-    from fls_models.pipelines.large import FrameModel, Running, TextModel
+    from fls_models.pipelines.cascade import TextModel
+    from fls_models.pipelines.large import FrameModel, Running
     from fls_models.weights.store import Installed
 
     if isinstance(found, Installed):
@@ -200,7 +201,7 @@ def _check_large(engine: Engine, name: str) -> None:
 def _check_text(engine: Engine, card: TextCard) -> None:
     """Refuses what only a model that hears by itself can be asked for, before it is fetched."""
     if engine.read == "frames":
-        from fls_models.pipelines.mini import frames_of
+        from fls_models.weights.card import frames_of
 
         frames_of(card)
     asked = {

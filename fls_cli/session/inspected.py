@@ -10,13 +10,13 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.session.listening import Wanted
 
 if TYPE_CHECKING:
+    from fls_models.answering.model import FrameExtractor
     from fls_models.core.progress import Progress
     from fls_models.extractor.inspection.inspection import Inspection
-    from fls_models.pipelines.large import FrameReadingModel
 
 
 def inspected(
-    model: FrameReadingModel,
+    model: FrameExtractor,
     wanted: Wanted,
     total: float | None,
     *,

@@ -21,8 +21,8 @@ from fls_cli.writers.exact_names import with_exact_names
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
     from fls_cli.session.session import Desk
+    from fls_models.answering.model import Model
     from fls_models.core.results import Span
-    from fls_models.pipelines.large import Model
 
 _T = TypeVar("_T")
 

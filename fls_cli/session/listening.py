@@ -26,9 +26,10 @@ from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
+    from fls_models.answering.model import Heard, Model
     from fls_models.core.results import Sentence, Transcript
     from fls_models.extractor.fused_recording import FusedRecording
-    from fls_models.pipelines.large import FrameReadingModel, Heard, Model
+    from fls_models.pipelines.frames import FrameReadingModel
 
 KIND = "transcripts"
 FRAMES = "frames"
@@ -258,7 +259,7 @@ def hear(
         )
         return Hearing(listening.transcript(), listening.clock.seconds)
     from fls_models.answering.readers.frames import FramesHeard
-    from fls_models.pipelines.large import FrameReadingModel
+    from fls_models.pipelines.frames import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel)
     clock = Stopwatch()

@@ -39,7 +39,7 @@ from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.pipelines.large import Model
+    from fls_models.answering.model import Model
 
 ERROR_SCHEMA = "fls.error/1"
 Task = Callable[[Visit], Any]

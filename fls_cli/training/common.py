@@ -18,7 +18,7 @@ from fls_models.errors import EnvironmentLacks, UsageError
 if TYPE_CHECKING:
     from fls_cli.session.engine import Engine
     from fls_cli.session.session import Desk
-    from fls_models.lslm.base import SpeechEncoder
+    from fls_models.extractor.encoder import SpeechEncoder
     from fls_models.pipelines.large import FrameModel
     from fls_models.training.core.distributed import Processes
     from fls_models.training.core.encoded_dataset import Encoded

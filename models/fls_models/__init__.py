@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fls_models.pipelines.large import Model
+    from fls_models.answering.model import Model
 
 __all__ = ["load"]
 
@@ -32,7 +32,8 @@ def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") ->
     `device` and `dtype` are a large model's. Raises UsageError when there is no such model, and
     what `fls_models.weights.store.pull` and `fls_models.weights.devices.place` do.
     """
-    from fls_models.pipelines.large import FrameModel, Running, TextModel
+    from fls_models.pipelines.cascade import TextModel
+    from fls_models.pipelines.large import FrameModel, Running
     from fls_models.weights import card, devices
     from fls_models.weights import store as weights
 

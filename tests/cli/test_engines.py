@@ -19,8 +19,9 @@ from fls_cli.session.listening import Stretch
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
+from fls_models.pipelines.cascade import TextModel
+from fls_models.pipelines.large import FrameModel
 from fls_models.pipelines.mini import MiniFrameModel
-from fls_models.pipelines.large import FrameModel, TextModel
 from fls_models.weights import card, devices
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard, TextCard

@@ -11,11 +11,12 @@ import torch
 from plain_encoder import RATE, Cheap, Plain, babble, bits, blocks_of, edges_of
 from torch import Tensor
 
-from fls_models.audio.windows import cut, encode_windows
+from fls_models.audio.windows import cut
 from fls_models.core.budget import Budget
 from fls_models.errors import InputError
 from fls_models.extractor import extract as frame_listening
 from fls_models.extractor.density import density_from
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving, ladder

@@ -46,8 +46,9 @@ from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, halving, ladder
 from fls_models.lslm import context_cache as reads
 from fls_models.lslm.kv_cache import ReadContext
-from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.large import HearingModel
 from fls_models.lslm.prompts import Prompt
+from fls_models.lslm.registry import load
 from fls_models.pipelines.large import FrameModel, Running
 from fls_models.weights.large import InstalledFrames, card_of
 

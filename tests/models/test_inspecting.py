@@ -22,15 +22,18 @@ from tiny_hearing import converted
 from tiny_mini import write_tiny_mini
 from torch import Tensor
 
-from fls_models.audio.windows import cut, encode_windows
+from fls_models.audio.windows import cut
 from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
+from fls_models.extractor.ctc_decoding import greedy, pieces_read
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
-from fls_models.pipelines.inspect import Watching, inspect
-from fls_models.pipelines.mini import MiniFrameModel
+from fls_models.extractor.inspection.recorder import Watching
+from fls_models.pipelines.inspect import inspect
 from fls_models.pipelines.large import FrameModel, Running
-from fls_models.transcription.ctc_words import greedy, pieces_read, words_read
+from fls_models.pipelines.mini import MiniFrameModel
+from fls_models.transcription.ctc_words import words_read
 from fls_models.weights.large import InstalledFrames, card_of
 
 

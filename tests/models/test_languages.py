@@ -13,8 +13,9 @@ from ctranslate2 import StorageView
 from numpy.typing import NDArray
 
 from fls_models.audio.vad import Piece
+from fls_models.audio.whisper import LastEncoding
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.transcription.languages import LanguageDetector, LastEncoding, likeliest_path
+from fls_models.transcription.languages import LanguageDetector, likeliest_path
 
 CODES = ("en", "es", "de")
 

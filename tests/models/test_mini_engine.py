@@ -16,10 +16,11 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from fls_models.core.progress import silent
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.kv_cache import ReadContext
-from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear, quantise
+from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.prompts import ASK
 from fls_models.weights.conversion.gguf import convert
+from fls_models.weights.conversion.int8 import quantise
 
 SPEECH = " the tools in the cellar, and <|im_end|> the one thing that they want there"
 REQUEST = "\n\nQuestion: what is in the cellar?"

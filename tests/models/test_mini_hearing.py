@@ -26,7 +26,7 @@ from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.lslm.mini import connector_weights
-from fls_models.lslm.mini.int8 import Int8Linear, quantise
+from fls_models.lslm.mini.int8 import Int8Linear
 from fls_models.lslm.mini.int8_lora import BranchedLinear, put_on
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.mini.speech_model import MiniHearing
@@ -34,6 +34,7 @@ from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.lslm.prompts import ASK
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.weights.card import FrameReading, TextCard
+from fls_models.weights.conversion.int8 import quantise
 from fls_models.weights.conversion.lora import Pair
 from fls_models.weights.store import Installed
 from fls_models.weights.thresholds import Thresholds

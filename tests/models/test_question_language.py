@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fls_models.answering.question_language import language_of
-from fls_models.pipelines.large import TextModel
+from fls_models.pipelines.cascade import TextModel
 from fls_models.weights.store import Installed
 
 

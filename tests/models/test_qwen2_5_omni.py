@@ -29,12 +29,14 @@ from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor
 from transformers.models.qwen2_5_omni import configuration_qwen2_5_omni as configs
 from transformers.models.qwen2_5_omni import modeling_qwen2_5_omni as models
 
-from fls_models.audio.windows import cut, encode_windows
+from fls_models.audio.windows import cut
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import UsageError
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.registry import load
 
 # Nothing of this is used, but a thinker without eyes cannot be built.
 EYES = {

@@ -21,8 +21,9 @@ from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, ladder
-from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.large import HearingModel
 from fls_models.lslm.prompts import TRANSCRIBE
+from fls_models.lslm.registry import load
 from fls_models.training.compression import train_answers as answering
 from fls_models.training.compression.train_answers import Losses, Result
 from fls_models.training.compression.train_large import train_compression

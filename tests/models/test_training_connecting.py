@@ -16,9 +16,10 @@ from tiny_hearing import babble, blocks_of
 from tiny_whisper import WIDTH, write_tiny_whisper
 from torch import Tensor, nn
 
-from fls_models.audio.windows import Window, encode_windows
+from fls_models.audio.windows import Window
 from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.errors import UsageError
+from fls_models.extractor.encoding import encode_windows
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.lslm.mini.connector_weights import Config, read
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames

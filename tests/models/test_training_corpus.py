@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fls_models.errors import UsageError
+from fls_models.extractor.ctc_decoding import greedy
 from fls_models.training.ctc.vocabulary import (
     Characters,
     Pieces,
@@ -26,7 +27,6 @@ from fls_models.training.data.manifests import (
     split,
 )
 from fls_models.transcription.ctc_alignment import SentencePieces
-from fls_models.transcription.ctc_words import greedy
 
 TEXTS = [
     "The tall trees stand here.",

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
-from fls_models.lslm.large import HearingModel, load
+from fls_models.extractor.ctc_decoding import greedy
+from fls_models.lslm.large import HearingModel
+from fls_models.lslm.registry import load
 from fls_models.pipelines.large import FrameModel, Running
 from fls_models.training.core.encoded_dataset import Encoded, encode
 from fls_models.training.core.trainer import Plan, Step
@@ -32,7 +34,6 @@ from fls_models.training.ctc.train_head import (
 )
 from fls_models.training.ctc.vocabulary import Characters, Pieces
 from fls_models.training.data.manifests import Utterance
-from fls_models.transcription.ctc_words import greedy
 from fls_models.weights import card
 from fls_models.weights.store import InstalledFrames
 

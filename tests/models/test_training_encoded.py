@@ -14,8 +14,9 @@ from safetensors import safe_open
 from tiny_checkpoints import WIDTH, write_omni, write_qwen2_audio
 from tiny_hearing import babble, blocks_of, loaded, noise
 
-from fls_models.audio.windows import Window, encode_windows
+from fls_models.audio.windows import Window
 from fls_models.errors import InputError, NotMedia, UsageError
+from fls_models.extractor.encoding import encode_windows
 from fls_models.lslm.large import HearingModel
 from fls_models.training.core.encoded_dataset import Encoded, encode
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.large import HearingModel, load
+from fls_models.lslm.large import HearingModel
 from fls_models.lslm.prompts import Prompt
+from fls_models.lslm.registry import load
 from fls_models.weights.conversion.install import install
 from fls_models.weights.conversion.layout import find
 

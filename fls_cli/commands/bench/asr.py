@@ -19,7 +19,7 @@ from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report
 
 if TYPE_CHECKING:
-    from fls_models.pipelines.large import Model
+    from fls_models.answering.model import Model
 
 
 def asr(

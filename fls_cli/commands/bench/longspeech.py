@@ -21,9 +21,10 @@ from fls_models.core.optional import optional
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
+    from fls_models.answering.model import Model
     from fls_models.bench.caches.transcripts import Hearing
     from fls_models.bench.scoring.judge import Judge
-    from fls_models.pipelines.large import Model, TextModel
+    from fls_models.pipelines.cascade import TextModel
 
 KEY = "FLS_JUDGE_KEY"
 _WHAT = "What to measure"

@@ -24,8 +24,8 @@ from fls_cli.writers import bench_report
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
+    from fls_models.answering.model import Model
     from fls_models.bench.qa.conditions import Given
-    from fls_models.pipelines.large import Model
 
 app = CommandLine(
     help="Measure a model on recordings.\n\n"
@@ -142,7 +142,7 @@ def _given(
     from fls_models.bench.caches.frames import FrameHearing
     from fls_models.bench.caches.transcripts import Hearing
     from fls_models.bench.qa.conditions import GivenFrames, GivenText
-    from fls_models.pipelines.large import FrameReadingModel
+    from fls_models.pipelines.frames import FrameReadingModel
 
     name = loaded.card.name
     if not isinstance(loaded, FrameReadingModel):
@@ -162,7 +162,7 @@ def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
     from fls_cli.session import engine as engines
     from fls_models.bench.qa.conditions import GivenText
     from fls_models.bench.qa.transcript_model import ReadingText
-    from fls_models.pipelines.large import FrameReadingModel
+    from fls_models.pipelines.frames import FrameReadingModel
     from fls_models.weights.card import TextCard
 
     if not isinstance(loaded, FrameReadingModel):

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fls_models.answering.answerer import Manner
+from fls_models.answering.model import Model
 from fls_models.answering.question_language import language_of
 from fls_models.core.results import NONE_SAYS, Gathered
 from fls_models.lslm import prompts
-from fls_models.pipelines.large import Model
 
 # A recording that speaks of the question this much less than the clearest one only brushes it: the
 # baker who once says "bee", beside an episode about bees.

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from fls_models.answering.answerability import Judge, is_bare
 from fls_models.answering.evidence import Looked, passages
 from fls_models.answering.map_reduce import merged, unseen
+from fls_models.answering.model import Heard, Model
 from fls_models.answering.question_language import language_of
 from fls_models.answering.readers.text import Reader, Reading
 from fls_models.core.budget import Budget
@@ -23,7 +24,6 @@ from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, 
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.pipelines.large import Heard, Model
 from fls_models.weights.card import TextCard
 
 # What is this much weaker than the strongest (nats per token) has nothing to add to its answer.

@@ -14,11 +14,11 @@ from fls_models.answering.aggregate import Voice, gather
 from fls_models.answering.answerability import is_bare
 from fls_models.answering.answerer import NEAR_THE_BEST, Asking, Manner, Weighed
 from fls_models.answering.map_reduce import unseen
+from fls_models.answering.model import Model
 from fls_models.core.budget import Budget
 from fls_models.core.results import Answer, Gathered, Turn
 from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel
-from fls_models.pipelines.large import Model
 
 # Tokens that earlier turns take in a request.
 HISTORY = 300

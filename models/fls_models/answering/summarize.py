@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fls_models.answering.answerer import Manner
+from fls_models.answering.model import Heard, Model
 from fls_models.answering.readers.text import Stretch
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
@@ -16,7 +17,6 @@ from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Chapter, Summary, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
-from fls_models.pipelines.large import Heard, Model
 
 _SHORTEST_TOPIC = 40.0
 _MOST_TOPICS = 24

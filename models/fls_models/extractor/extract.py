@@ -16,16 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fls_models.audio.windows import Window, cut, encode_windows
+from fls_models.audio.windows import Window, cut
 from fls_models.core.budget import Budget, Task
-from fls_models.core.constants import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_FRAMES
+from fls_models.core.constants import FRAME_SAMPLES, SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.extractor.density import density_from
+from fls_models.extractor.encoder import SpeechEncoder
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording
-from fls_models.extractor.fusion import Fused, fuse, halving, ladder
+from fls_models.extractor.fusion import Fused, fuse, paper_schedule
 from fls_models.extractor.sections import Division, quietest
-from fls_models.lslm.base import SpeechEncoder
 
 # A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
 _AUDIBLE = 10 ** (-60 / 20)
@@ -186,9 +187,7 @@ class _Fusing:
         if self._compress:
             seconds = float(section.spans[-1, 1] - section.spans[0, 0])
             length = self._division.close(end, seconds)
-            # The schedule of training for what training saw: a window at most.
-            schedule = ladder if end <= WINDOW_FRAMES else halving
-            fused = fuse(section, length, self._density, schedule)
+            fused = fuse(section, length, self._density, paper_schedule)
         self._watch(section, peaks[:end], fused)
         left = fused.frames
         self._done.append(Frames(left.hidden.cpu(), left.density.cpu(), left.spans.cpu()))

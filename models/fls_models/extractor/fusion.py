@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.extractor.density import Density
 from fls_models.extractor.frames import Frames
 
@@ -64,6 +65,11 @@ def ladder(frames: int, target: int) -> tuple[int, ...]:
     if target >= frames:
         return ()
     return (*(rung for rung in RUNGS if target < rung < frames), target)
+
+
+def paper_schedule(frames: int, target: int) -> tuple[int, ...]:
+    """That of training for what training saw, a window at most; halving for more."""
+    return (ladder if frames <= WINDOW_FRAMES else halving)(frames, target)
 
 
 def at_once(frames: int, target: int) -> tuple[int, ...]:

@@ -16,54 +16,6 @@ from torch import Tensor
 from fls_models.lslm.prompts import Prompt
 
 
-class SpeechEncoder(Protocol):
-    """Turns 30 s windows of speech into 25 Hz hidden states, and those into embeddings."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second that `encode` expects: 16 000."""
-
-    @property
-    def frame_rate(self) -> int:
-        """Frames per second that `encode` gives: 25."""
-
-    @property
-    def hidden_width(self) -> int:
-        """D."""
-
-    def features(self, samples: Tensor) -> Any:
-        """What `encode` takes of one window: (n,) float32 on the CPU, not padded, n <= 480 000.
-
-        Runs on the CPU and in any thread, so that it overlaps with encoding.
-        """
-
-    def encode(self, features: Sequence[Any]) -> Tensor:
-        """Encodes windows of audio, each on its own: no window changes another's frames.
-
-        Args:
-            features: B of what `features` gave.
-
-        Returns:
-            (B, 750, D), on the model's device: hidden states after pooling, *before* the
-            encoder's final norm. Frames past a window's own audio are padding.
-        """
-
-    def blank_probability(self, hidden: Tensor) -> Tensor:
-        """Probability that the CTC head reads nothing in a frame: (T, D) -> (T,) float32.
-
-        0 for every frame where there is no head: density is uniform then.
-        """
-
-    def token_log_probabilities(self, hidden: Tensor, tokens: Tensor) -> Tensor | None:
-        """What the CTC head makes of frames: (T, D), ids (S,) -> (T, S + 1) float32, blank last.
-
-        None where there is no head.
-        """
-
-    def project(self, hidden: Tensor) -> Tensor:
-        """Final norm, then the model's own audio projector: (L, D) -> (L, H)."""
-
-
 class Context(Protocol):
     """What a language model has made of a prompt and its recording; any number of requests use it.
 

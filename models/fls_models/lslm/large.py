@@ -148,27 +148,6 @@ class _Template:
         return self.tokenizer.apply_chat_template(messages, chat_template=self.text, **how)
 
 
-def load(
-    folder: Path, *, device: str = "cpu", low_memory: bool = False, head: Path | None = None
-) -> HearingModel:
-    """The model in a folder that `installing.install` wrote.
-
-    `head` is safetensors with the released CTC head's names. Raises DamagedWeights for a folder
-    that is not whole, UsageError for a head that does not fit.
-    """
-    from fls_models.lslm.qwen2_5_omni import Qwen25Omni
-    from fls_models.lslm.qwen2_audio import Qwen2Audio
-
-    try:
-        raw: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
-        family = {"qwen2_audio": Qwen2Audio, "qwen2_5_omni": Qwen25Omni}[raw["architecture"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedWeights(
-            f"{folder} holds no whole model ({error!r}); remove it and pull it again."
-        ) from error
-    return family(folder, raw, torch.device(device), low_memory=low_memory, head=head)
-
-
 def _read(kind: Any, folder: Path) -> Any:
     try:
         return kind.from_pretrained(folder, local_files_only=True)

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fls_models.core.cache import FORGETFUL, Memory
-from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
-from fls_models.pipelines.large import FrameReadingModel
-from fls_models.weights import card as cards
+from fls_models.errors import DamagedWeights, WeightsMissing
+from fls_models.pipelines.frames import FrameReadingModel
+from fls_models.weights.card import frames_of
 from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from fls_models.core.budget import FrameRates
     from fls_models.lslm.mini.speech_model import MiniHearing
-    from fls_models.weights.card import FrameReading, TextCard
     from fls_models.weights.store import Installed
 
 # Changes when the same weights give other frames.
@@ -85,13 +84,3 @@ class MiniFrameModel(FrameReadingModel):
                 "--read text."
             )
         return MiniHearing(installed.speech, installed.llm, self._connector)
-
-
-def frames_of(card: TextCard) -> FrameReading:
-    """How a model that reads text reads frames; UsageError where it does not says which do."""
-    if card.frames is None:
-        raise UsageError(
-            f"--read frames: {card.name} has no connector and reads transcripts only; frames are "
-            f"read by {', '.join(cards.that_read_frames())}."
-        )
-    return card.frames

@@ -8,7 +8,7 @@ from fls_models.core.budget import Budget
 from fls_models.core.results import Answer, Summary, Transcript
 
 if TYPE_CHECKING:
-    from fls_models.pipelines.large import Heard, Model
+    from fls_models.answering.model import Heard, Model
 
 
 class Recording:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fls_models.bench.longspeech.methods import Method
 from fls_models.core.constants import WINDOW_FRAMES
+from fls_models.extractor.fusion import Schedule
 from fls_models.lslm.mini.connector import Shape
 from fls_models.planning.flops import (
     DecoderDims,
@@ -70,17 +70,24 @@ def decoder_dims_of(model: Any) -> DecoderDims | None:
 
 
 def hearing_flops(
-    dims: HearingDims, method: Method, windows: int, passes: Sequence[tuple[int, int]]
+    dims: HearingDims,
+    schedule: Schedule,
+    windows: int,
+    passes: Sequence[tuple[int, int]],
+    *,
+    weighted: bool,
 ) -> int:
     """Encoder, CTC head, fusion and projector.
 
     Args:
+        schedule: how often frames are compared with their neighbours.
+        weighted: whether content density takes part, and so the CTC head.
         passes: of each, T frames and the L that they became.
     """
     total = windows * (encoder_flops(dims.encoder) + dims.adapter)
     for before, kept in passes:
-        rounds = (before, *method.rounds(before, kept))
-        if method.weighs and dims.head is not None:
+        rounds = (before, *schedule(before, kept))
+        if weighted and dims.head is not None:
             total += head_flops(dims.head, dims.width, sum(rounds))
         total += sum(6 * dims.width * frames for frames in rounds[:-1])
         total += dims.projector * kept

@@ -16,8 +16,7 @@ from typing import Any, Literal
 from fls_models.core.budget import Budget, sections
 from fls_models.core.constants import FRAME_RATE, WINDOW_SECONDS
 from fls_models.extractor.sections import Division
-from fls_models.pipelines.mini import frames_of
-from fls_models.weights.card import Card, FrameCard, TextCard
+from fls_models.weights.card import Card, FrameCard, TextCard, frames_of
 
 ReadsBy = Literal["text", "frames"]
 

@@ -93,7 +93,7 @@ def _transcribed(plan: Planned) -> int:
 
 def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:
     # These know fusion, and so import torch.
-    from fls_models.bench.longspeech.methods import METHODS
+    from fls_models.extractor.fusion import paper_schedule
     from fls_models.planning.flops import HeadDims
     from fls_models.planning.hearing_flops import HearingDims, connected, hearing_flops
 
@@ -110,4 +110,4 @@ def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:
         width = _LARGE_V3.width
         hearing = HearingDims(_LARGE_V3, width, head, 0, 2 * width * dims.width)
     passes = [(one.frames, one.length) for one in plan.passes]
-    return hearing_flops(hearing, METHODS["fusion"], plan.windows, passes)
+    return hearing_flops(hearing, paper_schedule, plan.windows, passes, weighted=True)

@@ -21,7 +21,8 @@ from fls_models.errors import InputError
 from fls_models.planning.plan import ENOUGH_SECONDS, Pace
 
 if TYPE_CHECKING:
-    from fls_models.pipelines.large import FrameReadingModel, Heard, Listener, Model
+    from fls_models.answering.model import Heard, Listener, Model
+    from fls_models.pipelines.frames import FrameReadingModel
 
 SAMPLE_SECONDS = 90.0
 """How much is best measured on; more is as good, and takes longer."""
@@ -84,7 +85,7 @@ def _heard(
     """What was heard, what that took once, and for each second of audio by budget."""
     if model.reads_by == "text":
         return _transcribed(model.transcriber, blocks)
-    from fls_models.pipelines.large import FrameReadingModel
+    from fls_models.pipelines.frames import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "there are two kinds of models"
     return _fused(model, blocks)

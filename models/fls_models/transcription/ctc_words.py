@@ -1,60 +1,18 @@
-"""What a CTC head reads in frames when nobody says what is spoken: the likeliest of each frame.
+"""From the pieces that a CTC head reads in frames to words with times.
 
-From the head's probabilities to pieces and the frames they were read in, and from those to words
-with times. It knows neither the head nor what its tokens are called; where a text that is known
-stands in frames is `ctc_alignment`'s.
-
-Shapes: T frames, V tokens of the head, the blank is V.
+It knows neither the head nor what its tokens are called; where a text that is known stands in
+frames is `ctc_alignment`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from fls_models.core.results import Word
+from fls_models.extractor.ctc_decoding import PieceRead
 from fls_models.transcription.word_times import by_pieces, words_of
-
-
-class PieceRead(NamedTuple):
-    """A token, the first and the last frame that it was read in, and how likely it was at best."""
-
-    token: int
-    first: int
-    last: int
-    probability: float
-
-
-def greedy(logits: Tensor) -> list[int]:
-    """The likeliest token of each frame, repeats joined and blanks (the last class) left out.
-
-    (T, V + 1) -> ids; best path decoding of Graves et al. 2006, section 3.2.
-    """
-    best = logits.argmax(-1).tolist()
-    blank = logits.shape[-1] - 1
-    return [two for one, two in pairwise([blank, *best]) if two not in (one, blank)]
-
-
-def pieces_read(best: Sequence[int], likely: Sequence[float], blank: int) -> list[PieceRead]:
-    """The same with the frames: of T frames, the likeliest class of each and its probability.
-
-    >>> pieces_read([2, 0, 0, 2, 0, 1], [1.0, 0.5, 0.75, 1.0, 0.5, 0.25], blank=2)[0]
-    PieceRead(token=0, first=1, last=2, probability=0.75)
-    """
-    found: list[PieceRead] = []
-    before = blank
-    for frame, (token, share) in enumerate(zip(best, likely, strict=True)):
-        if token != blank and token == before:
-            one = found[-1]
-            found[-1] = one._replace(last=frame, probability=max(one.probability, share))
-        elif token != blank:
-            found.append(PieceRead(token, frame, frame, share))
-        before = token
-    return found
 
 
 def words_read(
@@ -95,12 +53,6 @@ def words_read(
         )
         for word, (start, end) in zip(words, times, strict=True)
     )
-
-
-def most_likely(log_probabilities: Tensor) -> tuple[list[int], list[float]]:
-    """(T, V + 1) -> the likeliest class of each frame, and its probability."""
-    best = log_probabilities.max(-1)
-    return best.indices.tolist(), torch.exp(best.values).tolist()
 
 
 def _written(pieces: Sequence[PieceRead], text: Callable[[Sequence[int]], str]) -> str:

@@ -7,7 +7,7 @@ the piece is encoded once, for this and for its words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
@@ -51,20 +51,6 @@ class Part:
 
     language: str
     speech: tuple[tuple[int, int], ...]
-
-
-class LastEncoding:
-    """Whisper's encoder that gives what it gave when it is asked the same again."""
-
-    def __init__(self, encode: Callable[[NDArray[np.float32]], Any]) -> None:
-        self._encode = encode
-        self._features: NDArray[np.float32] | None = None
-        self._encoded: Any = None
-
-    def __call__(self, features: NDArray[np.float32]) -> Any:
-        if self._features is None or not np.array_equal(self._features, features):
-            self._features, self._encoded = features.copy(), self._encode(features)
-        return self._encoded
 
 
 class LanguageDetector:

@@ -20,17 +20,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.vad import Piece, cut_at_pauses
-from fls_models.audio.windows import Window, encode_windows
+from fls_models.audio.windows import Window
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Sentence, Word
 from fls_models.extractor.density import density_from
+from fls_models.extractor.encoder import SpeechEncoder
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import fuse, ladder
 from fls_models.lslm import prompts
-from fls_models.lslm.base import LanguageModel, SpeechEncoder
+from fls_models.lslm.base import LanguageModel
 from fls_models.transcription.ctc_alignment import SentencePieces, align
 from fls_models.transcription.loops import Run, fits, without_loops
 from fls_models.transcription.whisper import PIECES, PieceByPiece

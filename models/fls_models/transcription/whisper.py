@@ -13,18 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.audio.vad import Heard, Piece, cut_at_pauses, grouped
+from fls_models.audio.whisper import load_whisper
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
-from fls_models.transcription.languages import LanguageDetector, LastEncoding, Part
+from fls_models.transcription.languages import LanguageDetector, Part
 from fls_models.transcription.loops import Run, have_time, without_loops
 from fls_models.transcription.sentences import split_sentences
 
@@ -54,16 +54,6 @@ EFFORTS = {
     "balanced": Effort("greedy with temperature fallback", 1, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
     "accurate": Effort("beam search (5)", 5, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
 }
-
-
-def load_whisper(folder: Path, threads: int = 0) -> Any:
-    """Whisper in a folder of CTranslate2 files, 8-bit on the CPU: for words, or for its frames."""
-    from faster_whisper import WhisperModel
-
-    whisper = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
-    # Which language it is and which words are asked of the same frames.
-    whisper.encode = LastEncoding(whisper.encode)
-    return whisper
 
 
 class PieceByPiece:

@@ -221,3 +221,13 @@ def _folder() -> Traversable:
 
 def _read(path: Traversable) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def frames_of(card: TextCard) -> FrameReading:
+    """How a model that reads text reads frames; UsageError where it does not says which do."""
+    if card.frames is None:
+        raise UsageError(
+            f"--read frames: {card.name} has no connector and reads transcripts only; frames are "
+            f"read by {', '.join(that_read_frames())}."
+        )
+    return card.frames

@@ -18,7 +18,7 @@ from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.lslm.prompts import Prompt
 
 if TYPE_CHECKING:
-    from fls_models.lslm.base import SpeechEncoder
+    from fls_models.extractor.encoder import SpeechEncoder
 
 # A summary by stretches of about this many seconds, where more than one is wanted.
 _STRETCH = 120.0

@@ -16,7 +16,7 @@ from time import perf_counter
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.core.budget import Budget
 from fls_models.extractor.fused_recording import FusedRecording
-from fls_models.pipelines.large import FrameReadingModel
+from fls_models.pipelines.frames import FrameReadingModel
 
 
 @dataclass(frozen=True, eq=False)

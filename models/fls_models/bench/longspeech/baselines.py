@@ -14,21 +14,15 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.errors import UsageError
 from fls_models.extractor.density import Density
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import at_once, fuse, halving, joined_spans, ladder, weighted_means
+from fls_models.extractor.fusion import at_once, fuse, joined_spans, paper_schedule, weighted_means
 
 Compression = Callable[[Frames, int, Density], Frames]
 """(T frames, L, density) -> L frames in time order, or the input itself for L >= T.
 
 Raises ValueError if L is below 1."""
-
-
-def iterative(frames: int, target: int) -> tuple[int, ...]:
-    """The schedule that listening has: a ladder for one window, halving for more."""
-    return (ladder if frames <= WINDOW_FRAMES else halving)(frames, target)
 
 
 def random(frames: Frames, target: int, density: Density) -> Frames:
@@ -64,12 +58,12 @@ def single_pass(frames: Frames, target: int, density: Density) -> Frames:
 
 def no_density(frames: Frames, target: int, density: Density) -> Frames:
     """The same rounds with plain means: fusion without content density."""
-    return _with_density(fuse(_plain(frames), target, _ones, iterative).frames, density)
+    return _with_density(fuse(_plain(frames), target, _ones, paper_schedule).frames, density)
 
 
 def fusion(frames: Frames, target: int, density: Density) -> Frames:
     """The method itself."""
-    return fuse(frames, target, density, iterative).frames
+    return fuse(frames, target, density, paper_schedule).frames
 
 
 BASELINES = MappingProxyType(

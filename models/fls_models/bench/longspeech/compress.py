@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from fls_models.answering.model import Model
 from fls_models.answering.readers.frames import MOST_STRETCHED
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.bench.longspeech.encoded_recording import (
@@ -28,7 +29,6 @@ from fls_models.bench.longspeech.passes import Pass, ReadPasses
 from fls_models.bench.longspeech.peak_memory import PeakMemory
 from fls_models.extractor.density import density_from
 from fls_models.lslm.prompts import Prompt
-from fls_models.pipelines.large import Model
 
 # Positions for the prompt, the request and the reply beside the frames.
 _WORDS = 700

@@ -14,15 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models.audio.windows import cut, encode_windows
+from fls_models.audio.windows import cut
 from fls_models.bench.longspeech.methods import Length, Method
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import InputError
 from fls_models.extractor.density import Density
+from fls_models.extractor.encoder import SpeechEncoder
+from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.sections import Division, quietest
-from fls_models.lslm.base import SpeechEncoder
 
 
 @dataclass(frozen=True, eq=False)

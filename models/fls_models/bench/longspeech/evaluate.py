@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fls_models.answering.model import Model
 from fls_models.bench.caches.results import Kept
 from fls_models.bench.caches.transcripts import Decode, Hearing
 from fls_models.bench.longspeech.items import SpokenItem
@@ -23,7 +24,6 @@ from fls_models.bench.longspeech.methods import Length, Method
 from fls_models.bench.longspeech.replies import request_for
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
-from fls_models.pipelines.large import Model
 
 # Changes when the same item, method and length give another reply.
 FORM = "longspeech-1"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fls_models.answering.model import Model
 from fls_models.answering.readers.text import TextReader
 from fls_models.bench.caches.transcripts import Decode, Hearing
 from fls_models.bench.longspeech.compress import Shortening
@@ -28,7 +29,6 @@ from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.lslm import prompts
 from fls_models.lslm.prompts import Prompt
-from fls_models.pipelines.large import Model
 from fls_models.planning.hearing_flops import decoder_dims_of, hearing_dims_of, hearing_flops
 
 _WRITTEN = 400
@@ -110,7 +110,9 @@ class Measuring:
         shortened.peak = max(shortened.peak, self._memory.bytes())
         dims, flops = hearing_dims_of(self._llm), None
         if dims is not None and found.flops is not None:
-            flops = found.flops + hearing_flops(dims, method, recording.windows, shortened.lengths)
+            flops = found.flops + hearing_flops(
+                dims, method.rounds, recording.windows, shortened.lengths, weighted=method.weighs
+            )
         return replace(found, flops=flops, peak=shortened.peak)
 
     def _cascade(self, item: SpokenItem, method: Method) -> Measured:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from fls_models.bench.longspeech.baselines import BASELINES, Compression, iterative
+from fls_models.bench.longspeech.baselines import BASELINES, Compression
 from fls_models.core.budget import NAMES, PAPER, Budget, FrameRates, Task
 from fls_models.core.constants import WINDOW_SECONDS
 from fls_models.errors import UsageError
-from fls_models.extractor.fusion import Schedule, at_once
+from fls_models.extractor.fusion import Schedule, at_once, paper_schedule
 
 
 def _no_rounds(frames: int, target: int) -> tuple[int, ...]:
@@ -52,12 +52,12 @@ METHODS = MappingProxyType(
     {
         method.name: method
         for method in (
-            _fused("fusion", "rounds of density-weighted means", iterative, weighs=True),
+            _fused("fusion", "rounds of density-weighted means", paper_schedule, weighs=True),
             _fused("random", "frames kept at random"),
             _fused("avgpool", "means of equal segments"),
             _fused("mostsim", "one round of plain means", at_once),
             _fused("single-pass", "fusion without iteration", at_once, weighs=True),
-            _fused("no-density", "fusion with plain means", iterative),
+            _fused("no-density", "fusion with plain means", paper_schedule),
             Method("uncompressed", "frames", "all frames, as far as the window goes"),
             Method("ntk-rope", "frames", "all frames, window stretched", stretches=True),
             Method("cascade", "text", "Whisper's transcript, read by the same language model"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from fls_models.answering.model import Model
 from fls_models.answering.readers.frames import FramesHeard
 from fls_models.answering.readers.text import Reading
 from fls_models.bench.caches.frames import FrameHearing
@@ -18,7 +19,7 @@ from fls_models.core.budget import Budget
 from fls_models.core.results import Transcript
 from fls_models.lslm import prompts
 from fls_models.lslm.prompts import Prompt
-from fls_models.pipelines.large import FrameReadingModel, Model
+from fls_models.pipelines.frames import FrameReadingModel
 
 NO_AUDIO = "no-audio"
 TRUE = "true-transcript"

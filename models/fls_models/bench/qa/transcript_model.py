@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.answering.answerability import Answerability
+from fls_models.answering.model import Listener, Model
 from fls_models.answering.readers.text import Reader, TextReader
 from fls_models.core.budget import Budget
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.results import Transcript
-from fls_models.pipelines.large import FrameReadingModel, Listener, Model
+from fls_models.pipelines.frames import FrameReadingModel
 
 if TYPE_CHECKING:
     from fls_models.lslm.base import LanguageModel

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.mini.connector import Connector, Shape
-from fls_models.lslm.mini.int8 import quantise
+from fls_models.weights.conversion.int8 import quantise
 from fls_models.weights.conversion.lora import Pair
 
 FORM = "fls-connector-1"

@@ -11,13 +11,6 @@ import torch
 from torch import Tensor, nn
 
 
-def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Symmetric int8 by row: weight (N, K) float -> int8 (N, K), float32 scales (N,)."""
-    weight = weight.float()
-    scale = (weight.abs().amax(dim=1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
-    return torch.round(weight / scale[:, None]).to(torch.int8), scale
-
-
 class Int8Linear(nn.Module):
     """`x @ weight.T + bias` for x (..., K) float32, weight int8 (N, K) -> (..., N) float32."""
 

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fls_models.audio.whisper import load_whisper
 from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
-from fls_models.transcription.whisper import load_whisper
 
 
 class WhisperFrames:

@@ -16,9 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.extractor.density import density_from
+from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import RUNGS, fuse, ladder
-from fls_models.lslm.base import SpeechEncoder
 from fls_models.lslm.decoder import UNTAUGHT, DecoderLanguageModel
 
 LENGTHS = (WINDOW_FRAMES, *RUNGS)

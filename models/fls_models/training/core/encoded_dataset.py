@@ -25,12 +25,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fls_models.audio.prefetch import closing_source
-from fls_models.audio.windows import Window, encode_windows
+from fls_models.audio.windows import Window
 from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.core.progress import Progress, silent
 from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, EnvironmentLacks, InputError, UsageError
-from fls_models.lslm.base import SpeechEncoder
+from fls_models.extractor.encoder import SpeechEncoder
+from fls_models.extractor.encoding import encode_windows
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
 """A recording as blocks of 16 kHz mono float32; a generator is closed. Raises InputError."""

@@ -26,6 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
+from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
 from fls_models.lslm.mini.connector_weights import Config, write
 from fls_models.training.core.distributed import ALONE, Processes
@@ -38,7 +39,6 @@ from fls_models.training.ctc.train_head import digest, usable
 from fls_models.training.ctc.unigram_vocabulary import Spelling
 from fls_models.training.ctc.vocabulary import Characters
 from fls_models.training.data.manifests import Utterance
-from fls_models.transcription.ctc_words import greedy
 from fls_models.transcription.normalizer import normalise
 from fls_models.transcription.word_errors import align
 

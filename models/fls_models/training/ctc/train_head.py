@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
+from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
 from fls_models.lslm.large import HearingModel
 from fls_models.training.core.distributed import ALONE, Processes
@@ -30,7 +31,6 @@ from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.trainer import Loop, Plan, Step, unheard
 from fls_models.training.ctc.vocabulary import Vocabulary, frames_needed
 from fls_models.training.data.manifests import Utterance
-from fls_models.transcription.ctc_words import greedy
 from fls_models.transcription.normalizer import normalise
 from fls_models.transcription.word_errors import align
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_models.answering.answerer import Manner
-from fls_models.pipelines.large import Model
+from fls_models.answering.model import Model
 from fls_models.training.data.clip_folder import write
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from fls_models.core.progress import Progress
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.mini.int8 import quantise
+from fls_models.weights.conversion.int8 import quantise
 
 _TOP = {"output": "lm_head", "output_norm": "model.norm", "token_embd": "model.embed_tokens"}
 _LAYER = {

@@ -1,0 +1,142 @@
+"""The contract of a model: what questions, summaries and conversations need of any.
+
+Nothing here loads or builds one; `fls_models.pipelines` does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fls_models.core.budget import PAPER
+from fls_models.core.cache import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fls_models.answering.answerability import Answerability
+    from fls_models.answering.readers.text import Reader
+    from fls_models.core.budget import Budget, FrameRates
+    from fls_models.core.progress import Progress
+    from fls_models.core.results import Sentence
+    from fls_models.extractor.fused_recording import FusedRecording
+    from fls_models.lslm.base import LanguageModel
+    from fls_models.lslm.context_cache import Reads
+    from fls_models.weights.card import Card
+
+
+class Heard(Protocol):
+    """A recording as a model heard it: a `Transcript`, or `frame_reader.FramesHeard`."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that were heard."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether anything was said."""
+
+    @property
+    def heard_for(self) -> Budget:
+        """The budget that it is read at unless another is asked for."""
+
+
+class Listener(Protocol):
+    """Turns speech into sentences with times. Of the last stream, it knows the language (ISO 639-1
+    or None) and how many seconds were heard.
+    """
+
+    language: str | None
+    until: float
+
+    def sentences(
+        self,
+        blocks: Iterable[NDArray[np.float32]],
+        budget: str,
+        *,
+        language: str | None = None,
+        start: float = 0.0,
+        total: float | None = None,
+        progress: Progress = ...,
+    ) -> Iterator[Sentence]:
+        """Sentences as they are understood, from blocks of 16 kHz mono float32."""
+
+
+class FrameExtractor(Protocol):
+    """What hears frames and fuses them, and may be looked at as it does."""
+
+    card: Card
+
+    @property
+    def language_model(self) -> Any:
+        """Hears: a `SpeechEncoder` with `ctc_tokens`."""
+
+    @property
+    def ctc_text(self) -> Callable[[Sequence[int]], str] | None:
+        """What writes tokens of the CTC head as text."""
+
+    def hear(
+        self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
+    ) -> FusedRecording:
+        """Blocks of 16 kHz mono float32 to fused frames; `how` as of `extract.listen_to_frames`."""
+
+
+class Model(ABC):
+    """What commands and questions need of any model.
+
+    What it has heard and read goes to `memory`, for the next process.
+    """
+
+    reads_by: str
+    """What usage reports: `text` or `frames`."""
+
+    def __init__(self, card: Card, memory: Memory) -> None:
+        self.card = card
+        self._memory = memory
+
+    @property
+    def rates(self) -> FrameRates:
+        """Frames that budgets pay for, where it reads frames; those of its card then."""
+        return PAPER
+
+    @property
+    @abstractmethod
+    def ear(self) -> str:
+        """What tells what this model hears from what others hear."""
+
+    @abstractmethod
+    def effort(self, budget: str) -> Any:
+        """What a transcript depends on besides the ear, as JSON."""
+
+    @property
+    @abstractmethod
+    def transcriber(self) -> Listener:
+        """Writes down what is said."""
+
+    @property
+    @abstractmethod
+    def language_model(self) -> LanguageModel:
+        """Reads and answers."""
+
+    @abstractmethod
+    def reader(self, heard: Any) -> Reader:
+        """What gives a recording that this model heard to its language model."""
+
+    @property
+    def extractor(self) -> FrameExtractor | None:
+        """What can show how a recording's frames are fused; none where frames are no matter."""
+        return None
+
+    @property
+    @abstractmethod
+    def reads(self) -> Reads:
+        """What the language model has read."""
+
+    @property
+    @abstractmethod
+    def answerability(self) -> Answerability:
+        """Judges whether a recording speaks of a question."""

@@ -1,0 +1,94 @@
+"""Models that hear with Whisper and read the transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.results import Transcript
+from fls_models.pipelines.base import Pipeline
+from fls_models.weights.store import fingerprint
+
+if TYPE_CHECKING:
+    from fls_models.answering.answerability import Answerability
+    from fls_models.answering.model import Heard
+    from fls_models.answering.readers.text import Reader
+    from fls_models.core.budget import Budget
+    from fls_models.lslm.base import LanguageModel
+    from fls_models.lslm.context_cache import Reads
+    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.transcription.whisper import Transcriber
+    from fls_models.weights.store import Installed
+
+
+class TextModel(Pipeline):
+    """`mini` or `small`: listens with Whisper, reads and answers with Qwen2.5."""
+
+    reads_by = "text"
+
+    def __init__(self, installed: Installed, memory: Memory = FORGETFUL) -> None:
+        super().__init__(installed.card, memory)
+        self._installed = installed
+
+    def _heard(
+        self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
+    ) -> Heard:
+        listener = self.transcriber
+        sentences = tuple(listener.sentences(blocks, budget.name, language=language))
+        known = listener.language if sentences else None
+        return Transcript(known, sentences, listener.until)
+
+    @cached_property
+    def extractor(self) -> FrameReadingModel | None:
+        """With the model's connector, if there is one."""
+        from fls_models.pipelines.mini import MiniFrameModel
+
+        if self._installed.connector is None or self._installed.card.frames is None:
+            return None
+        return MiniFrameModel(self._installed, self._memory)
+
+    @cached_property
+    def ear(self) -> str:
+        from fls_models.transcription.whisper import FORM
+
+        return f"{FORM} {fingerprint(self._installed.speech)}"
+
+    def effort(self, budget: str) -> Any:
+        from fls_models.transcription.whisper import EFFORTS
+
+        return asdict(EFFORTS[budget])
+
+    @cached_property
+    def transcriber(self) -> Transcriber:
+        from fls_models.transcription.whisper import Transcriber
+
+        return Transcriber(self._installed.speech, memory=self._memory, identity=self.ear)
+
+    @cached_property
+    def language_model(self) -> LanguageModel:
+        from fls_models.lslm.mini.language_model import MiniLanguageModel
+
+        return MiniLanguageModel(self._installed.llm)
+
+    def reader(self, heard: Transcript) -> Reader:
+        from fls_models.answering.readers.text import TextReader
+
+        return TextReader(self.language_model, heard, self.card.max_frames)
+
+    @cached_property
+    def answerability(self) -> Answerability:
+        from fls_models.answering.answerability import Answerability
+
+        return Answerability(self.reads)
+
+    @cached_property
+    def reads(self) -> Reads:
+        from fls_models.lslm.context_cache import Reads
+
+        return Reads(self.language_model, fingerprint(self._installed.llm), self._memory)
