@@ -39,9 +39,11 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from fls_cli.session.listening import Remembering  # noqa: E402
 from fls_cli.sources.decode import decode  # noqa: E402
-from fls_cli.storage.cache import Cache  # noqa: E402
+from fls_cli.storage.cache import (  # noqa: E402
+    Cache,
+    Remembering,
+)
 from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.answering.answerer import Asking, Manner, Weighed  # noqa: E402
 from fls_models.answering.model import Model  # noqa: E402

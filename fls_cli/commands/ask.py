@@ -17,9 +17,10 @@ from fls_cli.media.source import Source
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
 from fls_cli.session.evidence import Showing
-from fls_cli.session.job import Request, Visit
-from fls_cli.session.listening import Stretch
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.job import Job
+from fls_cli.session.request import Request, Stretch
+from fls_cli.session.runner import Runner
+from fls_cli.session.session import Session, open_session
 from fls_cli.sources.patterns import is_pattern, matches
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
@@ -116,65 +117,62 @@ def ask(
         as_json=as_json,
         target_length=target_length,
     )
-    with open_desk(
-        quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
-    ) as desk:
+    with open_session(quiet=quiet, offline=offline, output=output, keep=keep) as session:
         from fls_models.core.budget import Budget
 
         paid = Budget(budget, target_length)
 
-        def task(visit: Visit) -> list[dict[str, Any]]:
+        def task(job: Job) -> list[dict[str, Any]]:
             from fls_models.answering.answerer import Asking, Manner
 
-            showing.check(visit)
-            hearing = visit.hear()
+            showing.check(job)
+            hearing = job.hear()
             if not hearing.heard.speaks:
-                visit.say_silent(in_result=True)
+                job.say_silent(in_result=True)
             asking = Asking(
-                visit.model,
-                visit.source.name,
+                job.model,
+                job.source.name,
                 hearing.heard,
                 heard_in=hearing.seconds,
                 budget=paid,
                 manner=Manner(max_tokens, temperature, seed),
                 evidence=showing.evidence,
-                progress=desk.bars,
+                progress=session.bars,
             )
             headed = len(questions) > 1
             answers = [
-                _put(asking, text, visit, headed=headed, quoted=showing.printed)
-                for text in questions
+                _put(asking, text, job, headed=headed, quoted=showing.printed) for text in questions
             ]
-            showing.show(visit, answers)
+            showing.show(job, answers)
             return [_kept(answer) for answer in answers]
 
-        done = desk.work(sources, from_file, request, task)
-        if desk.asked > 1 and len(done) > 1:
+        done = Runner(session, ahead=jobs, force=force).run(sources, from_file, request, task)
+        if session.asked > 1 and len(done) > 1:
             from fls_models.answering.answerer import Manner
 
-            _over_all(desk, request, questions, done, Manner(max_tokens, temperature, seed))
-        desk.finish()
+            _over_all(session, request, questions, done, Manner(max_tokens, temperature, seed))
+        session.finish()
 
 
-def _put(asking: Asking, question: str, visit: Visit, *, headed: bool, quoted: bool) -> Answer:
+def _put(asking: Asking, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:
     """Writes the answer to one question, with a heading and its evidence if they are wanted."""
-    as_json = visit.request.as_json
+    as_json = job.request.as_json
     if headed and not as_json:
-        visit.write(f"> {question}\n")
-    ending = next((flaw for flaw in visit.flaws if flaw.kind == "cut off"), None)
-    if visit.streams and not as_json and ending is None:
-        answer = asking.answer(question, lambda piece: visit.write(clean(piece)))
-        visit.write("\n")
+        job.write(f"> {question}\n")
+    ending = next((flaw for flaw in job.flaws if flaw.kind == "cut off"), None)
+    if job.streams and not as_json and ending is None:
+        answer = asking.answer(question, lambda piece: job.write(clean(piece)))
+        job.write("\n")
     else:
         answer = asking.answer(question)
         if ending is not None and answer.answer == NOT_SAID:
             answer = replace(answer, answer=_not_said_until(ending))
         if as_json:
-            visit.write(visit.json_line(answer_json(answer, visit.flaws)))
+            job.write(job.json_line(answer_json(answer, job.flaws)))
         else:
-            visit.write(answer_text(answer))
+            job.write(answer_text(answer))
     if quoted and not as_json:
-        visit.write(evidence_text(answer))
+        job.write(evidence_text(answer))
     return answer
 
 
@@ -194,7 +192,7 @@ def _kept(answer: Answer) -> dict[str, Any]:
 
 
 def _over_all(
-    desk: Desk,
+    session: Session,
     request: Request,
     questions: Sequence[str],
     done: Sequence[tuple[Source, Any]],
@@ -204,16 +202,16 @@ def _over_all(
     from fls_models.answering.aggregate import Voice, gather
 
     if not request.as_json:
-        desk.show("==> all recordings <==\n")
+        session.show("==> all recordings <==\n")
     for turn, text in enumerate(questions):
         heard = {source.name: told[turn] for source, told in done}
         if len(questions) > 1 and not request.as_json:
-            desk.show(f"> {text}\n")
+            session.show(f"> {text}\n")
         voices = [
             Voice(name, one["answered"], one["answer"], one["strength"])
             for name, one in heard.items()
         ]
-        found = gather(lambda: desk.model(request.engine), text, voices, manner=manner)
+        found = gather(lambda: session.model(request.engine), text, voices, manner=manner)
         if request.as_json:
             evidence = [
                 {"source": name, **passage}
@@ -222,11 +220,11 @@ def _over_all(
             ]
             told = {**found.as_json(), "answer": clean(found.answer).strip(), "evidence": evidence}
             named = with_exact_names(told, {source.name: source.location for source, _ in done})
-            desk.show(json.dumps(named, ensure_ascii=False) + "\n")
+            session.show(json.dumps(named, ensure_ascii=False) + "\n")
             continue
-        desk.show(clean(found.answer).strip() + "\n")
+        session.show(clean(found.answer).strip() + "\n")
         for name in found.sources:
-            desk.show(f"- {name}\n")
+            session.show(f"- {name}\n")
 
 
 def _split(

@@ -17,8 +17,10 @@ from fls_cli.options import common as options
 from fls_cli.session.chat import slash_commands
 from fls_cli.session.chat.chat import Chat, Named
 from fls_cli.session.engine import Engine
-from fls_cli.session.listening import Stretch, Wanted, hear
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.evidence import EVIDENCE
+from fls_cli.session.listening import hear
+from fls_cli.session.request import Stretch, Wanted
+from fls_cli.session.session import Session, open_session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.paths import state_folder
 from fls_models.core.budget import Budget
@@ -72,9 +74,9 @@ def chat(
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with (
-        open_desk(quiet=quiet, offline=offline, keep=keep) as desk,
+        open_session(quiet=quiet, offline=offline, keep=keep) as session,
         open_sources(
-            names, failed=desk.failing(as_json=as_json), note=desk.say, progress=desk.bars
+            names, failed=session.failing(as_json=as_json), note=session.say, progress=session.bars
         ) as found,
     ):
         engine = Engine(
@@ -86,7 +88,7 @@ def chat(
             read=read,
             budget=None if target_length else budget,
         )
-        listened = _listen_to_all(desk, found, engine, stretch, paid, as_json=as_json)
+        listened = _listen_to_all(session, found, engine, stretch, paid, as_json=as_json)
         if not listened:
             raise typer.Exit(1)
 
@@ -94,8 +96,8 @@ def chat(
         from fls_models.answering.conversation import Conversation
 
         manner = Manner(max_tokens, temperature, seed)
-        shown = evidence if evidence is not None else options.EVIDENCE * as_json
-        loaded = desk.model(engine)
+        shown = evidence if evidence is not None else EVIDENCE * as_json
+        loaded = session.model(engine)
         askings = [
             Asking(
                 loaded,
@@ -105,20 +107,20 @@ def chat(
                 budget=paid,
                 manner=manner,
                 evidence=shown,
-                progress=desk.bars,
+                progress=session.bars,
             )
             for one in listened
         ]
         talk = Chat(
-            desk,
+            session,
             Conversation(loaded, askings, manner=manner),
             [Named(one.name, one.heard.duration, one.location, one.flaws) for one in listened],
             as_json=as_json,
             typed=typed,
             echoed=not (typed and sys.stdout.isatty()),
         )
-        code = talk.talk(_typed(desk) if typed else piped_lines())
-        raise typer.Exit(code or int(desk.has_failures))
+        code = talk.talk(_typed(session) if typed else piped_lines())
+        raise typer.Exit(code or int(session.has_failures))
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Listened:
 
 
 def _listen_to_all(
-    desk: Desk,
+    session: Session,
     found: Sequence[Source],
     engine: Engine,
     stretch: Stretch,
@@ -143,36 +145,36 @@ def _listen_to_all(
 ) -> list[Listened]:
     heard: list[Listened] = []
     # All are looked at before a model is loaded for the first.
-    sources = [source for source in found if desk.is_there(source, as_json=as_json)]
+    sources = [source for source in found if session.is_there(source, as_json=as_json)]
     for done, source in enumerate(sources):
-        desk.bars.files(done, len(sources))
+        session.bars.files(done, len(sources))
         wanted = Wanted(source, stretch, paid.name, paid.target_length)
         flaws: list[Flaw] = []
 
         def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:
             flaws.append(flaw)
-            desk.warn(source, flaw)
+            session.warn(source, flaw)
 
         try:
             source.begin()
             hearing = hear(
-                desk.model_for(engine, wanted),
+                session.model_for(engine, wanted),
                 wanted,
-                memory=desk.memory,
+                memory=session.memory,
                 warn=warn,
-                progress=desk.bars,
+                progress=session.bars,
             )
         except InputError as error:
-            desk.blame(source, error, as_json=as_json)
+            session.blame(source, error, as_json=as_json)
             continue
-        desk.is_whole(source, as_json=as_json)
+        session.is_whole(source, as_json=as_json)
         heard.append(Listened(source.name, source.location, hearing.heard, hearing.seconds, flaws))
-    desk.bars.close()
+    session.bars.close()
     return heard
 
 
-def _typed(desk: Desk) -> Iterator[str]:
-    desk.say("/help for help, Ctrl-D to leave")
+def _typed(session: Session) -> Iterator[str]:
+    session.say("/help for help, Ctrl-D to leave")
     state = state_folder()
     return typed_lines(slash_commands.completions, state and state / "chat-history")
 

@@ -17,8 +17,8 @@ from fls_cli.media.source import Source, check_readable
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
 from fls_cli.session.inspected import inspected
-from fls_cli.session.listening import Stretch, Wanted
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.request import Stretch, Wanted
+from fls_cli.session.session import Session, open_session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.files import check_place, write_atomically
 from fls_cli.writers.exact_names import with_exact_names
@@ -80,29 +80,29 @@ def inspect_(
     suffix = _suffix(output, as_json=as_json)
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
     stretch = Stretch.parse(track, start, end, None, channels, raw)
-    with open_desk(quiet=quiet, offline=offline, drawn=output is not None) as desk:
+    with open_session(quiet=quiet, offline=offline, drawn=output is not None) as session:
         from fls_models.core.budget import Budget
 
         Budget(budget, target_length)
         try:
-            with open_sources([file], note=desk.say, progress=desk.bars) as sources:
+            with open_sources([file], note=session.say, progress=session.bars) as sources:
                 if len(sources) != 1:
                     raise UsageError(f"{printable(file)}: name one recording, not several.")
                 [source] = sources
                 try:
                     check_readable(source)
                     wanted = Wanted(source, stretch, budget, target_length)
-                    found = _inspected(desk, engine, wanted)
+                    found = _inspected(session, engine, wanted)
                     if output is not None:
                         write_atomically(output, _drawn(found, wanted, suffix))
                     else:
-                        _show(desk, found, source, as_json=as_json)
-                    desk.is_whole(source, as_json=as_json)
+                        _show(session, found, source, as_json=as_json)
+                    session.is_whole(source, as_json=as_json)
                 except InputError as error:
-                    desk.blame(source, error, as_json=as_json)
+                    session.blame(source, error, as_json=as_json)
         except InputError as error:
-            desk.fail(printable(file), error, as_json=as_json, location=file)
-        desk.finish()
+            session.fail(printable(file), error, as_json=as_json, location=file)
+        session.finish()
 
 
 def _suffix(output: Path | None, *, as_json: bool) -> str:
@@ -124,16 +124,16 @@ def _suffix(output: Path | None, *, as_json: bool) -> str:
     return suffix
 
 
-def _inspected(desk: Desk, engine: Engine, wanted: Wanted) -> Inspection:
+def _inspected(session: Session, engine: Engine, wanted: Wanted) -> Inspection:
     """The recording as the model hears it for a question."""
     # A file that is none is told before a model is loaded.
     total = wanted.seconds()
-    model = desk.model_for(engine, wanted)
+    model = session.model_for(engine, wanted)
     from fls_models.pipelines.frames import FrameReadingModel
 
     assert isinstance(model, FrameReadingModel), "an engine that reads frames"
-    warn = partial(desk.warn, wanted.source)
-    return inspected(model, wanted, total, warn=warn, progress=desk.bars)
+    warn = partial(session.warn, wanted.source)
+    return inspected(model, wanted, total, warn=warn, progress=session.bars)
 
 
 def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
@@ -151,14 +151,14 @@ def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
         return inspection_page(found, name=name, audio=page_audio(blocks))
 
 
-def _show(desk: Desk, found: Inspection, source: Source, *, as_json: bool) -> None:
+def _show(session: Session, found: Inspection, source: Source, *, as_json: bool) -> None:
     if as_json:
         locations = {source.name: source.location}
         told = with_exact_names(inspection_json(found, source.name), locations)
-        desk.show(json.dumps(told, ensure_ascii=False) + "\n")
+        session.show(json.dumps(told, ensure_ascii=False) + "\n")
         return
     width = shutil.get_terminal_size().columns
     alphabet = alphabet_for(sys.stdout.encoding)
-    desk.show("\n".join(inspection_lines(found, source.name, width, alphabet)) + "\n")
+    session.show("\n".join(inspection_lines(found, source.name, width, alphabet)) + "\n")
     if is_overview(found, width):
-        desk.say("an overview; --start and --end show a minute of it word by word")
+        session.say("an overview; --start and --end show a minute of it word by word")

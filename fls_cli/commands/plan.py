@@ -10,9 +10,10 @@ import typer
 
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
-from fls_cli.session.job import Request, Visit
-from fls_cli.session.listening import Stretch, Wanted
-from fls_cli.session.session import open_desk
+from fls_cli.session.job import Job
+from fls_cli.session.request import Request, Stretch, Wanted
+from fls_cli.session.runner import Runner
+from fls_cli.session.session import open_session
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.plan_table import plan_json, table
 from fls_models.errors import InputError
@@ -72,23 +73,23 @@ def plan(
         suffix=".plan.jsonl",
         as_json=as_json,
     )
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_session(quiet=quiet, offline=offline) as session:
         from fls_cli.machine.planner import Planner
 
-        planner = Planner(engine, desk.say, again=measure)
+        planner = Planner(engine, session.say, again=measure)
 
-        def task(visit: Visit) -> Plan:
-            found = planner.plan(visit.wanted, _seconds(visit.wanted))
-            locations = {visit.source.name: visit.source.location}
-            visit.write(_text(planner, visit.source.name, [found], locations, as_json=as_json))
+        def task(job: Job) -> Plan:
+            found = planner.plan(job.wanted, _seconds(job.wanted))
+            locations = {job.source.name: job.source.location}
+            job.write(_text(planner, job.source.name, [found], locations, as_json=as_json))
             return found
 
-        done = [found for _, found in desk.work(sources or [], from_file, request, task)]
-        if desk.asked > 1 and len(done) > 1:
+        done = [found for _, found in Runner(session).run(sources or [], from_file, request, task)]
+        if session.asked > 1 and len(done) > 1:
             if not as_json:
-                desk.show("==> all recordings <==\n")
-            desk.show(_text(planner, None, done, {}, as_json=as_json))
-        desk.finish()
+                session.show("==> all recordings <==\n")
+            session.show(_text(planner, None, done, {}, as_json=as_json))
+        session.finish()
 
 
 def _text(

@@ -8,9 +8,10 @@ import typer
 
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
-from fls_cli.session.job import Request, Visit
-from fls_cli.session.listening import Stretch
-from fls_cli.session.session import open_desk
+from fls_cli.session.job import Job
+from fls_cli.session.request import Request, Stretch
+from fls_cli.session.runner import Runner
+from fls_cli.session.session import open_session
 from fls_cli.writers.results import summary_json, summary_text
 from fls_models.core.results import STYLES
 from fls_models.errors import UsageError
@@ -87,34 +88,32 @@ def summarize(
         as_json=as_json,
         target_length=target_length,
     )
-    with open_desk(
-        quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
-    ) as desk:
+    with open_session(quiet=quiet, offline=offline, output=output, keep=keep) as session:
         from fls_models.core.budget import Budget
 
         paid = Budget(budget, target_length)
 
-        def task(visit: Visit) -> None:
+        def task(job: Job) -> None:
             from fls_models.answering.answerer import Manner
             from fls_models.answering.summarize import summarise
 
-            hearing = visit.hear()
+            hearing = job.hear()
             if not hearing.heard.speaks:
-                visit.say_silent(in_result=True)
+                job.say_silent(in_result=True)
             summary = summarise(
-                visit.model,
-                visit.source.name,
+                job.model,
+                job.source.name,
                 hearing.heard,
                 heard_in=hearing.seconds,
                 style=style,
                 budget=paid,
                 manner=Manner(max_tokens, temperature, seed),
-                progress=desk.bars,
+                progress=session.bars,
             )
             if as_json:
-                visit.write(visit.json_line(summary_json(summary, style, visit.flaws)))
+                job.write(job.json_line(summary_json(summary, style, job.flaws)))
             else:
-                visit.write(summary_text(summary, style))
+                job.write(summary_text(summary, style))
 
-        desk.work(sources or [], from_file, request, task)
-        desk.finish()
+        Runner(session, ahead=jobs, force=force).run(sources or [], from_file, request, task)
+        session.finish()

@@ -8,9 +8,10 @@ import typer
 
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
-from fls_cli.session.job import Request, Visit
-from fls_cli.session.listening import Stretch
-from fls_cli.session.session import open_desk
+from fls_cli.session.job import Job
+from fls_cli.session.request import Request, Stretch
+from fls_cli.session.runner import Runner
+from fls_cli.session.session import open_session
 from fls_cli.writers.results import FORMATS, render, sentence_line, transcript_json, txt
 from fls_models.errors import UsageError
 
@@ -72,39 +73,37 @@ def transcribe(
         suffix=f".{form}",
         as_json=form == "json",
     )
-    with open_desk(
-        quiet=quiet, offline=offline, output=output, keep=keep, ahead=jobs, force=force
-    ) as desk:
+    with open_session(quiet=quiet, offline=offline, output=output, keep=keep) as session:
         from fls_models.core.budget import Budget
 
         Budget(budget)
 
-        def task(visit: Visit) -> None:
-            alone = not visit.many or visit.output is not None
+        def task(job: Job) -> None:
+            alone = not job.many or job.output is not None
             if form in ("srt", "vtt") and not alone:
                 raise UsageError(
                     f"One {form} file holds one recording; write them to a folder: -o subtitles/"
                 )
-            listening = visit.listen()
-            name = visit.source.name
+            listening = job.listen()
+            name = job.source.name
             spoken = False
             if form == "txt" and not words:
                 before = None
                 for sentence in listening:
-                    visit.write(sentence_line(sentence, before))
+                    job.write(sentence_line(sentence, before))
                     before, spoken = sentence, True
                 if not spoken:
-                    visit.write("")
+                    job.write("")
             else:
                 heard = listening.transcript()
                 spoken = bool(txt(heard))
                 if form == "json":
-                    told = transcript_json(heard, name, words=words, flaws=visit.flaws)
-                    visit.write(visit.json_line(told, indent=2 if alone else None))
+                    told = transcript_json(heard, name, words=words, flaws=job.flaws)
+                    job.write(job.json_line(told, indent=2 if alone else None))
                 else:
-                    visit.write(render(heard, name, form, words=words, flaws=visit.flaws))
+                    job.write(render(heard, name, form, words=words, flaws=job.flaws))
             if not spoken:
-                visit.say_silent()
+                job.say_silent()
 
-        desk.work(sources or [], from_file, request, task)
-        desk.finish()
+        Runner(session, ahead=jobs, force=force).run(sources or [], from_file, request, task)
+        session.finish()

@@ -10,8 +10,10 @@ from contextlib import suppress
 from typing import TextIO
 
 from fls_cli.console.text import clean
-from fls_cli.storage.files import NO_ROOM
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
+
+# No room on the disk, none for this user, and none below the limit that `ulimit -f` sets.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 READER_GONE = 141
 """The exit code where nobody reads on: that of a program which SIGPIPE ends."""

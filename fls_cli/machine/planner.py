@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fls_cli.machine.speed_profiles import Paces
-from fls_cli.options.common import BUDGETS
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
-from fls_cli.session.listening import Wanted
+from fls_cli.session.request import Wanted
 from fls_cli.storage.paths import cache_folder
 from fls_cli.writers.plan_table import Row
+from fls_models.core.budget import NAMES
 from fls_models.errors import EnvironmentLacks, FlsError
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class Planner:
         """
         from fls_models.planning.plan import planned
 
-        budgets = {
-            name: planned(self.card, self._reads_by(name), name, seconds) for name in BUDGETS
-        }
+        budgets = {name: planned(self.card, self._reads_by(name), name, seconds) for name in NAMES}
         readers = dict.fromkeys(one.reads_by for one in budgets.values())
         paces = {one: self._pace(one, wanted, seconds) for one in readers}
         return Plan(seconds, budgets, {name: paces[one.reads_by] for name, one in budgets.items()})
@@ -68,7 +66,7 @@ class Planner:
         from fls_models.planning.plan_flops import plan_flops
 
         rows = []
-        for name in BUDGETS:
+        for name in NAMES:
             parts = [plan.budgets[name] for plan in plans]
             flops = [plan_flops(self.card, part) for part in parts]
             pace = plans[-1].paces[name]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
-from fls_cli.session.listening import Wanted
+from fls_cli.session.request import Wanted
 from fls_cli.storage.cache import key, open_cache
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.progress import silent

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
-from fls_cli.options import common as options
 from fls_cli.storage.files import check_place
+from fls_models.core.budget import NAMES
 from fls_models.errors import UsageError
 
 Limit = Annotated[
@@ -40,11 +40,10 @@ def work_folder(work: Path | None) -> Path | None:
 def budgets_named(given: str) -> list[str]:
     """Names of budgets from a list with commas, each once."""
     names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    wrong = [name for name in names if name not in options.BUDGETS]
+    wrong = [name for name in names if name not in NAMES]
     if wrong or not names:
         raise UsageError(
-            f"There is no budget {', '.join(wrong) or given!r}; there are: "
-            f"{', '.join(options.BUDGETS)}."
+            f"There is no budget {', '.join(wrong) or given!r}; there are: {', '.join(NAMES)}."
         )
     return names
 

@@ -12,16 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from fls_cli.session.engine import READERS
+from fls_cli.session.evidence import EVIDENCE
 from fls_cli.storage import settings
+from fls_models.core.budget import NAMES
 
 _READING = "What to read"
 _MODEL = "Model"
 _OUTPUT = "Output"
 _LARGE = "Large models"
-
-BUDGETS = ("fast", "balanced", "accurate")
-# Passages that an answer shows for itself, unless a number is given.
-EVIDENCE = 3
 
 
 def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def _complete_model(incomplete: str) -> list[str]:
 
 
 def _complete_budget(incomplete: str) -> list[str]:
-    return [name for name in BUDGETS if name.startswith(incomplete)]
+    return [name for name in NAMES if name.startswith(incomplete)]
 
 
 def _complete_read(incomplete: str) -> list[str]:

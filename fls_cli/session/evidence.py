@@ -9,14 +9,15 @@ from pathlib import Path
 
 from fls_cli.console.text import printable
 from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
-from fls_cli.options.common import EVIDENCE
 from fls_cli.session.inspected import inspected
-from fls_cli.session.job import Visit
+from fls_cli.session.job import Job
 from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
 from fls_models.core.results import Answer, Passage
 from fls_models.errors import InputError, UsageError
 
 _PAGE = ".html"
+# Passages, where nobody says how many.
+EVIDENCE = 3
 
 
 @dataclass(frozen=True)
@@ -61,69 +62,69 @@ class Showing:
         """Whether there is a page for each recording."""
         return self.report is not None and _is_folder(self.report)
 
-    def check(self, visit: Visit) -> None:
+    def check(self, job: Job) -> None:
         """To be called before the work on a recording.
 
         UsageError where several would share a page, InputError where this one's clips or page
         could not be written.
         """
-        desk = visit.desk
-        if self.report is not None and desk.asked > 1 and not self.in_folder:
+        session = job.session
+        if self.report is not None and session.asked > 1 and not self.in_folder:
             raise UsageError(
-                f"--report: {desk.asked} recordings have a page each; name a folder, with / at "
+                f"--report: {session.asked} recordings have a page each; name a folder, with / at "
                 "its end."
             )
         try:
             if self.clips is not None:
-                check_folder(desk.place(visit.source, self.clips, STAMP).parent)
+                check_folder(job.place(self.clips, STAMP).parent)
             if self.report is not None and self.in_folder:
-                page = desk.place(visit.source, Path(self.report), _PAGE)
+                page = job.place(Path(self.report), _PAGE)
                 check_folder(page.parent)
                 if os.path.lexists(page):
                     check_place(page)
         except UsageError as error:
             raise InputError(str(error)) from None
 
-    def show(self, visit: Visit, answers: Sequence[Answer]) -> None:
+    def show(self, job: Job, answers: Sequence[Answer]) -> None:
         """Writes the clips and the page of one recording."""
         if self.clips is not None:
-            self._cut(visit, self.clips, [found for one in answers for found in one.evidence])
+            self._cut(job, self.clips, [found for one in answers for found in one.evidence])
         if self.report is not None:
             place = Path(self.report)
             if self.in_folder:
-                place = visit.desk.place(visit.source, place, _PAGE)
+                place = job.place(place, _PAGE)
                 make_folder(place.parent)
-            write_atomically(place, _page(visit, answers))
-            visit.desk.say(f"wrote {place}")
+            write_atomically(place, _page(job, answers))
+            job.session.say(f"wrote {place}")
 
-    def _cut(self, visit: Visit, folder: Path, passages: Sequence[Passage]) -> None:
-        place = visit.desk.place(visit.source, folder, STAMP)
+    def _cut(self, job: Job, folder: Path, passages: Sequence[Passage]) -> None:
+        place = job.place(folder, STAMP)
         for span in dict.fromkeys(passage.span for passage in passages):
             clip = clip_place(place, span)
-            save_clip(visit.decode(span), clip)
-            visit.desk.say(f"wrote {clip}")
+            save_clip(job.decode(span), clip)
+            job.session.say(f"wrote {clip}")
 
 
 def _is_folder(report: str) -> bool:
     return report.endswith(os.sep) or os.path.isdir(report)
 
 
-def _page(visit: Visit, answers: Sequence[Answer]) -> str:
+def _page(job: Job, answers: Sequence[Answer]) -> str:
     from fls_cli.writers.pages.answer_page import answer_page
     from fls_cli.writers.pages.page_audio import page_audio
 
-    extractor, heard = visit.model.extractor, None
+    extractor, heard = job.model.extractor, None
     if extractor is not None:
         # What is wrong with the recording was said when it was heard for the answers.
-        wanted, bars = visit.wanted, visit.desk.bars
+        wanted, bars = job.wanted, job.session.bars
         heard = inspected(
             extractor, wanted, wanted.seconds(), warn=lambda flaw: None, progress=bars
         )
     return answer_page(
         answers,
-        name=visit.source.name,
-        audio=page_audio(visit.decode()),
+        name=job.source.name,
+        audio=page_audio(job.decode()),
         heard=heard,
-        offset=visit.request.stretch.start,
-        flaws=[flaw.text for flaw in visit.flaws],
+        offset=job.request.stretch.start,
+        flaws=[flaw.text for flaw in job.flaws],
     )

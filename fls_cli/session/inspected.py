@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from fls_cli.media.flaws import Flaw
-from fls_cli.session.listening import Wanted
+from fls_cli.session.request import Wanted
 
 if TYPE_CHECKING:
     from fls_models.answering.model import FrameExtractor

@@ -2,64 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fls_cli.media.ffmpeg.locate import decoder_parts
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
-from fls_cli.session.engine import Engine
-from fls_cli.session.listening import Hearing, Listening, Stretch, Wanted, hear, is_known, listen
+from fls_cli.session.listening import Hearing, Listening, hear, is_known, listen
 from fls_cli.session.read_ahead import Ahead
+from fls_cli.session.request import Request, Wanted
+from fls_cli.session.session import Session
 from fls_cli.writers.exact_names import with_exact_names
 
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
-    from fls_cli.session.session import Desk
     from fls_models.answering.model import Model
     from fls_models.core.results import Span
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of every source of a command; equal ones have equal results.
+@dataclass
+class Job:
+    """A source that a command works on. `output` is its own result file, if there is a folder.
 
-    `wish` is whatever else the result depends on, as JSON. `suffix` is that of result files in a
-    folder; `as_json` says that results are JSON lines, which have no headings.
+    `before_listening` is called when the model is loaded, `place_below` with a folder and a suffix
+    for a file of this source below it.
     """
 
-    command: str
-    engine: Engine
-    budget: str
-    stretch: Stretch
-    wish: Mapping[str, Any]
-    suffix: str
-    as_json: bool
-    target_length: int | None = None
-
-    @property
-    def key(self) -> str:
-        """Tells this request from others."""
-        told = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
-        told |= decoder_parts()
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass
-class Visit:
-    """A source on the desk. `output` is its own result file, if there is a folder of them."""
-
-    desk: Desk
+    session: Session
     request: Request
     source: Source
     many: bool
+    before_listening: Callable[[], None]
+    place_below: Callable[[Source, Path, str], Path]
     output: Path | None = None
     written: list[str] = field(default_factory=list)
     flaws: list[Flaw] = field(default_factory=list)
@@ -85,12 +64,12 @@ class Visit:
 
     @property
     def model(self) -> Model:
-        return self.desk.model(self.request.engine)
+        return self.session.model(self.request.engine)
 
     @property
     def streams(self) -> bool:
         """Whether somebody watches the result appear."""
-        return self.output is None and self.desk.streams
+        return self.output is None and self.session.streams
 
     def listen(self) -> Listening:
         """Starts listening; raises the InputError that fits what is wrong with the source."""
@@ -103,34 +82,34 @@ class Visit:
     def _begun(self, listening: Callable[..., _T]) -> _T:
         # Where nothing lies, no model need be loaded; elsewhere it is while the rest comes.
         self.source.begin()
-        model = self.desk.model_for(self.request.engine, self.wanted)
-        self.desk.look_ahead()
+        model = self.session.model_for(self.request.engine, self.wanted)
+        self.before_listening()
         return listening(
             model,
             self.wanted,
-            memory=self.desk.memory,
+            memory=self.session.memory,
             decoded=self._decode,
             warn=self.warn,
-            progress=self.desk.bars,
+            progress=self.session.bars,
         )
 
     def warn(self, flaw: Flaw) -> None:
         """Tells the user what is wrong with the recording, once, and remembers it."""
         if flaw not in self.flaws:
             self.flaws.append(flaw)
-            self.desk.warn(self.source, flaw)
+            self.session.warn(self.source, flaw)
 
     def say_silent(self, *, in_result: bool = False) -> None:
         """Says that no speech was found, unless the result says so, and what else to try."""
         hint = self.wanted.elsewhere()
         if hint or not in_result:
-            self.desk.say(f"{self.source.name}: no speech was found in it{hint}")
+            self.session.say(f"{self.source.name}: no speech was found in it{hint}")
 
     def prepare(self) -> None:
         """Begins to decode before its turn comes, unless it is known what is said in it."""
         if self._ahead is not None:
             return
-        model, memory, wanted = self.model, self.desk.memory, self.wanted
+        model, memory, wanted = self.model, self.session.memory, self.wanted
 
         def decode(warn: Callable[[Flaw], None]) -> Generator[Any]:
             self._ahead_of = contents_of(wanted.source)
@@ -153,6 +132,10 @@ class Visit:
         # Not begun before, or known then and forgotten since: no recording has no blocks.
         yield from self.wanted.decode(warn)
 
+    def place(self, folder: Path, suffix: str) -> Path:
+        """A file for this source below a folder, no other's."""
+        return self.place_below(self.source, folder, suffix)
+
     def decode(self, span: Span | None = None) -> Blocks:
         """Once more the samples that were heard, or those of a passage."""
         stretch = self.request.stretch
@@ -167,7 +150,7 @@ class Visit:
         if headed and not self.written:
             text = f"==> {self.source.name} <==\n{text}"
         if self.output is None:
-            self.desk.show(text)
+            self.session.show(text)
         self.written.append(text)
 
     def close(self) -> None:

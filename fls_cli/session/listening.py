@@ -8,21 +8,15 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fls_cli.console.times import parse_time
 from fls_cli.media.ffmpeg.locate import decoder_parts
-from fls_cli.media.ffmpeg.raw import RawAudio, parse_raw, raw_by_suffix
+from fls_cli.media.ffmpeg.raw import raw_by_suffix
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
-from fls_cli.media.joined import choose_track
-from fls_cli.media.mixing import check_channels
-from fls_cli.media.shortfalls import elsewhere
-from fls_cli.media.source import Source
-from fls_cli.storage.cache import Cache, key
+from fls_cli.session.request import Wanted
 from fls_models.core.budget import Budget
 from fls_models.core.cache import FORGETFUL, Memory, Parts
 from fls_models.core.progress import Progress
 from fls_models.core.stopwatch import Stopwatch
-from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
@@ -35,109 +29,6 @@ KIND = "transcripts"
 FRAMES = "frames"
 # Changes when the same bytes become other samples.
 DECODED = "one-clock-1"
-
-
-class Remembering:
-    """The user's cache as the memory of a model."""
-
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-
-    def get(self, kind: str, parts: Parts) -> bytes | None:
-        return self._cache.get(kind, key(**parts))
-
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
-        self._cache.put(kind, key(**parts), content)
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Which part of a recording, on which track and channels, in which language.
-
-    `raw` is what samples without a header are, if the user said it.
-    """
-
-    track: int | None
-    start: float
-    end: float | None
-    language: str | None
-    channels: str = "mix"
-    raw: RawAudio | None = None
-
-    @classmethod
-    def parse(
-        cls,
-        track: int | None,
-        start: str | None,
-        end: str | None,
-        language: str | None,
-        channels: str = "mix",
-        raw: str | None = None,
-    ) -> Stretch:
-        """What was typed; raises UsageError for what is no time, channel or raw format."""
-        check_channels(channels)
-        begin = parse_time(start) if start else 0.0
-        until = parse_time(end) if end else None
-        if until is not None and until <= begin:
-            raise UsageError("--end must come after --start.")
-        samples = parse_raw(raw) if raw else None
-        return cls(track, begin, until, language, channels, samples)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be heard of a source: which stretch, at the effort of which budget.
-
-    `words` says that a transcript is wanted, whatever the model reads.
-    """
-
-    source: Source
-    stretch: Stretch
-    budget: str
-    target_length: int | None = None
-    words: bool = False
-
-    @property
-    def paid(self) -> Budget:
-        return Budget(self.budget, self.target_length)
-
-    def decode(self, warn: Callable[[Flaw], None]) -> Blocks:
-        """The samples of it, as `media.stream` gives them."""
-        from fls_cli.media import stream as media
-
-        stretch = self.stretch
-        return media.stream(
-            self.source,
-            track=stretch.track,
-            channels=stretch.channels,
-            start=stretch.start,
-            end=stretch.end,
-            raw=stretch.raw,
-            warn=warn,
-        )
-
-    def check(self) -> None:
-        """Raises the InputError that hearing it would begin with; decodes one block."""
-        with closing(self.decode(lambda text: None)) as blocks:
-            next(blocks)
-
-    def seconds(self) -> float | None:
-        """How much audio that is, if the file tells; raises what `media.probe` does."""
-        from fls_cli.media import stream as media
-
-        found = media.probe(self.source, self.stretch.raw).duration
-        until = self.stretch.end if found is None else min(found, self.stretch.end or found)
-        return None if until is None else max(0.0, until - self.stretch.start)
-
-    def elsewhere(self) -> str:
-        """Where else speech may be, as the end of a sentence; empty where there is nothing else."""
-        from fls_cli.media import stream as media
-
-        if self.source.path is None:
-            return ""
-        info = media.probe(self.source, self.stretch.raw)
-        track = choose_track(self.source, info.tracks, self.stretch.track)
-        return elsewhere(info, track, self.stretch.channels)
 
 
 @dataclass

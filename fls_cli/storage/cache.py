@@ -22,6 +22,7 @@ from pathlib import Path
 
 from fls_cli.console.sizes import parse_size
 from fls_cli.storage.paths import cache_folder
+from fls_models.core.cache import Parts
 from fls_models.errors import EnvironmentLacks, UsageError
 
 __all__ = ["DEFAULT_LIMIT", "Cache", "Info", "Kind", "digest", "key", "open_cache", "parse_size"]
@@ -252,3 +253,16 @@ def _remove(file: _File) -> int:
     except FileNotFoundError:
         return 0
     return file.bytes
+
+
+class Remembering:
+    """The user's cache as the memory of a model."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def get(self, kind: str, parts: Parts) -> bytes | None:
+        return self._cache.get(kind, key(**parts))
+
+    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+        self._cache.put(kind, key(**parts), content)

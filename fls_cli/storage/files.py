@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fls_cli.console.streams import NO_ROOM
 from fls_cli.console.text import clean
 from fls_models.errors import DiskFull, UsageError
 
-# No room on the disk, none for this user, and none below the limit that `ulimit -f` sets.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that is mounted alone, as in containers, and another user's in a folder like /tmp: they
 # may be written to but not renamed over.
 _IMMOVABLE = (errno.EBUSY, errno.EPERM, errno.EACCES)

@@ -17,7 +17,7 @@ from fls_models.errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.engine import Engine
-    from fls_cli.session.session import Desk
+    from fls_cli.session.session import Session
     from fls_models.extractor.encoder import SpeechEncoder
     from fls_models.pipelines.large import FrameModel
     from fls_models.training.core.distributed import Processes
@@ -73,8 +73,8 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the run in FOLDER a
 class Telling:
     """Says how training goes: each time it was evaluated, a few times before, and interrupted."""
 
-    def __init__(self, desk: Desk, output: Path) -> None:
-        self._desk = desk
+    def __init__(self, session: Session, output: Path) -> None:
+        self._session = session
         self._output = output
         self._any = False
 
@@ -88,7 +88,7 @@ class Telling:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, KeyboardInterrupt) and self._any:
-            self._desk.say(
+            self._session.say(
                 f"interrupted; a checkpoint is in {self._output}, and the same command goes on"
             )
 
@@ -100,14 +100,14 @@ class Telling:
         line = f"step {step.number} of {step.steps}: loss {step.loss:.3f}"
         if step.value is not None:
             line += f", {evaluated(step.value)}" + ", the best" * step.best + more
-        self._desk.say(line)
+        self._session.say(line)
 
 
 @dataclass(frozen=True)
 class HeadTraining:
     """A CTC head that is to be trained, whatever model it is for."""
 
-    desk: Desk
+    session: Session
     taken: list[Utterance]
     held: list[Utterance]
     plan: Plan
@@ -127,7 +127,7 @@ class HeadTraining:
         from fls_models.training.ctc.train_head import usable
 
         for one in usable(self.taken, encoded, vocabulary)[1]:
-            self.desk.say(
+            self.session.say(
                 f"{one.audio} is left out: it is too short for its text, or none of that is known"
             )
         if self.fresh:
@@ -142,7 +142,7 @@ class HeadTraining:
 class AnswerTraining:
     """A model that is to be trained on questions and answers, whatever of it."""
 
-    desk: Desk
+    session: Session
     taken: list[Spoken]
     held: list[Spoken]
     plan: Plan
@@ -205,26 +205,26 @@ def refuse(options: Mapping[str, object], why: str) -> None:
         raise UsageError(f"{', '.join(given)}: {why}")
 
 
-def load_large(desk: Desk, engine: Engine, processes: Processes) -> FrameModel:
+def load_large(session: Session, engine: Engine, processes: Processes) -> FrameModel:
     """The model that was checked."""
     from fls_models.pipelines.large import FrameModel
 
     # The first fetches and converts it.
     with processes.first_ahead():
-        loaded = desk.model(engine)
+        loaded = session.model(engine)
     if not isinstance(loaded, FrameModel):
         raise UsageError(f"{engine.model} reads text; only models that read frames are trained.")
     return loaded
 
 
-def find_parts(desk: Desk, name: str, processes: Processes) -> Installed:
+def find_parts(session: Session, name: str, processes: Processes) -> Installed:
     """What a model with a connector is made of, fetched first if need be; nothing is loaded."""
     # The first fetches it.
     with processes.first_ahead():
-        return _parts(desk, name)
+        return _parts(session, name)
 
 
-def _parts(desk: Desk, name: str) -> Installed:
+def _parts(session: Session, name: str) -> Installed:
     from fls_cli.storage.paths import cache_folder
     from fls_models.weights import card
     from fls_models.weights import store as weights
@@ -233,10 +233,10 @@ def _parts(desk: Desk, name: str) -> Installed:
         return weights.local(Path(name))
     wanted, cache = card.load(name), cache_folder()
     assert isinstance(wanted, card.TextCard), "others have no connector"
-    if not desk.offline and not weights.is_ready(wanted, cache):
+    if not session.offline and not weights.is_ready(wanted, cache):
         size = weights.bytes_to_fetch(wanted, cache)
-        desk.say(f"downloading {name}: {size / 1e6:.0f} MB, once")
-        return weights.pull(wanted, cache, desk.bars)
+        session.say(f"downloading {name}: {size / 1e6:.0f} MB, once")
+        return weights.pull(wanted, cache, session.bars)
     return weights.locate(wanted, cache)
 
 
@@ -271,8 +271,8 @@ def encode_all(
     """What an encoder makes of all recordings; what is wrong with some of them is said."""
     from fls_models.training.core.encoded_dataset import encode
 
-    desk, recordings = asked.desk, asked.recordings
-    desk.asked = len(set(recordings))
+    session, recordings = asked.session, asked.recordings
+    session.asked = len(set(recordings))
     # The others find on disk what the first encodes.
     with asked.processes.first_ahead():
         encoded = encode(
@@ -282,12 +282,12 @@ def encode_all(
             asked.output / "encoded",
             # Recordings are known by their bytes there, too.
             identity=identity + "".join(decoder_parts().values()),
-            progress=desk.bars,
+            progress=session.bars,
         )
     for path, error in encoded.failed.items():
-        desk.fail(str(path), error, as_json=False)
+        session.fail(str(path), error, as_json=False)
     for path in encoded.too_long:
-        desk.say(f"{path} is left out: it lasts longer than 30 s; cut it at pauses first")
+        session.say(f"{path} is left out: it lasts longer than 30 s; cut it at pauses first")
     return encoded
 
 

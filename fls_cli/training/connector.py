@@ -84,7 +84,7 @@ def train_head(
         processes=asked.processes,
         device=place[0],
         precision=place[1],
-        progress=asked.desk.bars,
+        progress=asked.session.bars,
         report=asked.report,
     )
 
@@ -158,7 +158,7 @@ def train_answers(
         lengths=asked.lengths,
         batch_size=asked.batch,
         processes=asked.processes,
-        progress=asked.desk.bars,
+        progress=asked.session.bars,
         report=asked.report,
     )
 

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fls_cli.session.session import Desk
+    from fls_cli.session.session import Session
     from fls_models.training.data.documents import Document
 
 Voices = Annotated[
@@ -23,9 +23,9 @@ Voices = Annotated[
 ]
 
 
-def say_texts(desk: Desk, documents: Sequence[Document]) -> None:
+def say_texts(session: Session, documents: Sequence[Document]) -> None:
     """How much there is, and how much of it no voice is given."""
     sentences = sum(len(one.lines) for one in documents)
     left_out = sum(sum(one.left_out.values()) for one in documents)
     said = f"; {left_out} left out" if left_out else ""
-    desk.say(f"{len(documents)} documents, {sentences} sentences{said}")
+    session.say(f"{len(documents)} documents, {sentences} sentences{said}")

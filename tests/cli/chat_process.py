@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tiny_model import HERE, TinyModel
 
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 
 
 def serve(weights: str, *arguments: str) -> None:
@@ -33,7 +33,7 @@ def serve(weights: str, *arguments: str) -> None:
 
     MiniLanguageModel.generate = generate  # type: ignore[assignment,method-assign]
     model = TinyModel(Path(weights))
-    Desk.model = lambda desk, name: model  # type: ignore[assignment,method-assign,return-value]
+    Session.model = lambda session, name: model  # type: ignore[assignment,method-assign,return-value]
     sys.argv = ["fls", *arguments]
     main()
 

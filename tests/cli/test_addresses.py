@@ -168,7 +168,7 @@ def test_nothing_at_an_address_is_said_before_a_model_is_loaded(
     host: Host, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
     monkeypatch.setattr(
-        "fls_cli.session.session.Desk.model", lambda *_: pytest.fail("a model was loaded")
+        "fls_cli.session.session.Session.model", lambda *_: pytest.fail("a model was loaded")
     )
     assert play(capfd, "ask", f"{host.address}/a.mp3", WHAT).code == 1
 

@@ -10,7 +10,7 @@ import pytest
 from media_files import Site
 from tiny_model import FOREIGN, TinyModel, play
 
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 from fls_models.core.results import NO_SPEECH, NONE_SAYS, NOT_SAID
 
 Capture = pytest.CaptureFixture[str]
@@ -189,9 +189,13 @@ def test_a_watched_answer_is_the_same_answer(
     questions = ("-q", WHAT, "-q", WHO)
     whole = play(capfd, "ask", str(talk), *questions).out
     shown: list[str] = []
-    show: Callable[[Desk, str], None] = Desk.show
-    monkeypatch.setattr(Desk, "streams", True)
-    monkeypatch.setattr(Desk, "show", lambda desk, text: (shown.append(text), show(desk, text)))
+    show: Callable[[Session, str], None] = Session.show
+    monkeypatch.setattr(Session, "streams", True)
+    monkeypatch.setattr(
+        Session, "show", lambda self, text: (shown.append(text), show(self, text))
+    )
+        Session, "show", lambda session, text: (shown.append(text), show(session, text))
+    )
     streamed = play(capfd, "ask", str(talk), *questions).out
     assert [line.strip() for line in streamed.split("\n")] == [
         line.strip() for line in whole.split("\n")
@@ -208,7 +212,7 @@ def test_control_characters_never_reach_stdout(
     monkeypatch: pytest.MonkeyPatch,
     capfd: Capture,
 ) -> None:
-    monkeypatch.setattr(Desk, "streams", streams)
+    monkeypatch.setattr(Session, "streams", streams)
     assert play(capfd, "ask", str(talk), WHAT).out == HARMLESS + "\n"
 
 

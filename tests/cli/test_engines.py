@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from fls_cli.session.engine import Engine, check, start
-from fls_cli.session.job import Request
-from fls_cli.session.listening import Stretch
+from fls_cli.session.request import Request, Stretch
 from fls_models.core.cache import FORGETFUL
 from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing

@@ -15,7 +15,7 @@ import pytest
 from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, command, play
 
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 from fls_models.weights import downloads
 from fls_models.weights import store as weights
 
@@ -385,6 +385,6 @@ def test_a_signal_is_one_whatever_a_library_makes_of_it(
             signal.raise_signal(number)
         raise ValueError("could not determine the shape of an object")
 
-    monkeypatch.setattr(Desk, "model", load)
+    monkeypatch.setattr(Session, "model", load)
     played = play(capfd, "ask", str(talk), "Who?")
     assert (played.code, played.out, played.err) == (code, "", "")

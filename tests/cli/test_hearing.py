@@ -16,9 +16,10 @@ from test_many import WHAT, without_seconds
 from tiny_model import SAID, Ear, Played, TinyModel, command, play
 
 from fls_cli.session import engine as engines
-from fls_cli.session import job as visits
-from fls_cli.session.listening import KIND, Stretch, Wanted, is_known, listen
-from fls_cli.session.session import Desk
+from fls_cli.session import job as jobs
+from fls_cli.session.listening import KIND, is_known, listen
+from fls_cli.session.request import Stretch, Wanted
+from fls_cli.session.session import Session
 from fls_models.core.cache import Parts
 from fls_models.core.progress import silent
 from fls_models.lslm.mini.language_model import MiniLanguageModel
@@ -64,10 +65,10 @@ def runs(
     monkeypatch.setenv("FLS_KEEP", "1")
     runs = Runs(tmp_path / "cache", capfd)
 
-    def model(desk: Desk, name: str) -> object:
-        if desk._model is None:
-            desk._model = TinyModel(tiny_weights, runs.ear, desk.memory)  # type: ignore[assignment]
-        return desk._model
+    def model(session: Session, name: str) -> object:
+        if session._model is None:
+            session._model = TinyModel(tiny_weights, runs.ear, session.memory)  # type: ignore[assignment]
+        return session._model
 
     read = MiniLanguageModel.read
 
@@ -75,7 +76,7 @@ def runs(
         runs.read.append(given)
         return read(self, *given, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Desk, "model", model)
+    monkeypatch.setattr(Session, "model", model)
     monkeypatch.setattr(MiniLanguageModel, "read", counting)
     return runs
 
@@ -244,7 +245,7 @@ def test_what_was_forgotten_after_a_look_ahead_is_decoded(
     runs: Runs, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = write_wav(tmp_path / "other.wav", tone(700, 4))
-    monkeypatch.setattr(visits, "is_known", lambda *_: True)
+    monkeypatch.setattr(jobs, "is_known", lambda *_: True)
     assert runs("transcribe", str(talk), str(other)).lines == [
         *(f"==> {talk} <==", *SAID),
         *(f"==> {other} <==", *SAID),
@@ -276,13 +277,13 @@ def test_the_next_recordings_are_decoded_while_the_first_is_heard(
     runs("transcribe", str(others[0]), "-o", f"{notes}/", "--no-cache")
     begun: list[str] = []
     seen: list[list[str]] = []
-    prepare = visits.Visit.prepare
+    prepare = jobs.Job.prepare
 
-    def watch(visit: visits.Visit) -> None:
-        begun.append(visit.source.path.name if visit.source.path else "")
-        prepare(visit)
+    def watch(job: jobs.Job) -> None:
+        begun.append(job.source.path.name if job.source.path else "")
+        prepare(job)
 
-    monkeypatch.setattr(visits.Visit, "prepare", watch)
+    monkeypatch.setattr(jobs.Job, "prepare", watch)
     runs.ear.begins = lambda: seen.append(list(dict.fromkeys(begun)))
     sources = [str(talk), *map(str, others)]
     runs("transcribe", *sources, "-o", f"{notes}/", "--jobs", "1", "--no-cache")

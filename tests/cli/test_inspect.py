@@ -50,12 +50,12 @@ def fls(tiny_mini: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch) -> Fls
 
 def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused is refused before a model is loaded."""
-    from fls_cli.session.session import Desk
+    from fls_cli.session.session import Session
 
     def model(*_: object) -> Any:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(Desk, "model", model)
+    monkeypatch.setattr(Session, "model", model)
 
 
 # Text and JSON

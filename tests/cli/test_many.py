@@ -16,10 +16,10 @@ from test_progress import Terminal, screens
 from tiny_model import FOREIGN, SAID, Played, TinyModel, play
 
 from fls_cli.console.progress import Bars
-from fls_cli.session import job as visits
+from fls_cli.session import job as jobs
 from fls_cli.session import session as desk_module
 from fls_cli.session.read_ahead import Ahead
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 from fls_models.core.results import NONE_SAYS, NOT_SAID
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def test_what_is_finished_loads_no_model(
     first = play(capfd, *given, str(talks), "-o", f"{notes}/")
     before = results(notes)
     stamps = {name: (notes / name).stat().st_mtime_ns for name in before}
-    monkeypatch.setattr(Desk, "model", None)
+    monkeypatch.setattr(Session, "model", None)
     again = play(capfd, *given, f"{talks}/", "-o", str(notes))
     assert (again.code, again.out) == (0, first.out)
     assert again.err == "fls: 3 of 3 were finished before\n"
@@ -473,7 +473,7 @@ def test_a_file_that_is_replaced_meanwhile_is_heard_as_it_is_now(
                 ahead._thread.join(60)
             write_wav(talks / "longer", tone(900, 6)).rename(second)
 
-    monkeypatch.setattr(visits, "Ahead", Watched)
+    monkeypatch.setattr(jobs, "Ahead", Watched)
     tiny.transcriber.begins = replace
     sources = [str(talks / "memo.1"), str(talks / "monday" / "first.wav"), str(second)]
     played = play(capfd, "transcribe", *sources, "-f", "json", "--jobs", "2")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tiny_model import SAID, TinyModel, command, play
 
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 
 Capture = pytest.CaptureFixture[str]
 
@@ -109,7 +109,7 @@ def test_what_the_system_refuses_elsewhere_is_one_sentence(
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/somewhere")
 
-    monkeypatch.setattr(Desk, "model", refused)
+    monkeypatch.setattr(Session, "model", refused)
     played = play(capfd, "transcribe", str(talk))
     assert (played.code, played.out) == (3, "")
     assert (

@@ -12,7 +12,7 @@ import pytest
 from media_files import run_ffmpeg, tone, write_wav
 from tiny_model import SAID, TinyModel, play
 
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 
 Capture = pytest.CaptureFixture[str]
 
@@ -30,13 +30,13 @@ def test_sentences_appear_as_they_are_understood(
     tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
 ) -> None:
     heard_when_shown: list[float] = []
-    show: Callable[[Desk, str], None] = Desk.show
+    show: Callable[[Session, str], None] = Session.show
 
-    def watch(desk: Desk, text: str) -> None:
+    def watch(session: Session, text: str) -> None:
         heard_when_shown.append(tiny.transcriber.until)
-        show(desk, text)
+        show(session, text)
 
-    monkeypatch.setattr(Desk, "show", watch)
+    monkeypatch.setattr(Session, "show", watch)
     play(capfd, "transcribe", str(talk))
     assert heard_when_shown == [0.0, 1.0, 2.0]
 

@@ -20,7 +20,7 @@ import pytest
 from media_files import run_ffmpeg, tone, write_wav
 
 from fls_cli.app import main
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import FORGETFUL, Memory
 from fls_models.core.constants import SAMPLE_RATE
@@ -196,7 +196,7 @@ def tiny_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_weights: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch) -> TinyModel:
     """The model that every command of this test gets, whatever name it asks for."""
     model = TinyModel(tiny_weights)
-    monkeypatch.setattr(Desk, "model", lambda desk, name: model)
+    monkeypatch.setattr(Session, "model", lambda session, name: model)
     return model
 
 
@@ -261,10 +261,10 @@ def run() -> None:
     ear = Ear([f"Sentence {i}." for i in range(int(said))], float(pace), begins=begins)
     tiny = TinyModel(Path(weights), ear)
 
-    def model(desk: Desk, name: str) -> TinyModel:
-        tiny.memory = desk.memory
+    def model(session: Session, name: str) -> TinyModel:
+        tiny.memory = session.memory
         return tiny
 
-    Desk.model = model  # type: ignore[assignment,method-assign]
+    Session.model = model  # type: ignore[assignment,method-assign]
     sys.argv = ["fls", *arguments]
     main()

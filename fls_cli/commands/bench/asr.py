@@ -13,7 +13,7 @@ from fls_cli.options import bench as bench_options
 from fls_cli.options import common as options
 from fls_cli.options.bench import budgets_named, form_of, work_folder
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import open_desk
+from fls_cli.session.session import open_session
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report
@@ -65,12 +65,12 @@ def asr(
     budgets = budgets_named(budget)
     form = form_of(output)
     work = work_folder(work)
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_session(quiet=quiet, offline=offline) as session:
         from fls_models.bench.asr import load_manifest, measure
         from fls_models.bench.caches.transcripts import Hearing
 
         utterances = load_manifest(manifest, limit)
-        loaded = desk.model(Engine(model, device, dtype, low_memory, head, read=read))
+        loaded = session.model(Engine(model, device, dtype, low_memory, head, read=read))
         name = loaded.card.name
         if loaded.reads_by != "text":
             name += f", reading {loaded.reads_by}"
@@ -82,15 +82,15 @@ def asr(
             work=work,
             language=language,
         )
-        reports = [measure(utterances, hearing, one, name, desk.bars) for one in budgets]
+        reports = [measure(utterances, hearing, one, name, session.bars) for one in budgets]
         if as_json:
-            desk.show(bench_report.asr_json(reports, manifest.name))
+            session.show(bench_report.asr_json(reports, manifest.name))
         else:
-            desk.show(clean(bench_report.asr_table(reports, manifest.name).as_text()))
+            session.show(clean(bench_report.asr_table(reports, manifest.name).as_text()))
         if output is not None:
             render = bench_report.asr_markdown if form == ".md" else bench_report.asr_json
             write_atomically(output, clean(render(reports, manifest.name)))
-        desk.finish()
+        session.finish()
 
 
 def _kept_as(loaded: Model) -> str:

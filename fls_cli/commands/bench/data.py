@@ -12,7 +12,7 @@ import typer
 
 from fls_cli import __version__
 from fls_cli.options import common as options
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.session import Session, open_session
 from fls_cli.storage.files import check_folder
 from fls_cli.training.common import Seed
 from fls_cli.training.documents import Voices, say_texts
@@ -83,7 +83,7 @@ def longspeech_data(
     if not (isfinite(seconds) and isfinite(longest) and 0 < seconds <= longest):
         raise UsageError("--seconds takes a number above 0, --longest one that is not below it.")
     check_folder(output)
-    with open_desk(quiet=quiet, offline=True) as desk:
+    with open_session(quiet=quiet, offline=True) as session:
         from fls_cli.media.clips.flac import save_flac
         from fls_cli.media.ffmpeg.locate import find_ffmpeg
         from fls_cli.training import voices as speaking
@@ -118,11 +118,11 @@ def longspeech_data(
             "distort": distort,
             "seed": seed,
         }
-        say_texts(desk, documents)
+        say_texts(session, documents)
         spoken_by = ", ".join(one.name for one in systems)
-        desk.say(f"{len(planned.recordings)} recordings to be spoken by {spoken_by}")
+        session.say(f"{len(planned.recordings)} recordings to be spoken by {spoken_by}")
         folder = open_recordings(output, recipe, fresh=fresh)
-        with _telling(desk, folder, planned):
+        with _telling(session, folder, planned):
             made = folder.make(
                 planned,
                 speaking.cast(systems),
@@ -130,34 +130,34 @@ def longspeech_data(
                 seed=seed,
                 longest=longest,
                 distorts=distort,
-                progress=desk.bars,
+                progress=session.bars,
             )
         lines = folder.write_manifest(planned, made, wanted)
         facts = facts_of(planned, documents, made, lines)
         write_facts(output, recipe, {"fls": __version__, **speaking.versions()}, facts)
-        desk.say(
+        session.say(
             f"{facts['recordings']} recordings, {facts['mean_seconds']} s on average, "
             f"{facts['longest_seconds']} s at most; {len(lines)} lines"
         )
         if facts["questions_not_put"]:
-            desk.say(f"questions not put: {facts['questions_not_put']}; see {output}/README.md")
-        desk.show(f"{output / MANIFEST}\n")
-        desk.finish()
+            session.say(f"questions not put: {facts['questions_not_put']}; see {output}/README.md")
+        session.show(f"{output / MANIFEST}\n")
+        session.finish()
 
 
 @contextmanager
-def _telling(desk: Desk, folder: RecordingsFolder, plan: Plan) -> Iterator[None]:
+def _telling(session: Session, folder: RecordingsFolder, plan: Plan) -> Iterator[None]:
     """Says what is there before, and what to do after Ctrl-C."""
 
     def there() -> int:
         return sum(folder.told(number + 1) is not None for number in range(len(plan.recordings)))
 
     if before := there():
-        desk.say(f"{before} of {len(plan.recordings)} recordings are there")
+        session.say(f"{before} of {len(plan.recordings)} recordings are there")
     try:
         yield
     except KeyboardInterrupt:
-        desk.say(
+        session.say(
             f"interrupted; {there()} of {len(plan.recordings)} recordings are in {folder.place}, "
             "and the same command goes on"
         )

@@ -12,11 +12,12 @@ from fls_cli.console.text import clean, printable
 from fls_cli.options import common as options
 from fls_cli.options.bench import work_folder
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.session import Session, open_session
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import check_folder, make_folder, write_atomically
 from fls_cli.writers import longspeech_report
 from fls_cli.writers.longspeech_report import LongSpeechReport
+from fls_models.core.budget import NAMES
 from fls_models.core.optional import optional
 from fls_models.errors import UsageError
 
@@ -162,7 +163,7 @@ def longspeech_eval(
     _check_place(output)
     if plots and output is not None:
         optional("matplotlib", "A plot", otherwise="; --no-plots does without")
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_session(quiet=quiet, offline=offline) as session:
         from fls_models.bench.caches.results import Kept
         from fls_models.bench.longspeech.evaluate import LongSpeechEval
         from fls_models.bench.longspeech.items import TASKS, load_spoken_items
@@ -178,23 +179,23 @@ def longspeech_eval(
         asked += list(ABLATION) if ablate else []
         chosen = methods_named(asked or ["fusion", "random", "avgpool", "mostsim"])
         numbers = _listed(lengths or "")
-        paid = _listed(budgets or "") or ([] if lengths else list(options.BUDGETS))
+        paid = _listed(budgets or "") or ([] if lengths else list(NAMES))
         check_lengths(numbers, paid)
-        if effort not in options.BUDGETS:
-            raise UsageError(f"--effort takes {', '.join(options.BUDGETS)}, not {effort!r}.")
+        if effort not in NAMES:
+            raise UsageError(f"--effort takes {', '.join(NAMES)}, not {effort!r}.")
         if not judge and judge_model:
             raise UsageError("--judge-model goes with --judge and an address.")
         items = load_spoken_items(data, _tasks(tasks, TASKS), limit)
         grader = _server(judge, judge_model)
         if read == "auto" and any(method.reads != "text" for method in chosen):
             read = "frames"
-        loaded = desk.model(
+        loaded = session.model(
             Engine(model, device=device, dtype=dtype, head=head, low_memory=low_memory, read=read)
         )
         writes = any(method.reads == "text" for method in chosen)
         if loaded.reads_by == "text":
             ear = loaded.card.name
-        listener = _text_model(desk, loaded, ear, "--ear") if writes else None
+        listener = _text_model(session, loaded, ear, "--ear") if writes else None
         work = work_folder(work)
         kept = Kept(work)
         bench = LongSpeechEval(
@@ -206,28 +207,28 @@ def longspeech_eval(
             effort=effort,
             max_tokens=max_tokens,
             replies=replies,
-            progress=desk.bars,
+            progress=session.bars,
         )
         rows = bench.run(items, chosen, lengths_of(numbers, paid, loaded.rates))
         if judge and grader is None:
             from fls_models.bench.scoring.judge import OwnJudge
 
             own = listener if listener and listener.card.name == judge else None
-            own = own or _text_model(desk, loaded, judge, "--judge")
+            own = own or _text_model(session, loaded, judge, "--judge")
             grader = OwnJudge(own.language_model, own.card.name)
-        judging = judge_rows(grader, rows, kept, desk.bars) if grader else None
+        judging = judge_rows(grader, rows, kept, session.bars) if grader else None
         where = str(getattr(loaded.language_model, "device", "cpu"))
         report = LongSpeechReport(data.name, loaded.card.name, where, tuple(rows), judging)
         if (told := longspeech_report.untold(judging)) is not None:
-            desk.say(told)
+            session.say(told)
         if as_json:
-            desk.show(clean(longspeech_report.as_json(report)))
+            session.show(clean(longspeech_report.as_json(report)))
         else:
             found = longspeech_report.tables(report)
-            desk.show(clean("\n".join(table.as_text() for table in found)))
+            session.show(clean("\n".join(table.as_text() for table in found)))
         if output is not None:
             _write(report, output, plots=plots)
-        desk.finish()
+        session.finish()
 
 
 def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
@@ -254,7 +255,7 @@ def _hearing(listener: TextModel, work: Path | None) -> Hearing:
     return Hearing(lambda: listener.transcriber, decode, listener.card.name, work=work)
 
 
-def _text_model(desk: Desk, loaded: Model, name: str, option: str) -> TextModel:
+def _text_model(session: Session, loaded: Model, name: str, option: str) -> TextModel:
     """A model that reads text: the one that is measured, if it is that, or another beside it."""
     from fls_cli.session import engine as engines
     from fls_models.core.cache import FORGETFUL
@@ -263,10 +264,10 @@ def _text_model(desk: Desk, loaded: Model, name: str, option: str) -> TextModel:
     if loaded.reads_by != "text" or loaded.card.name != name:
         found = engines.start(
             Engine(name, read="text"),
-            offline=desk.offline,
+            offline=session.offline,
             memory=FORGETFUL,
-            say=desk.say,
-            progress=desk.bars,
+            say=session.say,
+            progress=session.bars,
         )
     if found.reads_by != "text":
         raise UsageError(f"{option} takes a model that reads text, such as mini, not {name}.")

@@ -17,7 +17,7 @@ from fls_cli.options import bench as bench_options
 from fls_cli.options import common as options
 from fls_cli.options.bench import budgets_named, form_of, work_folder
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.session import Session, open_session
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report
@@ -102,7 +102,7 @@ def qa(
     listen = budgets_named(listen)[0] if listen else None
     form = form_of(output)
     work = work_folder(work)
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_session(quiet=quiet, offline=offline) as session:
         from fls_models.bench.caches.results import Kept
         from fls_models.bench.qa.items import load_items
         from fls_models.bench.qa.qa import QaBench
@@ -116,22 +116,22 @@ def qa(
                 f"`python benchmarks/speak.py {items} --out spoken/` speaks them."
             )
         engine = Engine(model, device, dtype, low_memory, head, read=read)
-        loaded = desk.model(engine)
+        loaded = session.model(engine)
         with _given(loaded, language, listen, work) as given:
-            true = _true(desk, loaded, engine, given)
-            bench = QaBench(given, found, Kept(work), desk.bars, true=true)
+            true = _true(session, loaded, engine, given)
+            bench = QaBench(given, found, Kept(work), session.bars, true=true)
             report = run(bench, loaded.card.name, len(found), wanted, free, refusals)
         if as_json:
-            desk.show(bench_report.qa_json(report, items.name))
+            session.show(bench_report.qa_json(report, items.name))
         else:
             tables = bench_report.qa_tables(report, items.name)
-            desk.show(clean("\n".join(table.as_text() for table in tables)))
+            session.show(clean("\n".join(table.as_text() for table in tables)))
         if output is not None:
             render: Callable[..., str] = (
                 bench_report.qa_markdown if form == ".md" else bench_report.qa_json
             )
             write_atomically(output, clean(render(report, items.name)))
-        desk.finish()
+        session.finish()
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def _given(
         yield GivenFrames(loaded, FrameHearing(loaded, decode, work or Path(passing)))
 
 
-def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
+def _true(session: Session, loaded: Model, engine: Engine, given: Given) -> Given:
     """True transcripts, read by the same language model as text, without what frames take."""
     from fls_cli.session import engine as engines
     from fls_models.bench.qa.conditions import GivenText
@@ -173,9 +173,9 @@ def _true(desk: Desk, loaded: Model, engine: Engine, given: Given) -> Given:
     name = loaded.card.name if engine.model == "auto" else engine.model
     other = engines.start(
         replace(engine, model=name, read="text"),
-        offline=desk.offline,
-        memory=desk.memory,
-        say=desk.say,
-        progress=desk.bars,
+        offline=session.offline,
+        memory=session.memory,
+        say=session.say,
+        progress=session.bars,
     )
     return GivenText(other)

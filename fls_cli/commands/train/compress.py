@@ -10,7 +10,7 @@ import typer
 
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import open_desk
+from fls_cli.session.session import open_session
 from fls_cli.storage.files import check_folder
 from fls_cli.training import connector as connector_training
 from fls_cli.training.common import (
@@ -159,8 +159,8 @@ def compress(
     check_folder(output)
     with (
         joined(device) as processes,
-        open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,
-        Telling(desk, output) as told,
+        open_session(quiet=quiet or not processes.is_first, offline=offline) as session,
+        Telling(session, output) as told,
     ):
         from fls_models.training.core.trainer import Plan
         from fls_models.training.data.manifests import read_spoken, split
@@ -169,21 +169,21 @@ def compress(
         taken, held = (taken, read_spoken(dev)) if dev else split(taken, seed=seed)
         plan = Plan(steps, rate, accumulate=accumulate, every=every, seed=seed)
         asked = AnswerTraining(
-            desk, taken, held, plan, output, drawn, batch, fresh, told, processes
+            session, taken, held, plan, output, drawn, batch, fresh, told, processes
         )
         if connected:
             lora = connector_training.AskedLora(rank, alpha, dropout)
             found = connector_training.train_answers(
-                asked, find_parts(desk, model, processes), connector, parts, lora, where
+                asked, find_parts(session, model, processes), connector, parts, lora, where
             )
         else:
             engine = Engine(model, device=device, dtype=dtype, head=head)
             found = _train_lora(asked, engine, rank or 128, alpha, dropout)
         before, after = by_length(found.before), by_length(found.after)
-        desk.say(f"the best is that of step {found.steps}; nats a token by frames a window")
-        desk.say(f"before {before}; after {after}")
-        desk.show(f"{found.made}\n")
-        desk.finish()
+        session.say(f"the best is that of step {found.steps}; nats a token by frames a window")
+        session.say(f"before {before}; after {after}")
+        session.show(f"{found.made}\n")
+        session.finish()
 
 
 def _train_lora(
@@ -192,7 +192,7 @@ def _train_lora(
     """Trains a LoRA for a large model."""
     from fls_models.training.compression.train_large import train_compression
 
-    loaded = load_large(asked.desk, engine, asked.processes)
+    loaded = load_large(asked.session, engine, asked.processes)
     model = loaded.language_model
     encoded = encode_all(asked, model, loaded.ear)
     asked.begin()
@@ -211,7 +211,7 @@ def _train_lora(
         dropout=0.05 if dropout is None else dropout,
         batch_size=asked.batch,
         processes=asked.processes,
-        progress=asked.desk.bars,
+        progress=asked.session.bars,
         report=asked.report,
     )
 

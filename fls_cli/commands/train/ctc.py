@@ -14,7 +14,7 @@ import typer
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import open_desk
+from fls_cli.session.session import open_session
 from fls_cli.storage.files import check_folder
 from fls_cli.training import connector as connector_training
 from fls_cli.training.common import (
@@ -169,8 +169,8 @@ def ctc(
     check_folder(output)
     with (
         joined(device) as processes,
-        open_desk(quiet=quiet or not processes.is_first, offline=offline) as desk,
-        Telling(desk, output) as told,
+        open_session(quiet=quiet or not processes.is_first, offline=offline) as session,
+        Telling(session, output) as told,
     ):
         from fls_models.training.core.trainer import Plan
         from fls_models.training.data.manifests import read_utterances, split
@@ -179,20 +179,20 @@ def ctc(
         # All that is wrong with the request is said before a model is loaded.
         taken, held = (taken, read_utterances(dev)) if dev else split(taken, seed=seed)
         plan = Plan(steps, rate, accumulate=accumulate, every=every, seed=seed)
-        asked = HeadTraining(desk, taken, held, plan, output, batch, fresh, told, processes)
+        asked = HeadTraining(session, taken, held, plan, output, batch, fresh, told, processes)
         found: HeadResult | ConnectorResult
         if connected:
             found = connector_training.train_head(
-                asked, find_parts(desk, model, processes), wanted, where
+                asked, find_parts(session, model, processes), wanted, where
             )
             what, made = "connector", found.connector
         else:
             found = _train_head(asked, Engine(model, device=device, dtype=dtype), pieces)
             what, made = "head", found.head
         rated = f"{rated_by_words(found.word_error_rate)} on what was held out"
-        desk.say(f"the best {what} is that of step {found.steps}: {rated}")
-        desk.show(f"{made}\n")
-        desk.finish()
+        session.say(f"the best {what} is that of step {found.steps}: {rated}")
+        session.show(f"{made}\n")
+        session.finish()
 
 
 def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> HeadResult:
@@ -202,7 +202,7 @@ def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> Head
 
     texts = [one.text for one in asked.taken]
     vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)
-    loaded = load_large(asked.desk, engine, asked.processes)
+    loaded = load_large(asked.session, engine, asked.processes)
     model = loaded.language_model
     encoded = encode_all(asked, model, loaded.ear)
     asked.begin(encoded, vocabulary)
@@ -217,7 +217,7 @@ def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> Head
         identity=loaded.ear,
         batch_size=asked.batch,
         processes=asked.processes,
-        progress=asked.desk.bars,
+        progress=asked.session.bars,
         report=asked.report,
     )
 

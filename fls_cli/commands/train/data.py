@@ -11,7 +11,7 @@ import typer
 from fls_cli import __version__
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import Desk, open_desk
+from fls_cli.session.session import Session, open_session
 from fls_cli.storage.files import check_folder
 from fls_cli.training.common import Seed
 from fls_cli.training.documents import Voices, say_texts
@@ -90,7 +90,7 @@ def data(
     """
     _check(hours, held_out, answers)
     check_folder(output)
-    with open_desk(quiet=quiet, offline=offline) as desk:
+    with open_session(quiet=quiet, offline=offline) as session:
         from fls_cli.training import voices as speaking
         from fls_models.training.data.clip_folder import open_folder
         from fls_models.training.data.documents import digest, read_documents
@@ -99,8 +99,8 @@ def data(
         documents = read_documents(texts)
         order = _order(documents, held_out, hours, seed)
         systems = speaking.find(voices)
-        say_texts(desk, documents)
-        desk.say(f"spoken by {', '.join(one.name for one in systems)}")
+        say_texts(session, documents)
+        session.say(f"spoken by {', '.join(one.name for one in systems)}")
         recipe = {
             "form": _FORM,
             "texts": digest(documents),
@@ -108,25 +108,29 @@ def data(
             "seed": seed,
             "held_out": held_out,
         }
-        with open_folder(output, recipe, fresh=fresh) as folder, _Telling(desk, output) as told:
+        with open_folder(output, recipe, fresh=fresh) as folder, _Telling(session, output) as told:
             told.begin(folder.made)
-            made = folder.make(order, speaking.cast(systems), progress=desk.bars, report=told.clip)
-            answer = None if answers == "none" else told.counting(_answers(desk, answers, output))
+            made = folder.make(
+                order, speaking.cast(systems), progress=session.bars, report=told.clip
+            )
+            answer = (
+                None if answers == "none" else told.counting(_answers(session, answers, output))
+            )
             written = write_manifests(output, made, documents, seed, answer)
             about = {"answers": answers, "versions": {"fls": __version__, **speaking.versions()}}
             write_facts(output, made, documents, recipe, about)
         skipped = sum(one.skipped for one in made)
         if skipped:
-            desk.say(f"no voice could say {skipped} of the sentences; they are left out")
-        desk.show("".join(f"{place}\n" for place in written))
-        desk.finish()
+            session.say(f"no voice could say {skipped} of the sentences; they are left out")
+        session.show("".join(f"{place}\n" for place in written))
+        session.finish()
 
 
 class _Telling:
     """Says how it goes, and what to do after Ctrl-C."""
 
-    def __init__(self, desk: Desk, output: Path) -> None:
-        self._desk = desk
+    def __init__(self, session: Session, output: Path) -> None:
+        self._session = session
         self._output = output
         self._clips = 0
         self._seconds = 0.0
@@ -137,7 +141,7 @@ class _Telling:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt) and self._clips:
-            self._desk.say(
+            self._session.say(
                 f"interrupted; {self._clips} clips are in {self._output}, and the same command "
                 "goes on"
             )
@@ -148,14 +152,14 @@ class _Telling:
             self._count(one)
         self._told = self._seconds
         if self._clips:
-            self._desk.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes, are there")
+            self._session.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes, are there")
 
     def clip(self, made: Made) -> None:
         """One more was made."""
         self._count(made)
         if self._seconds >= self._told + 60 * _TOLD_EVERY:
             self._told = self._seconds
-            self._desk.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes")
+            self._session.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes")
 
     def counting(self, answer: Answer) -> Answer:
         """The same, and the bar moves."""
@@ -163,7 +167,7 @@ class _Telling:
 
         def counted(transcript: str, request: Request) -> str:
             nonlocal done
-            self._desk.bars("answer", done, self._clips)
+            self._session.bars("answer", done, self._clips)
             said = answer(transcript, request)
             done += 1
             return said
@@ -210,10 +214,10 @@ def _order(documents: Sequence[Document], share: float, hours: float | None, see
     return Order(train, held, share, hours, seed)
 
 
-def _answers(desk: Desk, name: str, output: Path) -> Answer:
+def _answers(session: Session, name: str, output: Path) -> Answer:
     from fls_models.training.data.distillation import OwnAnswers
 
-    model = desk.model(Engine(name))
+    model = session.model(Engine(name))
     if model.reads_by != "text":
         raise UsageError(f"--answers takes a model that reads text, not {name}.")
     return OwnAnswers(model, f"{model.card.name} {model.ear}", output).answer

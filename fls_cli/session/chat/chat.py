@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fls_cli.console.text import clean, printable
 from fls_cli.media.flaws import Flaw
 from fls_cli.session.chat import slash_commands
-from fls_cli.session.session import Desk
+from fls_cli.session.session import Session
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.results import answer_json, clock, evidence_text
@@ -48,13 +48,13 @@ class Spoken:
 
 @dataclass
 class Chat:
-    """A conversation on a desk.
+    """A conversation within a session.
 
     `typed` says that a person types the lines, and `echoed` that questions are shown with their
     answers, for whoever reads only those.
     """
 
-    desk: Desk
+    session: Session
     conversation: Conversation
     heard: Sequence[Named]
     as_json: bool
@@ -87,25 +87,25 @@ class Chat:
             except KeyboardInterrupt:
                 if not self.typed:
                     raise
-                self.desk.show("" if self.as_json else "\n")
-                self.desk.say("stopped")
+                self.session.show("" if self.as_json else "\n")
+                self.session.say("stopped")
         return code
 
     def _answer(self, question: str) -> None:
-        desk = self.desk
+        session = self.session
         if self.echoed and not self.as_json:
-            desk.show(f"> {question}\n")
-        if desk.streams and not self.as_json:
-            reply = self.conversation.ask(question, lambda piece: desk.show(clean(piece)))
-            desk.show("\n" + self._evidence(reply))
+            session.show(f"> {question}\n")
+        if session.streams and not self.as_json:
+            reply = self.conversation.ask(question, lambda piece: session.show(clean(piece)))
+            session.show("\n" + self._evidence(reply))
         else:
             reply = self.conversation.ask(question)
-            desk.show(self._shown(reply))
-        desk.bars.hide()
+            session.show(self._shown(reply))
+        session.bars.hide()
         spoken = Spoken(question, clean(reply.text).strip(), reply.sources)
         self.said.append(spoken)
         if not self.as_json and self._names(spoken):
-            desk.show(f"({self._names(spoken)})\n")
+            session.show(f"({self._names(spoken)})\n")
 
     def _shown(self, reply: Reply) -> str:
         text, found = clean(reply.text).strip(), reply.found
@@ -168,4 +168,4 @@ class Chat:
     def _tell(self, *lines: str) -> None:
         """Says what was asked for; on stderr, as it is no answer."""
         for line in lines:
-            self.desk.bars.note(line)
+            self.session.bars.note(line)

@@ -1,0 +1,175 @@
+"""The sources of a command, one after the other.
+
+One failed source does not stop the others; they are named at the end. With a folder for results,
+each source has a file of its own there, and what is finished is not done again (`ledger`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fls_cli.media.source import Source
+from fls_cli.session.job import Job
+from fls_cli.session.layout import place_all
+from fls_cli.session.ledger import claimed, seems_finished
+from fls_cli.session.request import Request
+from fls_cli.session.session import Session
+from fls_cli.sources.lists import names_listed
+from fls_cli.sources.patterns import is_pattern
+from fls_cli.sources.resolve import open_sources
+from fls_models.errors import InputError, UsageError
+
+Task = Callable[[Job], Any]
+"""Writes the result for one source; what it returns (JSON) is kept with a finished result."""
+
+
+class Runner:
+    """Works through sources; `ahead` is how many are decoded before their turn.
+
+    `force` does finished results again.
+    """
+
+    def __init__(self, session: Session, *, ahead: int = 0, force: bool = False) -> None:
+        self._session = session
+        self._ahead = ahead
+        self._force = force
+        self._folder: Path | None = None
+        self._skipped = 0
+        self._coming: Sequence[Job] = ()
+        self._sources: Sequence[Source] = ()
+        self._places: dict[tuple[Path, str], dict[Source, Path]] = {}
+
+    def run(
+        self, arguments: Sequence[str], listed: Path | None, request: Request, task: Task
+    ) -> list[tuple[Source, Any]]:
+        """Does the task for every source, in order; what it returned for those that went well.
+
+        `listed` is a file that names more sources. What is wrong with a source is said at once
+        and again at the end (`finish`).
+        """
+        names = [*arguments, *(names_listed(listed, beside=arguments) if listed else ())]
+        if not names:
+            raise UsageError("No recording is named; name files, folders, addresses or -.")
+        self._folder = self._session.folder = self._folder_for(names)
+
+        failed = self._session.failing(as_json=request.as_json)
+        with open_sources(
+            names, failed=failed, note=self._session.say, progress=self._session.bars
+        ) as found:
+            self._session.asked = len(found) + self._session.failures
+            folder, self._sources = self._folder, found
+            # All are checked before a model is loaded for the first.
+            sources = [
+                source
+                for source in found
+                if self._session.is_there(source, as_json=request.as_json)
+            ]
+            places = place_all(sources, folder, request.suffix) if folder else {}
+            many = self._session.asked > 1
+            jobs = [self._job(request, one, many, places.get(one)) for one in sources]
+            try:
+                return self._all(jobs, folder, task)
+            finally:
+                for job in jobs:
+                    job.close()
+
+    def _all(
+        self, jobs: Sequence[Job], folder: Path | None, task: Task
+    ) -> list[tuple[Source, Any]]:
+        done: dict[Source, Any] = {}
+        occupied: list[Job] = []
+        self._session.bars.files(0, len(jobs))
+        for turn, job in enumerate(jobs):
+            self._coming = jobs[turn + 1 :]
+            if not self._work_on(job, folder, task, done, wait=False):
+                occupied.append(job)
+                continue
+            self._session.bars.files(turn + 1 - len(occupied), len(jobs))
+        for turn, job in enumerate(occupied):
+            self._coming = occupied[turn + 1 :]
+            self._session.say(f"{job.source.name}: another fls is at work on it; waiting")
+            self._work_on(job, folder, task, done, wait=True)
+            self._session.bars.files(len(jobs) - len(occupied) + turn + 1, len(jobs))
+        if self._skipped:
+            self._session.say(f"{self._skipped} of {len(jobs)} were finished before")
+        return [(one.source, done[one.source]) for one in jobs if one.source in done]
+
+    def _work_on(
+        self, job: Job, folder: Path | None, task: Task, done: dict[Source, Any], *, wait: bool
+    ) -> bool:
+        """Whether it was this process's turn; the result goes to `done`."""
+        source, request = job.source, job.request
+        try:
+            if folder is None or job.output is None:
+                done[source] = task(job)
+                self._session.is_whole(source, as_json=request.as_json)
+            else:
+                with claimed(folder, job.output, source, request.key, wait=wait) as claim:
+                    if claim is None:
+                        return False
+                    if claim.is_finished and not self._force:
+                        self._skipped += 1
+                        done[source] = claim.kept
+                        if claim.lacks_sound:
+                            self._session.note_loss()
+                            self._session.say(
+                                f"{source.name}: finished before, of what could be read of it"
+                            )
+                    else:
+                        claim.begin(force=self._force)
+                        kept = task(job)
+                        whole = self._session.is_whole(source, as_json=request.as_json)
+                        lacking = any(flaw.is_loss for flaw in job.flaws)
+                        text = "".join(job.written)
+                        claim.finish(text, kept, whole=whole, lacks_sound=lacking)
+                        done[source] = kept
+        except InputError as error:
+            self._session.blame(source, error, as_json=request.as_json)
+        finally:
+            job.close()
+        # Copies of what lies at many addresses would pile up.
+        source.discard()
+        return True
+
+    def _look_ahead(self) -> None:
+        """Begins to decode the sources whose turn comes next; the model is loaded by now."""
+        begun = 0
+        for job in self._coming:
+            if begun == self._ahead:
+                return
+            if self._force or not self._seems_finished(job):
+                job.prepare()
+                begun += 1
+
+    def _seems_finished(self, job: Job) -> bool:
+        if self._folder is None or job.output is None:
+            return False
+        try:
+            return seems_finished(self._folder, job.output, job.source, job.request.key)
+        except InputError:
+            # Said when its turn comes.
+            return False
+
+    def _place(self, source: Source, folder: Path, suffix: str) -> Path:
+        """A file for one of the sources below a folder, no other's (`place_all`)."""
+        if (folder, suffix) not in self._places:
+            self._places[folder, suffix] = place_all(self._sources, folder, suffix)
+        return self._places[folder, suffix][source]
+
+    def _job(self, request: Request, source: Source, many: bool, output: Path | None) -> Job:
+        return Job(self._session, request, source, many, self._look_ahead, self._place, output)
+
+    def _folder_for(self, names: Sequence[str]) -> Path | None:
+        """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix
+        where several sources may be named. Does not depend on how many there are now.
+        """
+        if self._session.output is None:
+            return None
+        place = Path(self._session.output)
+        if self._session.output.endswith("/") or place.is_dir():
+            return place
+        several = len(names) > 1 or os.path.isdir(names[0]) or is_pattern(names[0])
+        return place if several and not place.suffix and not place.exists() else None
