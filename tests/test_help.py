@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shlex
@@ -212,43 +211,3 @@ def test_completion_knows_the_budgets_and_models(command: str) -> None:
 def test_completion_knows_styles_and_formats() -> None:
     assert complete("fls summarize --style ") == ["brief", "bullets", "chapters"]
     assert complete("fls transcribe --format ") == ["txt", "srt", "vtt", "json"]
-
-
-def imported(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it; `from a import b` gives `a` and `a.b`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            module = node.module or ""
-            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-@pytest.mark.parametrize("path", sorted(MODELS.rglob("*.py")), ids=lambda path: path.stem)
-def test_models_know_neither_the_command_line_nor_the_terminal(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imported(path)}
-    assert not tops & {"fls_cli", "typer", "tqdm", "rich", "ffmpeg", "imageio_ffmpeg"}
-
-
-def test_only_the_app_imports_commands() -> None:
-    importing = {
-        path.name
-        for path in (ROOT / "fls_cli").rglob("*.py")
-        if any(name.startswith("fls_cli.commands") for name in imported(path))
-    }
-    assert importing == {"app.py"}
-
-
-def test_the_nouns_import_nothing_that_stands_on_them() -> None:
-    """`lslm/`, `bench/` and `training/` use the modules beside them, not the other way round."""
-    above = ("fls_models.bench", "fls_models.training")
-    offending = {
-        path.name: bad
-        for path in MODELS.rglob("*.py")
-        if path.relative_to(MODELS).parts[0] not in ("bench", "training")
-        and (bad := {name for name in imported(path) if name.startswith(above)})
-    }
-    assert offending == {}

@@ -191,11 +191,7 @@ def test_a_watched_answer_is_the_same_answer(
     shown: list[str] = []
     show: Callable[[Session, str], None] = Session.show
     monkeypatch.setattr(Session, "streams", True)
-    monkeypatch.setattr(
-        Session, "show", lambda self, text: (shown.append(text), show(self, text))
-    )
-        Session, "show", lambda session, text: (shown.append(text), show(session, text))
-    )
+    monkeypatch.setattr(Session, "show", lambda self, text: (shown.append(text), show(self, text)))
     streamed = play(capfd, "ask", str(talk), *questions).out
     assert [line.strip() for line in streamed.split("\n")] == [
         line.strip() for line in whole.split("\n")
