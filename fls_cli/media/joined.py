@@ -60,7 +60,7 @@ class JoinedParts:
         for number, (part, info) in enumerate(zip(self._info.parts, infos, strict=True)):
             begin = self._placing.seconds
             if number > 0:
-                self._placing.begin_part(part.hole)
+                self._placing.begin_part(part.hole, clocked=info is None or info.clocked)
             if info is None or self._track.index >= len(info.tracks):
                 self.endings.append(Ending(number, begin, begin, is_read=False))
                 continue

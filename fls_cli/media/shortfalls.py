@@ -181,4 +181,6 @@ def _is_early(info: MediaInfo, ending: Ending, lost: float | None, *, lacking: b
         return lacking
     # Video may last longer than its sound: alone, that is no sign of damage.
     picture = info.video or len(info.tracks) > 1
+    if ending.complaints and not picture:
+        return lost > _WORTH_TELLING
     return lost > _TOLERANCE and (bool(ending.complaints) or not picture)

@@ -114,10 +114,7 @@ class Runner:
                         self._skipped += 1
                         done[source] = claim.kept
                         if claim.lacks_sound:
-                            self._session.note_loss()
-                            self._session.say(
-                                f"{source.name}: finished before, of what could be read of it"
-                            )
+                            self._session.warn_again(source)
                     else:
                         claim.begin(force=self._force)
                         kept = task(job)

@@ -50,7 +50,8 @@ class Session:
     folder: Path | None = None
     asked: int = 0
     _failures: list[tuple[str, str]] = field(default_factory=list)
-    _losses: bool = False
+    # Recordings that lack sound, and what of it.
+    _losses: list[tuple[str, str]] = field(default_factory=list)
     _written: list[str] = field(default_factory=list)
     _model: Model | None = None
 
@@ -89,7 +90,7 @@ class Session:
     @property
     def has_failures(self) -> bool:
         """Whether something was wrong with a source."""
-        return bool(self._failures) or self._losses
+        return bool(self._failures or self._losses)
 
     def is_there(self, source: Source, *, as_json: bool) -> bool:
         """Whether there is a file with something in it; if not, that is said (`fail`)."""
@@ -145,11 +146,13 @@ class Session:
         """Tells the user what is wrong with a recording; if sound is lost, the end is a 1."""
         self.say(f"{source.name}: {flaw.text}")
         if flaw.is_loss:
-            self.note_loss()
+            self._losses.append((source.name, flaw.text))
 
-    def note_loss(self) -> None:
-        """A result is of a recording that lacks sound: the end is a 1."""
-        self._losses = True
+    def warn_again(self, source: Source) -> None:
+        """Tells the user that a result that was finished before is of a recording lacking sound."""
+        text = "finished before, of what could be read of it"
+        self.say(f"{source.name}: {text}")
+        self._losses.append((source.name, text))
 
     @property
     def failures(self) -> int:
@@ -176,6 +179,10 @@ class Session:
             self.bars.note(f"fls: {len(self._failures)} of {self.asked} failed:")
             for _, said in self._failures:
                 self.bars.note(f"fls:   {said}")
+        if self._losses and self.asked > 1:
+            self.say(f"{len({name for name, _ in self._losses})} of {self.asked} lack sound:")
+            for name, text in self._losses:
+                self.say(f"  {name}: {text}")
         if self._failures or self._losses:
             raise typer.Exit(1)
 

@@ -94,6 +94,22 @@ def joined(
     return make
 
 
+def joined_kinds(first: str, second: str, between: bytes = b"") -> Callable[[Path], Path]:
+    """Two files of different kinds, or with something between them, one behind the other."""
+
+    def make(folder: Path) -> Path:
+        options = {"m4a": ("-c:a", "aac"), "ogg": ("-c:a", "libopus"), "mkv": ("-c:a", "aac")}
+        parts = [
+            part(folder, number, f"both.{kind}", *options.get(kind, ()))
+            for number, kind in ((1, first), (2, second))
+        ]
+        whole = folder / f"{first}-{second}.{first}"
+        whole.write_bytes(between.join(path.read_bytes() for path in parts))
+        return whole
+
+    return make
+
+
 def remuxed(name: str, make: Callable[[Path], Path], *options: str) -> Callable[[Path], Path]:
     """The packets of a recording in another container."""
 
@@ -375,6 +391,33 @@ SITUATIONS: dict[str, Situation] = {
         )
         for name, options in STEADY.items()
     },
+    **{
+        f"{first} joined with {second}": Situation(
+            joined_kinds(first, second), BOTH, JOINED, close=0.2
+        )
+        for first, second in (
+            ("mp3", "wav"), ("mp3", "ogg"), ("mp3", "m4a"), ("mp3", "aac"), ("aac", "mp3"),
+            ("wav", "mp3"), ("wav", "ogg"), ("m4a", "mp3"), ("flac", "mp3"), ("mkv", "m4a"),
+            ("ogg", "flac"), ("avi", "mp3"),
+        )
+    },
+    **{
+        f"{name} joined, {what} between": Situation(
+            joined_kinds(name, name, between), BOTH, JOINED, close=0.25
+        )
+        for name in ("m4a", "caf", "flv", "wav", "mp3")
+        for what, between in (("zeros", bytes(5000)), ("a little", b"\xaa" * 300))
+    },
+    "avi joined, the first cut off": Situation(
+        joined("both.avi", ("-c:a", "pcm_s16le"), shares=(0.6, 1.0)),
+        5.8, (1.0, 2.8, 4.8), ("parts",), close=0.4,
+    ),
+    "flac that lacks its last second": Situation(
+        cut(ticking("late.flac"), 0.97), 19.4, (1.0, 17.0, 19.0), ("cut off",), close=0.4
+    ),
+    "ts cut off in a packet": Situation(
+        cut(ticking("full.ts", "-c:a", "mp2"), 0.6), 12.0, (1.0,), ("cut off",), close=0.4
+    ),
     "wav joined, the second cut off": Situation(
         cut(joined("short.wav"), 0.9), 6.3, JOINED, ("cut off",)
     ),

@@ -61,18 +61,24 @@ class FrameKind:
         """The frame that begins at a byte."""
         return self.read(data[at : at + self.header])
 
+    def begins(self, data: mmap.mmap, at: int, limit: int) -> bool:
+        """Whether frames begin at a byte: three in a row, since bytes may look like one by chance.
+
+        Fewer, where they end at `limit`.
+        """
+        for count in range(3):
+            frame = self.frame(data, at)
+            if frame is None:
+                return False
+            at += frame[0]
+            if at >= limit:
+                return count > 0
+        return True
+
     def _first(self, data: mmap.mmap, at: int, limit: int) -> int | None:
-        """Where frames begin: three in a row, since a few bytes may look like one by chance."""
+        """Where frames begin."""
         while (at := data.find(self.sync, at, limit)) >= 0:
-            end = at
-            for count in range(3):
-                frame = self.frame(data, end)
-                if frame is None:
-                    break
-                end += frame[0]
-                if end >= limit and count > 0:
-                    return at
-            else:
+            if self.begins(data, at, limit):
                 return at
             at += 1
         return None

@@ -6,8 +6,9 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from fls_cli.media.layout.audio_frames import MPEG, promised_seconds
+from fls_cli.media.layout.audio_frames import ADTS, MPEG, promised_seconds
 from fls_cli.media.layout.frame_runs import FrameKind, Run
+from fls_cli.media.layout.headers import frames_begin, joined_behind, next_header
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part
 
 # Less may be the cut between two recordings.
@@ -26,6 +27,20 @@ def frame_parts(data: Bytes, kind: FrameKind) -> tuple[Part, ...]:
         return (WHOLE,)
     # What lies before the first frame and behind the last belongs to them.
     found[0] = replace(found[0], begin=0)
+    others: list[Part] = []
+    for number, part in enumerate(found):
+        following = found[number + 1].begin if number + 1 < len(found) else len(data)
+        if part.end is not None and following > part.end:
+            at = next_header(data, part.end, following, tags=False)
+            others_too = [other for other in (MPEG, ADTS) if other is not kind]
+            if frames_begin(data, part.end, others_too):
+                at = part.end
+            if at is not None:
+                others += joined_behind(data, at, following, tags=False)
+    begins = {other.end for other in others}
+    # What stands between frames and is no frame is no damage if it is a recording.
+    found = [replace(part, hole=0.0) if part.begin in begins else part for part in found]
+    found = sorted([*found, *others], key=lambda part: part.begin)
     found[-1] = replace(found[-1], end=None)
     return tuple(found)
 

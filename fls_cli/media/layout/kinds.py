@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,40 +42,3 @@ def length(parts: tuple[Part, ...]) -> float | None:
     """How many seconds the parts promise together, None where one does not tell."""
     known = [part.seconds for part in parts if part.seconds is not None]
     return sum(known) + sum(part.hole for part in parts) if len(known) == len(parts) else None
-
-
-def unknown_end(data: Bytes, at: int) -> int | None:
-    """That of recordings that do not tell where they end."""
-    return None
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Recordings that begin with `header`, and by themselves promise to end at `end`.
-
-    `end` is asked with the bytes and where a recording begins.
-    """
-
-    header: re.Pattern[bytes]
-    end: Callable[[Bytes, int], int | None] = unknown_end
-
-    def parts(self, data: Bytes) -> tuple[Part, ...]:
-        """The recordings that were joined; all there is, where nothing else is known."""
-        found: list[Part] = []
-        at: int | None = 0
-        while at is not None:
-            end = self.end(data, at)
-            following = self._following(data, at, end)
-            missing = (end or 0) - (len(data) if following is None else following)
-            found.append(Part(at, following, missing=missing if missing >= WORTH_TELLING else 0))
-            at = following
-        return tuple(found)
-
-    def _following(self, data: Bytes, at: int, end: int | None) -> int | None:
-        if end is not None and self.header.match(data, end):
-            return end
-        if end is not None and 0 <= len(data) - end < WORTH_TELLING:
-            return None
-        # A recording that was cut off before another was joined to it ends where that begins.
-        match = self.header.search(data, at + 1)
-        return match.start() if match else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fls_cli.media.layout.kinds import Bytes, Kind
+from fls_cli.media.layout.joined_kinds import Kind
+from fls_cli.media.layout.kinds import Bytes
 
 _SEGMENT = b"\x18\x53\x80\x67"
 

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
 from fls_cli.media.layout.frames import frame_parts
-from fls_cli.media.layout.kinds import UNKNOWN, WHOLE, WORTH_TELLING, Bytes, Kind, Part, unknown_end
+from fls_cli.media.layout.joined_kinds import Kind, unknown_end
+from fls_cli.media.layout.kinds import UNKNOWN, WHOLE, Bytes, Part
 from fls_cli.media.layout.matroska import MATROSKA
 from fls_cli.media.layout.ogg import ogg_parts
 from fls_cli.media.layout.wav import wav_parts
 
-_SMALLEST = 64
+_SMALLEST = 1024
 
 
 def parts_of(path: Path, container: str) -> tuple[Part, ...]:
@@ -50,8 +51,10 @@ def _mp4_end(data: Bytes, at: int) -> int | None:
         size, name = struct.unpack(">I4s", data[at : at + 8])
         if size == 1:
             (size,) = struct.unpack(">Q", data[at + 8 : at + 16])
-        if size < 8 or (name == b"ftyp" and full):
-            return len(data) if size == 0 else at
+        if size == 0 and name == b"mdat":
+            return len(data)
+        if size < 8 or not name.isalnum() or (name == b"ftyp" and full):
+            return at
         full = full or name in (b"mdat", b"moof")
         at += size
     return at
@@ -60,7 +63,11 @@ def _mp4_end(data: Bytes, at: int) -> int | None:
 def _flv_end(data: Bytes, at: int) -> int | None:
     at += 13
     while at + 11 <= len(data) and data[at] & 0x1F in (8, 9, 18):
-        at += 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+        end = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big")
+        # Each is followed by how long it is.
+        if end + 4 <= len(data) and int.from_bytes(data[end : end + 4], "big") != end - at:
+            return at
+        at = end + 4
     return at
 
 
@@ -83,22 +90,33 @@ def _caf_end(data: Bytes, at: int) -> int | None:
     at += 8
     while at + 12 <= len(data) and data[at : at + 4] != b"caff":
         (size,) = struct.unpack(">q", data[at + 4 : at + 12])
-        if size < 0:
+        if size < 0 and data[at : at + 4] == b"data":
             return None
+        if size < 0 or not data[at : at + 4].isalnum():
+            return at
         at += 12 + size
     return at
 
 
-def _avi(data: Bytes) -> tuple[Part, ...]:
-    # What follows the first RIFF goes on with it, so it is never a part of its own.
-    at = 0
+def _avi_end(data: Bytes, at: int) -> int | None:
+    begin = at
+    # What follows the first RIFF goes on with it.
     while data[at : at + 4] == b"RIFF" and data[at + 8 : at + 12] in (b"AVI ", b"AVIX"):
+        if at > begin and data[at + 8 : at + 12] == b"AVI ":
+            break
         (size,) = struct.unpack("<I", data[at + 4 : at + 8])
         if not 0 < size < 0xFFFF_0000:
-            break
+            return None
         at += 8 + size + size % 2
-    missing = at - len(data)
-    return (Part(missing=missing if missing >= WORTH_TELLING else 0),)
+    return at
+
+
+def _ts(data: Bytes) -> tuple[Part, ...]:
+    # Packets of 188 bytes, in some recorders with 4 before or 16 behind them.
+    for size, sync in ((188, 0), (192, 4), (204, 0)):
+        if all(data[sync + size * number] == 0x47 for number in range(3)):
+            return (Part(missing=-len(data) % size),)
+    return (WHOLE,)
 
 
 # Its File Properties Object.
@@ -128,7 +146,8 @@ _READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
     "wav": wav_parts,
     "matroska": MATROSKA.parts,
     "ogg": ogg_parts,
-    "avi": _avi,
+    "mpegts": _ts,
+    "avi": _kind(rb"RIFF....AVI LIST", _avi_end),
     "mov": _kind(rb"\0\0\0.ftyp", _mp4_end),
     "flv": _kind(rb"FLV\x01.\0\0\0\x09", _flv_end),
     "aiff": _kind(rb"FORM....AIF[FC]", _aiff_end),

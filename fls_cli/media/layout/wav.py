@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from fls_cli.media.layout.headers import begins_here, joined_behind
 from fls_cli.media.layout.kinds import UNKNOWN, WORTH_TELLING, Bytes, Part
 
 _RIFFS = (b"RIFF", b"RF64", b"RIFX")
@@ -27,6 +28,11 @@ def wav_parts(data: Bytes) -> tuple[Part, ...]:
         else:
             seconds = sound.size / pace if pace else None
             end = sound.begin + sound.size
+            if end < len(data) and not _is_chunk(data, end + sound.size % 2):
+                for other in (end, end + sound.size % 2):
+                    if begins_here(data, other):
+                        found.append(Part(at, other, seconds=seconds))
+                        return (*found, *joined_behind(data, other))
             following, known = _after_chunks(data, end + sound.size % 2)
             if following is None and (not known or end > len(data)):
                 following = _next_header(data, sound.begin)
@@ -78,6 +84,10 @@ def _sound(data: Bytes, at: int) -> _Samples | None:
     return None
 
 
+def _is_chunk(data: Bytes, at: int) -> bool:
+    return data[at : at + 4] in (*_RIFFS, b"LIST", b"id3 ", b"ID3 ", b"bext", b"JUNK", b"junk")
+
+
 def _after_chunks(data: Bytes, at: int) -> tuple[int | None, bool]:
     """The recording behind the chunks that follow a WAV's samples, if there is one.
 
@@ -88,6 +98,8 @@ def _after_chunks(data: Bytes, at: int) -> tuple[int | None, bool]:
         if name in _RIFFS:
             return at, True
         if not (name.isascii() and name.replace(b" ", b"_").replace(b"_", b"a").isalnum()):
+            return None, len(data) - at <= WORTH_TELLING
+        if at + 8 + size > len(data):
             return None, len(data) - at <= WORTH_TELLING
         at += 8 + size + size % 2
     return None, True

@@ -104,8 +104,9 @@ class Placing:
         """Whether all that was wanted is there, whatever comes behind it."""
         return self._last is not None and self._position >= self._last
 
-    def begin_part(self, hole: float) -> None:
+    def begin_part(self, hole: float, *, clocked: bool = True) -> None:
         """What comes now has a clock of its own and follows `hole` seconds after what was."""
+        self._clocked = clocked
         self._pts = self._raw_end = None
         self._lap = self._closed = 0
         self._offset = self._position

@@ -1,0 +1,75 @@
+"""How recordings of any kind begin: to find those that were joined to one of another kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fls_cli.media.layout.audio_frames import ADTS, MPEG
+from fls_cli.media.layout.frame_runs import FrameKind
+from fls_cli.media.layout.kinds import Bytes, Part
+
+# What is looked for, how far behind the beginning it stands, and what must be there then.
+_HEADERS: tuple[tuple[bytes, int, bytes], ...] = (
+    (b"WAVEfmt ", 8, rb"(?:RIFF|RIFX|RF64)"),
+    (b"OggS\0\x02\0\0\0\0\0\0\0\0", 0, rb"OggS"),
+    (b"fLaC\0\0\0\x22", 0, rb"fLaC"),
+    (b"ftyp", 4, rb"\0\0\0.ftyp[\w ]{4}"),
+    (b"\x1a\x45\xdf\xa3", 0, rb".{5,68}?\x42\x82.(?:matroska|webm)"),
+    (b"FLV\x01", 0, rb"FLV\x01.\0\0\0\x09"),
+    (b"AVI LIST", 8, rb"RIFF"),
+    (b"#!AMR", 0, rb"#!AMR[\n-]"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", 0, rb"\x30"),
+)
+_PATTERNS = {sign: (behind, re.compile(there, re.DOTALL)) for sign, behind, there in _HEADERS}
+_TAG = re.compile(rb"ID3[\x02-\x04]\0.([\0-\x7f]{4})", re.DOTALL)
+# All at once: a pass for each would take as long as decoding does.
+_SIGNS = re.compile(b"|".join(map(re.escape, (*_PATTERNS, b"ID3"))))
+
+
+def begins_here(data: Bytes, at: int) -> bool:
+    """Whether a recording of a known kind begins at a byte."""
+    if any(
+        data[at + behind : at + behind + len(sign)] == sign and pattern.match(data, at)
+        for sign, (behind, pattern) in _PATTERNS.items()
+    ):
+        return True
+    return frames_begin(data, at)
+
+
+def frames_begin(data: Bytes, at: int, kinds: Sequence[FrameKind] = (MPEG, ADTS)) -> bool:
+    """Whether frames of one of these kinds begin at a byte, or a tag that such frames follow."""
+    tag = _TAG.match(data, at)
+    if tag is not None:
+        high, *low = tag[1]
+        for seven in low:
+            high = high << 7 | seven
+        at = tag.end() + high
+    return any(kind.begins(data, at, len(data)) for kind in kinds)
+
+
+def next_header(
+    data: Bytes, begin: int, end: int | None = None, *, tags: bool = True
+) -> int | None:
+    """Where the first recording with a header begins, from byte `begin` to `end`.
+
+    `tags` says whether frames behind a tag are one.
+    """
+    for found in _SIGNS.finditer(data, begin, len(data) if end is None else end):
+        behind, pattern = _PATTERNS.get(found[0], (0, _TAG))
+        at = found.start() - behind
+        if at < begin or not pattern.match(data, at):
+            continue
+        if pattern is not _TAG or (tags and frames_begin(data, at)):
+            return at
+    return None
+
+
+def joined_behind(
+    data: Bytes, begin: int, end: int | None = None, *, tags: bool = True
+) -> list[Part]:
+    """Parts from `begin` on, where one of another kind begins; `end` None for that of the file."""
+    begins = [begin]
+    while (at := next_header(data, begins[-1] + 1, end, tags=tags)) is not None:
+        begins.append(at)
+    return [Part(begin, stop) for begin, stop in zip(begins, [*begins[1:], end], strict=True)]

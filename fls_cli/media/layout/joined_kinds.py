@@ -1,0 +1,52 @@
+"""Files of one kind or another that were written one behind the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
+from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Part
+
+
+def unknown_end(data: Bytes, at: int) -> int | None:
+    """That of recordings that do not tell where they end."""
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Recordings that begin with `header`, and by themselves promise to end at `end`.
+
+    `end` is asked with the bytes and where a recording begins.
+    """
+
+    header: re.Pattern[bytes]
+    end: Callable[[Bytes, int], int | None] = unknown_end
+
+    def parts(self, data: Bytes) -> tuple[Part, ...]:
+        """The recordings that were joined; all there is, where nothing else is known."""
+        found: list[Part] = []
+        at: int | None = 0
+        while at is not None:
+            if at > 0 and not self.header.match(data, at):
+                return (*found, *joined_behind(data, at))
+            end = self.end(data, at)
+            following = self._following(data, at, end)
+            missing = (end or 0) - (len(data) if following is None else following)
+            found.append(Part(at, following, missing=missing if missing >= WORTH_TELLING else 0))
+            at = following
+        return tuple(found)
+
+    def _following(self, data: Bytes, at: int, end: int | None) -> int | None:
+        if end is not None and self.header.match(data, end):
+            return end
+        if end == len(data):
+            return None
+        # A recording that was cut off before another was joined to it ends where that begins.
+        match = self.header.search(data, at + 1)
+        own = match.start() if match else None
+        behind = at + 1 if end is None or end > len(data) else end
+        other = behind if begins_here(data, behind) else next_header(data, behind, own)
+        return own if other is None or other == at else other
