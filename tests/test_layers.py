@@ -81,7 +81,7 @@ def test_imports_lead_downwards(name: str) -> None:
 
 
 def test_there_are_no_circles() -> None:
-    left = {name: set(imported(name)) for name in MODULES}
+    left = {name: set(imported(name)) for name in MODULES.keys() - FRONT_DOORS}
     while leaves := {name for name, others in left.items() if not others & left.keys()}:
         for name in leaves:
             del left[name]

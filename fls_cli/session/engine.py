@@ -11,9 +11,9 @@ from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.answering.model import Model
     from fls_models.core.cache import Memory
     from fls_models.core.progress import Progress
+    from fls_models.pipelines.base import Pipeline
     from fls_models.weights.card import Card, FrameCard, TextCard
     from fls_models.weights.store import Installed, InstalledFrames
 
@@ -69,7 +69,7 @@ def start(
     memory: Memory,
     say: Callable[[str], None],
     progress: Progress,
-) -> Model:
+) -> Pipeline:
     """The model, its weights fetched first if need be. Heavy imports happen here.
 
     Raises what `fls_models.weights.store.pull` and `fls_models.weights.devices.place` do.

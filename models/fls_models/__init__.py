@@ -1,10 +1,6 @@
 """Speech-language models as tensors in, dataclasses out.
 
-from fls_cli.sources.decode import decode
-from fls_cli.storage.paths import cache_folder
-from fls_models import load
-
-talk = load("mini", cache_folder()).listen(decode("lecture.mp3"))
+talk = load("mini", folder).listen(blocks)
 print(talk.ask("What is the main argument?").answer)
 """
 
@@ -15,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fls_models.answering.model import Model
+    from fls_models.pipelines.base import Pipeline
 
 __all__ = ["load"]
 
@@ -26,7 +22,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
-def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") -> Model:
+def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") -> Pipeline:
     """The model of a card, its weights fetched into the folder `cache` if they are not there.
 
     `device` and `dtype` are a large model's. Raises UsageError when there is no such model, and
