@@ -8,8 +8,8 @@ print(talk.ask("What is the main argument?").answer)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# Not from `typing`: what is imported here is imported where Ctrl-C would be a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fls_cli.session.loading import LoadedModel
 

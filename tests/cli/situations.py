@@ -98,7 +98,8 @@ def joined_kinds(first: str, second: str, between: bytes = b"") -> Callable[[Pat
     """Two files of different kinds, or with something between them, one behind the other."""
 
     def make(folder: Path) -> Path:
-        options = {"m4a": ("-c:a", "aac"), "ogg": ("-c:a", "libopus"), "mkv": ("-c:a", "aac")}
+        options = {"m4a": ("-c:a", "aac"), "ogg": ("-c:a", "libopus"), "mkv": ("-c:a", "aac"),
+                   "flv": ("-c:a", "libmp3lame", *RATE_44)}  # fmt: skip
         parts = [
             part(folder, number, f"both.{kind}", *options.get(kind, ()))
             for number, kind in ((1, first), (2, second))

@@ -451,6 +451,8 @@ def test_what_is_wrong_with_a_file_decoded_ahead_is_said_as_ever(
         reason,
         "fls: 1 of 5 failed:",
         reason.replace("fls: ", "fls:   "),
+        "fls: 1 of 5 lack sound:",
+        alone.err.strip().replace("fls: ", "fls:   "),
     ]
     told = played.out.split("==> ")[1:]
     assert [len(one.splitlines()) - 1 for one in told] == [3, 2, 3, 3]

@@ -185,8 +185,8 @@ def test_auto_reads_text_until_frames_were_measured_to_be_better(
 
     def told(budget: str, *options: str, command: str = "ask") -> str:
         """Which of two models was made."""
+        from fls_models.pipelines import cascade
         from fls_models.pipelines import mini as mini_frames
-        from fls_models.pipelines import models
 
         class Made(Exception):
             pass
@@ -199,7 +199,7 @@ def test_auto_reads_text_until_frames_were_measured_to_be_better(
             return raises
 
         with monkeypatch.context() as patch:
-            patch.setattr(models, "TextModel", made("text"))
+            patch.setattr(cascade, "TextModel", made("text"))
             patch.setattr(mini_frames, "MiniFrameModel", made("frames"))
             asked = (talk, WHAT) if command == "ask" else (talk,)
             with pytest.raises(Made):
