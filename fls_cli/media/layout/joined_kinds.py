@@ -49,4 +49,4 @@ class Kind:
         own = match.start() if match else None
         behind = at + 1 if end is None or end > len(data) else end
         other = behind if begins_here(data, behind) else next_header(data, behind, own)
-        return own if other is None or other == at else other
+        return own if other is None else other
