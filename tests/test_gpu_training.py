@@ -235,7 +235,7 @@ def test_pieces_are_checked(tmp_path: Path) -> None:
     names = sorted(file.name for file in pieces.glob("group*"))
     assert len(names) == 3
     whole = (pieces / names[1]).read_bytes()
-    (pieces / names[1]).write_bytes(b"x" + whole[1:])
+    (pieces / names[1]).write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
     assert mini_pieces.receive(pieces, place) == [names[1]]
     (pieces / names[0]).unlink()
     (pieces / names[1]).write_bytes(whole)
