@@ -38,7 +38,7 @@ class Ending:
 class Outcome:
     """How reading from `start` to `end` went, in seconds of the recording; `read` came of it.
 
-    `endings` are those of the parts that were read.
+    `endings` are those of the parts that were read; `blank` says that a block of the file is lost.
     """
 
     start: float
@@ -46,6 +46,7 @@ class Outcome:
     read: float
     endings: Sequence[Ending]
     jumps: Sequence[Jump]
+    blank: bool = False
 
     def wants(self, time: float) -> bool:
         """Whether it lies in what was to be read."""
@@ -54,8 +55,9 @@ class Outcome:
 
 def shortfalls(info: MediaInfo, outcome: Outcome) -> list[Flaw]:
     """The gaps, damage and jumps of the clock that were met, and an end that came too early."""
-    # FLAC has no gaps of its own, and some ffmpegs leave out a damaged frame without a word.
-    broken = any(ending.complaints for ending in outcome.endings) or info.container == "flac"
+    # FLAC and AVI have no gaps of their own, and ffmpeg may leave out damage without a word.
+    broken = any(ending.complaints for ending in outcome.endings)
+    broken = broken or outcome.blank or info.container in ("flac", "avi")
     # AMR sends nothing while nobody speaks, which ffmpeg takes for a corrupt file.
     silent = info.container.startswith("amr")
     flaws = [

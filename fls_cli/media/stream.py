@@ -20,10 +20,11 @@ from fls_cli.media.ffmpeg.raw import RawAudio, raw_by_suffix
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import JoinedParts, choose_track
 from fls_cli.media.layout.kinds import Part, length
-from fls_cli.media.layout.parts import parts_of
+from fls_cli.media.layout.parts import has_blank_block, parts_of
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
 from fls_cli.media.source import Source, check_readable
+from fls_cli.media.timeline.avi_chunks import edits_around_damage
 from fls_cli.media.timeline.edit_lists import edits_with_holes
 from fls_cli.media.timeline.placing import Jump, Misled, Placing, in_blocks
 from fls_models.core.constants import SAMPLE_RATE
@@ -61,6 +62,8 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
             info = replace(info, duration=max(ends))
     if len(parts) > 1:
         return _joined(source, info, parts)
+    if info.container == "avi":
+        info = _around_damage(path, info)
     seconds = parts[0].seconds
     if parts[0].unbounded:
         return replace(info, parts=parts, duration=seconds)
@@ -88,7 +91,16 @@ def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
     edits = edits_with_holes(path, track.index)
     # A late start beside a picture is on the picture's clock, as ffmpeg has it.
     late = len(edits) == 1 and info.start < _EARLY
-    return track if late else replace(track, edits=edits)
+    return track if late or not edits else replace(track, edits=edits, edit_list=True)
+
+
+def _around_damage(path: Path, info: MediaInfo) -> MediaInfo:
+    found = [edits_around_damage(path, track.index) for track in info.tracks]
+    tracks = tuple(
+        replace(track, edits=edits) for track, (edits, _) in zip(info.tracks, found, strict=True)
+    )
+    lengths = [seconds for _, seconds in found]
+    return replace(info, tracks=tracks, duration=max([info.duration or 0.0, *lengths]) or None)
 
 
 def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
@@ -157,7 +169,10 @@ def stream(
             length = max(info.duration or 0.0, placing.seconds) or None
             raise EmptyInput(_beyond(source, start, length))
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
-    flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps))
+    # ffmpeg passes over zeros in MPEG-PS without a word.
+    searched = source.path if jumps and info.container == "mpeg" else None
+    blank = searched is not None and has_blank_block(searched)
+    flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps, blank))
     if parts.peak < _SILENT and (flaw := unheard(info, chosen, channels)):
         flaws.append(flaw)
     if info.raw and raw is None:

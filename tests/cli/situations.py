@@ -277,6 +277,42 @@ def holed(make: Callable[[Path], Path], *, zeros: bool) -> Callable[[Path], Path
     return damaged
 
 
+def bad_blocks(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """Two blocks are read as zeros."""
+
+    def damaged(folder: Path) -> Path:
+        whole = make(folder)
+        data = bytearray(whole.read_bytes())
+        for share in (0.2, 0.7):
+            begin, end = int(len(data) * share), int(len(data) * (share + 0.1))
+            data[begin:end] = bytes(end - begin)
+        whole.write_bytes(data)
+        return whole
+
+    return damaged
+
+
+def lost_packets(folder: Path) -> Path:
+    """What a receiver missed, in whole packets."""
+    whole = ticking("lost.ts", *AAC)(folder)
+    data = whole.read_bytes()
+    begin, end = (int(len(data) / 188 * share) * 188 for share in (0.5, 0.7))
+    whole.write_bytes(data[:begin] + data[end:])
+    return whole
+
+
+def filmed(name: str, *options: str) -> Callable[[Path], Path]:
+    """Twenty seconds of clicks under a picture."""
+
+    def make(folder: Path) -> Path:
+        wav = write_wav(folder / "filmed.wav", clicks(20.0, (1.0, 10.0, 19.0)))
+        picture = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=20"]
+        run_ffmpeg(*picture, "-i", wav, *options, folder / name)
+        return folder / name
+
+    return make
+
+
 def ticking(name: str, *options: str) -> Callable[[Path], Path]:
     """Twenty seconds of noise with clicks that noise leaves alone: every byte is worth as much."""
 
@@ -442,8 +478,19 @@ SITUATIONS: dict[str, Situation] = {
         for how, zeros in {"with a bad block": True, "without a block": False}.items()
         for name, options in {
             "mp3": ("-b:a", "64k"), "flac": (), "mkv": AAC, "ts": AAC, "opus": OPUS,
+            "avi": ("-c:a", "libmp3lame", *RATE_44), "rm": ("-c:a", "ac3"), "mpg": ("-c:a", "mp2"),
         }.items()
     },
+    "avi with a bad block and cut off": Situation(
+        cut(holed(ticking("both.avi", "-c:a", "pcm_s16le"), zeros=True), 0.9),
+        18.0, (1.0, 17.0), ("damaged", "cut off"), close=0.2,
+    ),
+    "avi of video with bad blocks": Situation(
+        bad_blocks(filmed("film.avi", "-c:v", "mpeg4", "-c:a", "libmp3lame", *RATE_44)),
+        20.0, (1.0, 10.0, 19.0), ("damaged", "damaged"), close=0.2,
+    ),
+    "ts that lost packets": Situation(lost_packets, 20.0, (1.0, 17.0, 19.0), ("damaged",),
+                                      close=0.2),
     **{
         f"{name} with a bad block": Situation(
             holed(ticking(f"hole.{name}", *options), zeros=True),

@@ -21,7 +21,8 @@ class Track:
     """One audio track; `index` counts the audio tracks from 0, `language` is as the file says.
 
     `labelled` says that the file tells which channel is which, as in 5.1. `edits` are what of its
-    media is heard when, where we do that and not ffmpeg.
+    media is heard when, where we do that and not ffmpeg: instead of its reading of an `edit_list`,
+    or around damage.
     """
 
     index: int
@@ -31,6 +32,7 @@ class Track:
     default: bool
     labelled: bool = True
     edits: tuple[Edit, ...] = ()
+    edit_list: bool = False
 
 
 @dataclass(frozen=True)

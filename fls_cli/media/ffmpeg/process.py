@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import threading
 from collections import deque
@@ -41,6 +42,8 @@ _URL_PROTOCOLS = "http,https,tcp,tls,httpproxy"
 _RESAMPLE = f"aresample={SAMPLE_RATE}:rematrix_maxval=1"
 
 _KEPT_LINES = 40
+# MPEG-TS that lost packets is no more than worth a warning to ffmpeg.
+_COMPLAINT = re.compile(rb"\[(?:error|fatal|panic)\]|corrupt input packet")
 
 # By the thread that waits for it, which has one at a time if it is one that others may end.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -103,10 +106,10 @@ class Decoding:
     ) -> None:
         target, options, folder = _input(source, part, raw)
         # The container's own times, not what ffmpeg would make of them.
-        options |= {"loglevel": "error", "copyts": None}
+        options |= {"loglevel": "level+warning", "copyts": None}
         if seek > 0:
             options |= {"ss": f"{seek:.6f}", "noaccurate_seek": None}
-        if track.edits:
+        if track.edit_list:
             options["ignore_editlist"] = 1
         self._edits = track.edits
         filters = f"{_RESAMPLE},{clock_filter(0.0 if track.edits else begin)}"
@@ -192,7 +195,8 @@ class Decoding:
 
     def _keep_last_lines(self) -> None:
         while line := self._err.readline(4096):
-            self._lines.append(line)
+            if _COMPLAINT.search(line):
+                self._lines.append(line)
 
 
 def _calm(process: int) -> None:

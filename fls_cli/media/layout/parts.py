@@ -23,6 +23,13 @@ from fls_cli.media.layout.ogg import ogg_parts
 from fls_cli.media.layout.wav import wav_parts
 
 _SMALLEST = 1024
+_BLOCK = 4096
+
+
+def has_blank_block(path: Path) -> bool:
+    """Whether zeros stand where a disk or a download lost a block. Raises OSError."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(bytes(_BLOCK)) >= 0
 
 
 def parts_of(path: Path, container: str) -> tuple[Part, ...]:
@@ -115,8 +122,17 @@ def _ts(data: Bytes) -> tuple[Part, ...]:
     # Packets of 188 bytes, in some recorders with 4 before or 16 behind them.
     for size, sync in ((188, 0), (192, 4), (204, 0)):
         if all(data[sync + size * number] == 0x47 for number in range(3)):
-            return (Part(missing=-len(data) % size),)
+            return (Part(missing=_missing_of_packet(data, size, sync)),)
     return (WHOLE,)
+
+
+def _missing_of_packet(data: Bytes, size: int, sync: int) -> int:
+    """How many bytes the last packet lacks; those in the middle may have lost or gained some."""
+    for rest in range(size):
+        begin = len(data) - rest + sync
+        if all(data[begin - size * number] == 0x47 for number in range(1, 4)):
+            return -rest % size
+    return 0
 
 
 # Its File Properties Object.

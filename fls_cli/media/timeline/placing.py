@@ -2,8 +2,8 @@
 
 A sample's place is its time in the recording. Where the times leave a gap, silence stands for it;
 where they go back, as in joined parts, what follows comes after what was there; where they drift,
-they are followed in steps of a tenth of a second; a few that are wrong among right ones are passed
-over.
+they are followed in steps of a tenth of a second; some that are wrong among right ones are passed
+over, and what the right ones then leave open is a hole before the wrong ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST_GAP = 3600 * SAMPLE_RATE
 _WORTH_TELLING = SAMPLE_RATE
 
 # How far to look for the end of wrong times.
-_STRAYING = 2 * SAMPLE_RATE
+_STRAYING = 20 * SAMPLE_RATE
 
 
 JumpKind: TypeAlias = Literal["gap", "hole", "closed", "back"]
@@ -181,9 +181,13 @@ class Placing:
     def _look_ahead(
         self, packet: Packet, ahead: deque[Packet], coming: Iterator[Packet], width: int
     ) -> None:
-        """Counts the packets, from this one on, after which times go on as if it were right."""
+        """Counts the packets, from this one on, after which times go on from those before it.
+
+        Where they do so later than they should, the difference is a hole before them.
+        """
         assert self._raw_end is not None
         expected = self._raw_end
+        wrong = split_time(packet.pts)[1]
         for number in itertools.count(1):
             expected += len(packet.data) // width
             if expected - self._raw_end > _STRAYING:
@@ -193,8 +197,14 @@ class Placing:
                     return
                 ahead.append(following)
             packet = ahead[number - 1]
-            if abs(split_time(packet.pts)[1] - expected) <= CLOSE:
+            late = split_time(packet.pts)[1] - expected
+            # No gap makes a clock go back afterwards.
+            back = wrong < self._raw_end or split_time(packet.pts)[1] < wrong
+            if abs(late) <= CLOSE or (back and 0 < late <= _LONGEST_GAP):
                 self._strays = number
+                if late > CLOSE:
+                    self._hole = late
+                    self._tell("hole", late)
                 return
 
     def _cut(self, data: bytes, count: int, width: int) -> bytes:
@@ -211,8 +221,9 @@ class Placing:
         """How many samples of silence come before a packet, and how many of its own are dropped."""
         if self._strays and self._raw_end is not None:
             self._strays -= 1
-            self._pts, self._raw_end = pts, self._raw_end + count
-            return 0, 0
+            hole, self._hole = self._hole or 0, None
+            self._pts, self._raw_end = pts, self._raw_end + hole + count
+            return hole, 0
         lap, raw = split_time(pts)
         # A graph that was built anew counts laps from 0: its times are then held to the last.
         clamped = self._pts is not None and pts == self._pts + 1 and count > 1

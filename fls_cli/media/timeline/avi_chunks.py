@@ -1,0 +1,178 @@
+"""AVI damaged in its middle: what of its sound is lost, and when what follows is heard.
+
+AVI has no times: ffmpeg counts the chunks that it finds, so that all behind a hole comes too early.
+How long the hole is, the index at its end tells, which counts what was there.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+from fls_cli.media.timeline.edit_lists import Edit
+
+# What may stand in a list of chunks.
+_NAMES = re.compile(rb"\d\d(?:wb|dc|db|pc|tx)|ix\d\d|idx1|JUNK|LIST|RIFF|indx")
+_LISTS = (b"LIST", b"RIFF")
+# Headers round what they tell.
+_SHORTEST_HOLE = 0.05
+# No place in a file.
+_END = -1
+
+
+@dataclass
+class _Stream:
+    """Sound whose chunks are called `name`, and the seconds that its header tells."""
+
+    name: bytes
+    seconds: float
+    unit: float
+    sample_size: int
+    block: int
+    # Where each stretch without damage begins: in what was found, in the file, and how many bytes
+    # are no chunks until there.
+    begins: list[tuple[float, int, int]] = field(default_factory=list)
+    found: float = 0.0
+    # What of the file was looked at.
+    end: int = 0
+
+    def seconds_of(self, size: int) -> float:
+        """How long a chunk of so many bytes lasts, as ffmpeg's libavformat/avidec.c counts."""
+        if self.sample_size:
+            return size / self.sample_size * self.unit
+        return (-(-size // self.block) if self.block else 1) * self.unit
+
+
+def edits_around_damage(path: Path, track: int) -> tuple[tuple[Edit, ...], float]:
+    """What is heard when of an audio track, counted from 0, and how long it was, in seconds.
+
+    Nothing, and 0, of one that is whole. Raises OSError.
+    """
+    found = path.stat()
+    return _edits(path, track, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _edits(path: Path, track: int, size: int, changed: int) -> tuple[tuple[Edit, ...], float]:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            stream = _sounds(data)[track]
+            index = _walk(data, stream)
+            edits = _around(stream, index)
+        except (struct.error, IndexError, ZeroDivisionError):
+            return (), 0.0
+    end = edits[-1].start + edits[-1].seconds if edits else 0.0
+    return edits, max(stream.seconds, end) if edits else 0.0
+
+
+def _around(stream: _Stream, index: dict[int, float]) -> tuple[Edit, ...]:
+    """The stretches of a stream; `index` is when, by where in the file, chunks begin."""
+    if len(stream.begins) < 2:
+        return ()
+    medias = [media for media, _, _ in stream.begins]
+    starts = [index[at] for _, at, _ in stream.begins if at in index]
+    if not index:
+        # It was cut off as well, or never finished: as much as such bytes hold elsewhere.
+        rate = stream.found / (stream.end - stream.begins[-1][2])
+        starts = [media + rate * skipped for media, _, skipped in stream.begins]
+    elif len(starts) < len(medias) or sorted(starts) != starts:
+        # Bytes were left out, so that the index leads astray; of several holes each has its share.
+        lost = max(stream.seconds, index[_END]) - stream.found
+        share = lost / (len(medias) - 1)
+        starts = [media + number * share for number, media in enumerate(medias)]
+    if starts[-1] - medias[-1] < _SHORTEST_HOLE:
+        return ()
+    ends = [*medias[1:], stream.found]
+    return tuple(
+        Edit(start, media, end - media)
+        for start, media, end in zip(starts, medias, ends, strict=True)
+    )
+
+
+def _sounds(data: mmap.mmap) -> list[_Stream]:
+    """The audio streams, as their headers tell."""
+    found = []
+    for number, at in enumerate(_headers(data)):
+        kind = data[at + 8 : at + 12]
+        scale, rate, _, length = struct.unpack("<4I", data[at + 28 : at + 44])
+        (sample_size,) = struct.unpack("<I", data[at + 52 : at + 56])
+        (size,) = struct.unpack("<I", data[at + 4 : at + 8])
+        form = at + 8 + size + size % 2
+        (block,) = struct.unpack("<H", data[form + 20 : form + 22])
+        if kind == b"auds":
+            sample_size = block if sample_size and block else sample_size
+            unit = scale / rate
+            found.append(_Stream(b"%02dwb" % number, length * unit, unit, sample_size, block))
+    return found
+
+
+def _headers(data: mmap.mmap) -> Iterator[int]:
+    at, end = 0, data.find(b"movi")
+    while (at := data.find(b"strh", at, end)) >= 0:
+        yield at
+        at += 4
+
+
+def _walk(data: mmap.mmap, stream: _Stream) -> dict[int, float]:
+    """Finds the chunks of a stream; returns what the index tells of them."""
+    movie = data.find(b"movi")
+    at, broken, skipped = movie + 4, True, 0
+    index: dict[int, float] = {}
+    while at + 8 <= len(data):
+        size = _size(data, at)
+        if size is None:
+            following = _resume(data, at + 1)
+            if following is None:
+                break
+            skipped += following - at
+            at, broken = following, True
+            continue
+        name = data[at : at + 4]
+        if name == stream.name:
+            if broken:
+                stream.begins.append((stream.found, at, skipped))
+                broken = False
+            stream.found += stream.seconds_of(size)
+        elif name == b"idx1" and not index:
+            index = _index(data[at + 8 : at + 8 + size], stream, movie)
+        at += 12 if name in _LISTS else 8 + size + size % 2
+    stream.end = at
+    return index
+
+
+def _size(data: mmap.mmap, at: int) -> int | None:
+    """How long the chunk at a byte is, without its header; None if there is none."""
+    if not _NAMES.match(data, at):
+        return None
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    # Only an index or a list goes on behind the end of what was cut off.
+    return size if at + 8 + size <= len(data) or data[at : at + 4] in _LISTS else None
+
+
+def _resume(data: mmap.mmap, at: int) -> int | None:
+    """Where chunks go on: two in a row, since bytes may look like one by chance."""
+    while (match := _NAMES.search(data, at)) is not None:
+        at = match.start()
+        size = _size(data, at)
+        if size is not None:
+            after = at + (12 if data[at : at + 4] in _LISTS else 8 + size + size % 2)
+            if after >= len(data) - 8 or _size(data, after) is not None:
+                return at
+        at += 1
+    return None
+
+
+def _index(listed: bytes, stream: _Stream, movie: int) -> dict[int, float]:
+    """When the chunks of a stream begin, by where they begin in the file; at _END, when all end."""
+    entries = list(struct.iter_unpack("<4sIII", listed[: len(listed) // 16 * 16]))
+    # Some count from the list of chunks, others from the beginning of the file.
+    origin = movie if entries and entries[0][2] < movie else 0
+    own = [(origin + begin, size) for name, _, begin, size in entries if name == stream.name]
+    times = list(accumulate((stream.seconds_of(size) for _, size in own), initial=0.0))
+    return {**dict(zip((at for at, _ in own), times, strict=False)), _END: times[-1]}
