@@ -15,10 +15,12 @@ from fls_cli.console.text import clean, printable
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
+from fls_cli.options.choices import LargeModel, Manners, Passage, Sampling
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
 from fls_cli.session.evidence import Showing
 from fls_cli.session.job import Job
-from fls_cli.session.request import Request, Stretch
+from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.session.session import Session, open_session
 from fls_cli.sources.patterns import is_pattern, matches
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from fls_models.core.results import Answer
 
 
+@grouped
 def ask(
+    *,
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
@@ -59,11 +63,7 @@ def ask(
     read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
-    track: options.Track = None,
-    channels: options.Channels = "mix",
-    raw: options.Raw = None,
-    start: options.Start = None,
-    end: options.End = None,
+    passage: Passage,
     jobs: options.Jobs = 1,
     keep: options.Cache = True,
     as_json: options.Json = False,
@@ -72,17 +72,12 @@ def ask(
     report: options.Report = None,
     output: options.Output = None,
     force: options.Force = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
-    head: options.Head = None,
+    large: LargeModel,
     no_compress: options.Compress = False,
     rope: options.Rope = "ntk",
     max_tokens: options.MaxTokens = 256,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    sampling: Sampling,
+    manners: Manners,
 ) -> None:
     """Answer questions about recordings. Each recording is heard once for all of them.
 
@@ -98,26 +93,28 @@ def ask(
         command="ask",
         engine=Engine(
             model,
-            device,
-            dtype,
-            low_memory,
-            head,
+            large.device,
+            large.dtype,
+            large.low_memory,
+            large.head,
             compress=not no_compress,
             read=read,
             budget=None if target_length else budget,
         ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language, channels, raw),
+        stretch=passage.stretch(language),
         wish={
             "questions": questions,
-            "manner": [max_tokens, temperature, seed],
+            "manner": [max_tokens, sampling.temperature, sampling.seed],
             "showing": [showing.evidence, showing.printed, str(showing.clips), showing.report],
         },
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,
         target_length=target_length,
     )
-    with open_session(quiet=quiet, offline=offline, output=output, keep=keep) as session:
+    with open_session(
+        quiet=manners.quiet, offline=manners.offline, output=output, keep=keep
+    ) as session:
         from fls_models.core.budget import Budget
 
         paid = Budget(budget, target_length)
@@ -135,7 +132,7 @@ def ask(
                 hearing.heard,
                 heard_in=hearing.seconds,
                 budget=paid,
-                manner=Manner(max_tokens, temperature, seed),
+                manner=Manner(max_tokens, sampling.temperature, sampling.seed),
                 evidence=showing.evidence,
                 progress=session.bars,
             )
@@ -150,7 +147,13 @@ def ask(
         if session.asked > 1 and len(done) > 1:
             from fls_models.answering.answerer import Manner
 
-            _over_all(session, request, questions, done, Manner(max_tokens, temperature, seed))
+            _over_all(
+                session,
+                request,
+                questions,
+                done,
+                Manner(max_tokens, sampling.temperature, sampling.seed),
+            )
         session.finish()
 
 

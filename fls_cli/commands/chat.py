@@ -14,6 +14,8 @@ from fls_cli.console.prompt import at_terminal, piped_lines, typed_lines
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
+from fls_cli.options.choices import LargeModel, Manners, Passage, Sampling
+from fls_cli.options.groups import grouped
 from fls_cli.session.chat import slash_commands
 from fls_cli.session.chat.chat import Chat, Named
 from fls_cli.session.engine import Engine
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from fls_models.answering.model import Heard
 
 
+@grouped
 def chat(
+    *,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -44,23 +48,14 @@ def chat(
     model: options.Model = "auto",
     read: options.Read = "auto",
     language: options.Language = None,
-    track: options.Track = None,
-    channels: options.Channels = "mix",
-    raw: options.Raw = None,
-    start: options.Start = None,
-    end: options.End = None,
+    passage: Passage,
     keep: options.Cache = True,
     as_json: options.Json = False,
     evidence: options.Evidence = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
-    head: options.Head = None,
+    large: LargeModel,
     max_tokens: options.MaxTokens = 256,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    sampling: Sampling,
+    manners: Manners,
 ) -> None:
     """Talk about recordings. A question a line; each may follow from those before it.
 
@@ -70,21 +65,21 @@ def chat(
     """
     names = sources or []
     _check_names(names)
-    stretch = Stretch.parse(track, start, end, language, channels, raw)
+    stretch = passage.stretch(language)
     paid = Budget(budget, target_length)
     typed = at_terminal()
     with (
-        open_session(quiet=quiet, offline=offline, keep=keep) as session,
+        open_session(quiet=manners.quiet, offline=manners.offline, keep=keep) as session,
         open_sources(
             names, failed=session.failing(as_json=as_json), note=session.say, progress=session.bars
         ) as found,
     ):
         engine = Engine(
             model,
-            device,
-            dtype,
-            low_memory,
-            head,
+            large.device,
+            large.dtype,
+            large.low_memory,
+            large.head,
             read=read,
             budget=None if target_length else budget,
         )
@@ -95,7 +90,7 @@ def chat(
         from fls_models.answering.answerer import Asking, Manner
         from fls_models.answering.conversation import Conversation
 
-        manner = Manner(max_tokens, temperature, seed)
+        manner = Manner(max_tokens, sampling.temperature, sampling.seed)
         shown = evidence if evidence is not None else EVIDENCE * as_json
         loaded = session.model(engine)
         askings = [

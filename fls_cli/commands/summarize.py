@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from fls_cli.options import common as options
+from fls_cli.options.choices import LargeModel, Manners, Passage, Sampling
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
 from fls_cli.session.job import Job
-from fls_cli.session.request import Request, Stretch
+from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.session.session import open_session
 from fls_cli.writers.results import summary_json, summary_text
@@ -17,7 +19,9 @@ from fls_models.core.results import STYLES
 from fls_models.errors import UsageError
 
 
+@grouped
 def summarize(
+    *,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -41,25 +45,16 @@ def summarize(
     read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
-    track: options.Track = None,
-    channels: options.Channels = "mix",
-    raw: options.Raw = None,
-    start: options.Start = None,
-    end: options.End = None,
+    passage: Passage,
     jobs: options.Jobs = 1,
     keep: options.Cache = True,
     as_json: options.Json = False,
     output: options.Output = None,
     force: options.Force = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
-    head: options.Head = None,
+    large: LargeModel,
     max_tokens: options.MaxTokens = 160,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    sampling: Sampling,
+    manners: Manners,
 ) -> None:
     """Summarize recordings, topic by topic.
 
@@ -71,24 +66,26 @@ def summarize(
         command="summarize",
         engine=Engine(
             model,
-            device,
-            dtype,
-            low_memory,
-            head,
+            large.device,
+            large.dtype,
+            large.low_memory,
+            large.head,
             read=read,
             budget=None if target_length else budget,
         ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language, channels, raw),
+        stretch=passage.stretch(language),
         wish={
             "style": style,
-            "manner": [max_tokens, temperature, seed],
+            "manner": [max_tokens, sampling.temperature, sampling.seed],
         },
         suffix=".summary.json" if as_json else ".md",
         as_json=as_json,
         target_length=target_length,
     )
-    with open_session(quiet=quiet, offline=offline, output=output, keep=keep) as session:
+    with open_session(
+        quiet=manners.quiet, offline=manners.offline, output=output, keep=keep
+    ) as session:
         from fls_models.core.budget import Budget
 
         paid = Budget(budget, target_length)
@@ -107,7 +104,7 @@ def summarize(
                 heard_in=hearing.seconds,
                 style=style,
                 budget=paid,
-                manner=Manner(max_tokens, temperature, seed),
+                manner=Manner(max_tokens, sampling.temperature, sampling.seed),
                 progress=session.bars,
             )
             if as_json:

@@ -7,16 +7,20 @@ from typing import Annotated
 import typer
 
 from fls_cli.options import common as options
+from fls_cli.options.choices import LargeModel, Manners, Passage
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
 from fls_cli.session.job import Job
-from fls_cli.session.request import Request, Stretch
+from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.session.session import open_session
 from fls_cli.writers.results import FORMATS, render, sentence_line, transcript_json, txt
 from fls_models.errors import UsageError
 
 
+@grouped
 def transcribe(
+    *,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -41,22 +45,14 @@ def transcribe(
     read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
-    track: options.Track = None,
-    channels: options.Channels = "mix",
-    raw: options.Raw = None,
-    start: options.Start = None,
-    end: options.End = None,
+    passage: Passage,
     jobs: options.Jobs = 1,
     keep: options.Cache = True,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
-    head: options.Head = None,
+    large: LargeModel,
     vocabulary: options.Vocabulary = None,
     output: options.Output = None,
     force: options.Force = False,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    manners: Manners,
 ) -> None:
     """Write down what is said. Text appears sentence by sentence, as it is understood.
 
@@ -66,14 +62,18 @@ def transcribe(
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
     request = Request(
         command="transcribe",
-        engine=Engine(model, device, dtype, low_memory, head, vocabulary, read=read),
+        engine=Engine(
+            model, large.device, large.dtype, large.low_memory, large.head, vocabulary, read=read
+        ),
         budget=budget,
-        stretch=Stretch.parse(track, start, end, language, channels, raw),
+        stretch=passage.stretch(language),
         wish={"form": form, "words": words},
         suffix=f".{form}",
         as_json=form == "json",
     )
-    with open_session(quiet=quiet, offline=offline, output=output, keep=keep) as session:
+    with open_session(
+        quiet=manners.quiet, offline=manners.offline, output=output, keep=keep
+    ) as session:
         from fls_models.core.budget import Budget
 
         Budget(budget)
