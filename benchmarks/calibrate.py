@@ -26,11 +26,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.answering.answerability import Evidence  # noqa: E402
+from fls_models.answering.answerability import AnswerabilityScore  # noqa: E402
 from fls_models.answering.model import Model  # noqa: E402
 from fls_models.bench.qa.items import Item, load_items  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
-from fls_models.pipelines.cascade import TextModel  # noqa: E402
+from fls_models.pipelines.cascade import CascadeModel  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
 from fls_models.weights.store import locate  # noqa: E402
 from fls_models.weights.thresholds import Thresholds  # noqa: E402
@@ -58,13 +58,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="join items to this")
     arguments = parser.parse_args()
     card = load(arguments.model)
-    model = TextModel(locate(card, cache_folder()))
+    model = CascadeModel(locate(card, cache_folder()))
     items = load_items(arguments.items)
     sections = [
         section_of(model, items, index, arguments.tokens)
         for index in range(min(arguments.limit, len(items)))
     ]
-    found: dict[str, list[Evidence]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[AnswerabilityScore]] = {kind: [] for kind in KINDS}
     for number, section in enumerate(sections, 1):
         llm = model.language_model
         context = llm.read(prompts.ASK, llm.embed(llm.tokenize(section.text)))
@@ -103,7 +103,7 @@ def listed(name: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def print_distributions(found: dict[str, list[Evidence]]) -> None:
+def print_distributions(found: dict[str, list[AnswerabilityScore]]) -> None:
     print("nats per token, by percentile\n")
     print("                  " + "".join(f"{p:>7}" for p in PERCENTILES) + "   texts")
     for measure in ("gain", "general"):
@@ -114,7 +114,7 @@ def print_distributions(found: dict[str, list[Evidence]]) -> None:
     print()
 
 
-def print_grid(found: dict[str, list[Evidence]], chosen: Thresholds) -> None:
+def print_grid(found: dict[str, list[AnswerabilityScore]], chosen: Thresholds) -> None:
     """Shares of each kind that are decided wrongly, best thresholds first, the card's marked."""
     grid = {(round(float(gain), 2), round(float(over), 2)) for gain in GAINS for over in GENERALS}
     grid.add((chosen.gain, chosen.general))
@@ -137,12 +137,12 @@ def print_grid(found: dict[str, list[Evidence]], chosen: Thresholds) -> None:
         )
 
 
-def wrongly(found: list[Evidence], kind: str, thresholds: Thresholds) -> float:
+def wrongly(found: list[AnswerabilityScore], kind: str, thresholds: Thresholds) -> float:
     passed = [one.over(thresholds) > 0 for one in found]
     return sum(passing != (kind in PASS) for passing in passed) / len(passed)
 
 
-def column(found: list[Evidence], measure: str) -> NDArray[np.float64]:
+def column(found: list[AnswerabilityScore], measure: str) -> NDArray[np.float64]:
     return np.array([getattr(one, measure) for one in found])
 
 

@@ -26,7 +26,7 @@ from fls_models.audio.windows import cut  # noqa: E402
 from fls_models.bench.scoring.estimates import rate  # noqa: E402
 from fls_models.extractor.ctc_decoding import greedy  # noqa: E402
 from fls_models.extractor.encoding import encode_windows  # noqa: E402
-from fls_models.lslm.mini.speech_model import MiniHearing  # noqa: E402
+from fls_models.lslm.mini.speech_model import MiniSpeechLM  # noqa: E402
 from fls_models.training.data.manifests import read_utterances  # noqa: E402
 from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import TextCard, load  # noqa: E402
@@ -43,7 +43,7 @@ def main() -> None:
     card = load("mini")
     assert isinstance(card, TextCard), "mini is made of parts"
     parts = locate(card, cache_folder())
-    model = MiniHearing(parts.speech, parts.llm, arguments.connector)
+    model = MiniSpeechLM(parts.speech, parts.llm, arguments.connector)
     found = []
     for manifest in arguments.manifests:
         errors: list[float] = []
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def written(model: MiniHearing, audio: Path) -> str:
+def written(model: MiniSpeechLM, audio: Path) -> str:
     """What the head reads in a recording, window by window."""
     tokens = torch.arange(model.ctc_tokens)
     ids: list[int] = []

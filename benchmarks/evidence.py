@@ -41,23 +41,23 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from fls_cli.sources.decode import decode  # noqa: E402
 from fls_cli.storage.cache import (  # noqa: E402
-    Cache,
-    Remembering,
+    CacheAdapter,
+    DiskCache,
 )
 from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.answering.answerer import Asking, Manner, Weighed  # noqa: E402
+from fls_models.answering.answerer import Answerer, GenerationConfig, ScoredQuestion  # noqa: E402
 from fls_models.answering.model import Model  # noqa: E402
-from fls_models.answering.readers.text import Reading  # noqa: E402
+from fls_models.answering.readers.text import ModelInput  # noqa: E402
 from fls_models.bench.caches.results import Kept  # noqa: E402
 from fls_models.bench.qa.items import Item, load_items  # noqa: E402
 from fls_models.bench.scoring.estimates import mean  # noqa: E402
 from fls_models.bench.scoring.facts import holds_fact  # noqa: E402
-from fls_models.core.cache import FORGETFUL, Memory  # noqa: E402
+from fls_models.core.cache import NULL_CACHE, Cache  # noqa: E402
 from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
 from fls_models.core.results import Span, Transcript, Word  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
-from fls_models.lslm.kv_cache import ReadContext, RoomyLayer  # noqa: E402
-from fls_models.pipelines.cascade import TextModel  # noqa: E402
+from fls_models.lslm.kv_cache import KVContext, RoomyLayer  # noqa: E402
+from fls_models.pipelines.cascade import CascadeModel  # noqa: E402
 from fls_models.pipelines.mini import MiniFrameModel  # noqa: E402
 from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
@@ -97,11 +97,11 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows here")
     chosen = parser.parse_args()
-    memory: Memory = FORGETFUL
+    memory: Cache = NULL_CACHE
     if chosen.work:
-        memory = Remembering(Cache(chosen.work / "heard", CACHE))
+        memory = CacheAdapter(DiskCache(chosen.work / "heard", CACHE))
     parts = locate(load(chosen.model), cache_folder())
-    ear = TextModel(parts, memory)
+    ear = CascadeModel(parts, memory)
     model = ear if chosen.read == "text" else MiniFrameModel(parts)
     keys = [json.loads(line)["key_sentence"] for line in chosen.items.read_text().splitlines()]
     spoken = list(zip(load_items(chosen.items), keys, strict=True))
@@ -132,7 +132,7 @@ class Talk:
     def __init__(self, model: Model, ear: Model, spoken: Sequence[tuple[Item, str]]) -> None:
         self._model, self._ear, self._spoken = model, ear, spoken
         self._starts: list[float] = []
-        self._asking: Asking | None = None
+        self._asking: Answerer | None = None
         self._words: tuple[Word, ...] = ()
 
     def row(self, place: int, gain: bool) -> dict[str, Any]:
@@ -160,19 +160,19 @@ class Talk:
             row |= {"gain": (best.start, best.end), "gain_seconds": perf_counter() - begun}
         return row
 
-    def _heard(self) -> Asking:
+    def _heard(self) -> Answerer:
         if self._asking is None:
             said = self._ear.listen(self._blocks()).heard
             assert isinstance(said, Transcript)
             self._words = said.words
             heard = said if self._model is self._ear else self._model.listen(self._blocks()).heard
-            self._asking = Asking(
+            self._asking = Answerer(
                 self._model,
                 "",
                 heard,
                 heard_in={},
                 budget=heard.heard_for,
-                manner=Manner(),
+                manner=GenerationConfig(),
                 evidence=3,
             )
         return self._asking
@@ -202,12 +202,12 @@ class Talk:
         near = [place for place in places if abs(place - middle) <= len(sought)]
         return heard[near[0]][1].start, heard[near[-1]][1].end
 
-    def _likeliest(self, asking: Asking, weighed: Weighed, reply: str) -> Span:
+    def _likeliest(self, asking: Answerer, weighed: ScoredQuestion, reply: str) -> Span:
         llm: Any = self._model.language_model
         request = prompts.question(weighed.question)
         best: tuple[float, Span] | None = None
         for reading in weighed.speaking:
-            context: ReadContext = asking._read(reading)
+            context: KVContext = asking._read(reading)
             first = llm.before_recording(context.prompt)
             before = list(range(first))
             nothing = _likely(llm, _only(context, before), request, reply)
@@ -221,20 +221,20 @@ class Talk:
         return best[1]
 
 
-def _only(context: ReadContext, positions: Sequence[int]) -> ReadContext:
+def _only(context: KVContext, positions: Sequence[int]) -> KVContext:
     """A context with some of its positions alone."""
     chosen = list(positions)
     layers = (
         RoomyLayer(keys[:, :, chosen], values[:, :, chosen]) for keys, values in context.keys_values
     )
-    return ReadContext(tuple(layers), context.prompt, context.stretch)
+    return KVContext(tuple(layers), context.prompt, context.stretch)
 
 
-def _likely(llm: Any, context: ReadContext, request: str, reply: str) -> float:
+def _likely(llm: Any, context: KVContext, request: str, reply: str) -> float:
     return float(llm.scores(context, request, [reply])[0].mean())
 
 
-def _stretches(reading: Reading) -> Iterator[range]:
+def _stretches(reading: ModelInput) -> Iterator[range]:
     first, *others = reading.phrases
     rows, start = first.rows, first.span.start
     for phrase in others:

@@ -28,7 +28,7 @@ import mini_own_answers  # noqa: E402
 import mini_pieces  # noqa: E402
 from tiny_mini import write_tiny_mini  # noqa: E402
 
-from fls_models.lslm.mini.speech_model import MiniHearing  # noqa: E402
+from fls_models.lslm.mini.speech_model import MiniSpeechLM  # noqa: E402
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames  # noqa: E402
 from fls_models.lslm.prompts import ASK, question  # noqa: E402
 from fls_models.training.compression.trainable_mini import TrainableHearing  # noqa: E402
@@ -173,7 +173,7 @@ def test_it_is_trained_in_several_calls(
     connector = tmp_path / "connector"
     done = trainer("mini_receive.py", results, "--join", connector)
     assert done.returncode == 0, done.stderr
-    model = MiniHearing(tiny.speech, tiny.llm, connector)
+    model = MiniSpeechLM(tiny.speech, tiny.llm, connector)
     assert model.config.lora is not None
     assert Spelling.read(connector / Spelling.file_name).ids == model.config.tokens
     hidden = model.encode([model.features(torch.zeros(16_000))])[0, :25]

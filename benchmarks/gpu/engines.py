@@ -22,10 +22,10 @@ from common import Array, Ticks, synchronize
 from torch import Tensor
 
 from fls_models.answering.answerability import Answerability
-from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.answerer import Answerer, GenerationConfig
 from fls_models.answering.map_reduce import merged
-from fls_models.answering.readers.frames import FrameReader, FramesHeard
-from fls_models.answering.readers.text import Reading
+from fls_models.answering.readers.frames import FrameReader, FusedFrames
+from fls_models.answering.readers.text import ModelInput
 from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget
 from fls_models.core.constants import WINDOW_SAMPLES
@@ -35,8 +35,8 @@ from fls_models.extractor.density import CtcHead
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.lslm import decoder
-from fls_models.lslm.context_cache import Reads
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.context_cache import ContextCache
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import ASK, question
 
 QUESTION = "What is the main argument, and who disagrees with it?"
@@ -116,7 +116,7 @@ class Stages:
 
 
 @contextmanager
-def staged(model: HearingModel, stages: Stages) -> Iterator[None]:
+def staged(model: LargeSpeechLM, stages: Stages) -> Iterator[None]:
     """Within it, the stages of listening and reading are timed."""
     names = {
         "features": "log-mel",
@@ -142,7 +142,7 @@ def staged(model: HearingModel, stages: Stages) -> Iterator[None]:
 class Engines:
     """All methods over one model."""
 
-    def __init__(self, model: HearingModel, card: Any, tokens: int) -> None:
+    def __init__(self, model: LargeSpeechLM, card: Any, tokens: int) -> None:
         self.model = model
         self.card = card
         self.tokens = tokens
@@ -167,7 +167,9 @@ class Engines:
 
         def decode(context: Any, show: Callable[[str], None]) -> str:
             with stages.stage("decode"):
-                return Manner(wanted).decode(self.model, context, question(QUESTION), show)
+                return GenerationConfig(wanted).decode(
+                    self.model, context, question(QUESTION), show
+                )
 
         prompt = ASK.heard()
         passes = [
@@ -188,7 +190,7 @@ class Engines:
         return self._run(begun, listened, heard, wanted)
 
     def ask(self, method: Method, blocks: Sequence[Array]) -> Run:
-        """The same as a user has it: by way of `Asking`, which judges the question first.
+        """The same as a user has it: by way of `Answerer`, which judges the question first.
 
         A new conversation: nothing was read before.
         """
@@ -196,7 +198,7 @@ class Engines:
         begun = perf_counter()
         heard = self.hear(method, blocks, Stages())
         listened = perf_counter() - begun
-        reads = Reads(self.model)
+        reads = ContextCache(self.model)
         stub: Any = SimpleNamespace(
             card=self.card,
             language_model=self.model,
@@ -206,13 +208,13 @@ class Engines:
             answerability=Answerability(reads, ASK.heard()),
         )
         heard = replace(heard, speaks=True)
-        asking = Asking(
+        asking = Answerer(
             stub,
             "speech.wav",
-            FramesHeard(heard),
+            FusedFrames(heard),
             heard_in={"listen": listened},
             budget=method.budget,
-            manner=Manner(self.tokens),
+            manner=GenerationConfig(self.tokens),
         )
         self.ticks.times.clear()
         with self.ticks, method.pieces():
@@ -248,8 +250,8 @@ class Engines:
             compress=method.kind != "uncompressed",
         )
 
-    def readings(self, method: Method, heard: FusedRecording) -> list[Reading]:
-        reader = FrameReader(self.model, FramesHeard(heard), self.card.window)
+    def readings(self, method: Method, heard: FusedRecording) -> list[ModelInput]:
+        reader = FrameReader(self.model, FusedFrames(heard), self.card.window)
         return reader.readings(method.budget, None)
 
     @torch.inference_mode()

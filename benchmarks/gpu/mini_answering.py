@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.extractor.density import density_from
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving
+from fls_models.extractor.fusion import fuse, halving_schedule
 from fls_models.lslm.mini import connector_weights
 from fls_models.lslm.mini.connector_weights import LoraShape
 from fls_models.lslm.prompts import ASK, question
@@ -381,7 +381,7 @@ def _together(model: TrainableHearing, hidden: Tensor, length: int) -> Tensor:
     target = max(1, round(length * len(hidden) / WINDOW_FRAMES))
     edges = torch.arange(len(hidden) + 1, dtype=torch.float64, device=hidden.device)
     frames = Frames(hidden, density(hidden), torch.stack([edges[:-1], edges[1:]], -1))
-    return fuse(frames, target, density, halving).frames.hidden
+    return fuse(frames, target, density, halving_schedule).frames.hidden
 
 
 def _after(request: str) -> str:

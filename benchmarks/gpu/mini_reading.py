@@ -1,8 +1,8 @@
 """Stage 1 on a GPU: adapter and CTC head learn to read speech that is still being spoken.
 
-`connecting.Reading` in large batches, each encoded anew: every clip comes by often, through another
-microphone each time. One clip in eight is real speech, several recordings joined. When it stops and
-what is kept is `mini_train`'s affair.
+`train_connector.ConnectorTrainee` in large batches, each encoded anew: every clip comes by often,
+through another microphone each time. One clip in eight is real speech, several recordings joined.
+When it stops and what is kept is `mini_train`'s affair.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fls_models.lslm.mini.connector import Connector
 from fls_models.training.core.precision import computing
 from fls_models.training.ctc.bucketing import LikeLengths
 from fls_models.training.ctc.spec_augment import disturbed
-from fls_models.training.ctc.train_connector import Reading
+from fls_models.training.ctc.train_connector import ConnectorTrainee
 from fls_models.training.ctc.unigram_vocabulary import Spelling
 from fls_models.training.ctc.vocabulary import Characters, frames_needed
 from fls_models.transcription.normalizer import normalise
@@ -57,7 +57,7 @@ class ReadingStage:
 
     def __init__(
         self,
-        reading: Reading,
+        reading: ConnectorTrainee,
         encoder: Encoder,
         spelling: Spelling,
         letters: Characters,

@@ -33,7 +33,7 @@ from mini_takes import (
 )
 from numpy.typing import NDArray
 
-from fls_models.training.data.clips import Cast, Stretch, speak, stretches
+from fls_models.training.data.clips import Cast, TextSpan, speak, stretches
 from fls_models.training.data.documents import Document
 
 _SEED = 0
@@ -112,11 +112,11 @@ def all_voices() -> Cast:
 
 def order(
     train: list[Document], held: list[Document]
-) -> Iterator[tuple[int, tuple[Stretch, bool], bool]]:
+) -> Iterator[tuple[int, tuple[TextSpan, bool], bool]]:
     """Pass, stretch (and whether it is all of its document) and whether it is held out, forever."""
     whole = {one.source: len(one.lines) for one in (*train, *held)}
 
-    def marked(documents: list[Document]) -> list[tuple[Stretch, bool]]:
+    def marked(documents: list[Document]) -> list[tuple[TextSpan, bool]]:
         return [(one, len(one.lines) == whole[one.source]) for one in stretches(documents, _LINES)]
 
     # Of a long document that is held out, one stretch is enough.
@@ -132,7 +132,7 @@ def order(
         turn += 1
 
 
-def spoken(stretch: tuple[Stretch, bool], cast: Cast, turn: int, *, held: bool) -> Take | None:
+def spoken(stretch: tuple[TextSpan, bool], cast: Cast, turn: int, *, held: bool) -> Take | None:
     """A stretch as clips; None where no voice can say any of it."""
     text, whole = stretch
     said, sound, first, skipped = [], [], 0, 0

@@ -222,7 +222,7 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
 
     from fls_models.lslm.mini import connector_weights
     from fls_models.lslm.mini.connector_weights import Config
-    from fls_models.training.ctc.train_connector import Reading
+    from fls_models.training.ctc.train_connector import ConnectorTrainee
     from fls_models.training.ctc.unigram_vocabulary import Spelling
     from fls_models.training.ctc.vocabulary import Characters
 
@@ -232,7 +232,7 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
     config = Config.from_json(read_json(base / "connector.json"))
     start = connector_weights.read(base / "init")[0] if (base / "init").is_dir() else None
     table = load_file(base / "table.safetensors")["table"].float()
-    reading = Reading(config, letters.size, table, dropout=0.1, seed=_SEED, start=start)
+    reading = ConnectorTrainee(config, letters.size, table, dropout=0.1, seed=_SEED, start=start)
     reading.to(call.device)
     real = files_of(call, "real")
     tests = tests_of(call)

@@ -36,8 +36,8 @@ from fls_models.extractor.density import CtcHead, density_from
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving, ladder
-from fls_models.lslm.large import HearingModel
+from fls_models.extractor.fusion import fuse, halving_schedule, training_schedule
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import Prompt
 from fls_models.lslm.registry import load
 from fls_models.weights.conversion.install import install
@@ -53,7 +53,7 @@ def golden_cases() -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((ROOT / "tests" / "golden").glob("*.npz")):
         with np.load(path) as archive:
             golden = dict(archive)
-        schedule = halving if path.name.startswith("long") else ladder
+        schedule = halving_schedule if path.name.startswith("long") else training_schedule
         if not path.name.startswith("train"):
             yield path.stem, golden | {"schedule": schedule}
             continue
@@ -121,7 +121,7 @@ def golden_case(case: dict[str, Any], device: torch.device) -> dict[str, Any]:
     }
 
 
-def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> HearingModel:
+def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> LargeSpeechLM:
     """The tests' checkpoint, installed and loaded."""
     from tiny_checkpoints import write_qwen2_audio
 
@@ -135,13 +135,13 @@ def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> He
     return load(folder / dtype, device=str(device), **how)
 
 
-def whole(model: HearingModel, audio: np.ndarray) -> Tensor:
+def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
     heard = listen_to_frames(model, [audio], Budget(target_length=10**6), most=10**6)
     return model.project(heard.sections[0].hidden)
 
 
 @torch.inference_mode()
-def first_logits(model: HearingModel, embeddings: Tensor) -> Tensor:
+def first_logits(model: LargeSpeechLM, embeddings: Tensor) -> Tensor:
     context = model.read(_HEARD, embeddings)
     asked = model._asked(context, _QUESTION)
     return model._forward(asked, context.cache(), logits=1, stretch=1.0)[-1]
@@ -258,7 +258,7 @@ def streaming(device: torch.device, dtype: str) -> dict[str, Any]:
         windows = list(encode_windows(model, cut([audio])))
         frames = Frames.concatenate(windows)
         density = density_from(model.blank_probability)
-        offline = fuse(frames, 200, density, halving).frames.hidden.cpu()
+        offline = fuse(frames, 200, density, halving_schedule).frames.hidden.cpu()
         found: dict[str, Any] = {"frames": len(frames)}
         for size in (1600, 17_123, len(audio)):
             blocks = [audio[i : i + size] for i in range(0, len(audio), size)]
@@ -297,7 +297,7 @@ def low_memory(device: torch.device, dtype: str) -> dict[str, Any]:
     return found
 
 
-def reply(model: HearingModel, context: Any) -> list[int]:
+def reply(model: LargeSpeechLM, context: Any) -> list[int]:
     """The tokens of a greedy reply: the text of random weights is hardly any."""
     from fls_models.lslm import decoder
 

@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from fls_models.extractor.density import density_from
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving
+from fls_models.extractor.fusion import fuse, halving_schedule
 
 _TOKENS = 16
 _LAUNCH = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernelEx")
@@ -125,7 +125,7 @@ def by_stage(events: Any, before: int, after: int, total: float) -> dict[str, An
         counts[name] = counts.get(name, 0) + own
     times["log-mel"] = sum(map(device_us, beside))
     extractor = times.get("density", 0.0) + times.get("fusion", 0.0)
-    rounds = len(halving(before, after)) if 0 < after < before else 0
+    rounds = len(halving_schedule(before, after)) if 0 < after < before else 0
     return {
         "stages_device_ms": {name: us / 1e3 for name, us in times.items()},
         "launches": counts,

@@ -34,7 +34,7 @@ from common import Array, Job, free, host_peak_gb, model_folder, parser, peak, s
 
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.registry import load
 from fls_models.weights import card as cards
 
@@ -132,7 +132,7 @@ def at_length(job: Job, engine: Any, folder: Path, seconds: float, runs: int) ->
 
 def refused(job: Job, engine: Any, seconds: float, key: str) -> bool:
     """Whether that many frames are refused; keeps the sentence. Nothing is encoded for it."""
-    from fls_models.answering.readers.frames import FrameReader, FramesHeard
+    from fls_models.answering.readers.frames import FrameReader, FusedFrames
     from fls_models.extractor.frames import Frames
     from fls_models.extractor.fused_recording import FusedRecording
 
@@ -142,7 +142,7 @@ def refused(job: Job, engine: Any, seconds: float, key: str) -> bool:
     hidden = torch.zeros(count, engine.model.hidden_width, dtype=torch.bfloat16)
     frames = Frames(hidden, torch.zeros(count), spans)
     heard = FusedRecording((frames,), count, seconds, ACCURATE.label, True)
-    reader = FrameReader(engine.model, FramesHeard(heard), engine.card.window)
+    reader = FrameReader(engine.model, FusedFrames(heard), engine.card.window)
     try:
         reader.readings(ACCURATE, None)
     except UsageError as error:
@@ -181,7 +181,7 @@ def card(toy: bool) -> Any:
     return replace(found, max_frames=150, window=200) if toy else found
 
 
-def loaded(job: Job, low_memory: bool = False) -> tuple[HearingModel, Path]:
+def loaded(job: Job, low_memory: bool = False) -> tuple[LargeSpeechLM, Path]:
     dtype = job.dtype()
     job.found["dtype"] = dtype
     folder = model_folder(job, dtype)

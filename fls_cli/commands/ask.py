@@ -31,7 +31,7 @@ from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.answering.answerer import Asking, Manner
+    from fls_models.answering.answerer import Answerer, GenerationConfig
     from fls_models.core.results import Answer
 
 
@@ -120,19 +120,19 @@ def ask(
         paid = Budget(budget, target_length)
 
         def task(job: Job) -> list[dict[str, Any]]:
-            from fls_models.answering.answerer import Asking, Manner
+            from fls_models.answering.answerer import Answerer, GenerationConfig
 
             showing.check(job)
             hearing = job.hear()
             if not hearing.heard.speaks:
                 job.say_silent(in_result=True)
-            asking = Asking(
+            asking = Answerer(
                 job.model,
                 job.source.name,
                 hearing.heard,
                 heard_in=hearing.seconds,
                 budget=paid,
-                manner=Manner(max_tokens, sampling.temperature, sampling.seed),
+                manner=GenerationConfig(max_tokens, sampling.temperature, sampling.seed),
                 evidence=showing.evidence,
                 progress=session.bars,
             )
@@ -145,19 +145,19 @@ def ask(
 
         done = Runner(session, ahead=jobs, force=force).run(sources, from_file, request, task)
         if session.asked > 1 and len(done) > 1:
-            from fls_models.answering.answerer import Manner
+            from fls_models.answering.answerer import GenerationConfig
 
             _over_all(
                 session,
                 request,
                 questions,
                 done,
-                Manner(max_tokens, sampling.temperature, sampling.seed),
+                GenerationConfig(max_tokens, sampling.temperature, sampling.seed),
             )
         session.finish()
 
 
-def _put(asking: Asking, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:
+def _put(asking: Answerer, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:
     """Writes the answer to one question, with a heading and its evidence if they are wanted."""
     as_json = job.request.as_json
     if headed and not as_json:
@@ -199,10 +199,10 @@ def _over_all(
     request: Request,
     questions: Sequence[str],
     done: Sequence[tuple[Source, Any]],
-    manner: Manner,
+    manner: GenerationConfig,
 ) -> None:
     """Shows one answer from all recordings to each question."""
-    from fls_models.answering.aggregate import Voice, gather
+    from fls_models.answering.aggregate import RecordingAnswer, gather
 
     if not request.as_json:
         session.show("==> all recordings <==\n")
@@ -211,7 +211,7 @@ def _over_all(
         if len(questions) > 1 and not request.as_json:
             session.show(f"> {text}\n")
         voices = [
-            Voice(name, one["answered"], one["answer"], one["strength"])
+            RecordingAnswer(name, one["answered"], one["answer"], one["strength"])
             for name, one in heard.items()
         ]
         found = gather(lambda: session.model(request.engine), text, voices, manner=manner)

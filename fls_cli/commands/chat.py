@@ -21,7 +21,7 @@ from fls_cli.session.chat.chat import Chat, Named
 from fls_cli.session.engine import Engine
 from fls_cli.session.evidence import EVIDENCE
 from fls_cli.session.listening import hear
-from fls_cli.session.request import Stretch, Wanted
+from fls_cli.session.request import AudioRange, ListenRequest
 from fls_cli.session.session import Session, open_session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.paths import state_folder
@@ -29,7 +29,7 @@ from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.answering.model import Heard
+    from fls_models.answering.model import EncodedRecording
 
 
 @grouped
@@ -87,14 +87,14 @@ def chat(
         if not listened:
             raise typer.Exit(1)
 
-        from fls_models.answering.answerer import Asking, Manner
+        from fls_models.answering.answerer import Answerer, GenerationConfig
         from fls_models.answering.conversation import Conversation
 
-        manner = Manner(max_tokens, sampling.temperature, sampling.seed)
+        manner = GenerationConfig(max_tokens, sampling.temperature, sampling.seed)
         shown = evidence if evidence is not None else EVIDENCE * as_json
         loaded = session.model(engine)
         askings = [
-            Asking(
+            Answerer(
                 loaded,
                 one.name,
                 one.heard,
@@ -124,7 +124,7 @@ class Listened:
 
     name: str
     location: str
-    heard: Heard
+    heard: EncodedRecording
     seconds: Mapping[str, float]
     flaws: Sequence[Flaw]
 
@@ -133,7 +133,7 @@ def _listen_to_all(
     session: Session,
     found: Sequence[Source],
     engine: Engine,
-    stretch: Stretch,
+    stretch: AudioRange,
     paid: Budget,
     *,
     as_json: bool,
@@ -143,7 +143,7 @@ def _listen_to_all(
     sources = [source for source in found if session.is_there(source, as_json=as_json)]
     for done, source in enumerate(sources):
         session.bars.files(done, len(sources))
-        wanted = Wanted(source, stretch, paid.name, paid.target_length)
+        wanted = ListenRequest(source, stretch, paid.name, paid.target_length)
         flaws: list[Flaw] = []
 
         def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:

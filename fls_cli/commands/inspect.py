@@ -17,7 +17,7 @@ from fls_cli.media.source import Source, check_readable
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
 from fls_cli.session.inspected import inspected
-from fls_cli.session.request import Stretch, Wanted
+from fls_cli.session.request import AudioRange, ListenRequest
 from fls_cli.session.session import Session, open_session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.files import check_place, write_atomically
@@ -79,7 +79,7 @@ def inspect_(
     """
     suffix = _suffix(output, as_json=as_json)
     engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
-    stretch = Stretch.parse(track, start, end, None, channels, raw)
+    stretch = AudioRange.parse(track, start, end, None, channels, raw)
     with open_session(quiet=quiet, offline=offline, drawn=output is not None) as session:
         from fls_models.core.budget import Budget
 
@@ -91,7 +91,7 @@ def inspect_(
                 [source] = sources
                 try:
                     check_readable(source)
-                    wanted = Wanted(source, stretch, budget, target_length)
+                    wanted = ListenRequest(source, stretch, budget, target_length)
                     found = _inspected(session, engine, wanted)
                     if output is not None:
                         write_atomically(output, _drawn(found, wanted, suffix))
@@ -124,19 +124,19 @@ def _suffix(output: Path | None, *, as_json: bool) -> str:
     return suffix
 
 
-def _inspected(session: Session, engine: Engine, wanted: Wanted) -> Inspection:
+def _inspected(session: Session, engine: Engine, wanted: ListenRequest) -> Inspection:
     """The recording as the model hears it for a question."""
     # A file that is none is told before a model is loaded.
     total = wanted.seconds()
     model = session.model_for(engine, wanted)
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.pipelines.frames import FrameModel
 
-    assert isinstance(model, FrameReadingModel), "an engine that reads frames"
+    assert isinstance(model, FrameModel), "an engine that reads frames"
     warn = partial(session.warn, wanted.source)
     return inspected(model, wanted, total, warn=warn, progress=session.bars)
 
 
-def _drawn(found: Inspection, wanted: Wanted, suffix: str) -> str | bytes:
+def _drawn(found: Inspection, wanted: ListenRequest, suffix: str) -> str | bytes:
     """What goes into the file."""
     name = wanted.source.name
     if suffix in PICTURES:

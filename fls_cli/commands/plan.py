@@ -11,7 +11,7 @@ import typer
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
 from fls_cli.session.job import Job
-from fls_cli.session.request import Request, Stretch, Wanted
+from fls_cli.session.request import AudioRange, ListenRequest, Request
 from fls_cli.session.runner import Runner
 from fls_cli.session.session import open_session
 from fls_cli.writers.exact_names import with_exact_names
@@ -68,7 +68,7 @@ def plan(
         command="plan",
         engine=engine,
         budget="balanced",
-        stretch=Stretch.parse(track, start, end, language, channels, raw),
+        stretch=AudioRange.parse(track, start, end, language, channels, raw),
         wish={},
         suffix=".plan.jsonl",
         as_json=as_json,
@@ -108,7 +108,7 @@ def _text(
     return json.dumps(told, ensure_ascii=False) + "\n"
 
 
-def _seconds(wanted: Wanted) -> float:
+def _seconds(wanted: ListenRequest) -> float:
     """How long the stretch is that would be heard; the InputError that `fls ask` would raise."""
     wanted.check()
     seconds = wanted.seconds()

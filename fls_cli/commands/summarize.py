@@ -91,7 +91,7 @@ def summarize(
         paid = Budget(budget, target_length)
 
         def task(job: Job) -> None:
-            from fls_models.answering.answerer import Manner
+            from fls_models.answering.answerer import GenerationConfig
             from fls_models.answering.summarize import summarise
 
             hearing = job.hear()
@@ -104,7 +104,7 @@ def summarize(
                 heard_in=hearing.seconds,
                 style=style,
                 budget=paid,
-                manner=Manner(max_tokens, sampling.temperature, sampling.seed),
+                manner=GenerationConfig(max_tokens, sampling.temperature, sampling.seed),
                 progress=session.bars,
             )
             if as_json:

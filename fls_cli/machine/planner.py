@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fls_cli.machine.speed_profiles import Paces
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
-from fls_cli.session.request import Wanted
+from fls_cli.session.request import ListenRequest
 from fls_cli.storage.paths import cache_folder
 from fls_cli.writers.plan_table import Row
 from fls_models.core.budget import NAMES
@@ -49,7 +49,7 @@ class Planner:
             self._paces = Paces(engine, self._installed, say, again=again)
         self._told = False
 
-    def plan(self, wanted: Wanted, seconds: float) -> Plan:
+    def plan(self, wanted: ListenRequest, seconds: float) -> Plan:
         """A plan for so many seconds of audio.
 
         What is wrong with the recording itself is for the caller to find out before.
@@ -107,7 +107,7 @@ class Planner:
         needed = devices.needed_bytes(self.card, engine.dtype, low_memory=engine.low_memory)
         return round(needed / 1e9, 1)
 
-    def _pace(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace | None:
+    def _pace(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace | None:
         try:
             if self._paces is None:
                 raise EnvironmentLacks(

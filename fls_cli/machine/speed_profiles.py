@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
-from fls_cli.session.request import Wanted
+from fls_cli.session.request import ListenRequest
 from fls_cli.storage.cache import key, open_cache
-from fls_models.core.cache import FORGETFUL
+from fls_models.core.cache import NULL_CACHE
 from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks
 
@@ -50,7 +50,7 @@ class Paces:
         self._again = again
         self._found: dict[str, Pace] = {}
 
-    def pace(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace:
+    def pace(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace:
         """The pace at which this model is read to; measured on `wanted` where nobody knows it.
 
         What was measured on very little is measured again on more. Raises `NothingSaid` where
@@ -68,7 +68,7 @@ class Paces:
         self._found[reads_by] = found
         return found
 
-    def _measured(self, reads_by: ReadsBy, wanted: Wanted, seconds: float) -> Pace:
+    def _measured(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace:
         from fls_models.planning.profiling import SAMPLE_SECONDS, measure
 
         length = min(seconds, SAMPLE_SECONDS)
@@ -80,7 +80,7 @@ class Paces:
         model = engines.start(
             self._own_engine(reads_by),
             offline=True,
-            memory=FORGETFUL,
+            memory=NULL_CACHE,
             say=lambda text: None,
             progress=silent,
         )
@@ -155,7 +155,7 @@ def _is_short(pace: Pace) -> bool:
     return pace.audio_seconds < ENOUGH_SECONDS
 
 
-def _middle(wanted: Wanted, seconds: float, length: float) -> Wanted:
+def _middle(wanted: ListenRequest, seconds: float, length: float) -> ListenRequest:
     """So many seconds from the middle, as what is first and last is often music."""
     begin = wanted.stretch.start + (seconds - length) / 2
     return replace(wanted, stretch=replace(wanted.stretch, start=begin, end=begin + length))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fls_cli.options import common as options
-from fls_cli.session.request import Stretch
+from fls_cli.session.request import AudioRange
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Passage:
     start: options.Start = None
     end: options.End = None
 
-    def stretch(self, language: str | None) -> Stretch:
+    def stretch(self, language: str | None) -> AudioRange:
         """The same, parsed; raises UsageError."""
-        return Stretch.parse(self.track, self.start, self.end, language, self.channels, self.raw)
+        return AudioRange.parse(self.track, self.start, self.end, language, self.channels, self.raw)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.core.cache import Memory
+    from fls_models.core.cache import Cache
     from fls_models.core.progress import Progress
     from fls_models.pipelines.base import Pipeline
     from fls_models.weights.card import Card, FrameCard, TextCard
@@ -24,7 +24,7 @@ READERS = ("auto", "frames", "text")
 @dataclass(frozen=True)
 class Engine:
     """A model by name (or a folder, or `auto`), and for those that hear by themselves how to run
-    them: see `fls_models.pipelines.large.Running`.
+    them: see `fls_models.pipelines.large.RuntimeConfig`.
 
     `read` is for models that can read both frames and text. `auto` takes what was measured to be
     better at `budget`; text, where that is None: for words, or for an amount nobody measured.
@@ -66,7 +66,7 @@ def start(
     engine: Engine,
     *,
     offline: bool,
-    memory: Memory,
+    memory: Cache,
     say: Callable[[str], None],
     progress: Progress,
 ) -> Pipeline:
@@ -76,8 +76,8 @@ def start(
     """
     check(engine)
     found, reason = _installed(engine, offline=offline, say=say, progress=progress)
-    from fls_models.pipelines.cascade import TextModel
-    from fls_models.pipelines.large import FrameModel, Running
+    from fls_models.pipelines.cascade import CascadeModel
+    from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
     from fls_models.weights.store import Installed
 
     if isinstance(found, Installed):
@@ -86,7 +86,7 @@ def start(
             from fls_models.pipelines.mini import MiniFrameModel
 
             return MiniFrameModel(found, memory, compress=engine.compress)
-        return TextModel(found, memory)
+        return CascadeModel(found, memory)
     _check_large(engine, found.card.name)
     from fls_models.weights import devices
     from fls_models.weights.conversion.install import has_head
@@ -95,8 +95,10 @@ def start(
     say(f"using {found.card.name} in {found.dtype} on {device}{reason}")
     if engine.head is None and not has_head(found.folder):
         say(f"{found.card.name} has no CTC head: frames are fused by likeness alone; see --head")
-    running = Running(device, engine.low_memory, engine.head, engine.vocabulary, engine.compress)
-    return FrameModel(found, memory, running)
+    running = RuntimeConfig(
+        device, engine.low_memory, engine.head, engine.vocabulary, engine.compress
+    )
+    return LargeFrameModel(found, memory, running)
 
 
 def _installed(

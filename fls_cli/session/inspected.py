@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from fls_cli.media.flaws import Flaw
-from fls_cli.session.request import Wanted
+from fls_cli.session.request import ListenRequest
 
 if TYPE_CHECKING:
     from fls_models.answering.model import FrameExtractor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def inspected(
     model: FrameExtractor,
-    wanted: Wanted,
+    wanted: ListenRequest,
     total: float | None,
     *,
     warn: Callable[[Flaw], None],

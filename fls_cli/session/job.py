@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
-from fls_cli.session.listening import Hearing, Listening, hear, is_known, listen
+from fls_cli.session.listening import Listening, TimedRecording, hear, is_known, listen
 from fls_cli.session.read_ahead import Ahead
-from fls_cli.session.request import Request, Wanted
+from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.session import Session
 from fls_cli.writers.exact_names import with_exact_names
 
@@ -47,9 +47,9 @@ class Job:
     _ahead_of: Contents | None = None
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ListenRequest:
         request = self.request
-        return Wanted(
+        return ListenRequest(
             self.source,
             request.stretch,
             request.budget,
@@ -75,7 +75,7 @@ class Job:
         """Starts listening; raises the InputError that fits what is wrong with the source."""
         return self._begun(listen)
 
-    def hear(self) -> Hearing:
+    def hear(self) -> TimedRecording:
         """The recording as the model hears it, to its end; raises as `listen` does."""
         return self._begun(hear)
 

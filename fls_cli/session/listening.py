@@ -12,18 +12,18 @@ from fls_cli.media.ffmpeg.locate import decoder_parts
 from fls_cli.media.ffmpeg.raw import raw_by_suffix
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
-from fls_cli.session.request import Wanted
+from fls_cli.session.request import ListenRequest
 from fls_models.core.budget import Budget
-from fls_models.core.cache import FORGETFUL, Memory, Parts
+from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.core.progress import Progress
 from fls_models.core.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
-    from fls_models.answering.model import Heard, Model
+    from fls_models.answering.model import EncodedRecording, Model
     from fls_models.core.results import Sentence, Transcript
     from fls_models.extractor.fused_recording import FusedRecording
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.pipelines.frames import FrameModel
 
 KIND = "transcripts"
 FRAMES = "frames"
@@ -68,9 +68,9 @@ class Listening:
 
 def listen(
     model: Model,
-    wanted: Wanted,
+    wanted: ListenRequest,
     *,
-    memory: Memory = FORGETFUL,
+    memory: Cache = NULL_CACHE,
     decoded: Callable[[Callable[[Flaw], None]], Blocks] | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
@@ -116,7 +116,7 @@ def listen(
     )
 
 
-def is_known(model: Model, wanted: Wanted, memory: Memory) -> bool:
+def is_known(model: Model, wanted: ListenRequest, memory: Cache) -> bool:
     """Whether `listen` would find it in `memory`."""
     contents = contents_of(wanted.source)
     kind = KIND if _by_words(model, wanted) else FRAMES
@@ -124,22 +124,22 @@ def is_known(model: Model, wanted: Wanted, memory: Memory) -> bool:
 
 
 @dataclass(frozen=True)
-class Hearing:
+class TimedRecording:
     """A recording as the model heard it; `seconds` is what that took, by stage."""
 
-    heard: Heard
+    heard: EncodedRecording
     seconds: Mapping[str, float]
 
 
 def hear(
     model: Model,
-    wanted: Wanted,
+    wanted: ListenRequest,
     *,
-    memory: Memory = FORGETFUL,
+    memory: Cache = NULL_CACHE,
     decoded: Callable[[Callable[[Flaw], None]], Blocks] | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
-) -> Hearing:
+) -> TimedRecording:
     """Hears a recording to its end, as the model reads it: its words, or frames of its sound.
 
     Raises and remembers as `listen` does.
@@ -148,11 +148,11 @@ def hear(
         listening = listen(
             model, wanted, memory=memory, decoded=decoded, warn=warn, progress=progress
         )
-        return Hearing(listening.transcript(), listening.clock.seconds)
-    from fls_models.answering.readers.frames import FramesHeard
-    from fls_models.pipelines.frames import FrameReadingModel
+        return TimedRecording(listening.transcript(), listening.clock.seconds)
+    from fls_models.answering.readers.frames import FusedFrames
+    from fls_models.pipelines.frames import FrameModel
 
-    assert isinstance(model, FrameReadingModel)
+    assert isinstance(model, FrameModel)
     clock = Stopwatch()
 
     def again(paid: Budget) -> FusedRecording:
@@ -160,13 +160,13 @@ def hear(
         return _frames(model, anew, memory, None, warn, progress, Stopwatch())
 
     first = _frames(model, wanted, memory, decoded, warn, progress, clock)
-    return Hearing(FramesHeard(first, again), clock.seconds)
+    return TimedRecording(FusedFrames(first, again), clock.seconds)
 
 
 def _frames(
-    model: FrameReadingModel,
-    wanted: Wanted,
-    memory: Memory,
+    model: FrameModel,
+    wanted: ListenRequest,
+    memory: Cache,
     decoded: Callable[[Callable[[Flaw], None]], Blocks] | None,
     warn: Callable[[Flaw], None],
     progress: Progress,
@@ -213,7 +213,7 @@ def _recalled(kept: bytes, clock: Stopwatch, warn: Callable[[Flaw], None]) -> Li
     )
 
 
-def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
+def _parts(model: Model, wanted: ListenRequest, contents: Contents) -> CacheKey:
     """What a transcript depends on, or the frames of it."""
     by_words = _by_words(model, wanted)
     effort = model.effort(wanted.budget) if by_words else wanted.paid.by(model.rates).key()
@@ -230,7 +230,7 @@ def _parts(model: Model, wanted: Wanted, contents: Contents) -> Parts:
     }
 
 
-def _by_words(model: Model, wanted: Wanted) -> bool:
+def _by_words(model: Model, wanted: ListenRequest) -> bool:
     return wanted.words or model.reads_by == "text"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
 from fls_cli.sources.decode import decode
-from fls_models.core.cache import FORGETFUL
+from fls_models.core.cache import NULL_CACHE
 from fls_models.core.progress import silent
 
 if TYPE_CHECKING:
@@ -51,6 +51,6 @@ def load(
     """
     engine = Engine(name, device, dtype, budget=budget)
     model = engines.start(
-        engine, offline=False, memory=FORGETFUL, say=lambda text: None, progress=silent
+        engine, offline=False, memory=NULL_CACHE, say=lambda text: None, progress=silent
     )
     return LoadedModel(model, budget)

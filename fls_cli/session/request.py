@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class AudioRange:
     """Which part of a recording, on which track and channels, in which language.
 
     `raw` is what samples without a header are, if the user said it.
@@ -48,7 +48,7 @@ class Stretch:
         language: str | None,
         channels: str = "mix",
         raw: str | None = None,
-    ) -> Stretch:
+    ) -> AudioRange:
         """What was typed; raises UsageError for what is no time, channel or raw format."""
         check_channels(channels)
         begin = parse_time(start) if start else 0.0
@@ -60,14 +60,14 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListenRequest:
     """What is to be heard of a source: which stretch, at the effort of which budget.
 
     `words` says that a transcript is wanted, whatever the model reads.
     """
 
     source: Source
-    stretch: Stretch
+    stretch: AudioRange
     budget: str
     target_length: int | None = None
     words: bool = False
@@ -126,7 +126,7 @@ class Request:
     command: str
     engine: Engine
     budget: str
-    stretch: Stretch
+    stretch: AudioRange
     wish: Mapping[str, Any]
     suffix: str
     as_json: bool

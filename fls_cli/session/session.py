@@ -21,11 +21,11 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source, check_readable
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
-from fls_cli.session.request import Wanted
-from fls_cli.storage.cache import Remembering, open_cache
+from fls_cli.session.request import ListenRequest
+from fls_cli.storage.cache import CacheAdapter, open_cache
 from fls_cli.storage.files import check_folder, check_place, write_atomically
 from fls_cli.writers.exact_names import with_exact_names
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Session:
         return self.output is None and sys.stdout.isatty()
 
     @cached_property
-    def memory(self) -> Memory:
-        return Remembering(open_cache()) if self.keep else FORGETFUL
+    def memory(self) -> Cache:
+        return CacheAdapter(open_cache()) if self.keep else NULL_CACHE
 
     def model(self, engine: Engine) -> Model:
         """The model, its weights fetched first if need be. Heavy imports happen here."""
@@ -76,10 +76,10 @@ class Session:
             )
         return self._model
 
-    def model_for(self, engine: Engine, wanted: Wanted) -> Model:
+    def model_for(self, engine: Engine, wanted: ListenRequest) -> Model:
         """The model; no weights are fetched for what is no recording.
 
-        Raises what `model` and `Wanted.check` do.
+        Raises what `model` and `ListenRequest.check` do.
         """
         if self._model is None:
             engines.check(engine)

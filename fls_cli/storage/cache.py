@@ -22,10 +22,19 @@ from pathlib import Path
 
 from fls_cli.console.sizes import parse_size
 from fls_cli.storage.paths import cache_folder
-from fls_models.core.cache import Parts
+from fls_models.core.cache import CacheKey
 from fls_models.errors import EnvironmentLacks, UsageError
 
-__all__ = ["DEFAULT_LIMIT", "Cache", "Info", "Kind", "digest", "key", "open_cache", "parse_size"]
+__all__ = [
+    "DEFAULT_LIMIT",
+    "DiskCache",
+    "Info",
+    "Kind",
+    "digest",
+    "key",
+    "open_cache",
+    "parse_size",
+]
 
 DEFAULT_LIMIT = 4 * 10**9
 # A temporary file as old as this, in seconds, belongs to no process that still writes it.
@@ -73,7 +82,7 @@ class _File:
     used: float
 
 
-def open_cache() -> Cache:
+def open_cache() -> DiskCache:
     """The user's cache: `recordings` in the cache folder, with the limit of `FLS_CACHE_SIZE`.
 
     Nothing is created yet. Raises UsageError when that variable is no size, EnvironmentLacks when
@@ -84,7 +93,7 @@ def open_cache() -> Cache:
         limit = parse_size(text) if text else DEFAULT_LIMIT
     except UsageError as error:
         raise UsageError(f"FLS_CACHE_SIZE: {error}") from None
-    return Cache(cache_folder() / "recordings", limit)
+    return DiskCache(cache_folder() / "recordings", limit)
 
 
 def key(**parts: object) -> str:
@@ -102,7 +111,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class Cache:
+class DiskCache:
     """Entries of several kinds (`transcripts`, ...) under a folder, all below a limit in bytes.
 
     A kind is a word of small letters; other kinds and what is no key raise ValueError. Files and
@@ -255,14 +264,14 @@ def _remove(file: _File) -> int:
     return file.bytes
 
 
-class Remembering:
+class CacheAdapter:
     """The user's cache as the memory of a model."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: DiskCache) -> None:
         self._cache = cache
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         return self._cache.get(kind, key(**parts))
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         self._cache.put(kind, key(**parts), content)

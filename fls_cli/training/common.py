@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fls_cli.session.engine import Engine
     from fls_cli.session.session import Session
     from fls_models.extractor.encoder import SpeechEncoder
-    from fls_models.pipelines.large import FrameModel
+    from fls_models.pipelines.large import LargeFrameModel
     from fls_models.training.core.distributed import Processes
     from fls_models.training.core.encoded_dataset import Encoded
     from fls_models.training.core.trainer import Plan, Step
@@ -205,14 +205,14 @@ def refuse(options: Mapping[str, object], why: str) -> None:
         raise UsageError(f"{', '.join(given)}: {why}")
 
 
-def load_large(session: Session, engine: Engine, processes: Processes) -> FrameModel:
+def load_large(session: Session, engine: Engine, processes: Processes) -> LargeFrameModel:
     """The model that was checked."""
-    from fls_models.pipelines.large import FrameModel
+    from fls_models.pipelines.large import LargeFrameModel
 
     # The first fetches and converts it.
     with processes.first_ahead():
         loaded = session.model(engine)
-    if not isinstance(loaded, FrameModel):
+    if not isinstance(loaded, LargeFrameModel):
         raise UsageError(f"{engine.model} reads text; only models that read frames are trained.")
     return loaded
 

@@ -33,7 +33,7 @@ PARTS = ("lora", "projector", "adapter")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ConnectorSettings:
     """A connector as it was asked for; None for what was not.
 
     With `init`, its size and its vocabulary are those of the connector in that folder.
@@ -56,7 +56,7 @@ class Wanted:
 
 
 def train_head(
-    asked: HeadTraining, installed: Installed, wanted: Wanted, place: tuple[str, str]
+    asked: HeadTraining, installed: Installed, wanted: ConnectorSettings, place: tuple[str, str]
 ) -> Result:
     """Encodes all recordings and trains a connector on them, at a place: device, precision."""
     from fls_models.training.ctc.train_connector import train_connector
@@ -194,7 +194,7 @@ def _check_there(option: str, folder: Path | None) -> None:
 
 
 def _beginning(
-    wanted: Wanted, installed: Installed, taken: list[Utterance]
+    wanted: ConnectorSettings, installed: Installed, taken: list[Utterance]
 ) -> tuple[Connector | None, Config | None, Spelling]:
     """The connector to go on with, if there is one, and what the head is to read."""
     from dataclasses import replace
@@ -219,7 +219,7 @@ def _beginning(
 
 
 def _config(
-    wanted: Wanted,
+    wanted: ConnectorSettings,
     installed: Installed,
     language_model: Any,
     spelling: Spelling,

@@ -28,15 +28,15 @@ def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") ->
     `device` and `dtype` are a large model's. Raises UsageError when there is no such model, and
     what `fls_models.weights.store.pull` and `fls_models.weights.devices.place` do.
     """
-    from fls_models.pipelines.cascade import TextModel
-    from fls_models.pipelines.large import FrameModel, Running
+    from fls_models.pipelines.cascade import CascadeModel
+    from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
     from fls_models.weights import card, devices
     from fls_models.weights import store as weights
 
     wanted = card.load(name)
     if isinstance(wanted, card.TextCard):
-        return TextModel(weights.pull(wanted, cache))
+        return CascadeModel(weights.pull(wanted, cache))
     assert isinstance(wanted, card.FrameCard), "there are two kinds of cards"
     # Before gigabytes are fetched for a device that is not there.
     placed = devices.place(wanted, device, dtype, low_memory=False)
-    return FrameModel(weights.pull(wanted, cache, dtype=dtype), running=Running(placed))
+    return LargeFrameModel(weights.pull(wanted, cache, dtype=dtype), running=RuntimeConfig(placed))

@@ -63,7 +63,7 @@ def data(tmp_path: Path) -> Path:
 def ear(monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) -> TinyModel:
     """What any model but the measured one is: it hears `SAID`."""
     from fls_cli.session import engine as engines
-    from fls_models.pipelines.large import FrameModel
+    from fls_models.pipelines.large import LargeFrameModel
 
     other = TinyModel(tiny_weights, Ear())
     original = engines.start
@@ -72,7 +72,7 @@ def ear(monkeypatch: pytest.MonkeyPatch, tiny_weights: Path) -> TinyModel:
         return other if engine.model == "mini" else original(engine, **how)
 
     monkeypatch.setattr(engines, "start", start)
-    assert FrameModel.reads_by == "frames"
+    assert LargeFrameModel.reads_by == "frames"
     return other
 
 

@@ -56,12 +56,12 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fls(
     items: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Fls:
-    from fls_models.answering.answerer import Manner
+    from fls_models.answering.answerer import GenerationConfig
     from fls_models.bench.qa import qa
     from fls_models.weights import devices
 
     # Random weights never come to an end.
-    monkeypatch.setattr(qa, "Manner", partial(Manner, max_tokens=4))
+    monkeypatch.setattr(qa, "Manner", partial(GenerationConfig, max_tokens=4))
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(devices, "_DRIVERS", ())
 
@@ -75,11 +75,11 @@ def fls(
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The classes whose `encode` was called, call by call."""
-    from fls_models.lslm.large import HearingModel
-    from fls_models.lslm.mini.speech_model import MiniHearing
+    from fls_models.lslm.large import LargeSpeechLM
+    from fls_models.lslm.mini.speech_model import MiniSpeechLM
 
     found: list[str] = []
-    for kind in (MiniHearing, HearingModel):
+    for kind in (MiniSpeechLM, LargeSpeechLM):
 
         def encode(self: Any, features: Any, original: Any = kind.encode) -> Any:
             found.append(type(self).__name__)
@@ -147,16 +147,16 @@ def test_frames_are_heard_anew_for_another_connector(
 def test_a_large_model_reads_frames_and_text(
     fls: Fls, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: list[str]
 ) -> None:
-    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.large import LargeSpeechLM
 
     read: list[tuple[bool, int]] = []
-    original = HearingModel.read
+    original = LargeSpeechLM.read
 
-    def noted(self: HearingModel, prompt: Any, recording: Any, *, stretch: float = 1.0) -> Any:
+    def noted(self: LargeSpeechLM, prompt: Any, recording: Any, *, stretch: float = 1.0) -> Any:
         read.append((prompt.audio, len(recording)))
         return original(self, prompt, recording, stretch=stretch)
 
-    monkeypatch.setattr(HearingModel, "read", noted)
+    monkeypatch.setattr(LargeSpeechLM, "read", noted)
     report = tmp_path / "report.md"
     played = fls(large, "--device", "cpu", "-o", report)
     assert played.code == 0, played.err

@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 import fls_cli.storage.cache
 from fls_cli.commands.cache import app
 from fls_cli.console.sizes import parse_size
-from fls_cli.storage.cache import DEFAULT_LIMIT, Cache, Info, Kind, digest, key, open_cache
+from fls_cli.storage.cache import DEFAULT_LIMIT, DiskCache, Info, Kind, digest, key, open_cache
 from fls_models.errors import EnvironmentLacks, UsageError
 
 KEYS = [key(number=number) for number in range(200)]
@@ -38,11 +38,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cache(folder: Path) -> Cache:
-    return Cache(folder, 1_000_000)
+def cache(folder: Path) -> DiskCache:
+    return DiskCache(folder, 1_000_000)
 
 
-def entry(cache: Cache, number: int, kind: str = "pieces") -> Path:
+def entry(cache: DiskCache, number: int, kind: str = "pieces") -> Path:
     return cache.folder / kind / f"{KEYS[number]}.fls"
 
 
@@ -63,15 +63,17 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"fls1", bytes(range(256)) * 900])
-def test_what_was_put_is_there_for_every_cache_of_the_folder(cache: Cache, content: bytes) -> None:
+def test_what_was_put_is_there_for_every_cache_of_the_folder(
+    cache: DiskCache, content: bytes
+) -> None:
     assert cache.get("pieces", KEYS[0]) is None
     cache.put("pieces", KEYS[0], content)
-    assert Cache(cache.folder, cache.limit).get("pieces", KEYS[0]) == content
+    assert DiskCache(cache.folder, cache.limit).get("pieces", KEYS[0]) == content
     assert cache.get("states", KEYS[0]) is None
     assert cache.get("pieces", KEYS[1]) is None
 
 
-def test_the_last_put_counts_and_drop_removes(cache: Cache) -> None:
+def test_the_last_put_counts_and_drop_removes(cache: DiskCache) -> None:
     cache.put("pieces", KEYS[0], b"old")
     cache.put("pieces", KEYS[0], b"new")
     assert cache.get("pieces", KEYS[0]) == b"new"
@@ -83,7 +85,7 @@ def test_the_last_put_counts_and_drop_removes(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("position", [0, 3, 4, 35, 36, -1])
-def test_a_damaged_byte_removes_the_entry(cache: Cache, position: int) -> None:
+def test_a_damaged_byte_removes_the_entry(cache: DiskCache, position: int) -> None:
     cache.put("pieces", KEYS[0], b"twelve bytes")
     data = bytearray(entry(cache, 0).read_bytes())
     data[position] ^= 1
@@ -95,14 +97,14 @@ def test_a_damaged_byte_removes_the_entry(cache: Cache, position: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 2, 20, HEADER, HEADER + 11])
-def test_a_truncated_entry_is_removed(cache: Cache, length: int) -> None:
+def test_a_truncated_entry_is_removed(cache: DiskCache, length: int) -> None:
     cache.put("pieces", KEYS[0], b"twelve bytes")
     os.truncate(entry(cache, 0), length)
     assert cache.get("pieces", KEYS[0]) is None
     assert not entry(cache, 0).exists()
 
 
-def test_files_are_for_this_user_alone(cache: Cache) -> None:
+def test_files_are_for_this_user_alone(cache: DiskCache) -> None:
     before = os.umask(0)
     try:
         cache.put("transcripts", KEYS[0], b"private")
@@ -117,7 +119,7 @@ def test_files_are_for_this_user_alone(cache: Cache) -> None:
 
 def test_the_least_recently_used_go_first_whichever_process_used_them(folder: Path) -> None:
     size = 1000
-    ours, theirs = Cache(folder, 10 * size), Cache(folder, 10 * size)
+    ours, theirs = DiskCache(folder, 10 * size), DiskCache(folder, 10 * size)
     for number in range(9):
         ours.put("pieces", KEYS[number], bytes(size - HEADER))
         age(entry(ours, number), 900 - number)
@@ -132,7 +134,7 @@ def test_the_least_recently_used_go_first_whichever_process_used_them(folder: Pa
     assert theirs.get("states", KEYS[10]) is not None
 
 
-def test_reading_counts_as_using_and_atime_does_not(cache: Cache) -> None:
+def test_reading_counts_as_using_and_atime_does_not(cache: DiskCache) -> None:
     cache.put("pieces", KEYS[0], b"x")
     long_ago = time.time() - 5000
     os.utime(entry(cache, 0), (time.time(), long_ago))
@@ -142,7 +144,7 @@ def test_reading_counts_as_using_and_atime_does_not(cache: Cache) -> None:
 
 def test_one_process_never_leaves_more_than_the_limit(folder: Path) -> None:
     limit = 50_000
-    cache = Cache(folder, limit)
+    cache = DiskCache(folder, limit)
     for number, name in enumerate(KEYS):
         cache.put("pieces", name, bytes(number * 37 % 2000))
         assert cache.info().bytes <= limit
@@ -150,17 +152,17 @@ def test_one_process_never_leaves_more_than_the_limit(folder: Path) -> None:
 
 
 def test_a_smaller_limit_applies_at_the_first_put(folder: Path) -> None:
-    before = Cache(folder, 1_000_000)
+    before = DiskCache(folder, 1_000_000)
     for number in range(10):
         before.put("pieces", KEYS[number], bytes(1000))
-    Cache(folder, 5000).put("pieces", KEYS[10], b"x")
+    DiskCache(folder, 5000).put("pieces", KEYS[10], b"x")
     assert before.info().bytes <= 5000
     assert before.get("pieces", KEYS[10]) == b"x"
 
 
 @pytest.mark.parametrize(("more", "kept"), [(0, True), (1, False)])
 def test_more_than_a_quarter_of_the_limit_is_not_kept(folder: Path, more: int, kept: bool) -> None:
-    cache = Cache(folder, 4000)
+    cache = DiskCache(folder, 4000)
     cache.put("pieces", KEYS[0], b"small")
     cache.put("pieces", KEYS[1], bytes(1000 - HEADER + more))
     assert (cache.get("pieces", KEYS[1]) is not None) == kept
@@ -168,10 +170,10 @@ def test_more_than_a_quarter_of_the_limit_is_not_kept(folder: Path, more: int, k
 
 
 def test_a_limit_of_nothing_keeps_and_finds_nothing(folder: Path) -> None:
-    nothing = Cache(folder, 0)
+    nothing = DiskCache(folder, 0)
     nothing.put("pieces", KEYS[0], b"")
     assert not folder.exists()
-    other = Cache(folder, 1000)
+    other = DiskCache(folder, 1000)
     other.put("pieces", KEYS[0], b"x")
     assert nothing.get("pieces", KEYS[0]) is None
     assert nothing.prune() == HEADER + 1
@@ -179,7 +181,7 @@ def test_a_limit_of_nothing_keeps_and_finds_nothing(folder: Path) -> None:
 
 
 def test_many_small_puts_do_not_walk_the_folder_each_time(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walked = []
     listed = os.scandir
@@ -201,7 +203,7 @@ def test_where_nothing_can_be_written_nothing_fails(folder: Path, blocked: str) 
     place = folder / blocked
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text("mine")
-    cache = Cache(folder, 1_000_000)
+    cache = DiskCache(folder, 1_000_000)
     cache.put("pieces", KEYS[0], b"x")
     assert cache.get("pieces", KEYS[0]) is None
     cache.drop("pieces", KEYS[0])
@@ -210,7 +212,11 @@ def test_where_nothing_can_be_written_nothing_fails(folder: Path, blocked: str) 
 
 def test_a_folder_that_cannot_be_listed_is_a_sentence(folder: Path) -> None:
     folder.write_text("mine")
-    for wanted in (Cache(folder, 1).info, Cache(folder, 1).clear, Cache(folder, 1).prune):
+    for wanted in (
+        DiskCache(folder, 1).info,
+        DiskCache(folder, 1).clear,
+        DiskCache(folder, 1).prune,
+    ):
         with pytest.raises(EnvironmentLacks, match=r"Not a directory.*set FLS_CACHE"):
             wanted()
 
@@ -219,9 +225,9 @@ def test_a_full_disk_leaves_no_half_entry(folder: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from fls_cli.storage.cache import Cache
+from fls_cli.storage.cache import DiskCache
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-cache = Cache(Path(sys.argv[1]), 1_000_000)
+cache = DiskCache(Path(sys.argv[1]), 1_000_000)
 cache.put("pieces", "0" * 64, bytes(100_000))
 assert cache.get("pieces", "0" * 64) is None
 cache.put("pieces", "1" * 64, bytes(10_000))
@@ -236,13 +242,13 @@ def test_what_a_killed_process_leaves_is_no_entry_and_goes_after_an_hour(folder:
     code = """
 import os, sys
 from pathlib import Path
-from fls_cli.storage.cache import Cache
+from fls_cli.storage.cache import DiskCache
 os.replace = lambda *_: os._exit(9)
-Cache(Path(sys.argv[1]), 1_000_000).put("pieces", "0" * 64, bytes(1000))
+DiskCache(Path(sys.argv[1]), 1_000_000).put("pieces", "0" * 64, bytes(1000))
 """
     assert start(code, folder).wait() == 9
     (leftover,) = folder.rglob("*.fls")
-    cache = Cache(folder, 1_000_000)
+    cache = DiskCache(folder, 1_000_000)
     assert cache.get("pieces", "0" * 64) is None
     assert cache.info().entries == 0
     age(leftover, 3500)
@@ -253,7 +259,7 @@ Cache(Path(sys.argv[1]), 1_000_000).put("pieces", "0" * 64, bytes(1000))
     assert not leftover.exists()
 
 
-def test_files_of_others_are_neither_counted_nor_removed(cache: Cache) -> None:
+def test_files_of_others_are_neither_counted_nor_removed(cache: DiskCache) -> None:
     cache.put("pieces", KEYS[0], b"x")
     outside = cache.folder.parent / "weights"
     foreign = [
@@ -273,14 +279,14 @@ def test_files_of_others_are_neither_counted_nor_removed(cache: Cache) -> None:
     link = cache.folder / "pieces" / f"{KEYS[2]}.fls"
     link.symlink_to(outside)
     assert cache.info() == Info(cache.folder, cache.limit, (Kind("pieces", 1, HEADER + 1),))
-    assert Cache(cache.folder, 0).prune() == HEADER + 1
+    assert DiskCache(cache.folder, 0).prune() == HEADER + 1
     cache.put("pieces", KEYS[0], b"x")
     assert cache.clear() == HEADER + 1
     assert link.is_symlink()
     assert [path.stat().st_size for path in foreign] == [5000] * len(foreign)
 
 
-def test_clear_removes_entries_and_leftovers_of_any_age(cache: Cache) -> None:
+def test_clear_removes_entries_and_leftovers_of_any_age(cache: DiskCache) -> None:
     for number, kind in enumerate(("transcripts", "pieces", "states")):
         cache.put(kind, KEYS[number], bytes(100))
     (cache.folder / "pieces" / ".0123456789abcdef.fls").write_bytes(bytes(50))
@@ -291,7 +297,7 @@ def test_clear_removes_entries_and_leftovers_of_any_age(cache: Cache) -> None:
 
 
 def test_entries_that_vanish_while_counting_are_no_error(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
         cache.put("pieces", KEYS[number], bytes(100))
@@ -311,8 +317,8 @@ def test_two_processes_write_read_and_evict_at_once(folder: Path) -> None:
     code = """
 import random, sys
 from pathlib import Path
-from fls_cli.storage.cache import Cache, key
-cache, draw = Cache(Path(sys.argv[1]), 200_000), random.Random(int(sys.argv[2]))
+from fls_cli.storage.cache import DiskCache, key
+cache, draw = DiskCache(Path(sys.argv[1]), 200_000), random.Random(int(sys.argv[2]))
 found = 0
 for _ in range(1500):
     number = draw.randrange(120)
@@ -328,7 +334,7 @@ assert found > 100, found
 """
     both = [start(code, folder, seed) for seed in (1, 2)]
     assert [(done.communicate(timeout=120)[1], done.returncode) for done in both] == [("", 0)] * 2
-    cache = Cache(folder, 200_000)
+    cache = DiskCache(folder, 200_000)
     # Each may have written a twentieth of the limit since it last looked.
     assert 100_000 < cache.info().bytes <= 200_000 + 2 * 10_000 + 2 * 20_000
     assert not list(folder.rglob(".*.fls"))
@@ -342,7 +348,7 @@ assert found > 100, found
 @pytest.mark.parametrize(
     ("kind", "name"), [("../up", KEYS[0]), ("", KEYS[0]), ("pieces", "../up"), ("pieces", "ab")]
 )
-def test_a_place_outside_the_cache_is_a_mistake(cache: Cache, kind: str, name: str) -> None:
+def test_a_place_outside_the_cache_is_a_mistake(cache: DiskCache, kind: str, name: str) -> None:
     for use in (cache.get, cache.drop, lambda *place: cache.put(*place, b"x")):
         with pytest.raises(ValueError, match="no kind and key"):
             use(kind, name)

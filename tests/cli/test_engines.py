@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from fls_cli.session.engine import Engine, check, start
-from fls_cli.session.request import Request, Stretch
-from fls_models.core.cache import FORGETFUL
+from fls_cli.session.request import AudioRange, Request
+from fls_models.core.cache import NULL_CACHE
 from fls_models.core.progress import silent
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
-from fls_models.pipelines.cascade import TextModel
-from fls_models.pipelines.large import FrameModel
+from fls_models.pipelines.cascade import CascadeModel
+from fls_models.pipelines.large import LargeFrameModel
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.weights import card, devices
 from fls_models.weights import store as weights
@@ -84,7 +84,7 @@ class Started:
     def __init__(self, engine: Engine, *, offline: bool = False) -> None:
         self.said: list[str] = []
         self.model: Any = start(
-            engine, offline=offline, memory=FORGETFUL, say=self.said.append, progress=silent
+            engine, offline=offline, memory=NULL_CACHE, say=self.said.append, progress=silent
         )
 
 
@@ -148,7 +148,9 @@ def test_all_but_the_device_is_told_of_as_json(tmp_path: Path) -> None:
 
 def test_a_finished_result_is_known_wherever_it_was_made() -> None:
     def key(engine: Engine) -> str:
-        return Request("ask", engine, "fast", Stretch(None, 0, None, None), {}, ".txt", False).key
+        return Request(
+            "ask", engine, "fast", AudioRange(None, 0, None, None), {}, ".txt", False
+        ).key
 
     assert key(Engine(device="cuda:0")) == key(Engine(device="cpu"))
     assert key(Engine(compress=False)) != key(Engine())
@@ -159,14 +161,14 @@ def test_a_finished_result_is_known_wherever_it_was_made() -> None:
 
 def test_a_text_model_is_fetched_and_started(pulled: list[tuple[str, str]]) -> None:
     started = Started(Engine("mini"))
-    assert isinstance(started.model, TextModel)
+    assert isinstance(started.model, CascadeModel)
     assert pulled == [("mini", "nf4")]
     assert started.said == ["downloading mini: 642 MB, once"]
 
 
 def test_auto_is_mini_without_a_gpu(pulled: list[tuple[str, str]]) -> None:
     started = Started(Engine())
-    assert isinstance(started.model, TextModel)
+    assert isinstance(started.model, CascadeModel)
     assert started.model.card.name == "mini"
     assert started.said[0] == "using mini, the model that runs on any CPU"
 
@@ -209,7 +211,7 @@ def test_a_folder_with_a_text_model(tmp_path: Path, pulled: list[tuple[str, str]
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).touch()
     started = Started(Engine(str(place)))
-    assert isinstance(started.model, TextModel)
+    assert isinstance(started.model, CascadeModel)
     assert started.model.card.name == "mine"
     with pytest.raises(UsageError, match="--no-compress: mine reads a transcript"):
         Started(Engine(str(place), compress=False))
@@ -236,7 +238,7 @@ def connector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_mini_reads_text_unless_told_otherwise(connector: Path) -> None:
     for engine in (Engine("mini"), Engine("mini", budget="fast"), Engine("mini", read="text")):
-        assert isinstance(Started(engine).model, TextModel)
+        assert isinstance(Started(engine).model, CascadeModel)
     started = Started(Engine("mini", read="frames", compress=False))
     assert isinstance(started.model, MiniFrameModel)
     assert (started.model.reads_by, started.model.compress) == ("frames", False)
@@ -257,16 +259,16 @@ def test_auto_goes_by_what_was_measured(connector: Path, monkeypatch: pytest.Mon
     }
     assert kinds == {
         "fast": MiniFrameModel,
-        "balanced": TextModel,
-        "accurate": TextModel,
-        None: TextModel,
+        "balanced": CascadeModel,
+        "accurate": CascadeModel,
+        None: CascadeModel,
     }
-    assert isinstance(Started(Engine("mini", read="text", budget="fast")).model, TextModel)
+    assert isinstance(Started(Engine("mini", read="text", budget="fast")).model, CascadeModel)
     connector.rmdir()
     monkeypatch.setattr(
         weights, "pull", lambda wanted, *_: Installed(wanted, connector.parent, connector.parent)
     )
-    assert isinstance(Started(Engine("mini", budget="fast")).model, TextModel)
+    assert isinstance(Started(Engine("mini", budget="fast")).model, CascadeModel)
 
 
 def test_frames_without_a_connector(pulled: list[tuple[str, str]]) -> None:
@@ -304,7 +306,7 @@ def test_text_is_not_read_by_a_model_that_hears(
     wanted = card.load("fastlongspeech")
     assert isinstance(wanted, FrameCard)
     converted(folder(wanted, cache, "nf4"))
-    assert isinstance(Started(Engine(read="frames")).model, FrameModel)
+    assert isinstance(Started(Engine(read="frames")).model, LargeFrameModel)
     started = Started(Engine(read="text"))
     assert started.model.card.name == "mini"
     assert started.said[0] == "using mini, which reads text on any CPU"
@@ -320,7 +322,7 @@ def test_a_large_model_is_fetched_for_the_cpu_when_asked_for(
     file.touch()
     engine = Engine("fastlongspeech", "cpu", "int8", True, file, file, False)
     started = Started(engine)
-    assert isinstance(started.model, FrameModel)
+    assert isinstance(started.model, LargeFrameModel)
     assert pulled == [("fastlongspeech", "int8")]
     running = started.model.running
     assert (running.device, running.low_memory, running.compress) == ("cpu", True, False)
@@ -336,7 +338,7 @@ def test_what_is_there_is_not_fetched(cache: Path, pulled: list[tuple[str, str]]
     assert isinstance(wanted, FrameCard)
     converted(folder(wanted, cache, "bf16"))
     started = Started(Engine("qwen2-audio", "cpu", "bf16"))
-    assert isinstance(started.model, FrameModel)
+    assert isinstance(started.model, LargeFrameModel)
     assert started.said == ["using qwen2-audio in bf16 on cpu"]
     assert pulled == []
 
@@ -378,7 +380,7 @@ def test_auto_never_downloads_the_large_model(
 ) -> None:
     gpu(12, 80)
     started = Started(Engine())
-    assert isinstance(started.model, TextModel)
+    assert isinstance(started.model, CascadeModel)
     assert pulled == [("mini", "nf4")]
     assert started.said[0] == (
         "using mini, as fastlongspeech is not downloaded; `fls models pull fastlongspeech` fetches "
@@ -389,7 +391,7 @@ def test_auto_never_downloads_the_large_model(
     assert isinstance(wanted, FrameCard)
     converted(folder(wanted, cache, "nf4"))
     started = Started(Engine())
-    assert isinstance(started.model, FrameModel)
+    assert isinstance(started.model, LargeFrameModel)
     assert started.said == ["using fastlongspeech in nf4 on cuda:1, as cuda:1 has 80.0 GB free"]
     assert started.model.running.device == "cuda:1"
     assert pulled == [("mini", "nf4")]
@@ -426,7 +428,7 @@ def test_a_folder_with_a_large_model(
     (tmp_path / "mine").mkdir()
     started = Started(Engine(str(tmp_path / "mine"), "cpu", "nf4"))
     assert [given[:4] for given in asked] == [(tmp_path / "mine", cache, silent, "nf4")]
-    assert isinstance(started.model, FrameModel)
+    assert isinstance(started.model, LargeFrameModel)
     # A converted folder has the dtype that it has.
     assert started.said == ["using mine in bf16 on cpu"]
     assert pulled == []

@@ -18,9 +18,9 @@ from tiny_model import SAID, Ear, Played, TinyModel, command, play
 from fls_cli.session import engine as engines
 from fls_cli.session import job as jobs
 from fls_cli.session.listening import KIND, is_known, listen
-from fls_cli.session.request import Stretch, Wanted
+from fls_cli.session.request import AudioRange, ListenRequest
 from fls_cli.session.session import Session
-from fls_models.core.cache import Parts
+from fls_models.core.cache import CacheKey
 from fls_models.core.progress import silent
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 
@@ -260,10 +260,10 @@ def test_what_is_known_is_not_decoded_ahead(
     # Otherwise one block is decoded before they are fetched.
     monkeypatch.setattr(engines, "is_here", lambda engine: True)
 
-    def decode(wanted: Wanted, warn: object) -> object:
+    def decode(wanted: ListenRequest, warn: object) -> object:
         raise AssertionError(wanted)
 
-    monkeypatch.setattr(Wanted, "decode", decode)
+    monkeypatch.setattr(ListenRequest, "decode", decode)
     assert runs("transcribe", str(other), str(other.parent / "./other.wav")).code == 0
     monkeypatch.undo()
 
@@ -300,15 +300,15 @@ def test_the_next_recordings_are_decoded_while_the_first_is_heard(
 class Shelf(dict[str, bytes]):
     """A memory in memory."""
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:  # type: ignore[override]
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:  # type: ignore[override]
         return super().get(kind + json.dumps(parts, sort_keys=True))
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         self[kind + json.dumps(parts, sort_keys=True)] = content
 
 
-def wanted(path: Path) -> Wanted:
-    return Wanted(as_file(path), Stretch(None, 0.0, None, None), "balanced")
+def wanted(path: Path) -> ListenRequest:
+    return ListenRequest(as_file(path), AudioRange(None, 0.0, None, None), "balanced")
 
 
 def test_only_what_was_heard_to_the_end_is_kept(tiny: TinyModel, talk: Path) -> None:

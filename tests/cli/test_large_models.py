@@ -79,25 +79,25 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows were encoded, call by call."""
-    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.large import LargeSpeechLM
 
     found: list[int] = []
-    original = HearingModel.encode
+    original = LargeSpeechLM.encode
 
-    def encode(self: HearingModel, features: Any) -> Any:
+    def encode(self: LargeSpeechLM, features: Any) -> Any:
         found.append(len(features))
         return original(self, features)
 
-    monkeypatch.setattr(HearingModel, "encode", encode)
+    monkeypatch.setattr(LargeSpeechLM, "encode", encode)
     return found
 
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model replies what was said: random weights know no words."""
-    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.large import LargeSpeechLM
 
-    monkeypatch.setattr(HearingModel, "generate", lambda *_, **__: iter([SAID]))
+    monkeypatch.setattr(LargeSpeechLM, "generate", lambda *_, **__: iter([SAID]))
 
 
 @pytest.fixture

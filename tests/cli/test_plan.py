@@ -322,10 +322,10 @@ def test_the_real_mini(
 @pytest.mark.weights
 def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Installed) -> None:
     from fls_cli.sources.decode import decode
-    from fls_models.pipelines.cascade import TextModel
+    from fls_models.pipelines.cascade import CascadeModel
     from fls_models.planning.profiling import NothingSaid, measure
 
-    model = TextModel(mini_weights)
+    model = CascadeModel(mini_weights)
     half = islice(decode(ROOT / "examples" / "talk.mp4"), 30)
     pace = measure(model, half, start=1.0)
     assert pace.audio_seconds > 20

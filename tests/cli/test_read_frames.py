@@ -50,16 +50,16 @@ def talk(tmp_path: Path) -> Path:
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows were encoded, call by call."""
-    from fls_models.lslm.mini.speech_model import MiniHearing
+    from fls_models.lslm.mini.speech_model import MiniSpeechLM
 
     found: list[int] = []
-    original = MiniHearing.encode
+    original = MiniSpeechLM.encode
 
-    def encode(self: MiniHearing, features: Any) -> Any:
+    def encode(self: MiniSpeechLM, features: Any) -> Any:
         found.append(len(features))
         return original(self, features)
 
-    monkeypatch.setattr(MiniHearing, "encode", encode)
+    monkeypatch.setattr(MiniSpeechLM, "encode", encode)
     return found
 
 
@@ -162,10 +162,10 @@ def test_silence_is_said(fls: Fls, hush: Path) -> None:
 def test_transcribing_goes_by_frames_when_told_to(
     fls: Fls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoded: list[int]
 ) -> None:
-    from fls_models.lslm.mini.speech_model import MiniHearing
+    from fls_models.lslm.mini.speech_model import MiniSpeechLM
 
     # Random weights know no words.
-    monkeypatch.setattr(MiniHearing, "generate", lambda *_, **__: iter([SAID]))
+    monkeypatch.setattr(MiniSpeechLM, "generate", lambda *_, **__: iter([SAID]))
     file = tmp_path / "lecture.wav"
     lecture = ROOT / "examples" / "lecture.mp3"
     run_ffmpeg("-i", lecture, "-t", str(SECONDS), "-ac", "1", "-ar", "16000", file)
@@ -199,7 +199,7 @@ def test_auto_reads_text_until_frames_were_measured_to_be_better(
             return raises
 
         with monkeypatch.context() as patch:
-            patch.setattr(cascade, "TextModel", made("text"))
+            patch.setattr(cascade, "CascadeModel", made("text"))
             patch.setattr(mini_frames, "MiniFrameModel", made("frames"))
             asked = (talk, WHAT) if command == "ask" else (talk,)
             with pytest.raises(Made):

@@ -138,12 +138,12 @@ def test_pieces_time_words(train: Train, tmp_path: Path) -> None:
 def test_what_is_finished_is_not_done_again(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train()
 
-    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.large import LargeSpeechLM
 
     def encode(*_: object) -> None:
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(HearingModel, "encode", encode)
+    monkeypatch.setattr(LargeSpeechLM, "encode", encode)
     again = train()
     assert (again.code, again.out) == (0, first.out)
     assert " of 40: " not in again.err

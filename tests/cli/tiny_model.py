@@ -22,7 +22,7 @@ from media_files import run_ffmpeg, tone, write_wav
 from fls_cli.app import main
 from fls_cli.session.session import Session
 from fls_models.core.budget import PAPER
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
 from fls_models.weights import card
@@ -30,7 +30,7 @@ from fls_models.weights import card
 if TYPE_CHECKING:
     from fls_models.answering.readers.text import TextReader
     from fls_models.core.results import Transcript
-    from fls_models.lslm.context_cache import Reads
+    from fls_models.lslm.context_cache import ContextCache
     from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 SAID = (
@@ -120,7 +120,7 @@ class TinyModel:
 
     weights: Path
     transcriber: Ear = field(default_factory=Ear)
-    memory: Memory = FORGETFUL
+    memory: Cache = NULL_CACHE
     card = card.load("mini")
     ear = "tiny"
     rates = PAPER
@@ -143,10 +143,10 @@ class TinyModel:
         return MiniLanguageModel(self.weights)
 
     @cached_property
-    def reads(self) -> Reads:
-        from fls_models.lslm.context_cache import Reads
+    def reads(self) -> ContextCache:
+        from fls_models.lslm.context_cache import ContextCache
 
-        return Reads(self.language_model, "tiny", self.memory)
+        return ContextCache(self.language_model, "tiny", self.memory)
 
     @cached_property
     def answerability(self) -> Stub:

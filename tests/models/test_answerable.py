@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_talk import tiny_language_model
 
-from fls_models.answering.answerability import Answerability, Evidence
+from fls_models.answering.answerability import Answerability, AnswerabilityScore
 from fls_models.core.results import Turn
 from fls_models.lslm import prompts
-from fls_models.lslm.context_cache import Reads
-from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.context_cache import ContextCache
+from fls_models.lslm.kv_cache import KVContext
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.weights import card
 from fls_models.weights.store import Installed
@@ -31,7 +31,7 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniLanguageModel]
     torch.set_num_threads(threads)
 
 
-def read(llm: MiniLanguageModel, text: str) -> ReadContext:
+def read(llm: MiniLanguageModel, text: str) -> KVContext:
     return llm.read(prompts.ASK, llm.embed(llm.tokenize(text)))
 
 
@@ -47,27 +47,27 @@ def read(llm: MiniLanguageModel, text: str) -> ReadContext:
     ],
 )
 def test_either_kind_of_evidence_is_enough(gain: float, general: float, speaks: bool) -> None:
-    assert (Evidence(gain, general).over(LIMITS) > 0) is speaks
+    assert (AnswerabilityScore(gain, general).over(LIMITS) > 0) is speaks
 
 
 def test_gain_is_how_much_likelier_the_recording_makes_the_question(
     llm: MiniLanguageModel,
 ) -> None:
     context = read(llm, " Trees stand along the streets.")
-    evidence = Answerability(Reads(llm)).judge(QUESTION).evidence(context)
+    evidence = Answerability(ContextCache(llm)).judge(QUESTION).evidence(context)
     before = llm.surprisal(read(llm, "..."), QUESTION).mean()
     after = llm.surprisal(context, QUESTION).mean()
     assert evidence.gain == pytest.approx(float(before - after), abs=1e-5)
 
 
 def test_nothing_heard_gains_nothing(llm: MiniLanguageModel) -> None:
-    assert Answerability(Reads(llm)).judge(QUESTION).evidence(
+    assert Answerability(ContextCache(llm)).judge(QUESTION).evidence(
         read(llm, "...")
     ).gain == pytest.approx(0)
 
 
 def test_general_does_not_depend_on_the_recording(llm: MiniLanguageModel) -> None:
-    judge = Answerability(Reads(llm)).judge(QUESTION)
+    judge = Answerability(ContextCache(llm)).judge(QUESTION)
     found = {
         judge.evidence(read(llm, text)).general for text in (" Trees.", " A long talk of tea.")
     }
@@ -76,16 +76,16 @@ def test_general_does_not_depend_on_the_recording(llm: MiniLanguageModel) -> Non
 
 def test_the_same_question_is_judged_the_same(llm: MiniLanguageModel) -> None:
     context = read(llm, " Trees stand along the streets.")
-    one = Answerability(Reads(llm))
+    one = Answerability(ContextCache(llm))
     first = one.judge(QUESTION).evidence(context)
     one.judge("Who?").evidence(context)
     assert first == one.judge(QUESTION).evidence(context)
-    assert first == Answerability(Reads(llm)).judge(QUESTION).evidence(context)
+    assert first == Answerability(ContextCache(llm)).judge(QUESTION).evidence(context)
 
 
 @pytest.mark.parametrize("question", ["?", "Wo?", "どこ", "a" * 300])
 def test_any_question_can_be_judged(llm: MiniLanguageModel, question: str) -> None:
-    evidence = Answerability(Reads(llm)).judge(question).evidence(read(llm, " Trees."))
+    evidence = Answerability(ContextCache(llm)).judge(question).evidence(read(llm, " Trees."))
     assert evidence.over(LIMITS) == evidence.over(LIMITS)
 
 
@@ -95,21 +95,21 @@ BEFORE = Turn("What did they plant?", "They planted trees.")
 @pytest.mark.parametrize(("follow", "speaks"), [(0.6, True), (0.5, False), (0.4, False)])
 def test_following_is_evidence_of_its_own(follow: float, speaks: bool) -> None:
     limits = Thresholds(gain=0.7, general=0.2, follow=0.5)
-    assert (Evidence(-1.0, -1.0, follow).over(limits) > 0) is speaks
-    assert Evidence(0.8, -1.0, follow).over(limits) > 0
+    assert (AnswerabilityScore(-1.0, -1.0, follow).over(limits) > 0) is speaks
+    assert AnswerabilityScore(0.8, -1.0, follow).over(limits) > 0
 
 
 def test_a_question_that_follows_is_judged_after_the_turn_before_it(
     llm: MiniLanguageModel,
 ) -> None:
     context = read(llm, " Trees stand along the streets.")
-    found = Answerability(Reads(llm)).judge(QUESTION, BEFORE).evidence(context)
+    found = Answerability(ContextCache(llm)).judge(QUESTION, BEFORE).evidence(context)
     lead = "\n\nQuestion: What did they plant?\nAnswer: They planted trees."
     before = llm.surprisal(read(llm, "..."), QUESTION, lead).mean()
     after = llm.surprisal(context, QUESTION, lead).mean()
     assert found.follow == pytest.approx(float(before - after), abs=1e-5)
     # What it is worth by itself does not change.
-    alone = Answerability(Reads(llm)).judge(QUESTION).evidence(context)
+    alone = Answerability(ContextCache(llm)).judge(QUESTION).evidence(context)
     assert (found.gain, found.general) == (alone.gain, alone.general)
 
 
@@ -118,7 +118,7 @@ def test_a_question_without_words_of_its_own_is_part_of_the_turn_before(
     llm: MiniLanguageModel, question: str
 ) -> None:
     context = read(llm, " Trees stand along the streets.")
-    one = Answerability(Reads(llm))
+    one = Answerability(ContextCache(llm))
     found = one.judge(question, BEFORE).evidence(context)
     joined = one.judge(f"{BEFORE.question} {question}").evidence(context)
     assert (found.gain, found.general) == (joined.gain, joined.general)
@@ -128,7 +128,7 @@ def test_a_question_without_words_of_its_own_is_part_of_the_turn_before(
 
 @pytest.mark.parametrize("question", ["And who is the mayor?", "Who is the mayor?", "谁是市长？"])
 def test_a_question_with_words_of_its_own_is_not(llm: MiniLanguageModel, question: str) -> None:
-    assert Answerability(Reads(llm)).judge(question, BEFORE).question == question
+    assert Answerability(ContextCache(llm)).judge(question, BEFORE).question == question
 
 
 @pytest.mark.weights
@@ -136,7 +136,7 @@ def test_a_follow_up_is_judged_with_what_it_follows(mini_weights: Installed) -> 
     llm = MiniLanguageModel(mini_weights.llm)
     text = (Path(__file__).parents[2] / "examples" / "lecture.txt").read_text(encoding="utf-8")
     context = read(llm, " " + " ".join(text.split()))
-    answerability = Answerability(Reads(llm))
+    answerability = Answerability(ContextCache(llm))
     limits = card.load("mini").thresholds
     mill = Turn("How hot was the ground on Mill Street?", "The ground reached 52 degrees.")
 
@@ -156,7 +156,7 @@ def test_a_lecture_speaks_of_its_own_questions_and_not_of_foreign_ones(
     llm = MiniLanguageModel(mini_weights.llm)
     text = (Path(__file__).parents[2] / "examples" / "lecture.txt").read_text(encoding="utf-8")
     context = read(llm, " " + " ".join(text.split()))
-    answerability = Answerability(Reads(llm))
+    answerability = Answerability(ContextCache(llm))
     limits = card.load("mini").thresholds
 
     def over(question: str) -> float:

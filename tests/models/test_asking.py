@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_talk import Verdicts, model, tiny_language_model, transcript
 
-from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.answerer import Answerer, GenerationConfig
 from fls_models.answering.map_reduce import grouped
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Transcript
@@ -19,7 +19,7 @@ from fls_models.lslm.mini.language_model import MiniLanguageModel
 WHAT = "What stands along the streets?"
 SAID = [f"Sentence {i} tells of trees, of streets and of the harbor." for i in range(20)]
 ALL = Budget("accurate")
-SHORT = Manner(max_tokens=12)
+SHORT = GenerationConfig(max_tokens=12)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniLanguageModel]
 
 def asking(
     llm: Any, *strengths: float, said: Transcript | None = None, most: int = 400, **how: object
-) -> Asking:
+) -> Answerer:
     settings = {"heard_in": {"listen": 2.5}, "budget": ALL, "manner": SHORT, **how}
     recording = transcript(SAID) if said is None else said
-    return Asking(model(llm, Verdicts(llm, *strengths), most), "talk.wav", recording, **settings)  # type: ignore[arg-type]
+    return Answerer(model(llm, Verdicts(llm, *strengths), most), "talk.wav", recording, **settings)  # type: ignore[arg-type]
 
 
 def test_an_answer_says_what_it_was_made_of(llm: MiniLanguageModel) -> None:
@@ -143,11 +143,15 @@ def test_progress_counts_passes_to_the_end(llm: MiniLanguageModel) -> None:
 
 
 def test_greedy_ignores_the_seed_and_drawing_does_not(llm: MiniLanguageModel) -> None:
-    def said(manner: Manner) -> str:
+    def said(manner: GenerationConfig) -> str:
         return asking(llm, 1.0, most=5000, manner=manner).answer(WHAT).answer
 
-    assert said(Manner(12, seed=1)) == said(Manner(12, seed=2))
-    assert said(Manner(12, 2.0, 1)) == said(Manner(12, 2.0, 1)) != said(Manner(12, 2.0, 2))
+    assert said(GenerationConfig(12, seed=1)) == said(GenerationConfig(12, seed=2))
+    assert (
+        said(GenerationConfig(12, 2.0, 1))
+        == said(GenerationConfig(12, 2.0, 1))
+        != said(GenerationConfig(12, 2.0, 2))
+    )
 
 
 def test_more_notes_than_one_pass_holds_are_merged_in_groups() -> None:

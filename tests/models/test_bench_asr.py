@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fls_models.bench.asr import compare, load_manifest, measure
-from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.core.budget import PAPER
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
@@ -77,7 +77,7 @@ def test_errors_lie_between_the_difference_and_the_length(said, heard):
 
 
 def test_all_words_count_alike(manifest: Path):
-    hearing = Hearing(Parrot, spelled, "parrot")
+    hearing = TranscriptCache(Parrot, spelled, "parrot")
     report = measure(load_manifest(manifest), hearing, "fast", "parrot")
     assert (report.words, report.errors) == (9, 2)
     assert report.wer == pytest.approx(2 / 9)
@@ -92,7 +92,7 @@ def test_a_recording_is_heard_once(manifest: Path, tmp_path: Path):
     parrot = Parrot()
     utterances = load_manifest(manifest)
     for _ in range(2):
-        hearing = Hearing(lambda: parrot, spelled, "parrot", work=tmp_path / "work")
+        hearing = TranscriptCache(lambda: parrot, spelled, "parrot", work=tmp_path / "work")
         first = measure(utterances, hearing, "fast", "parrot")
         assert measure(utterances, hearing, "fast", "parrot") == first
     assert parrot.heard == 2
@@ -105,7 +105,7 @@ def test_a_recording_is_heard_anew_at_other_rates(manifest: Path, tmp_path: Path
     utterances = load_manifest(manifest)
     others = replace(PAPER, transcribe={"fast": 100, "balanced": 400, "accurate": 400})
     for rates, heard in ((PAPER, 2), (others, 4), (PAPER, 4)):
-        hearing = Hearing(lambda: parrot, spelled, "parrot", rates=rates, work=tmp_path)
+        hearing = TranscriptCache(lambda: parrot, spelled, "parrot", rates=rates, work=tmp_path)
         measure(utterances, hearing, "fast", "parrot")
         assert parrot.heard == heard
 

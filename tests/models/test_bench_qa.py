@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from fls_models.answering.answerability import Answerability
 from fls_models.answering.readers.text import TextReader
 from fls_models.bench.caches.results import Kept
-from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.bench.qa import report as qa_report
 from fls_models.bench.qa.conditions import NO_AUDIO, TRUE, GivenText
 from fls_models.bench.qa.items import Item, load_items, stranger, written
@@ -25,7 +25,7 @@ from fls_models.bench.scoring.bootstrap import share
 from fls_models.bench.scoring.facts import holds_fact
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
-from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.context_cache import ContextCache
 from fls_models.weights.thresholds import Thresholds
 
 DAYS = ["Saturday", "Sunday", "Friday", "Wednesday"]
@@ -120,7 +120,7 @@ def items(tmp_path: Path) -> list[Item]:
 def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Knowing]:
     llm = Knowing()
     card = SimpleNamespace(name="knowing", max_frames=1600, thresholds=Thresholds(0.7, 9.0))
-    reads = Reads(llm)
+    reads = ContextCache(llm)
     model = SimpleNamespace(
         card=card,
         language_model=llm,
@@ -129,7 +129,7 @@ def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Know
         reader=lambda heard: TextReader(llm, heard, card.max_frames),
         answerability=Answerability(reads),
     )
-    given = GivenText(model, Hearing(Reciter, spelled, "x", work=work))
+    given = GivenText(model, TranscriptCache(Reciter, spelled, "x", work=work))
     return QaBench(given, items, Kept(work)), llm
 
 

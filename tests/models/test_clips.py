@@ -16,7 +16,7 @@ import pytest
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
 from fls_models.training.data.clip_folder import JOURNAL, open_folder
-from fls_models.training.data.clips import NotSpoken, Stretch, Voice, levelled, speak, stretches
+from fls_models.training.data.clips import NotSpoken, TextSpan, Voice, levelled, speak, stretches
 from fls_models.training.data.documents import Document, Line
 from fls_models.training.data.schedule import Made, Order
 
@@ -65,7 +65,7 @@ def counted(count: int, words: int = 8, name: str = "s") -> list[str]:
     return [f"{name}{at} " + "word " * (words - 2) + "end." for at in range(count)]
 
 
-def one_stretch(sentences: Sequence[str], speakers: str = "A") -> Stretch:
+def one_stretch(sentences: Sequence[str], speakers: str = "A") -> TextSpan:
     [found] = stretches([document("talk", sentences, speakers)], most=1000)
     return found
 

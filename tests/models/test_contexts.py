@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from fls_models.lslm import kv_cache as contexts
-from fls_models.lslm.kv_cache import ReadContext, RoomyLayer, new_cache
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.kv_cache import KVContext, RoomyLayer, new_cache
+from fls_models.lslm.large import LargeSpeechLM
 
 HEADS, WIDTH, LAYERS = 2, 4, 3
 
@@ -28,17 +28,17 @@ def append(cache, positions: int, dice: torch.Generator) -> None:
         cache.update(states(positions, dice), states(positions, dice), layer)
 
 
-def context_of(positions: int = 10, seed: int = 0, stretch: float = 1.0) -> ReadContext:
+def context_of(positions: int = 10, seed: int = 0, stretch: float = 1.0) -> KVContext:
     cache = new_cache(LAYERS, positions)
     append(cache, positions, torch.Generator().manual_seed(seed))
-    return ReadContext.of(cache, HEARD, stretch)
+    return KVContext.of(cache, HEARD, stretch)
 
 
-def copied(context: ReadContext) -> list[Tensor]:
+def copied(context: KVContext) -> list[Tensor]:
     return [one.clone() for pair in context.keys_values for one in pair]
 
 
-def assert_unchanged(context: ReadContext, before: list[Tensor]) -> None:
+def assert_unchanged(context: KVContext, before: list[Tensor]) -> None:
     found = [one for pair in context.keys_values for one in pair]
     assert all(torch.equal(one, other) for one, other in zip(found, before, strict=True))
 
@@ -172,8 +172,8 @@ def test_what_was_packed_is_the_same_to_the_last_bit(dtype: torch.dtype, stretch
     cache, dice = new_cache(LAYERS, 9), torch.Generator().manual_seed(0)
     for layer in range(LAYERS):
         cache.update(states(9, dice, dtype), states(9, dice, dtype), layer)
-    context = ReadContext.of(cache, HEARD, stretch)
-    found = ReadContext.unpack(context.pack(), HEARD, torch.device("cpu"))
+    context = KVContext.of(cache, HEARD, stretch)
+    found = KVContext.unpack(context.pack(), HEARD, torch.device("cpu"))
     assert found.stretch == stretch
     assert found.tokens == 9
     for one, other in zip(found.keys_values, context.keys_values, strict=True):
@@ -192,16 +192,16 @@ def test_what_was_packed_is_the_same_to_the_last_bit(dtype: torch.dtype, stretch
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> HearingModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> LargeSpeechLM:
     released = tmp_path_factory.mktemp("released")
     write_qwen2_audio(released, ctc=True)
     return loaded(released, tmp_path_factory.mktemp("converted") / "model")
 
 
-def test_replies_side_by_side_are_those_given_alone(model: HearingModel) -> None:
+def test_replies_side_by_side_are_those_given_alone(model: LargeSpeechLM) -> None:
     recording = torch.randn(30, model.width, generator=torch.Generator().manual_seed(0))
 
-    def begin(context: ReadContext, seed: int) -> Iterator[str]:
+    def begin(context: KVContext, seed: int) -> Iterator[str]:
         # Random weights care little for the question, but dice do.
         return model.generate(
             context, f"Question {seed}?", max_tokens=12, temperature=1.0, seed=seed
@@ -228,7 +228,7 @@ def test_replies_side_by_side_are_those_given_alone(model: HearingModel) -> None
     assert len({tuple(one) for one in found}) == 3
 
 
-def test_a_reply_that_is_given_up_leaves_no_trace(model: HearingModel) -> None:
+def test_a_reply_that_is_given_up_leaves_no_trace(model: LargeSpeechLM) -> None:
     recording = torch.randn(30, model.width, generator=torch.Generator().manual_seed(1))
     context = model.read(HEARD, recording)
     before = copied(context)
@@ -240,7 +240,7 @@ def test_a_reply_that_is_given_up_leaves_no_trace(model: HearingModel) -> None:
     assert_unchanged(context, before)
 
 
-def test_a_packed_context_answers_as_the_one_that_was_read(model: HearingModel) -> None:
+def test_a_packed_context_answers_as_the_one_that_was_read(model: LargeSpeechLM) -> None:
     recording = torch.randn(40, model.width, generator=torch.Generator().manual_seed(2))
     context = model.read(HEARD, recording, stretch=2.5)
     again = model.unpack(model.pack(context), HEARD)

@@ -9,15 +9,15 @@ import pytest
 import torch
 from tiny_talk import Letters, Verdicts, model, tiny_language_model, transcript
 
-from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.answerer import Answerer, GenerationConfig
 from fls_models.answering.conversation import HISTORY, Conversation, recent
 from fls_models.core.budget import Budget
 from fls_models.core.results import (
     NO_SPEECH,
     NONE_SAYS,
     NOT_SAID,
+    AggregateAnswer,
     Answer,
-    Gathered,
     Transcript,
     Turn,
 )
@@ -25,7 +25,7 @@ from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 WHAT = "What stands along the streets?"
 SAID = [f"Sentence {i} tells of trees, of streets and of the harbor." for i in range(20)]
-SHORT = Manner(max_tokens=12)
+SHORT = GenerationConfig(max_tokens=12)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def conversation(llm: Any, *strengths: float, **how: Any) -> Conversation:
     manner = how.pop("manner", SHORT)
     said = how.pop("said", transcript(SAID))
     askings = [
-        Asking(
+        Answerer(
             model(llm, Verdicts(llm, strength), 5000),
             "abcdef"[number],
             said,
@@ -83,7 +83,7 @@ def test_a_question_is_told_what_came_before(
 def test_an_answer_is_the_same_as_without_a_conversation(llm: MiniLanguageModel) -> None:
     shown: list[str] = []
     reply = conversation(llm, 1.0).ask(WHAT, shown.append)
-    alone = Asking(
+    alone = Answerer(
         model(llm, Verdicts(llm, 1.0), 5000),
         "a",
         transcript(SAID),
@@ -137,7 +137,7 @@ def test_an_interrupted_answer_changes_nothing(
 
 
 def test_the_history_stays_within_its_tokens(llm: MiniLanguageModel) -> None:
-    talk = conversation(llm, 1.0, manner=Manner(max_tokens=60))
+    talk = conversation(llm, 1.0, manner=GenerationConfig(max_tokens=60))
     for number in range(12):
         talk.ask(f"{number}: {WHAT * (number % 3 + 1)}")
         asked = [len(llm.tokenize(turn.question + turn.answer)) for turn in talk.turns]
@@ -198,10 +198,10 @@ def test_several_clear_recordings_are_put_together(llm: MiniLanguageModel) -> No
     talk = conversation(llm, 1.6, 2.0, -1.0)
     reply = talk.ask(WHAT)
     assert reply.sources == ("b", "a")
-    assert isinstance(reply.found, Gathered)
+    assert isinstance(reply.found, AggregateAnswer)
     assert reply.found.question == WHAT
     again = talk.ask("And then?")
-    assert isinstance(again.found, Gathered)
+    assert isinstance(again.found, AggregateAnswer)
     assert again.found.question == "And then?"
 
 
@@ -220,13 +220,13 @@ def test_a_question_without_words_of_its_own_goes_where_the_answer_came_from(
     llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weighed: list[tuple[str, str]] = []
-    weigh = Asking.weigh
+    weigh = Answerer.weigh
 
-    def watched(self: Asking, question: str, earlier: Any = ()) -> Any:
+    def watched(self: Answerer, question: str, earlier: Any = ()) -> Any:
         weighed.append((self.source, question))
         return weigh(self, question, earlier)
 
-    monkeypatch.setattr(Asking, "weigh", watched)
+    monkeypatch.setattr(Answerer, "weigh", watched)
     talk = conversation(llm, 0.2, 2.0)
     for text in ("Why?", WHAT, "Why?"):
         assert talk.ask(text).sources == ("b",)

@@ -12,7 +12,7 @@ from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 from transformers.cache_utils import DynamicCache
 
 from fls_models.extractor.density import CtcHead
-from fls_models.extractor.fusion import halving, ladder
+from fls_models.extractor.fusion import halving_schedule, training_schedule
 from fls_models.lslm.kv_cache import cache_argument
 from fls_models.planning.flops import (
     PAPER,
@@ -160,7 +160,7 @@ def test_an_unmerged_lora_costs_2_percent():
 
 def test_the_extractor_costs_next_to_nothing():
     model = replace(QWEN2_AUDIO_7B, head=HeadDims(10_001))
-    cost = answer_cost(model, 5, 3325, halving(3325, 750), 45, 50)
+    cost = answer_cost(model, 5, 3325, halving_schedule(3325, 750), 45, 50)
     assert isinstance(cost, Cost)
     assert cost.total == sum(vars(cost).values())
     assert cost.fusion < 1e-5 * cost.total
@@ -184,7 +184,7 @@ def short_clip(target: int | None, frames: int, lora_rank: int, convention=PAPER
     decoder = replace(QWEN2_AUDIO_7B.decoder, lora_rank=lora_rank)
     head = HeadDims(10_001, inner_width=4096) if target else None
     model = ModelDims(QWEN2_AUDIO_7B.encoder, decoder, head)
-    lengths = ladder(frames, target) if target else ()
+    lengths = training_schedule(frames, target) if target else ()
     return answer_cost(model, 1, frames, lengths, PROMPT_TOKENS, 1, convention).total / TERA
 
 
@@ -216,7 +216,7 @@ def long_speech(convention: Convention) -> tuple[float, float]:
         ModelDims(QWEN2_AUDIO_7B.encoder, adapted, head),
         LONG_WINDOWS,
         LONG_FRAMES,
-        halving(LONG_FRAMES, 750),
+        halving_schedule(LONG_FRAMES, 750),
         PROMPT_TOKENS,
         1,
         convention,

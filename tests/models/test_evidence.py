@@ -10,8 +10,8 @@ import torch
 from tiny_talk import tiny_language_model
 from torch import Tensor
 
-from fls_models.answering.evidence import LONGEST, Looked, passages
-from fls_models.answering.readers.text import Phrase, Reading
+from fls_models.answering.evidence import LONGEST, PassAttention, passages
+from fls_models.answering.readers.text import ModelInput, Phrase
 from fls_models.core.results import Passage, Span
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.prompts import ASK, question
@@ -21,7 +21,7 @@ REQUEST = question("Which letters are there?")
 
 def looked(
     weights: Sequence[float], seconds: float = 5.0, first: float = 0.0, each: int = 2
-) -> Looked:
+) -> PassAttention:
     """Phrases of so many seconds and `each` embeddings, looked at so much in sum."""
     phrases, spans, rows = [], [], []
     for place, weight in enumerate(weights):
@@ -33,13 +33,13 @@ def looked(
             for row in range(each)
         ]
         rows += [weight / each] * each
-    reading = Reading(
+    reading = ModelInput(
         torch.zeros(len(rows), 3), torch.tensor(spans, dtype=torch.float64), tuple(phrases)
     )
     # Layers below the upper ones look elsewhere: they do not count.
     below = torch.rand(1, 4, len(rows), generator=torch.Generator().manual_seed(1))
     above = torch.tensor(rows).expand(2, 4, len(rows))
-    return Looked(reading, torch.cat([below, above]))
+    return PassAttention(reading, torch.cat([below, above]))
 
 
 def times(found: Sequence[Passage]) -> list[tuple[float, float]]:

@@ -19,7 +19,7 @@ from fls_models.extractor.density import density_from
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving, ladder
+from fls_models.extractor.fusion import fuse, halving_schedule, training_schedule
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -53,7 +53,7 @@ def test_no_bit_differs_from_fusing_all_frames_at_once(dtype, total, budget, mos
     for section in heard.sections:
         end = int((whole.spans[:, 1] == section.spans[-1, 1]).nonzero())
         cut_out = whole[first : end + 1]
-        schedule = ladder if len(cut_out) <= 750 else halving
+        schedule = training_schedule if len(cut_out) <= 750 else halving_schedule
         expected = fuse(cut_out, len(section), density, schedule).frames
         assert bits(section.hidden) == bits(expected.hidden)
         assert bits(section.density) == bits(expected.density)

@@ -1,4 +1,4 @@
-"""A tiny FastLongSpeech as `FrameModel` runs it: converted, heard, asked, summarised.
+"""A tiny FastLongSpeech as `LargeFrameModel` runs it: converted, heard, asked, summarised.
 
 Its extractor against recorded outputs of the released one, its stretched window against
 transformers' own model with that base.
@@ -33,23 +33,23 @@ from tiny_hearing import (
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2Model
 
-from fls_models.answering.answerability import Evidence, Judge
-from fls_models.answering.answerer import Asking
-from fls_models.answering.readers.frames import FramesHeard
+from fls_models.answering.answerability import AnswerabilityScore, Judge
+from fls_models.answering.answerer import Answerer
+from fls_models.answering.readers.frames import FusedFrames
 from fls_models.audio import vad as pauses
 from fls_models.core.budget import PAPER, Budget, FrameRates
-from fls_models.core.cache import Parts
+from fls_models.core.cache import CacheKey
 from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError
 from fls_models.extractor.density import content_density, density_from
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving, ladder
+from fls_models.extractor.fusion import fuse, halving_schedule, training_schedule
 from fls_models.lslm import context_cache as reads
-from fls_models.lslm.kv_cache import ReadContext
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.kv_cache import KVContext
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import Prompt
 from fls_models.lslm.registry import load
-from fls_models.pipelines.large import FrameModel, Running
+from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
 from fls_models.weights.large import InstalledFrames, card_of
 
 DTYPES = ("nf4", "int8", "bf16", "float32")
@@ -79,20 +79,20 @@ def installed(folder: Path, dtype: str, **changes: Any) -> InstalledFrames:
 
 
 @pytest.fixture(scope="module")
-def plain(folders: dict[str, Path]) -> FrameModel:
-    return FrameModel(installed(folders["float32"], "float32"))
+def plain(folders: dict[str, Path]) -> LargeFrameModel:
+    return LargeFrameModel(installed(folders["float32"], "float32"))
 
 
-def smaller(model: FrameModel, **changes: Any) -> FrameModel:
+def smaller(model: LargeFrameModel, **changes: Any) -> LargeFrameModel:
     """The same weights by another card, loaded only once."""
-    other = FrameModel(replace(model._installed, card=replace(model.card, **changes)))
+    other = LargeFrameModel(replace(model._installed, card=replace(model.card, **changes)))
     other.__dict__["language_model"] = model.language_model
     return other
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype_hears_answers_and_summarises(folders: dict[str, Path], dtype: str) -> None:
-    model = FrameModel(installed(folders[dtype], dtype))
+    model = LargeFrameModel(installed(folders[dtype], dtype))
     recording = model.listen(blocks_of(babble(60)), name="talk")
     answer = recording.ask(QUESTION, max_tokens=20)
     assert answer.answered
@@ -126,7 +126,7 @@ def test_sixteen_and_eight_bits_cost_little(folders: dict[str, Path]) -> None:
     assert not torch.equal(logits["nf4"], logits["bf16"])
 
 
-def test_budgets_are_those_of_the_card(plain: FrameModel) -> None:
+def test_budgets_are_those_of_the_card(plain: LargeFrameModel) -> None:
     rates = FrameRates(
         ask={"fast": 50, "balanced": 60, "accurate": 750},
         transcribe={"fast": 25, "balanced": 400, "accurate": 750},
@@ -145,7 +145,7 @@ def test_budgets_are_those_of_the_card(plain: FrameModel) -> None:
 
 
 def test_transcripts_are_written_at_the_rates_of_the_card(
-    plain: FrameModel, monkeypatch: pytest.MonkeyPatch
+    plain: LargeFrameModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = plain.language_model
     read: list[int] = []
@@ -165,13 +165,13 @@ def test_transcripts_are_written_at_the_rates_of_the_card(
     assert read == [40, 15]
 
 
-def test_a_long_recording_is_read_in_sections(plain: FrameModel) -> None:
+def test_a_long_recording_is_read_in_sections(plain: LargeFrameModel) -> None:
     model = smaller(plain, max_frames=77)
     recording = model.listen(blocks_of(babble(60)), name="talk", budget="fast")
     answer = recording.ask(QUESTION, budget="fast", max_tokens=8)
     assert answer.usage.frames_after == pytest.approx(200, abs=2)
     heard = recording.heard
-    assert isinstance(heard, FramesHeard)
+    assert isinstance(heard, FusedFrames)
     sections = heard.at_hand().sections
     assert 3 <= len(sections) == answer.usage.sections
     assert all(len(one) <= 77 for one in sections)
@@ -190,7 +190,9 @@ def test_a_long_recording_is_read_in_sections(plain: FrameModel) -> None:
     ("style", "chapters", "titled"),
     [("brief", 1, False), ("bullets", 2, False), ("chapters", 2, True)],
 )
-def test_styles_of_a_summary(plain: FrameModel, style: str, chapters: int, titled: bool) -> None:
+def test_styles_of_a_summary(
+    plain: LargeFrameModel, style: str, chapters: int, titled: bool
+) -> None:
     recording = plain.listen(blocks_of(babble(200)), budget="fast")
     told: list[str] = []
     model = plain.language_model
@@ -211,7 +213,7 @@ def test_styles_of_a_summary(plain: FrameModel, style: str, chapters: int, title
     assert summary.usage.frames_after == 667
 
 
-def test_a_short_recording_is_asked_for_no_more_frames_than_it_has(plain: FrameModel) -> None:
+def test_a_short_recording_is_asked_for_no_more_frames_than_it_has(plain: LargeFrameModel) -> None:
     answer = plain.listen([babble(0.3)]).ask(QUESTION, max_tokens=4)
     # 12 frames is the least that is fused to; 0.3 s have 7.
     assert answer.usage.frames_after == 7
@@ -225,7 +227,9 @@ class Untouchable:
 
 
 @pytest.mark.parametrize("seconds", [0, 0.01, 31])
-def test_silence_is_said_and_nothing_further_is_loaded(plain: FrameModel, seconds: float) -> None:
+def test_silence_is_said_and_nothing_further_is_loaded(
+    plain: LargeFrameModel, seconds: float
+) -> None:
     model = smaller(plain)
     recording = model.listen([np.zeros(round(seconds * 16_000), np.float32)])
     model.__dict__["language_model"] = Untouchable()
@@ -240,7 +244,7 @@ def test_silence_is_said_and_nothing_further_is_loaded(plain: FrameModel, second
 
 def test_the_same_twice_gives_the_same_words(folders: dict[str, Path]) -> None:
     def once() -> tuple[str, str]:
-        model = FrameModel(installed(folders["nf4"], "nf4"))
+        model = LargeFrameModel(installed(folders["nf4"], "nf4"))
         recording = model.listen(blocks_of(babble(40)))
         return recording.ask(QUESTION, max_tokens=30).answer, recording.summarize().brief
 
@@ -249,30 +253,30 @@ def test_the_same_twice_gives_the_same_words(folders: dict[str, Path]) -> None:
     assert all(first)
 
 
-def test_an_answer_does_not_depend_on_what_was_asked_before(plain: FrameModel) -> None:
+def test_an_answer_does_not_depend_on_what_was_asked_before(plain: LargeFrameModel) -> None:
     recording = plain.listen(blocks_of(babble(40)))
     alone = recording.ask("Who?", max_tokens=12).answer
-    asking = Asking(plain, "", recording.heard, heard_in={}, budget=Budget())
+    asking = Answerer(plain, "", recording.heard, heard_in={}, budget=Budget())
     asking.answer("Where, and when, and for how much?")
     asking._manner = replace(asking._manner, max_tokens=12)
     assert asking.answer("Who?").answer == alone
 
 
 def test_without_thresholds_no_question_is_refused(
-    plain: FrameModel, monkeypatch: pytest.MonkeyPatch
+    plain: LargeFrameModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert plain.card.thresholds is None
-    monkeypatch.setattr(Judge, "evidence", lambda *_: Evidence(-50.0, -50.0))
+    monkeypatch.setattr(Judge, "evidence", lambda *_: AnswerabilityScore(-50.0, -50.0))
     answer = smaller(plain).listen(blocks_of(babble(20))).ask("Who won?", max_tokens=8)
     assert answer.answered
     assert answer.strength == -50
 
 
 def test_of_several_sections_the_clearest_answer(
-    plain: FrameModel, monkeypatch: pytest.MonkeyPatch
+    plain: LargeFrameModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gains = chain([-9.0, -2.0, -2.5], repeat(-9.0))
-    monkeypatch.setattr(Judge, "evidence", lambda *_: Evidence(next(gains), -9.0))
+    monkeypatch.setattr(Judge, "evidence", lambda *_: AnswerabilityScore(next(gains), -9.0))
     recording = smaller(plain, max_frames=77).listen(blocks_of(babble(60)), budget="fast")
     answer = recording.ask("Who won?", budget="fast", max_tokens=8)
     assert len(answer.spans) == 2
@@ -282,15 +286,15 @@ def test_of_several_sections_the_clearest_answer(
 
 
 def test_no_two_sections_are_held_at_once(
-    plain: FrameModel, monkeypatch: pytest.MonkeyPatch
+    plain: LargeFrameModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU that has room for one full pass may have none for a second."""
-    alive: list[weakref.ref[ReadContext]] = []
+    alive: list[weakref.ref[KVContext]] = []
     before: list[int] = []
     llm = plain.language_model
     original = llm.read
 
-    def read(prompt: Prompt, recording: Tensor, **how: float) -> ReadContext:
+    def read(prompt: Prompt, recording: Tensor, **how: float) -> KVContext:
         # What questions are held against, and notes, are short.
         if not prompt.audio or len(recording) < 20:
             return original(prompt, recording, **how)
@@ -307,12 +311,12 @@ def test_no_two_sections_are_held_at_once(
     assert set(before) == {0}
 
 
-def test_frames_have_no_transcript(plain: FrameModel) -> None:
+def test_frames_have_no_transcript(plain: LargeFrameModel) -> None:
     with pytest.raises(AttributeError, match="heard frames"):
         _ = plain.listen([babble(1)]).transcript
 
 
-def test_words_run_forwards(plain: FrameModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_run_forwards(plain: LargeFrameModel, monkeypatch: pytest.MonkeyPatch) -> None:
     # Tones are no speech, but what is is others' work.
     monkeypatch.setattr(pauses, "_speech", lambda samples: [(0, len(samples))])
     reply = iter(["One two three. ", "Four five."])
@@ -335,27 +339,27 @@ def test_words_run_forwards(plain: FrameModel, monkeypatch: pytest.MonkeyPatch) 
 def test_a_vocabulary_needs_a_head(tmp_path: Path) -> None:
     write_qwen2_audio(tmp_path / "released")
     folder = converted(tmp_path / "released", tmp_path / "model")
-    running = Running(vocabulary=tmp_path / "spm.model")
-    model = FrameModel(installed(folder, "float32"), running=running)
+    running = RuntimeConfig(vocabulary=tmp_path / "spm.model")
+    model = LargeFrameModel(installed(folder, "float32"), running=running)
     with pytest.raises(UsageError, match="--ctc-vocab goes with --head"):
         _ = model.transcriber
 
 
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(DamagedWeights, match="no whole model"):
-        _ = FrameModel(installed(tmp_path, "nf4")).language_model
+        _ = LargeFrameModel(installed(tmp_path, "nf4")).language_model
 
 
 # Without fusion
 
 
-def uncompressed(model: FrameModel, **changes: Any) -> FrameModel:
+def uncompressed(model: LargeFrameModel, **changes: Any) -> LargeFrameModel:
     other = smaller(model, **changes)
     other.running = replace(other.running, compress=False)
     return other
 
 
-def test_without_fusion_every_frame_is_read_in_one_pass(plain: FrameModel) -> None:
+def test_without_fusion_every_frame_is_read_in_one_pass(plain: LargeFrameModel) -> None:
     model = uncompressed(plain, max_frames=100, window=1000)
     recording = model.listen(blocks_of(babble(40)))
     answer = recording.ask(QUESTION, max_tokens=8)
@@ -366,24 +370,24 @@ def test_without_fusion_every_frame_is_read_in_one_pass(plain: FrameModel) -> No
     assert reading.stretch == pytest.approx(1.7)
 
 
-def test_without_fusion_there_is_an_end_to_stretching(plain: FrameModel) -> None:
+def test_without_fusion_there_is_an_end_to_stretching(plain: LargeFrameModel) -> None:
     model = uncompressed(plain, window=200)
     recording = model.listen(blocks_of(babble(40)))
     with pytest.raises(UsageError, match="leave out --no-compress"):
         recording.ask(QUESTION)
 
 
-def test_what_is_heard_without_fusion_is_remembered_apart(plain: FrameModel) -> None:
+def test_what_is_heard_without_fusion_is_remembered_apart(plain: LargeFrameModel) -> None:
     assert uncompressed(plain).ear != plain.ear
 
 
 def test_another_head_is_another_ear(folders: dict[str, Path], tmp_path: Path) -> None:
     made = installed(folders["float32"], "float32")
     head = tmp_path / "head.safetensors"
-    ears = {FrameModel(made).ear, FrameModel(installed(folders["bf16"], "bf16")).ear}
+    ears = {LargeFrameModel(made).ear, LargeFrameModel(installed(folders["bf16"], "bf16")).ear}
     for size in (4, 5):
         head.write_bytes(b"0" * size)
-        ears.add(FrameModel(made, running=Running(head=head)).ear)
+        ears.add(LargeFrameModel(made, running=RuntimeConfig(head=head)).ear)
     assert len(ears) == 4
 
 
@@ -422,7 +426,7 @@ def test_a_stretched_window_is_that_of_transformers_with_the_larger_base(
         assert float((without - expected).abs().max()) > 1e-2 * float(expected.abs().max())
 
 
-def test_windows_stretched_differently_are_read_side_by_side(plain: FrameModel) -> None:
+def test_windows_stretched_differently_are_read_side_by_side(plain: LargeFrameModel) -> None:
     model = plain.language_model
     recording = torch.randn(300, model.width, generator=torch.Generator().manual_seed(0))
     contexts = [model.read(HEARD, recording, stretch=factor) for factor in (1.0, 3.0)]
@@ -453,7 +457,7 @@ def golden(request: pytest.FixtureRequest) -> dict[str, Any]:
         for name in ("frames", "density"):
             found[name] = found[name][row, :length]
         found["fused"] = found["fused"][row]
-    found["schedule"] = halving if path.name.startswith("long") else ladder
+    found["schedule"] = halving_schedule if path.name.startswith("long") else training_schedule
     return found
 
 
@@ -490,7 +494,7 @@ def test_density_and_fused_frames_are_the_released_ones(
     if given:
         save_file(head, tmp_path / "head.safetensors")
     model = load(folder, head=tmp_path / "head.safetensors" if given else None)
-    assert isinstance(model, HearingModel)
+    assert isinstance(model, LargeSpeechLM)
     assert model.ctc_tokens == len(golden["ctc_out_weight"]) - 1 != CTC_TOKENS
     hidden = torch.from_numpy(golden["frames"])
     density = content_density(model.blank_probability(hidden))
@@ -509,14 +513,14 @@ def test_density_and_fused_frames_are_the_released_ones(
 class Shelf:
     """A memory that nothing is to be put into."""
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         return None
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         raise AssertionError(f"{kind} was kept: {json.dumps(dict(parts), default=str)}")
 
 
-def test_what_was_read_is_not_kept_on_disk(plain: FrameModel) -> None:
-    model = FrameModel(plain._installed, Shelf())
+def test_what_was_read_is_not_kept_on_disk(plain: LargeFrameModel) -> None:
+    model = LargeFrameModel(plain._installed, Shelf())
     model.__dict__["language_model"] = plain.language_model
     assert model.listen([babble(5)]).ask(QUESTION, max_tokens=4).answer

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fls_models.answering.readers.frames import FrameReader, FramesHeard
+from fls_models.answering.readers.frames import FrameReader, FusedFrames
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
@@ -43,7 +43,7 @@ def fused(*sections: Frames, budget: str = "balanced") -> FusedRecording:
 
 
 def reader(*sections: Frames, window: int = 8192) -> FrameReader:
-    return FrameReader(Doubling(), FramesHeard(fused(*sections)), window)  # type: ignore[arg-type]
+    return FrameReader(Doubling(), FusedFrames(fused(*sections)), window)  # type: ignore[arg-type]
 
 
 def numbers_of(embeddings: Tensor) -> list[int]:
@@ -60,7 +60,7 @@ def test_another_budget_is_heard_again_and_once() -> None:
         asked.append(budget)
         return fused(even(7, 0, 10), budget=budget.label)
 
-    heard = FramesHeard(fused(even(5, 0, 10)), again)
+    heard = FusedFrames(fused(even(5, 0, 10)), again)
     assert (heard.duration, heard.speaks) == (10, True)
     assert heard.at(Budget("balanced")).frames_after == 5
     assert asked == []
@@ -78,7 +78,7 @@ def test_another_budget_is_heard_again_and_once() -> None:
 
 
 def test_without_a_way_to_hear_again_the_budget_stays() -> None:
-    heard = FramesHeard(fused(even(5, 0, 10), budget="fast"))
+    heard = FusedFrames(fused(even(5, 0, 10), budget="fast"))
     assert heard.at(Budget("fast")) is heard.at_hand()
     with pytest.raises(UsageError) as raised:
         heard.at(Budget("accurate", 300))
@@ -92,7 +92,7 @@ def test_a_failure_to_hear_again_leaves_what_was_heard() -> None:
     def again(budget: Budget) -> FusedRecording:
         raise KeyboardInterrupt
 
-    heard = FramesHeard(fused(even(5, 0, 10)), again)
+    heard = FusedFrames(fused(even(5, 0, 10)), again)
     with pytest.raises(KeyboardInterrupt):
         heard.at(Budget("fast"))
     assert heard.at(Budget()).frames_after == 5
@@ -121,7 +121,7 @@ def test_nothing_heard_is_nothing_to_read() -> None:
 
 
 def test_the_question_changes_nothing_and_the_budget_does() -> None:
-    heard = FramesHeard(
+    heard = FusedFrames(
         fused(even(6, 0, 9)), lambda budget: fused(even(3, 0, 9), budget=budget.label)
     )
     read = FrameReader(Doubling(), heard, 8192)  # type: ignore[arg-type]
@@ -173,7 +173,7 @@ def test_no_gradients_are_recorded() -> None:
         def project(self, hidden: Tensor) -> Tensor:
             return hidden @ self.weight
 
-    read = FrameReader(Learning(), FramesHeard(fused(even(3, 0, 1))), 99_999)  # type: ignore[arg-type]
+    read = FrameReader(Learning(), FusedFrames(fused(even(3, 0, 1))), 99_999)  # type: ignore[arg-type]
     [found] = read.readings(Budget(), None)
     assert not found.embeddings.requires_grad
 

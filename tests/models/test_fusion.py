@@ -15,8 +15,8 @@ from fls_models.extractor.fusion import (
     at_once,
     choose,
     fuse,
-    halving,
-    ladder,
+    halving_schedule,
+    training_schedule,
     weighted_means,
 )
 
@@ -53,7 +53,9 @@ def frames_of(hidden, density) -> Frames:
 @pytest.mark.parametrize(
     ("count", "target"), [(2, 1), (13, 5), (611, 100), (750, 137), (750, 12), (1500, 750)]
 )
-@pytest.mark.parametrize("schedule", [halving, ladder], ids=lambda s: s.__name__)
+@pytest.mark.parametrize(
+    "schedule", [halving_schedule, training_schedule], ids=lambda s: s.__name__
+)
 def test_agrees_with_the_plain_loop(head, density, count, target, schedule):
     hidden = speech(count, seed=count)
     state = {name: value.numpy() for name, value in head.state_dict().items()}
@@ -64,7 +66,9 @@ def test_agrees_with_the_plain_loop(head, density, count, target, schedule):
         state["projector.bias"],
         state["linear.weight"],
     )
-    lengths = {halving: loop_halving, ladder: loop_ladder}[schedule](count, target)
+    lengths = {halving_schedule: loop_halving, training_schedule: loop_ladder}[schedule](
+        count, target
+    )
     expected, ranges = loop_fuse(hidden.numpy(), lengths, loop_head.density)
 
     fused = fuse(frames_of(hidden, density), target, density, schedule)
@@ -74,17 +78,17 @@ def test_agrees_with_the_plain_loop(head, density, count, target, schedule):
 
 
 def test_schedules_by_hand():
-    assert halving(1500, 750) == (750,)
-    assert halving(1501, 750) == (750,)
-    assert halving(3211, 200) == (1605, 802, 401, 200)
-    assert halving(2250, 25) == (1125, 562, 281, 140, 70, 35, 25)
-    assert ladder(750, 12) == (400, 200, 100, 50, 25, 12)
-    assert ladder(611, 100) == (400, 200, 100)
-    assert ladder(750, 150) == (400, 200, 150)
-    assert ladder(750, 500) == (500,)
-    assert ladder(90, 5) == (50, 25, 12, 5)
+    assert halving_schedule(1500, 750) == (750,)
+    assert halving_schedule(1501, 750) == (750,)
+    assert halving_schedule(3211, 200) == (1605, 802, 401, 200)
+    assert halving_schedule(2250, 25) == (1125, 562, 281, 140, 70, 35, 25)
+    assert training_schedule(750, 12) == (400, 200, 100, 50, 25, 12)
+    assert training_schedule(611, 100) == (400, 200, 100)
+    assert training_schedule(750, 150) == (400, 200, 150)
+    assert training_schedule(750, 500) == (500,)
+    assert training_schedule(90, 5) == (50, 25, 12, 5)
     assert at_once(750, 150) == (150,)
-    for schedule in (halving, ladder, at_once):
+    for schedule in (halving_schedule, training_schedule, at_once):
         assert schedule(750, 750) == schedule(12, 750) == schedule(0, 1) == ()
         with pytest.raises(ValueError, match="at least 1"):
             schedule(750, 0)

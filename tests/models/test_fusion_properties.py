@@ -11,13 +11,13 @@ from fls_models.extractor.fusion import (
     at_once,
     choose,
     fuse,
-    halving,
+    halving_schedule,
     joined_spans,
-    ladder,
+    training_schedule,
     weighted_means,
 )
 
-schedules = st.sampled_from([halving, ladder, at_once])
+schedules = st.sampled_from([halving_schedule, training_schedule, at_once])
 quickly = settings(max_examples=60, deadline=None)
 
 

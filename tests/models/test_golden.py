@@ -11,7 +11,7 @@ from fusion_loop import LoopHead, loop_fuse, loop_halving, loop_ladder
 
 from fls_models.extractor.density import CtcHead, density_from
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving, ladder
+from fls_models.extractor.fusion import fuse, halving_schedule, training_schedule
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -33,7 +33,7 @@ def case(request):
         golden["frames"] = golden["frames"][row, :length]
         golden["density"] = golden["density"][row, :length]
         golden["fused"] = golden["fused"][row]
-    golden["schedule"] = halving if path.name.startswith("long") else ladder
+    golden["schedule"] = halving_schedule if path.name.startswith("long") else training_schedule
     return golden
 
 
@@ -70,7 +70,7 @@ def test_density_and_fused_frames_agree_to_1e_4(case, folded):
 
 def test_the_plain_loop_agrees_too(case):
     frames, target = case["frames"], len(case["fused"])
-    schedule = loop_halving if case["schedule"] is halving else loop_ladder
+    schedule = loop_halving if case["schedule"] is halving_schedule else loop_ladder
     head = LoopHead(
         case["ln_weight"],
         case["ln_bias"],

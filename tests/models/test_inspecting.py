@@ -29,9 +29,9 @@ from fls_models.extractor.ctc_decoding import greedy, pieces_read
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
-from fls_models.extractor.inspection.recorder import Watching
+from fls_models.extractor.inspection.recorder import FusionRecorder
 from fls_models.pipelines.inspect import inspect
-from fls_models.pipelines.large import FrameModel, Running
+from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.transcription.ctc_words import words_read
 from fls_models.weights.large import InstalledFrames, card_of
@@ -59,7 +59,7 @@ def one_thread() -> Iterator[None]:
     ],
 )
 def test_rounds_compose_to_the_spans_of_the_fused_frames(budget: Budget, most: int) -> None:
-    audio, watching = babble(130.33), Watching(Plain())
+    audio, watching = babble(130.33), FusionRecorder(Plain())
     how: dict[str, Any] = {"most": most, "start": 7.5, "total": 130.33, "batch_size": 2}
     heard = listen_to_frames(Plain(), blocks_of(audio), budget, watch=watching, **how)
     unwatched = listen_to_frames(Plain(), blocks_of(audio), budget, **how)
@@ -96,7 +96,7 @@ def test_rounds_compose_to_the_spans_of_the_fused_frames(budget: Budget, most: i
 
 def test_density_and_peaks_are_those_of_the_frames() -> None:
     audio, encoder = babble(70.1), Plain()
-    watching = Watching(encoder)
+    watching = FusionRecorder(encoder)
     listen_to_frames(encoder, blocks_of(audio), Budget("fast"), most=90, total=70.1, watch=watching)
     assert len(watching.sections) > 1
     frames = list(encode_windows(encoder, cut(blocks_of(audio))))
@@ -117,7 +117,7 @@ def test_hidden_states_are_forgotten_section_by_section() -> None:
     def progress(stage: str, done: float, total: float | None) -> None:
         held.append(sum(ref() is not None for ref in encoder.alive))
 
-    watching = Watching(encoder)
+    watching = FusionRecorder(encoder)
     listen_to_frames(
         encoder,
         blocks_of(babble(600)),
@@ -170,7 +170,7 @@ def test_words_stand_where_the_head_read_them() -> None:
     encoder = Letters()
     # Repeats are one letter, unless a blank is between; the last word begins in another section.
     audio = spelt({1.0: "hhe.l.lo", 2.0: " ", 2.04: "you", 40.0: ".  there"}, 60)
-    watching = Watching(encoder, len(encoder.tokens))
+    watching = FusionRecorder(encoder, len(encoder.tokens))
     listen_to_frames(
         encoder, [audio], Budget("fast"), most=100, start=100, total=60, watch=watching
     )
@@ -219,12 +219,12 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> MiniFrameModel:
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> FrameModel:
+def large(tmp_path_factory: pytest.TempPathFactory) -> LargeFrameModel:
     released = tmp_path_factory.mktemp("released")
     write_fastlongspeech(released)
     folder = converted(released, tmp_path_factory.mktemp("converted") / "tiny")
     card = card_of("qwen2_audio", {}, adapter=True)
-    return FrameModel(InstalledFrames(card, folder, "float32"))
+    return LargeFrameModel(InstalledFrames(card, folder, "float32"))
 
 
 def test_mini_is_inspected_as_it_hears(mini: MiniFrameModel) -> None:
@@ -257,7 +257,9 @@ def test_mini_is_inspected_as_it_hears(mini: MiniFrameModel) -> None:
     assert 5.0 <= starts[0] < found.words[-1].end <= 75.0
 
 
-def test_a_large_model_has_words_with_a_vocabulary_alone(large: FrameModel, tmp_path: Path) -> None:
+def test_a_large_model_has_words_with_a_vocabulary_alone(
+    large: LargeFrameModel, tmp_path: Path
+) -> None:
     audio = tiny_hearing.babble(8)
     without = inspect(large, [audio], Budget())
     assert (without.has_head, without.words) == (True, ())
@@ -271,13 +273,17 @@ def test_a_large_model_has_words_with_a_vocabulary_alone(large: FrameModel, tmp_
         minloglevel=2,
     )
     (tmp_path / "spm.model").write_bytes(letters.getvalue())
-    named = FrameModel(large._installed, running=Running(vocabulary=tmp_path / "spm.model"))
+    named = LargeFrameModel(
+        large._installed, running=RuntimeConfig(vocabulary=tmp_path / "spm.model")
+    )
     named.__dict__["language_model"] = large.language_model
     found = inspect(named, [audio], Budget())
     assert found.words
     assert set("".join(word.text for word in found.words)) <= set(" thealrsndygiowé⁇")
     (tmp_path / "none.model").write_bytes(b"none")
-    broken = FrameModel(large._installed, running=Running(vocabulary=tmp_path / "none.model"))
+    broken = LargeFrameModel(
+        large._installed, running=RuntimeConfig(vocabulary=tmp_path / "none.model")
+    )
     broken.__dict__["language_model"] = large.language_model
 
     def unheard() -> Iterator[NDArray[np.float32]]:
@@ -292,7 +298,7 @@ def test_without_a_head_every_frame_counts(tmp_path: Path) -> None:
     write_omni(tmp_path / "released")
     folder = converted(tmp_path / "released", tmp_path / "converted")
     card = card_of("qwen2_5_omni", {"text_config": {}}, adapter=False)
-    model = FrameModel(InstalledFrames(card, folder, "float32"))
+    model = LargeFrameModel(InstalledFrames(card, folder, "float32"))
     found = inspect(model, [tiny_hearing.babble(8)], Budget())
     assert (found.has_head, found.words, found.mean_density) == (False, (), 1.0)
     assert found.lengths[-1] == found.frames_after < 200

@@ -18,10 +18,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from fls_models.bench.caches.results import Kept
-from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.bench.longspeech import passes as read_passes
 from fls_models.bench.longspeech.encoded_recording import (
-    EncodedRecording,
+    WindowFrames,
     encode_recording,
     passes_to_ask,
     passes_to_write,
@@ -34,11 +34,11 @@ from fls_models.bench.longspeech.methods import METHODS, Length, lengths_of, met
 from fls_models.core.budget import PAPER, Budget
 from fls_models.errors import InputError, UsageError
 from fls_models.extractor.density import density_from
-from fls_models.extractor.fusion import ladder
+from fls_models.extractor.fusion import training_schedule
 from fls_models.lslm import prompts
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.mini.connector import Connector, Shape
-from fls_models.pipelines.large import FrameModel
+from fls_models.pipelines.large import LargeFrameModel
 from fls_models.planning.flops import HeadDims, ModelDims, answer_cost
 from fls_models.planning.hearing_flops import hearing_dims_of
 from fls_models.weights.large import InstalledFrames, card_of
@@ -56,16 +56,16 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> FrameModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> LargeFrameModel:
     released = tmp_path_factory.mktemp("released")
     write_fastlongspeech(released)
     folder = converted(released, tmp_path_factory.mktemp("converted") / "model")
     card = card_of("qwen2_audio", {}, adapter=True)
-    return FrameModel(InstalledFrames(card, folder, "float32"))
+    return LargeFrameModel(InstalledFrames(card, folder, "float32"))
 
 
 @pytest.fixture(scope="module")
-def recording(model: FrameModel) -> EncodedRecording:
+def recording(model: LargeFrameModel) -> WindowFrames:
     """70 s: 1750 frames in three windows."""
     ticks = iter(range(99))
     return encode_recording(
@@ -77,18 +77,18 @@ def length(number: int) -> Length:
     return lengths_of([str(number)], [])[0]
 
 
-def smaller(model: FrameModel, **changes: Any) -> FrameModel:
-    other = FrameModel(replace(model._installed, card=replace(model.card, **changes)))
+def smaller(model: LargeFrameModel, **changes: Any) -> LargeFrameModel:
+    other = LargeFrameModel(replace(model._installed, card=replace(model.card, **changes)))
     other.__dict__["language_model"] = model.language_model
     return other
 
 
-def test_a_recording_is_encoded_whole(recording: EncodedRecording) -> None:
+def test_a_recording_is_encoded_whole(recording: WindowFrames) -> None:
     assert (len(recording.frames), recording.windows, recording.duration) == (1750, 3, 70)
     assert (recording.seconds, recording.peak) == (1.0, 5)
 
 
-def test_a_recording_without_a_frame(model: FrameModel) -> None:
+def test_a_recording_without_a_frame(model: LargeFrameModel) -> None:
     with pytest.raises(InputError, match="no audio"):
         encode_recording(model.language_model, [babble(0.01)], lambda: 0.0, lambda: 0)
 
@@ -96,7 +96,7 @@ def test_a_recording_without_a_frame(model: FrameModel) -> None:
 @pytest.mark.parametrize("name", FUSED)
 @pytest.mark.parametrize("number", [750, 400, 200, 100, 50, 25, 12])
 def test_every_method_gives_exactly_the_frames_it_is_asked_for(
-    model: FrameModel, recording: EncodedRecording, name: str, number: int
+    model: LargeFrameModel, recording: WindowFrames, name: str, number: int
 ) -> None:
     density = density_from(model.language_model.blank_probability)
     wanted = min(1750, round(number * 70 / 30))
@@ -111,7 +111,7 @@ def test_every_method_gives_exactly_the_frames_it_is_asked_for(
     assert sum(part.before for part in parts) == 1750
 
 
-def test_fusion_is_what_listening_does(model: FrameModel, recording: EncodedRecording) -> None:
+def test_fusion_is_what_listening_does(model: LargeFrameModel, recording: WindowFrames) -> None:
     density = density_from(model.language_model.blank_probability)
     for seconds in (70, 20):
         heard = model.hear(blocks_of(babble(seconds)), Budget(target_length=133))
@@ -123,7 +123,7 @@ def test_fusion_is_what_listening_does(model: FrameModel, recording: EncodedReco
         torch.testing.assert_close(one.hidden, heard.sections[0].hidden, rtol=0, atol=1e-5)
 
 
-def test_methods_that_do_not_weigh_never_ask_the_head(recording: EncodedRecording) -> None:
+def test_methods_that_do_not_weigh_never_ask_the_head(recording: WindowFrames) -> None:
     def head(hidden: torch.Tensor) -> torch.Tensor:
         raise AssertionError("asked")
 
@@ -170,13 +170,13 @@ def warm() -> Iterator[pytest.MonkeyPatch]:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows were encoded, call by call."""
     found: list[int] = []
-    original = HearingModel.encode
+    original = LargeSpeechLM.encode
 
-    def encode(self: HearingModel, features: Any) -> Any:
+    def encode(self: LargeSpeechLM, features: Any) -> Any:
         found.append(len(features))
         return original(self, features)
 
-    monkeypatch.setattr(HearingModel, "encode", encode)
+    monkeypatch.setattr(LargeSpeechLM, "encode", encode)
     return found
 
 
@@ -184,13 +184,13 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, int, float]]:
     """What the language model read: whether sound, how many embeddings, how far stretched."""
     found: list[tuple[bool, int, float]] = []
-    original = HearingModel.read
+    original = LargeSpeechLM.read
 
-    def read(self: HearingModel, prompt: prompts.Prompt, recording: Any, *, stretch: float = 1.0):
+    def read(self: LargeSpeechLM, prompt: prompts.Prompt, recording: Any, *, stretch: float = 1.0):
         found.append((prompt.audio, len(recording), stretch))
         return original(self, prompt, recording, stretch=stretch)
 
-    monkeypatch.setattr(HearingModel, "read", read)
+    monkeypatch.setattr(LargeSpeechLM, "read", read)
     return found
 
 
@@ -222,7 +222,7 @@ def decode(audio: Path) -> Iterator[np.ndarray]:
     return blocks_of(babble(8, seed=ord(audio.stem[0])))
 
 
-def bench(model: FrameModel, work: Path | None = None, **how: Any) -> LongSpeechEval:
+def bench(model: LargeFrameModel, work: Path | None = None, **how: Any) -> LongSpeechEval:
     given = {"max_tokens": 4, **how}
     return LongSpeechEval(model, decode, Kept(work), **given)
 
@@ -233,7 +233,7 @@ def only(rows: list[Row]) -> Row:
 
 
 def test_what_is_done_but_once_is_done_before(
-    model: FrameModel, tmp_path: Path, encoded: list[int], reads: list[Any], warm: Any
+    model: LargeFrameModel, tmp_path: Path, encoded: list[int], reads: list[Any], warm: Any
 ) -> None:
     warm.undo()
     given = [item(tmp_path)], methods_named(["fusion"]), [length(50)]
@@ -244,7 +244,7 @@ def test_what_is_done_but_once_is_done_before(
 
 
 def test_one_encoding_serves_all_methods_lengths_and_questions(
-    model: FrameModel, tmp_path: Path, encoded: list[int]
+    model: LargeFrameModel, tmp_path: Path, encoded: list[int]
 ) -> None:
     items = [
         item(tmp_path, "a"),
@@ -283,7 +283,7 @@ def test_one_encoding_serves_all_methods_lengths_and_questions(
 
 @pytest.mark.parametrize("replies", [True, False])
 def test_questions_about_a_recording_share_one_reading(
-    model: FrameModel, tmp_path: Path, reads: list[Any], replies: bool
+    model: LargeFrameModel, tmp_path: Path, reads: list[Any], replies: bool
 ) -> None:
     choices = {"choices": ("Trees.", "Cars."), "correct": 0}
     first = item(tmp_path, "a", **choices)
@@ -306,7 +306,7 @@ def test_questions_about_a_recording_share_one_reading(
 
 
 def test_passes_are_held_as_far_as_there_is_room(
-    model: FrameModel, tmp_path: Path, reads: list[Any], monkeypatch: pytest.MonkeyPatch
+    model: LargeFrameModel, tmp_path: Path, reads: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choices = {"choices": ("Trees.", "Cars."), "correct": 0}
     items = [item(tmp_path, "a", question=one, **choices) for one in ("Where?", "When?")]
@@ -325,18 +325,22 @@ def test_passes_are_held_as_far_as_there_is_room(
     assert len(took) == 1
 
 
-def test_operations_are_those_of_the_formula(model: FrameModel, tmp_path: Path) -> None:
+def test_operations_are_those_of_the_formula(model: LargeFrameModel, tmp_path: Path) -> None:
     llm = model.language_model
     both = SimpleNamespace(audio_config=llm._tower.config, text_config=llm.body.config)
     dims = ModelDims.from_config(both, HeadDims(CTC_TOKENS + 1))
     methods = methods_named(["fusion", "avgpool"])
     fused, pooled = bench(model).run([item(tmp_path)], methods, [length(50)])
     found = fused.measured
-    cost = answer_cost(dims, 1, 200, ladder(200, 13), found.read_tokens - 13, found.written_tokens)
+    cost = answer_cost(
+        dims, 1, 200, training_schedule(200, 13), found.read_tokens - 13, found.written_tokens
+    )
     assert found.flops == cost.total
     # Neither head nor comparisons.
     found = pooled.measured
-    cost = answer_cost(dims, 1, 200, ladder(200, 13), found.read_tokens - 13, found.written_tokens)
+    cost = answer_cost(
+        dims, 1, 200, training_schedule(200, 13), found.read_tokens - 13, found.written_tokens
+    )
     assert found.flops == cost.total - cost.head - cost.fusion
 
 
@@ -360,7 +364,7 @@ def test_operations_of_a_connector_are_those_that_torch_counts() -> None:
 
 
 def test_an_interrupted_bench_does_nothing_twice(
-    model: FrameModel, tmp_path: Path, encoded: list[int], reads: list[Any]
+    model: LargeFrameModel, tmp_path: Path, encoded: list[int], reads: list[Any]
 ) -> None:
     items = [item(tmp_path, "a"), item(tmp_path, "b")]
     methods, lengths = methods_named(["fusion", "avgpool"]), lengths_of(["100", "25"], [])
@@ -393,7 +397,7 @@ def test_an_interrupted_bench_does_nothing_twice(
 
 
 def test_all_frames_with_and_without_a_stretched_window(
-    model: FrameModel, tmp_path: Path, reads: list[Any]
+    model: LargeFrameModel, tmp_path: Path, reads: list[Any]
 ) -> None:
     short = smaller(model, window=600)
     rows = bench(short).run(
@@ -416,7 +420,7 @@ def test_all_frames_with_and_without_a_stretched_window(
     assert reads[1:] == [(True, 200, 1.0), (True, 200, 1.0)]
 
 
-def test_what_is_read_is_what_was_projected(model: FrameModel, tmp_path: Path) -> None:
+def test_what_is_read_is_what_was_projected(model: LargeFrameModel, tmp_path: Path) -> None:
     """The reply of the bench against the same steps by hand."""
     llm = model.language_model
     row = only(
@@ -431,7 +435,7 @@ def test_what_is_read_is_what_was_projected(model: FrameModel, tmp_path: Path) -
     assert row.measured.text == "".join(pieces).strip()
 
 
-def test_likelihoods_are_means_of_the_models_own(model: FrameModel, tmp_path: Path) -> None:
+def test_likelihoods_are_means_of_the_models_own(model: LargeFrameModel, tmp_path: Path) -> None:
     choices = ("the trees along the road", "cars")
     given = item(tmp_path, choices=choices, correct=1)
     [row] = bench(model).run([given], methods_named(["avgpool"]), [length(50)])
@@ -444,7 +448,9 @@ def test_likelihoods_are_means_of_the_models_own(model: FrameModel, tmp_path: Pa
     assert row.measured.likelihoods == pytest.approx(expected)
 
 
-def test_several_passes_are_merged(model: FrameModel, tmp_path: Path, reads: list[Any]) -> None:
+def test_several_passes_are_merged(
+    model: LargeFrameModel, tmp_path: Path, reads: list[Any]
+) -> None:
     narrow = smaller(model, max_frames=20)
     [row] = bench(narrow).run([item(tmp_path)], methods_named(["fusion"]), [length(200)])
     assert row.measured.passes == 3
@@ -457,7 +463,7 @@ def test_several_passes_are_merged(model: FrameModel, tmp_path: Path, reads: lis
 
 
 def test_transcripts_are_written_window_by_window(
-    model: FrameModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Any]
+    model: LargeFrameModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Any]
 ) -> None:
     replies = iter(["The person says: 'Hello there.'", "Goodbye.", ""])
     asked: list[str] = []
@@ -466,7 +472,7 @@ def test_transcripts_are_written_window_by_window(
         asked.append(request)
         return iter([next(replies)])
 
-    monkeypatch.setattr(HearingModel, "generate", generate)
+    monkeypatch.setattr(LargeSpeechLM, "generate", generate)
     given = item(tmp_path, task="asr", transcript="hello there goodbye")
     found = LongSpeechEval(model, lambda _: blocks_of(babble(70)), Kept(None)).run(
         [given], methods_named(["fusion"]), [length(200)]
@@ -477,12 +483,12 @@ def test_transcripts_are_written_window_by_window(
 
 
 def test_without_replies_only_choices_are_scored(
-    model: FrameModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: LargeFrameModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def generate(*_: Any, **__: Any) -> Iterator[str]:
         raise AssertionError("nothing is to be written")
 
-    monkeypatch.setattr(HearingModel, "generate", generate)
+    monkeypatch.setattr(LargeSpeechLM, "generate", generate)
     given = item(tmp_path, choices=("x", "y"), correct=0)
     row = only(bench(model, replies=False).run([given], methods_named(["fusion"]), [length(50)]))
     assert (row.measured.text, row.measured.first, row.measured.reply) == (None, None, 0.0)
@@ -495,10 +501,10 @@ def test_without_replies_only_choices_are_scored(
 
 
 def test_the_cascade_reads_a_transcript_with_the_same_language_model(
-    model: FrameModel, tmp_path: Path, encoded: list[int], reads: list[Any]
+    model: LargeFrameModel, tmp_path: Path, encoded: list[int], reads: list[Any]
 ) -> None:
     ear = Ear()
-    hearing = Hearing(lambda: ear, decode, "ear")
+    hearing = TranscriptCache(lambda: ear, decode, "ear")
     items = [item(tmp_path), item(tmp_path, question="Who?"), item(tmp_path, task="asr")]
     rows = bench(model, hearing=hearing, ear="tiny", effort="fast").run(
         items, methods_named(["cascade"]), lengths_of(["50", "25"], [])
@@ -515,17 +521,19 @@ def test_the_cascade_reads_a_transcript_with_the_same_language_model(
     assert rows[2].measured.read == 0
 
 
-def test_the_cascade_of_a_silent_recording(model: FrameModel, tmp_path: Path) -> None:
+def test_the_cascade_of_a_silent_recording(model: LargeFrameModel, tmp_path: Path) -> None:
     ear = Ear()
     ear.sentences = lambda *_, **__: iter(())  # type: ignore[method-assign]
-    hearing = Hearing(lambda: ear, decode, "ear")
+    hearing = TranscriptCache(lambda: ear, decode, "ear")
     rows = bench(model, hearing=hearing).run(
         [item(tmp_path)], methods_named(["cascade"]), [length(9)]
     )
     assert only(rows).measured.text is not None
 
 
-def test_a_model_that_reads_text_has_the_cascade_only(model: FrameModel, tmp_path: Path) -> None:
+def test_a_model_that_reads_text_has_the_cascade_only(
+    model: LargeFrameModel, tmp_path: Path
+) -> None:
     text = smaller(model)
     text.reads_by = "text"
     with pytest.raises(UsageError, match=r"reads text; fusion are for models.*--methods cascade"):

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.core.progress import silent
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.kv_cache import KVContext
 from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.prompts import ASK
@@ -55,11 +55,11 @@ def model(folder: Path) -> MiniLanguageModel:
 
 
 @pytest.fixture(scope="module")
-def context(model: MiniLanguageModel) -> ReadContext:
+def context(model: MiniLanguageModel) -> KVContext:
     return model.read(ASK, model.embed(model.tokenize(SPEECH)))
 
 
-def reply(model: MiniLanguageModel, context: ReadContext, tokens: int = 60, **how: float) -> str:
+def reply(model: MiniLanguageModel, context: KVContext, tokens: int = 60, **how: float) -> str:
     settings = {"temperature": 0.0, "seed": 0, **how}
     return "".join(model.generate(context, REQUEST, max_tokens=tokens, **settings))  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ TAIL = ("<|im_end|>\n<|im_start|>assistant\n", True)
 
 
 def test_scores_are_those_of_the_stock_model(
-    folder: Path, model: MiniLanguageModel, context: ReadContext
+    folder: Path, model: MiniLanguageModel, context: KVContext
 ) -> None:
     speech = [(ASK.opening, False), (SPEECH, False)]
     expected, ids = stock_logprobs(folder, [HEAD, *speech, (REQUEST, False), TAIL, (REPLY, False)])
@@ -113,7 +113,7 @@ def test_scores_are_those_of_the_stock_model(
     assert (found - deaf).abs().mean() > 0.06
 
 
-def test_replies_are_scored_as_each_alone(model: MiniLanguageModel, context: ReadContext) -> None:
+def test_replies_are_scored_as_each_alone(model: MiniLanguageModel, context: KVContext) -> None:
     replies = [REPLY, "No", "The other way round, as it seems."]
     together = model.scores(context, REQUEST, replies)
     for reply, found in zip(replies, together, strict=True):
@@ -123,7 +123,7 @@ def test_replies_are_scored_as_each_alone(model: MiniLanguageModel, context: Rea
 
 
 def test_reading_counts_the_tokens_of_prompt_and_recording(
-    model: MiniLanguageModel, context: ReadContext, folder: Path
+    model: MiniLanguageModel, context: KVContext, folder: Path
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     head = tokenizer.encode(HEAD[0] + ASK.opening, add_special_tokens=False)
@@ -131,7 +131,7 @@ def test_reading_counts_the_tokens_of_prompt_and_recording(
 
 
 def test_greedy_replies_are_the_same_bytes_twice(
-    model: MiniLanguageModel, context: ReadContext, folder: Path
+    model: MiniLanguageModel, context: KVContext, folder: Path
 ) -> None:
     once = reply(model, context)
     assert once
@@ -141,14 +141,14 @@ def test_greedy_replies_are_the_same_bytes_twice(
 
 
 def test_sampled_replies_depend_on_the_seed_alone(
-    model: MiniLanguageModel, context: ReadContext
+    model: MiniLanguageModel, context: KVContext
 ) -> None:
     said = [reply(model, context, tokens=12, temperature=1.0, seed=seed) for seed in (1, 1, 2)]
     assert said[0] == said[1] != said[2]
 
 
 def test_earlier_turns_are_a_chat_by_the_template_of_the_tokenizer(
-    model: MiniLanguageModel, context: ReadContext, folder: Path, monkeypatch: pytest.MonkeyPatch
+    model: MiniLanguageModel, context: KVContext, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     messages = [
@@ -173,7 +173,7 @@ def test_earlier_turns_are_a_chat_by_the_template_of_the_tokenizer(
     assert torch.equal(fed[0], expected)
 
 
-def test_markup_in_earlier_turns_is_text(model: MiniLanguageModel, context: ReadContext) -> None:
+def test_markup_in_earlier_turns_is_text(model: MiniLanguageModel, context: KVContext) -> None:
     [end] = model._tokenizer.encode(CONTROL[2], add_special_tokens=False)
     asked = model._asked(context, REQUEST, [(CONTROL[2], CONTROL[2])])
     ends = (asked == model.embed([end])).all(dim=1).sum()
@@ -184,7 +184,7 @@ def test_markup_in_earlier_turns_is_text(model: MiniLanguageModel, context: Read
 
 
 def test_surprisal_may_be_that_after_a_lead(
-    folder: Path, model: MiniLanguageModel, context: ReadContext
+    folder: Path, model: MiniLanguageModel, context: KVContext
 ) -> None:
     speech = [(ASK.opening, False), (SPEECH, False)]
     lead = ("\n\nQuestion: what?\nAnswer: that.\n\nQuestion:", False)
@@ -194,7 +194,7 @@ def test_surprisal_may_be_that_after_a_lead(
 
 
 def test_nothing_that_follows_changes_a_context(
-    model: MiniLanguageModel, context: ReadContext
+    model: MiniLanguageModel, context: KVContext
 ) -> None:
     before = model.scores(context, REQUEST, [REPLY])[0], model.surprisal(context, SPEECH)
     tokens = context.tokens
@@ -216,7 +216,7 @@ def test_markup_in_a_transcript_is_text(model: MiniLanguageModel, folder: Path) 
 
 
 def test_a_reply_holds_no_half_characters_at_the_end_of_a_piece(
-    model: MiniLanguageModel, context: ReadContext
+    model: MiniLanguageModel, context: KVContext
 ) -> None:
     for seed in range(5):
         pieces = list(model.generate(context, REQUEST, max_tokens=30, temperature=2.0, seed=seed))
@@ -231,7 +231,7 @@ def test_a_loop_stops(tmp_path: Path) -> None:
     assert 1 <= len(said) < 40
 
 
-def test_a_limit_on_tokens_holds(model: MiniLanguageModel, context: ReadContext) -> None:
+def test_a_limit_on_tokens_holds(model: MiniLanguageModel, context: KVContext) -> None:
     assert reply(model, context, tokens=0) == ""
     pieces = list(model.generate(context, REQUEST, max_tokens=3, temperature=1.0, seed=1))
     assert len(pieces) <= 3

@@ -20,16 +20,16 @@ from tiny_whisper import write_tiny_whisper
 from torch import Tensor
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from fls_models.answering.readers.frames import FramesHeard
+from fls_models.answering.readers.frames import FusedFrames
 from fls_models.core.budget import PAPER, Budget
 from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.core.results import NO_SPEECH
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.lslm.mini import connector_weights
 from fls_models.lslm.mini.int8 import Int8Linear
-from fls_models.lslm.mini.int8_lora import BranchedLinear, put_on
+from fls_models.lslm.mini.int8_lora import BranchedLinear, attach_lora
 from fls_models.lslm.mini.language_model import MiniLanguageModel
-from fls_models.lslm.mini.speech_model import MiniHearing
+from fls_models.lslm.mini.speech_model import MiniSpeechLM
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.lslm.prompts import ASK
 from fls_models.pipelines.mini import MiniFrameModel
@@ -57,18 +57,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return write_tiny_mini(tmp_path_factory.mktemp("tiny-mini"))
 
 
-def loaded(installed: Installed) -> MiniHearing:
+def loaded(installed: Installed) -> MiniSpeechLM:
     assert installed.connector is not None
-    return MiniHearing(installed.speech, installed.llm, installed.connector)
+    return MiniSpeechLM(installed.speech, installed.llm, installed.connector)
 
 
 @pytest.fixture(scope="module")
-def model(installed: Installed) -> MiniHearing:
+def model(installed: Installed) -> MiniSpeechLM:
     return loaded(installed)
 
 
 @pytest.fixture(scope="module")
-def recording(model: MiniHearing) -> Tensor:
+def recording(model: MiniSpeechLM) -> Tensor:
     """Embeddings (40, H) of a recording."""
     samples = torch.from_numpy(babble(4))
     [hidden] = model.encode([model.features(samples)])
@@ -78,7 +78,7 @@ def recording(model: MiniHearing) -> Tensor:
 # Hearing
 
 
-def test_features_are_those_of_transformers(model: MiniHearing) -> None:
+def test_features_are_those_of_transformers(model: MiniSpeechLM) -> None:
     extractor = WhisperFeatureExtractor()
     for seconds in (0.1, 7.3, 30):
         sound = noise(seconds)
@@ -88,7 +88,7 @@ def test_features_are_those_of_transformers(model: MiniHearing) -> None:
 
 
 def test_frames_are_those_of_whisper_through_the_adapter(
-    model: MiniHearing, installed: Installed, tmp_path: Path
+    model: MiniSpeechLM, installed: Installed, tmp_path: Path
 ) -> None:
     reference: Any = write_tiny_whisper(tmp_path)
     assert installed.connector is not None
@@ -108,7 +108,7 @@ def test_frames_are_those_of_whisper_through_the_adapter(
     torch.testing.assert_close(alone, hidden[1], rtol=1e-3, atol=1e-3)
 
 
-def test_the_adapter_sees_a_windows_own_frames(model: MiniHearing, installed: Installed) -> None:
+def test_the_adapter_sees_a_windows_own_frames(model: MiniSpeechLM, installed: Installed) -> None:
     assert installed.connector is not None
     connector, _ = connector_weights.read(installed.connector)
     sounds = [model.features(torch.from_numpy(babble(seconds))) for seconds in (30, 2.41, 0.01)]
@@ -122,7 +122,7 @@ def test_the_adapter_sees_a_windows_own_frames(model: MiniHearing, installed: In
     assert not hidden[2].any()
 
 
-def test_the_head_is_the_connectors(model: MiniHearing, installed: Installed) -> None:
+def test_the_head_is_the_connectors(model: MiniSpeechLM, installed: Installed) -> None:
     assert installed.connector is not None
     connector, _ = connector_weights.read(installed.connector)
     hidden = torch.randn(50, SHAPE.width, generator=torch.Generator().manual_seed(0))
@@ -136,7 +136,7 @@ def test_the_head_is_the_connectors(model: MiniHearing, installed: Installed) ->
 
 
 def test_embeddings_are_the_connectors_of_the_heads_tokens(
-    model: MiniHearing, installed: Installed
+    model: MiniSpeechLM, installed: Installed
 ) -> None:
     assert installed.connector is not None
     connector, _ = connector_weights.read(installed.connector)
@@ -150,7 +150,7 @@ def test_embeddings_are_the_connectors_of_the_heads_tokens(
     assert model.project(hidden.half()).dtype == torch.float32
 
 
-def test_features_are_made_in_any_thread(model: MiniHearing) -> None:
+def test_features_are_made_in_any_thread(model: MiniSpeechLM) -> None:
     found: list[Any] = []
     samples = torch.from_numpy(noise(3))
     thread = threading.Thread(target=lambda: found.append(model.features(samples)))
@@ -161,7 +161,7 @@ def test_features_are_made_in_any_thread(model: MiniHearing) -> None:
 
 def test_what_was_heard_before_needs_no_whisper(installed: Installed, tmp_path: Path) -> None:
     assert installed.connector is not None
-    model = MiniHearing(tmp_path / "nowhere", installed.llm, installed.connector)
+    model = MiniSpeechLM(tmp_path / "nowhere", installed.llm, installed.connector)
     context = model.read(HEARD, model.project(torch.ones(3, SHAPE.width)))
     assert model.scores(context, REQUEST, [REPLY])[0].shape == (len(model.tokenize(REPLY)),)
 
@@ -175,7 +175,7 @@ def test_a_branch_adds_what_merging_would() -> None:
     pair = Pair(torch.randn(4, 64, generator=dice), torch.randn(48, 4, generator=dice), 1.5)
     body = torch.nn.ModuleDict({"layer": Int8Linear(*quantise(weight), bias)})
     plain = body["layer"]
-    switch = put_on(body, {"layer": pair})
+    switch = attach_lora(body, {"layer": pair})
     layer = body["layer"]
     assert isinstance(layer, BranchedLinear)
     change = 1.5 * pair.up @ pair.down
@@ -221,7 +221,7 @@ def stock_logprobs(installed: Installed, recording: Tensor, *, merged: bool) -> 
 
 
 def test_scores_are_those_of_the_stock_model_with_the_lora_merged(
-    model: MiniHearing, installed: Installed, recording: Tensor
+    model: MiniSpeechLM, installed: Installed, recording: Tensor
 ) -> None:
     found = model.scores(model.read(HEARD, recording), REQUEST, [REPLY])[0]
     expected = stock_logprobs(installed, recording, merged=True)
@@ -230,7 +230,7 @@ def test_scores_are_those_of_the_stock_model_with_the_lora_merged(
     assert (found - expected).abs().mean() < 0.2 * (without - expected).abs().mean()
 
 
-def test_text_is_read_without_the_lora(model: MiniHearing, installed: Installed) -> None:
+def test_text_is_read_without_the_lora(model: MiniSpeechLM, installed: Installed) -> None:
     text = MiniLanguageModel(installed.llm)
     speech = text.embed(text.tokenize(" the tools in the cellar"))
     plain, heard = text.read(ASK, speech), model.read(ASK, speech)
@@ -241,7 +241,7 @@ def test_text_is_read_without_the_lora(model: MiniHearing, installed: Installed)
 
 
 def test_replies_about_frames_and_text_do_not_disturb_each_other(
-    model: MiniHearing, recording: Tensor
+    model: MiniSpeechLM, recording: Tensor
 ) -> None:
     speech = model.embed(model.tokenize(" the tools in the cellar"))
     contexts = model.read(HEARD, recording), model.read(ASK, speech)
@@ -276,13 +276,13 @@ def test_a_connector_without_a_lora_leaves_the_language_model_as_it_is(
 # What does not fit
 
 
-def rewritten(installed: Installed, into: Path, **changes: Any) -> MiniHearing:
+def rewritten(installed: Installed, into: Path, **changes: Any) -> MiniSpeechLM:
     """The same model with another connector."""
     told = replace(tiny_mini.config(), **changes)
     connector = tiny_mini.random_connector(shape=told.shape)
     lora = None if told.lora is None else changes.get("pairs", random_lora())
     connector_weights.write(connector, told, into, lora=lora)
-    return MiniHearing(installed.speech, installed.llm, into)
+    return MiniSpeechLM(installed.speech, installed.llm, into)
 
 
 def test_a_connector_for_another_language_model(installed: Installed, tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_lora_for_another_language_model(installed: Installed, tmp_path: Path)
     deeper = {name.replace("layers.1", "layers.7"): one for name, one in random_lora().items()}
     connector_weights.write(tiny_mini.random_connector(), tiny_mini.config(), tmp_path, lora=deeper)
     with pytest.raises(DamagedWeights, match=r"LoRA changes layers\.7\.self_attn\.[qkvo]_proj"):
-        MiniHearing(installed.speech, installed.llm, tmp_path)
+        MiniSpeechLM(installed.speech, installed.llm, tmp_path)
 
 
 def test_a_connector_for_another_whisper(installed: Installed, tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_another_budget_is_fused_anew(reading: MiniFrameModel) -> None:
     heard = reading.hear(blocks_of(babble(30)), Budget("fast"))
     assert heard.frames_after == 100
     assert reading.hear(blocks_of(babble(30)), Budget("accurate")).frames_after == 400
-    assert FramesHeard(heard).heard_for.label == "fast"
+    assert FusedFrames(heard).heard_for.label == "fast"
 
 
 def test_budgets_are_those_of_its_card(installed: Installed) -> None:
@@ -385,13 +385,13 @@ def test_its_ear_is_told_from_others(installed: Installed, tmp_path: Path) -> No
 def test_transcribing_goes_by_frames_when_it_is_asked_for(
     reading: MiniFrameModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MiniHearing, "generate", lambda *_, **__: iter(["a thing or two."]))
+    monkeypatch.setattr(MiniSpeechLM, "generate", lambda *_, **__: iter(["a thing or two."]))
     # What is no speech is not written down: pieces are cut by another ear.
-    from fls_models.audio.vad import Heard, Piece
+    from fls_models.audio.vad import Piece, SpeechChunk
     from fls_models.transcription import speech_lm as speech_transcription
 
     samples = babble(6)
-    pieces = [Heard(Piece(samples, 0.0), 6.0)]
+    pieces = [SpeechChunk(Piece(samples, 0.0), 6.0)]
     monkeypatch.setattr(speech_transcription, "cut_at_pauses", lambda blocks: iter(pieces))
     [sentence] = reading.transcriber.sentences(iter(()), "fast")
     assert sentence.text == "a thing or two."

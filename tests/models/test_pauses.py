@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fls_cli.media.stream import stream
 from fls_cli.sources.resolve import open_sources
 from fls_models.audio import vad as pauses
-from fls_models.audio.vad import Heard, Piece, cut_at_pauses
+from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses
 from fls_models.audio.windows import SAMPLE_RATE, WINDOW_SAMPLES
 
 Samples = NDArray[np.float32]
@@ -33,18 +33,18 @@ def blocks(samples: Samples, size: int) -> Iterator[Samples]:
 
 
 @pytest.fixture(scope="module")
-def heard(talk: Samples) -> list[Heard]:
+def heard(talk: Samples) -> list[SpeechChunk]:
     return list(cut_at_pauses(blocks(talk, SAMPLE_RATE)))
 
 
-def test_no_piece_is_longer_than_a_window(heard: list[Heard], talk: Samples) -> None:
+def test_no_piece_is_longer_than_a_window(heard: list[SpeechChunk], talk: Samples) -> None:
     pieces = [one.piece for one in heard if one.piece]
     assert len(pieces) >= 4
     assert all(0 < len(piece.samples) <= WINDOW_SAMPLES for piece in pieces)
     assert heard[-1].until == pytest.approx(len(talk) / SAMPLE_RATE)
 
 
-def test_a_piece_is_the_audio_at_its_time(heard: list[Heard], talk: Samples) -> None:
+def test_a_piece_is_the_audio_at_its_time(heard: list[SpeechChunk], talk: Samples) -> None:
     for one in heard:
         assert one.piece
         first = round(one.piece.start * SAMPLE_RATE)
@@ -54,7 +54,7 @@ def test_a_piece_is_the_audio_at_its_time(heard: list[Heard], talk: Samples) -> 
 
 
 def test_pieces_follow_each_other_and_leave_out_only_quiet(
-    heard: list[Heard], talk: Samples
+    heard: list[SpeechChunk], talk: Samples
 ) -> None:
     covered = np.zeros(len(talk), bool)
     for one in heard:
@@ -68,7 +68,7 @@ def test_pieces_follow_each_other_and_leave_out_only_quiet(
     assert np.abs(talk[~covered]).max() < 0.05 * loudest
 
 
-def test_cuts_are_made_where_nobody_speaks(heard: list[Heard], talk: Samples) -> None:
+def test_cuts_are_made_where_nobody_speaks(heard: list[SpeechChunk], talk: Samples) -> None:
     loudness = float(np.sqrt(np.mean(talk**2)))
     for one in heard[:-1]:
         cut = round(one.until * SAMPLE_RATE)
@@ -77,7 +77,9 @@ def test_cuts_are_made_where_nobody_speaks(heard: list[Heard], talk: Samples) ->
 
 
 @pytest.mark.parametrize("size", [1600, 7 * SAMPLE_RATE + 1, 10**9])
-def test_the_size_of_blocks_changes_nothing(heard: list[Heard], talk: Samples, size: int) -> None:
+def test_the_size_of_blocks_changes_nothing(
+    heard: list[SpeechChunk], talk: Samples, size: int
+) -> None:
     again = list(cut_at_pauses(blocks(talk, size)))
     assert [one.until for one in again] == [one.until for one in heard]
     for one, other in zip(again, heard, strict=True):
@@ -183,7 +185,7 @@ def test_the_first_words_after_music_within_a_piece_are_heard(talk: Samples) -> 
     assert after[0] / SAMPLE_RATE + piece.start < 16.6
 
 
-def test_where_speech_is_in_a_piece(heard: list[Heard]) -> None:
+def test_where_speech_is_in_a_piece(heard: list[SpeechChunk]) -> None:
     for one in heard:
         assert one.piece
         edges = [edge for stretch in one.piece.speech for edge in stretch]

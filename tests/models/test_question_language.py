@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fls_models.answering.question_language import language_of
-from fls_models.pipelines.cascade import TextModel
+from fls_models.pipelines.cascade import CascadeModel
 from fls_models.weights.store import Installed
 
 
@@ -30,7 +30,7 @@ def test_of_names_alone_nothing_is_asked() -> None:
 
 @pytest.mark.weights
 def test_names_are_not_the_language(mini_weights: Installed) -> None:
-    model = TextModel(mini_weights)
+    model = CascadeModel(mini_weights)
     nothing = model.answerability.nothing
     for question, language in {
         "Where did Maria go?": "English",

@@ -35,7 +35,7 @@ from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import UsageError
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.registry import load
 
 # Nothing of this is used, but a thinker without eyes cannot be built.
@@ -133,7 +133,7 @@ class Theirs:
 @pytest.fixture(scope="module", params=["float32", "bf16"])
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[HearingModel, Theirs, float]:
+) -> tuple[LargeSpeechLM, Theirs, float]:
     """Our model, transformers' own, and how close they are to be."""
     released = tmp_path_factory.mktemp("released")
     dtype = torch.float32 if request.param == "float32" else torch.bfloat16

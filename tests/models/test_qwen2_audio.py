@@ -15,7 +15,7 @@ from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import UsageError
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import Prompt
 from fls_models.lslm.registry import load
 from fls_models.weights.conversion.install import install
@@ -30,7 +30,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.1 * dice.standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
 
 
-def whole(model: HearingModel, audio: np.ndarray) -> Tensor:
+def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
     """Embeddings (L, H) of all frames: L >= T."""
     blocks = [audio[i : i + 4000] for i in range(0, len(audio), 4000)]
     heard = listen_to_frames(model, blocks, Budget(target_length=10**6), most=10**6)
@@ -39,7 +39,7 @@ def whole(model: HearingModel, audio: np.ndarray) -> Tensor:
 
 
 @torch.inference_mode()
-def ours(model: HearingModel, embeddings: Tensor) -> Tensor:
+def ours(model: LargeSpeechLM, embeddings: Tensor) -> Tensor:
     """Logits (V,) of the reply's first token."""
     context = model.read(HEARD, embeddings)
     asked = model._asked(context, QUESTION)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_talk import Letters, transcript, written
 
-from fls_models.answering.readers.text import Phrase, Reading, TextReader
+from fls_models.answering.readers.text import ModelInput, Phrase, TextReader
 from fls_models.core.budget import Budget
 from fls_models.core.results import Sentence, Span, Transcript, Word
 
@@ -98,11 +98,11 @@ def test_nothing_said_is_nothing_to_read() -> None:
 
 def test_a_reading_has_a_span_for_each_embedding() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        Reading(torch.zeros(3, 2), torch.zeros(2, 2), (Phrase(range(3), Span(0, 1)),))
+        ModelInput(torch.zeros(3, 2), torch.zeros(2, 2), (Phrase(range(3), Span(0, 1)),))
 
 
 @pytest.mark.parametrize("rows", [[range(2)], [range(1), range(2, 3)], [range(2), range(1, 3)]])
 def test_phrases_divide_a_reading(rows: list[range]) -> None:
     phrases = tuple(Phrase(one, Span(0, 1)) for one in rows)
     with pytest.raises(ValueError, match="must divide 3 embeddings"):
-        Reading(torch.zeros(3, 2), torch.zeros(3, 2), phrases)
+        ModelInput(torch.zeros(3, 2), torch.zeros(3, 2), phrases)

@@ -9,10 +9,10 @@ import torch
 from tiny_talk import tiny_language_model
 from torch import Tensor
 
-from fls_models.core.cache import FORGETFUL, Memory, Parts
+from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.lslm import context_cache as reads_module
-from fls_models.lslm.context_cache import KIND, Reads
-from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.context_cache import KIND, ContextCache
+from fls_models.lslm.kv_cache import KVContext
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.prompts import ASK, NOTES, Prompt
 
@@ -26,10 +26,10 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         return self.kept.get(f"{kind} {sorted(parts.items())}")
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         self.kept[f"{kind} {sorted(parts.items())}"] = content
 
 
@@ -54,7 +54,7 @@ def read(llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[Prompt
 
     def count(
         self: MiniLanguageModel, prompt: Prompt, recording: Tensor, **how: float
-    ) -> ReadContext:
+    ) -> KVContext:
         found.append(prompt)
         return original(self, prompt, recording, **how)
 
@@ -90,7 +90,7 @@ def test_unpacked_is_what_was_packed_to_the_last_bit(llm: MiniLanguageModel) -> 
 
 
 def test_what_was_read_is_read_once(llm: MiniLanguageModel, read: list[Prompt]) -> None:
-    reads = Reads(llm, "tiny")
+    reads = ContextCache(llm, "tiny")
     assert reads.read(ASK, said(llm)) is reads.read(ASK, said(llm))
     assert read == [ASK]
 
@@ -99,8 +99,8 @@ def test_the_next_process_finds_it_in_the_memory(
     llm: MiniLanguageModel, read: list[Prompt]
 ) -> None:
     shelf = Shelf()
-    first = Reads(llm, "tiny", shelf).read(ASK, said(llm))
-    second = Reads(llm, "tiny", shelf).read(ASK, said(llm))
+    first = ContextCache(llm, "tiny", shelf).read(ASK, said(llm))
+    second = ContextCache(llm, "tiny", shelf).read(ASK, said(llm))
     assert read == [ASK]
     assert second is not first
     assert torch.equal(
@@ -130,11 +130,11 @@ def test_another_model_prompt_or_recording_is_read_anew(
     prompt: Prompt,
     text: str,
 ) -> None:
-    memory: Memory = shelf() if shelf else FORGETFUL
-    reads = Reads(llm, "tiny", memory)
+    memory: Cache = shelf() if shelf else NULL_CACHE
+    reads = ContextCache(llm, "tiny", memory)
     reads.read(ASK, said(llm, "the tools"))
     if shelf or identity != "tiny":
-        reads = Reads(llm, identity, memory)
+        reads = ContextCache(llm, identity, memory)
     found = reads.read(prompt, said(llm, text))
     assert read == [ASK, prompt]
     assert llm.pack(found) == llm.pack(llm.read(prompt, said(llm, text)))
@@ -144,16 +144,16 @@ def test_another_form_of_context_is_read_anew(
     llm: MiniLanguageModel, read: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf = Shelf()
-    Reads(llm, "tiny", shelf).read(ASK, said(llm))
+    ContextCache(llm, "tiny", shelf).read(ASK, said(llm))
     monkeypatch.setattr(MiniLanguageModel, "context_form", "another")
-    Reads(llm, "tiny", shelf).read(ASK, said(llm))
+    ContextCache(llm, "tiny", shelf).read(ASK, said(llm))
     assert len(read) == 2
 
 
 def test_a_bit_more_in_an_embedding_is_another_recording(
     llm: MiniLanguageModel, read: list[Prompt]
 ) -> None:
-    reads = Reads(llm)
+    reads = ContextCache(llm)
     recording = said(llm)
     reads.read(ASK, recording)
     changed = recording.clone()
@@ -169,7 +169,7 @@ def test_the_one_used_longest_ago_goes_first(
     sizes = {text: llm.read(ASK, said(llm, text)).bytes for text in texts}
     assert len(set(sizes.values())) == 1
     monkeypatch.setattr(reads_module, "_MOST", 2 * sizes[texts[0]])
-    reads = Reads(llm)
+    reads = ContextCache(llm)
     one, two, ten = (said(llm, text) for text in texts)
     read.clear()
     reads.read(ASK, one)
@@ -188,7 +188,7 @@ def test_one_that_is_larger_than_the_limit_stays_while_it_is_the_only_one(
     llm: MiniLanguageModel, read: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reads_module, "_MOST", 1)
-    reads = Reads(llm)
+    reads = ContextCache(llm)
     for _ in range(2):
         reads.read(ASK, said(llm))
     assert len(read) == 1

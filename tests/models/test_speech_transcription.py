@@ -22,9 +22,9 @@ from torch import Tensor
 
 from fls_cli.media.stream import stream
 from fls_cli.sources.resolve import open_sources
-from fls_models.audio.vad import Heard, Piece
+from fls_models.audio.vad import Piece, SpeechChunk
 from fls_models.core.budget import PAPER
-from fls_models.core.cache import Parts
+from fls_models.core.cache import CacheKey
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.lslm import prompts
@@ -110,10 +110,10 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         return self.kept.get(f"{kind} {json.dumps(parts, sort_keys=True)}")
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         self.kept[f"{kind} {json.dumps(parts, sort_keys=True)}"] = content
 
 
@@ -127,7 +127,7 @@ class Desk:
 
     def hear(self, *pieces: NDArray[np.float32] | None) -> None:
         heard = [
-            Heard(None if piece is None else Piece(piece, 30.0 * i + 1), 30.0 * (i + 1))
+            SpeechChunk(None if piece is None else Piece(piece, 30.0 * i + 1), 30.0 * (i + 1))
             for i, piece in enumerate(pieces)
         ]
         self._patch.setattr(speech_transcription, "cut_at_pauses", lambda blocks: iter(heard))

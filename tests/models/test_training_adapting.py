@@ -17,7 +17,7 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import EnvironmentLacks
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE
 from fls_models.training.compression.dynamic import surprisals
 from fls_models.training.compression.lora import Adapted, Settings
@@ -37,7 +37,7 @@ def scramble(adapted: Adapted, seed: int = 4) -> None:
     adapted.fill(drawn)
 
 
-def weights(model: HearingModel) -> dict[str, Tensor]:
+def weights(model: LargeSpeechLM) -> dict[str, Tensor]:
     """All that a model computes with, wherever it keeps it."""
     parts = {
         "body": model.body,
@@ -54,7 +54,7 @@ def weights(model: HearingModel) -> dict[str, Tensor]:
     }
 
 
-def learn(model: HearingModel, adapted: Adapted, steps: int = 4) -> list[float]:
+def learn(model: LargeSpeechLM, adapted: Adapted, steps: int = 4) -> list[float]:
     recording = whole(model, babble(2))
     optimiser = torch.optim.AdamW(adapted.parameters.values(), lr=1e-2)
     losses = []

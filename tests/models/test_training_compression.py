@@ -20,8 +20,8 @@ from torch import Tensor
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import UsageError
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, ladder
-from fls_models.lslm.large import HearingModel
+from fls_models.extractor.fusion import fuse, training_schedule
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE
 from fls_models.lslm.registry import load
 from fls_models.training.compression import train_answers as answering
@@ -66,7 +66,7 @@ class Set:
     """A model, and what it is trained on."""
 
     released: Path
-    model: HearingModel
+    model: LargeSpeechLM
     encoded: Encoded
     spoken: list[Spoken]
 
@@ -110,7 +110,7 @@ def given(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @torch.no_grad()
-def said_of(model: HearingModel, given: Set, length: int) -> float:
+def said_of(model: LargeSpeechLM, given: Set, length: int) -> float:
     """Nats a token of the held out answers, by the model's own reading and scoring."""
 
     def density(hidden: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def said_of(model: HearingModel, given: Set, length: int) -> float:
         hidden = given.encoded[one.audio]
         spans = torch.arange(len(hidden), dtype=torch.float64)[:, None] + torch.tensor([0.0, 1.0])
         frames = Frames(hidden, density(hidden), spans)
-        done = fuse(frames, length, density, ladder)
+        done = fuse(frames, length, density, training_schedule)
         context = model.read(TRANSCRIBE, model.project(done.frames.hidden))
         scored = model.scores(context, one.question, [one.answer])[0]
         said = [model._asked(context, one.question), model.embed(model.tokenize(one.answer))]

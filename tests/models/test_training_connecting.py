@@ -26,7 +26,7 @@ from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.training.core import checkpoints
 from fls_models.training.core.encoded_dataset import Encoded, encode
 from fls_models.training.core.trainer import Plan, Step
-from fls_models.training.ctc.train_connector import Reading, Result, train_connector
+from fls_models.training.ctc.train_connector import ConnectorTrainee, Result, train_connector
 from fls_models.training.ctc.unigram_vocabulary import Spelling, Token
 from fls_models.training.data.manifests import Utterance
 
@@ -237,7 +237,7 @@ def test_a_run_of_adamw_alone_is_not_gone_on_with(training: Training, tmp_path: 
 def test_muon_trains_the_linear_maps_of_the_adapter(
     trained: tuple[Result, list[Step]], training: Training
 ) -> None:
-    reading = Reading(CONFIG, 5, training.table, dropout=0.0, seed=1)
+    reading = ConnectorTrainee(CONFIG, 5, training.table, dropout=0.0, seed=1)
     adapter = reading.connector.adapter
     linear = {
         f"connector.adapter.{name}.weight"
@@ -316,7 +316,7 @@ def plain_loss(log_probabilities: Tensor, ids: list[int]) -> float:
 
 
 def test_the_loss_is_that_of_tokens_and_half_that_of_characters() -> None:
-    reading = Reading(CONFIG, 5, torch.ones(SPELLING.size, 24), dropout=0.0, seed=1)
+    reading = ConnectorTrainee(CONFIG, 5, torch.ones(SPELLING.size, 24), dropout=0.0, seed=1)
     reading.train(False)
     dice = torch.Generator().manual_seed(2)
     # Of one length: padding is heard by the last frames' convolution.
@@ -335,7 +335,9 @@ def test_the_loss_is_that_of_tokens_and_half_that_of_characters() -> None:
 def test_a_new_connector_depends_on_its_seed_and_on_nothing_else() -> None:
     before = torch.get_rng_state()
     table = torch.ones(SPELLING.size, 24)
-    one, same, other = (Reading(CONFIG, 5, table, dropout=0.1, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (
+        ConnectorTrainee(CONFIG, 5, table, dropout=0.1, seed=seed) for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.get_rng_state(), before)
     for name, value in one.state_dict().items():
         assert torch.equal(value, same.state_dict()[name])

@@ -19,9 +19,9 @@ from torch import Tensor
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.registry import load
-from fls_models.pipelines.large import FrameModel, Running
+from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
 from fls_models.training.core.encoded_dataset import Encoded, encode
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.ctc.train_head import (
@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> HearingModel:
+def model(folder: Path) -> LargeSpeechLM:
     return load(folder / "model")
 
 
@@ -88,7 +88,7 @@ def corpus(folder: Path) -> list[Utterance]:
 
 
 @pytest.fixture(scope="module")
-def encoded(model: HearingModel, corpus: list[Utterance], folder: Path) -> Encoded:
+def encoded(model: LargeSpeechLM, corpus: list[Utterance], folder: Path) -> Encoded:
     recordings = [one.audio for one in corpus]
     return encode(model, recordings, sound, folder / "encoded", identity="tiny")
 
@@ -102,7 +102,7 @@ class Training:
     """The same training, time after time."""
 
     def __init__(
-        self, model: HearingModel, corpus: list[Utterance], encoded: Encoded, letters: Characters
+        self, model: LargeSpeechLM, corpus: list[Utterance], encoded: Encoded, letters: Characters
     ) -> None:
         self.model, self.corpus, self.encoded, self.letters = model, corpus, encoded, letters
         self.steps: list[Step] = []
@@ -131,14 +131,14 @@ class Training:
 
 @pytest.fixture
 def training(
-    model: HearingModel, corpus: list[Utterance], encoded: Encoded, letters: Characters
+    model: LargeSpeechLM, corpus: list[Utterance], encoded: Encoded, letters: Characters
 ) -> Training:
     return Training(model, corpus, encoded, letters)
 
 
 @pytest.fixture(scope="module")
 def trained(
-    model: HearingModel,
+    model: LargeSpeechLM,
     corpus: list[Utterance],
     encoded: Encoded,
     letters: Characters,
@@ -149,7 +149,7 @@ def trained(
     return result, training.steps
 
 
-def parameters_of(model: HearingModel) -> dict[str, Tensor]:
+def parameters_of(model: LargeSpeechLM) -> dict[str, Tensor]:
     parts = {
         "tower": model._tower,
         "projector": model._projector,
@@ -175,7 +175,7 @@ def test_four_signals_are_learnt(trained: tuple[Result, list[Step]]) -> None:
 
 
 def test_the_models_own_parts_stay_as_they_are(
-    training: Training, model: HearingModel, tmp_path: Path
+    training: Training, model: LargeSpeechLM, tmp_path: Path
 ) -> None:
     before = parameters_of(model)
     result = training(tmp_path, Plan(20, 1e-2))
@@ -200,7 +200,7 @@ def test_a_model_hears_with_the_head(
     made = card.load("qwen2-audio")
     assert isinstance(made, card.FrameCard)
     installed = InstalledFrames(made, folder / "model", "float32")
-    with_head = FrameModel(installed, running=Running(head=result.head))
+    with_head = LargeFrameModel(installed, running=RuntimeConfig(head=result.head))
     model = with_head.language_model
     assert model.ctc_tokens == letters.size
     for one in corpus:
@@ -312,7 +312,7 @@ def test_a_new_head_depends_on_its_seed_and_on_nothing_else() -> None:
 
 
 def test_texts_too_long_for_their_frames_are_left_out(
-    corpus: list[Utterance], encoded: Encoded, letters: Characters, model: HearingModel
+    corpus: list[Utterance], encoded: Encoded, letters: Characters, model: LargeSpeechLM
 ) -> None:
     frames = encoded.frames(corpus[0].audio)
     fits = replace(corpus[0], text="low" * (frames // 3))

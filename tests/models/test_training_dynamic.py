@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import UNTAUGHT
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import ASK, TRANSCRIBE
 from fls_models.training.compression.dynamic import LENGTHS, draw, fused, members, surprisals
 
@@ -27,14 +27,16 @@ REQUESTS = (
 
 
 @pytest.fixture(scope="module", params=[write_qwen2_audio, write_omni])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HearingModel:
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> LargeSpeechLM:
     folder = tmp_path_factory.mktemp("model")
     request.param(folder / "released")
     return loaded(folder / "released", folder / "model")
 
 
 @pytest.fixture(scope="module")
-def heard(model: HearingModel) -> list[Tensor]:
+def heard(model: LargeSpeechLM) -> list[Tensor]:
     return [whole(model, babble(seconds, seed=3)) for seconds in (4, 1.5, 2.6)]
 
 

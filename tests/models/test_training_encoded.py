@@ -17,14 +17,16 @@ from tiny_hearing import babble, blocks_of, loaded, noise
 from fls_models.audio.windows import Window
 from fls_models.errors import InputError, NotMedia, UsageError
 from fls_models.extractor.encoding import encode_windows
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.training.core.encoded_dataset import Encoded, encode
 
 SECONDS = {"a": 1.0, "b": 2.5, "c": 0.5, "d": 30.0, "e": 30.001}
 
 
 @pytest.fixture(scope="module", params=["qwen2_audio", "omni"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HearingModel:
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> LargeSpeechLM:
     folder = tmp_path_factory.mktemp(request.param)
     write = write_omni if request.param == "omni" else write_qwen2_audio
     write(folder / "hub")
@@ -59,13 +61,13 @@ def tapes(tmp_path: Path) -> Tapes:
     return Tapes(tmp_path / "tapes")
 
 
-def kept(model: HearingModel, tapes: Tapes, folder: Path, **how: object) -> Encoded:
+def kept(model: LargeSpeechLM, tapes: Tapes, folder: Path, **how: object) -> Encoded:
     how = {"identity": "tiny", "batch_size": 2, **how}
     return encode(model, tapes.paths, tapes, folder, **how)  # type: ignore[arg-type]
 
 
 def test_what_is_kept_is_what_the_encoder_gives(
-    model: HearingModel, tapes: Tapes, tmp_path: Path
+    model: LargeSpeechLM, tapes: Tapes, tmp_path: Path
 ) -> None:
     encoded = kept(model, tapes, tmp_path / "kept")
     *taken, long = tapes.paths
@@ -85,7 +87,7 @@ def test_what_is_kept_is_what_the_encoder_gives(
     assert tapes.closed == 5
 
 
-def test_nothing_is_encoded_twice(model: HearingModel, tapes: Tapes, tmp_path: Path) -> None:
+def test_nothing_is_encoded_twice(model: LargeSpeechLM, tapes: Tapes, tmp_path: Path) -> None:
     first = kept(model, tapes, tmp_path / "kept")
     before = {path: first[path].clone() for path in first}
     tapes.decoded.clear()
@@ -103,7 +105,7 @@ def test_nothing_is_encoded_twice(model: HearingModel, tapes: Tapes, tmp_path: P
     assert torch.equal(again[copy], again[tapes.paths[0]])
 
 
-def test_another_model_keeps_its_own(model: HearingModel, tapes: Tapes, tmp_path: Path) -> None:
+def test_another_model_keeps_its_own(model: LargeSpeechLM, tapes: Tapes, tmp_path: Path) -> None:
     tapes.paths = tapes.paths[:1]
     kept(model, tapes, tmp_path / "kept")
     kept(model, tapes, tmp_path / "kept", identity="another")
@@ -111,7 +113,7 @@ def test_another_model_keeps_its_own(model: HearingModel, tapes: Tapes, tmp_path
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
 
-def test_shards_are_small_and_plain(model: HearingModel, tapes: Tapes, tmp_path: Path) -> None:
+def test_shards_are_small_and_plain(model: LargeSpeechLM, tapes: Tapes, tmp_path: Path) -> None:
     encoded = kept(model, tapes, tmp_path / "kept", shard_bytes=1)
     shards = sorted((tmp_path / "kept").rglob("*"))[1:]
     assert [shard.name for shard in shards] == [f"hidden-0000{n}.safetensors" for n in range(4)]
@@ -122,7 +124,7 @@ def test_shards_are_small_and_plain(model: HearingModel, tapes: Tapes, tmp_path:
 
 @pytest.mark.parametrize("stop", ["c", "d"])
 def test_after_an_interruption_it_goes_on(
-    model: HearingModel, tapes: Tapes, tmp_path: Path, stop: str
+    model: LargeSpeechLM, tapes: Tapes, tmp_path: Path, stop: str
 ) -> None:
     whole = kept(model, Tapes(tmp_path / "other"), tmp_path / "whole")
 
@@ -141,7 +143,7 @@ def test_after_an_interruption_it_goes_on(
 
 
 def test_recordings_that_cannot_be_used_are_named(
-    model: HearingModel, tapes: Tapes, tmp_path: Path
+    model: LargeSpeechLM, tapes: Tapes, tmp_path: Path
 ) -> None:
     def broken(path: Path) -> Iterator[NDArray[np.float32]]:
         if path.stem == "a":
@@ -163,7 +165,7 @@ def test_recordings_that_cannot_be_used_are_named(
     assert [path.stem for path in encoded.too_long] == ["e"]
 
 
-def test_a_recording_of_less_than_a_frame(model: HearingModel, tmp_path: Path) -> None:
+def test_a_recording_of_less_than_a_frame(model: LargeSpeechLM, tmp_path: Path) -> None:
     path = tmp_path / "click.wav"
     path.write_bytes(b"click")
     encoded = encode(model, [path], lambda _: [noise(0.01)], tmp_path / "kept", identity="tiny")
@@ -171,7 +173,7 @@ def test_a_recording_of_less_than_a_frame(model: HearingModel, tmp_path: Path) -
 
 
 def test_of_a_long_recording_no_more_is_read_than_shows_that(
-    model: HearingModel, tmp_path: Path
+    model: LargeSpeechLM, tmp_path: Path
 ) -> None:
     path, seconds = tmp_path / "day.wav", []
     path.write_bytes(b"day")
@@ -185,7 +187,7 @@ def test_of_a_long_recording_no_more_is_read_than_shows_that(
     assert (encoded.too_long, len(seconds)) == ([path], 31)
 
 
-def test_progress_counts_recordings(model: HearingModel, tapes: Tapes, tmp_path: Path) -> None:
+def test_progress_counts_recordings(model: LargeSpeechLM, tapes: Tapes, tmp_path: Path) -> None:
     seen: list[tuple[str, float, float | None]] = []
     for _ in range(2):
         kept(model, tapes, tmp_path / "kept", progress=lambda *told: seen.append(told))
@@ -193,7 +195,7 @@ def test_progress_counts_recordings(model: HearingModel, tapes: Tapes, tmp_path:
     assert seen[6:] == [("encode", 4, 5), ("encode", 5, 5)]
 
 
-def test_a_damaged_file_is_named(model: HearingModel, tapes: Tapes, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(model: LargeSpeechLM, tapes: Tapes, tmp_path: Path) -> None:
     kept(model, tapes, tmp_path / "kept")
     [shard] = (tmp_path / "kept").rglob("*.safetensors")
     shard.write_bytes(b"damaged")

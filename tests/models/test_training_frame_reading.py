@@ -18,7 +18,7 @@ from fls_models.core.progress import silent
 from fls_models.errors import UsageError
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.lslm.mini.connector_weights import Config, read, read_config, read_lora, write
-from fls_models.lslm.mini.speech_model import MiniHearing
+from fls_models.lslm.mini.speech_model import MiniSpeechLM
 from fls_models.lslm.prompts import ASK
 from fls_models.training.compression.dynamic import fused, surprisals
 from fls_models.training.compression.train_answers import Losses, Result
@@ -99,7 +99,7 @@ def train(
 
 def test_it_is_the_model_that_runs(folder: Path, kept: Kept) -> None:
     trained = model_in(folder)
-    runs = MiniHearing(folder / "speech", folder / "llm", folder / "connector")
+    runs = MiniSpeechLM(folder / "speech", folder / "llm", folder / "connector")
     hidden = trained.heard(kept[Path("0.wav")])
     recording = trained.embedded(hidden)
     with torch.no_grad():
@@ -142,10 +142,10 @@ def test_the_loss_falls_and_what_is_frozen_stays(folder: Path, kept: Kept, tmp_p
     }
     assert not any("lora" in name for name, _ in model.body.named_parameters())
     # It is what mini runs with.
-    runs = MiniHearing(folder / "speech", folder / "llm", result.made)
+    runs = MiniSpeechLM(folder / "speech", folder / "llm", result.made)
     recording = runs.project(runs._connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
     asked, said = SPOKEN[1].question, SPOKEN[1].answer
-    plain = MiniHearing(folder / "speech", folder / "llm", folder / "connector")
+    plain = MiniSpeechLM(folder / "speech", folder / "llm", folder / "connector")
     there = plain.project(plain._connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
     better = runs.scores(runs.read(ASK.heard(), recording), asked, [said])[0].sum()
     assert better > plain.scores(plain.read(ASK.heard(), there), asked, [said])[0].sum()

@@ -17,8 +17,8 @@ import pytest
 
 from fls_cli.media.stream import stream
 from fls_cli.sources.resolve import open_sources
-from fls_models.audio.vad import Heard, Piece
-from fls_models.core.cache import Parts
+from fls_models.audio.vad import Piece, SpeechChunk
+from fls_models.core.cache import CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
@@ -94,7 +94,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
         whisper = Whisper([line for line in lines if line is not None], sure)
         monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
         heard = [
-            Heard(
+            SpeechChunk(
                 None if line is None else Piece(np.ones(48_000, np.float32), 10.0 * i),
                 10.0 * (i + 1),
             )
@@ -224,7 +224,9 @@ def test_a_loop_is_said_once_and_what_is_repeated_as_often_as_it_was(
     monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
     spoken = ((0, round(speech * SAMPLE_RATE)),)
     piece = Piece(np.ones(5 * SAMPLE_RATE, np.float32), 0.0, spoken)
-    monkeypatch.setattr(transcription, "cut_at_pauses", lambda blocks: iter([Heard(piece, 5.0)]))
+    monkeypatch.setattr(
+        transcription, "cut_at_pauses", lambda blocks: iter([SpeechChunk(piece, 5.0)])
+    )
     assert " ".join(texts(list(Transcriber(Path()).sentences([], "fast")))) == kept
 
 
@@ -237,10 +239,10 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         return self.kept.get(f"{kind} {json.dumps(parts, sort_keys=True)}")
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         self.kept[f"{kind} {json.dumps(parts, sort_keys=True)}"] = content
 
 
@@ -254,7 +256,7 @@ class Desk:
         self.memory = Shelf()
         self._patch = monkeypatch
         heard = [
-            Heard(Piece(np.full(9, i, np.float32), 10.0 * i + 0.25), 10.0 * (i + 1))
+            SpeechChunk(Piece(np.full(9, i, np.float32), 10.0 * i + 0.25), 10.0 * (i + 1))
             for i in range(len(LINES))
         ]
         monkeypatch.setattr(transcription, "cut_at_pauses", lambda blocks: iter(heard))

@@ -13,7 +13,7 @@ from torch import Tensor
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import Prompt
 from fls_models.lslm.registry import load
 from fls_models.weights.conversion.install import install
@@ -48,11 +48,11 @@ def converted(released: Path, into: Path, dtype: str = "float32") -> Path:
     return into
 
 
-def loaded(released: Path, into: Path, dtype: str = "float32") -> HearingModel:
+def loaded(released: Path, into: Path, dtype: str = "float32") -> LargeSpeechLM:
     return load(converted(released, into, dtype))
 
 
-def whole(model: HearingModel, audio: NDArray[np.float32]) -> Tensor:
+def whole(model: LargeSpeechLM, audio: NDArray[np.float32]) -> Tensor:
     """Embeddings (T, H) of all frames of a recording, none of them fused."""
     heard = listen_to_frames(
         model, blocks_of(audio), Budget(target_length=10**6), most=10**6, compress=False
@@ -62,7 +62,7 @@ def whole(model: HearingModel, audio: NDArray[np.float32]) -> Tensor:
 
 
 @torch.inference_mode()
-def first_logits(model: HearingModel, embeddings: Tensor, stretch: float = 1.0) -> Tensor:
+def first_logits(model: LargeSpeechLM, embeddings: Tensor, stretch: float = 1.0) -> Tensor:
     """Logits (V,) of the first token of the reply to QUESTION."""
     context = model.read(HEARD, embeddings, stretch=stretch)
     asked = model._asked(context, QUESTION)

@@ -15,7 +15,7 @@ from fls_models.answering.answerability import Answerability
 from fls_models.answering.readers.text import TextReader
 from fls_models.core.progress import silent
 from fls_models.core.results import Sentence, Transcript, Word
-from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.context_cache import ContextCache
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.weights.conversion.gguf import convert
 from fls_models.weights.thresholds import Thresholds
@@ -65,7 +65,7 @@ class Verdicts(Answerability):
     """Says how far over the threshold each pass is, in order, whatever it holds."""
 
     def __init__(self, llm: MiniLanguageModel, *strengths: float) -> None:
-        super().__init__(Reads(llm))
+        super().__init__(ContextCache(llm))
         self.strengths = strengths
         self._passes = 0
 

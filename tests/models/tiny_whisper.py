@@ -17,7 +17,7 @@ WORDS = (
 
 
 def write_tiny_whisper(folder: Path, *, seed: int = 4) -> WhisperForConditionalGeneration:
-    """Writes what `Transcriber` and `MiniHearing` load; returns the model that it was made of."""
+    """Writes what `Transcriber` and `MiniSpeechLM` load; returns the model that it was made of."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = WhisperForConditionalGeneration(

@@ -67,14 +67,14 @@ def asr(
     work = work_folder(work)
     with open_session(quiet=quiet, offline=offline) as session:
         from fls_models.bench.asr import load_manifest, measure
-        from fls_models.bench.caches.transcripts import Hearing
+        from fls_models.bench.caches.transcripts import TranscriptCache
 
         utterances = load_manifest(manifest, limit)
         loaded = session.model(Engine(model, device, dtype, low_memory, head, read=read))
         name = loaded.card.name
         if loaded.reads_by != "text":
             name += f", reading {loaded.reads_by}"
-        hearing = Hearing(
+        hearing = TranscriptCache(
             lambda: loaded.transcriber,
             decode,
             _kept_as(loaded),

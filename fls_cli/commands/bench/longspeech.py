@@ -23,9 +23,9 @@ from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.answering.model import Model
-    from fls_models.bench.caches.transcripts import Hearing
+    from fls_models.bench.caches.transcripts import TranscriptCache
     from fls_models.bench.scoring.judge import Judge
-    from fls_models.pipelines.cascade import TextModel
+    from fls_models.pipelines.cascade import CascadeModel
 
 KEY = "FLS_JUDGE_KEY"
 _WHAT = "What to measure"
@@ -249,29 +249,29 @@ def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
         draw(report.lines, folder, f"{report.data}, {report.model}")
 
 
-def _hearing(listener: TextModel, work: Path | None) -> Hearing:
-    from fls_models.bench.caches.transcripts import Hearing
+def _hearing(listener: CascadeModel, work: Path | None) -> TranscriptCache:
+    from fls_models.bench.caches.transcripts import TranscriptCache
 
-    return Hearing(lambda: listener.transcriber, decode, listener.card.name, work=work)
+    return TranscriptCache(lambda: listener.transcriber, decode, listener.card.name, work=work)
 
 
-def _text_model(session: Session, loaded: Model, name: str, option: str) -> TextModel:
+def _text_model(session: Session, loaded: Model, name: str, option: str) -> CascadeModel:
     """A model that reads text: the one that is measured, if it is that, or another beside it."""
     from fls_cli.session import engine as engines
-    from fls_models.core.cache import FORGETFUL
+    from fls_models.core.cache import NULL_CACHE
 
     found: Any = loaded
     if loaded.reads_by != "text" or loaded.card.name != name:
         found = engines.start(
             Engine(name, read="text"),
             offline=session.offline,
-            memory=FORGETFUL,
+            memory=NULL_CACHE,
             say=session.say,
             progress=session.bars,
         )
     if found.reads_by != "text":
         raise UsageError(f"{option} takes a model that reads text, such as mini, not {name}.")
-    text: TextModel = found
+    text: CascadeModel = found
     return text
 
 

@@ -140,13 +140,15 @@ def _given(
 ) -> Iterator[Given]:
     """Recordings as a model reads them: words, or frames, which always need a folder to lie in."""
     from fls_models.bench.caches.frames import FrameHearing
-    from fls_models.bench.caches.transcripts import Hearing
+    from fls_models.bench.caches.transcripts import TranscriptCache
     from fls_models.bench.qa.conditions import GivenFrames, GivenText
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.pipelines.frames import FrameModel
 
     name = loaded.card.name
-    if not isinstance(loaded, FrameReadingModel):
-        hearing = Hearing(lambda: loaded.transcriber, decode, name, work=work, language=language)
+    if not isinstance(loaded, FrameModel):
+        hearing = TranscriptCache(
+            lambda: loaded.transcriber, decode, name, work=work, language=language
+        )
         yield GivenText(loaded, hearing, listen=listen)
         return
     if listen:
@@ -162,10 +164,10 @@ def _true(session: Session, loaded: Model, engine: Engine, given: Given) -> Give
     from fls_cli.session import engine as engines
     from fls_models.bench.qa.conditions import GivenText
     from fls_models.bench.qa.transcript_model import ReadingText
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.pipelines.frames import FrameModel
     from fls_models.weights.card import TextCard
 
-    if not isinstance(loaded, FrameReadingModel):
+    if not isinstance(loaded, FrameModel):
         return given
     if not isinstance(loaded.card, TextCard):
         return GivenText(ReadingText(loaded), marks=(loaded.ear,))

@@ -155,7 +155,7 @@ def ctc(
     connected = is_connected(model)
     device = own_device(device)
     pieces = _pieces(vocab, connected)
-    wanted = connector_training.Wanted(pieces, blocks, width, init)
+    wanted = connector_training.ConnectorSettings(pieces, blocks, width, init)
     if connected:
         wanted.check()
         where = place(device, precision)

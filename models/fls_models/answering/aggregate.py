@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fls_models.answering.answerer import Manner
+from fls_models.answering.answerer import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.answering.question_language import language_of
-from fls_models.core.results import NONE_SAYS, Gathered
+from fls_models.core.results import NONE_SAYS, AggregateAnswer
 from fls_models.lslm import prompts
 
 # A recording that speaks of the question this much less than the clearest one only brushes it: the
@@ -21,7 +21,7 @@ _FAINT = 0.5
 
 
 @dataclass(frozen=True)
-class Voice:
+class RecordingAnswer:
     """What one recording answered; `strength` as in `results.Answer`."""
 
     name: str
@@ -37,11 +37,11 @@ def _unseen(text: str) -> None:
 def gather(
     model: Callable[[], Model],
     question: str,
-    voices: Sequence[Voice],
+    voices: Sequence[RecordingAnswer],
     *,
-    manner: Manner,
+    manner: GenerationConfig,
     show: Callable[[str], None] = _unseen,
-) -> Gathered:
+) -> AggregateAnswer:
     """The answer over all recordings; `show` gets its text piece by piece.
 
     The model is asked for only when several recordings have something to say. Of so many that
@@ -59,7 +59,7 @@ def gather(
     if len(speaking) < 2:
         text = speaking[0].answer if speaking else NONE_SAYS
         show(text)
-        return Gathered(question, bool(speaking), text, names)
+        return AggregateAnswer(question, bool(speaking), text, names)
     loaded = model()
     llm = loaded.language_model
     notes: list[int] = []
@@ -71,4 +71,4 @@ def gather(
     context = llm.read(prompts.RECORDINGS, llm.embed(notes))
     language = language_of(question, llm, loaded.answerability.nothing)
     text = manner.decode(llm, context, prompts.over_all(question, language), show)
-    return Gathered(question, True, text or speaking[0].answer, names)
+    return AggregateAnswer(question, True, text or speaking[0].answer, names)

@@ -26,7 +26,7 @@ from math import inf
 
 from fls_models.core.results import Turn
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.lslm.context_cache import Reads
+from fls_models.lslm.context_cache import ContextCache
 from fls_models.lslm.prompts import ASK, Prompt, before_question
 from fls_models.weights.thresholds import Thresholds
 
@@ -67,7 +67,7 @@ _ONE = (
 
 
 @dataclass(frozen=True)
-class Evidence:
+class AnswerabilityScore:
     """How strongly one pass over a recording speaks of a question: nats per token."""
 
     gain: float
@@ -91,7 +91,7 @@ class Answerability:
     `asked` is the prompt that recordings are read with.
     """
 
-    def __init__(self, reads: Reads, asked: Prompt = ASK) -> None:
+    def __init__(self, reads: ContextCache, asked: Prompt = ASK) -> None:
         self.reads = reads
         self._asked = asked
         self._llm = reads.llm
@@ -115,9 +115,9 @@ class Answerability:
         follow = None if turn is None else self._following(text, lead)
         return Judge(self._llm, question, float(before.mean()), suits, follow)
 
-    def _following(self, text: str, lead: str) -> Following:
+    def _following(self, text: str, lead: str) -> FollowUp:
         before = self._llm.surprisal(self.nothing, text, lead)
-        return Following(text, lead, float(before.mean()))
+        return FollowUp(text, lead, float(before.mean()))
 
     @cached_property
     def nothing(self) -> Context:
@@ -140,7 +140,7 @@ class Answerability:
 
 
 @dataclass(frozen=True)
-class Following:
+class FollowUp:
     """A question in its conversation: the text to judge, what stands before it, and how surprising
     the text is after that alone.
     """
@@ -158,16 +158,16 @@ class Judge:
     question: str
     before: float
     general: float
-    following: Following | None = None
+    following: FollowUp | None = None
 
-    def evidence(self, context: Context) -> Evidence:
+    def evidence(self, context: Context) -> AnswerabilityScore:
         after = float(self.llm.surprisal(context, self.question).mean())
         gain = self.before - after
         if self.following is None:
-            return Evidence(gain, self.general)
+            return AnswerabilityScore(gain, self.general)
         text, lead = self.following.text, self.following.lead
         after = float(self.llm.surprisal(context, text, lead).mean())
-        return Evidence(gain, self.general, self.following.before - after)
+        return AnswerabilityScore(gain, self.general, self.following.before - after)
 
 
 def is_bare(question: str) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from fls_models.answering.answerability import Judge, is_bare
-from fls_models.answering.evidence import Looked, passages
+from fls_models.answering.evidence import PassAttention, passages
 from fls_models.answering.map_reduce import merged, unseen
-from fls_models.answering.model import Heard, Model
+from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.question_language import language_of
-from fls_models.answering.readers.text import Reader, Reading
+from fls_models.answering.readers.text import ModelInput, Reader
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, silent
@@ -33,7 +33,7 @@ _SENTENCE_END = re.compile(r"[a-z0-9)\"']{2}[.!?…]\s|[。！？]|\n\n")
 
 
 @dataclass(frozen=True)
-class Manner:
+class GenerationConfig:
     """How answers are decoded. Greedy unless a temperature is given."""
 
     max_tokens: int = 256
@@ -74,7 +74,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class ScoredQuestion:
     """A question held against a recording, not answered yet.
 
     `speaking` are the readings worth an answer; `strength` is that of `results.Answer`.
@@ -82,8 +82,8 @@ class Weighed:
 
     question: str
     earlier: Sequence[Turn]
-    readings: Sequence[Reading]
-    speaking: Sequence[Reading]
+    readings: Sequence[ModelInput]
+    speaking: Sequence[ModelInput]
     strength: float | None
     clock: Stopwatch
 
@@ -100,14 +100,14 @@ class Weighed:
 
 
 @dataclass
-class _Spent:
+class _TokenUsage:
     """Tokens that one answer took, notes included."""
 
     read: int = 0
     written: int = 0
 
 
-class Asking:
+class Answerer:
     """Questions about one recording; what was read for one question serves the next.
 
     `heard_in` is what hearing it took, by stage; every answer's usage starts from there. `budget`
@@ -119,11 +119,11 @@ class Asking:
         self,
         model: Model,
         source: str,
-        heard: Heard,
+        heard: EncodedRecording,
         *,
         heard_in: Mapping[str, float],
         budget: Budget,
-        manner: Manner | None = None,
+        manner: GenerationConfig | None = None,
         evidence: int = 0,
         progress: Progress = silent,
     ) -> None:
@@ -133,7 +133,7 @@ class Asking:
         self._model = model
         self._heard = heard
         self._heard_in = heard_in
-        self._manner = manner or Manner()
+        self._manner = manner or GenerationConfig()
         self._progress = progress
 
     def answer(self, question: str, show: Callable[[str], None] = unseen) -> Answer:
@@ -142,7 +142,7 @@ class Asking:
 
     def weigh(
         self, question: str, earlier: Sequence[Turn] = (), *, at_once: bool = False
-    ) -> Weighed:
+    ) -> ScoredQuestion:
         """Whether, and where, the recording speaks of a question.
 
         With `at_once`, what only compares this recording with others waits until it was answered.
@@ -153,7 +153,7 @@ class Asking:
         """
         clock = Stopwatch(self._heard_in)
         if not self._heard.speaks:
-            return Weighed(question, earlier, (), (), None, clock)
+            return ScoredQuestion(question, earlier, (), (), None, clock)
         with clock.stage("load"):
             # Loaded here for the clock's sake.
             _ = self._model.language_model
@@ -178,18 +178,18 @@ class Asking:
             del context
             self._progress("read", done, len(readings))
         if judge is None:
-            return Weighed(question, earlier, readings, readings, None, clock)
+            return ScoredQuestion(question, earlier, readings, readings, None, clock)
         # Worth an answer are those that speak of the question about as much as any. Without
         # thresholds there is nothing that the best of them must be over.
         floor = max(strengths) - NEAR_THE_BEST
         if thresholds is not None:
             floor = max(0.0, floor)
         speaking = [one for one, over in zip(readings, strengths, strict=True) if over > floor]
-        return Weighed(question, earlier, readings, speaking, max(strengths), clock)
+        return ScoredQuestion(question, earlier, readings, speaking, max(strengths), clock)
 
-    def say(self, weighed: Weighed, show: Callable[[str], None] = unseen) -> Answer:
+    def say(self, weighed: ScoredQuestion, show: Callable[[str], None] = unseen) -> Answer:
         """The answer to a question that was weighed; `show` gets it piece by piece."""
-        spent = _Spent()
+        spent = _TokenUsage()
         request, text = "", ""
         if weighed.speaking:
             with weighed.clock.stage("answer"):
@@ -209,7 +209,7 @@ class Asking:
         calibrated = self._model.card.thresholds is not None
         return self._model.answerability.judge(question, turn, general=calibrated)
 
-    def _measured(self, weighed: Weighed) -> Weighed:
+    def _measured(self, weighed: ScoredQuestion) -> ScoredQuestion:
         """The strength that `weigh` left for later."""
         if weighed.strength is not None:
             return weighed
@@ -222,21 +222,21 @@ class Asking:
     def _reader(self) -> Reader:
         return self._model.reader(self._heard)
 
-    def _read(self, reading: Reading) -> Context:
+    def _read(self, reading: ModelInput) -> Context:
         prompt = self._reader.prompt(prompts.ASK)
         return self._model.reads.read(prompt, reading.embeddings, reading.stretch)
 
-    def _passages(self, weighed: Weighed, request: str, text: str) -> tuple[Passage, ...]:
+    def _passages(self, weighed: ScoredQuestion, request: str, text: str) -> tuple[Passage, ...]:
         """What of the recording an answer rests on."""
         llm, earlier = self._model.language_model, prompts.exchanges(weighed.earlier)
         # One context at a time: two are more than a GPU may hold.
         looked = [
-            Looked(one, llm.attention(self._read(one), request, text, earlier))
+            PassAttention(one, llm.attention(self._read(one), request, text, earlier))
             for one in weighed.speaking
         ]
         return passages(looked, self.evidence)
 
-    def _request(self, weighed: Weighed) -> str:
+    def _request(self, weighed: ScoredQuestion) -> str:
         """What the language model is asked."""
         question = weighed.question
         # A small model takes "Where?" for a new subject, and it does not tell its language.
@@ -250,7 +250,7 @@ class Asking:
         return prompts.question(question, language)
 
     def _text(
-        self, weighed: Weighed, request: str, spent: _Spent, show: Callable[[str], None]
+        self, weighed: ScoredQuestion, request: str, spent: _TokenUsage, show: Callable[[str], None]
     ) -> str:
         llm = self._model.language_model
 
@@ -271,10 +271,10 @@ class Asking:
 
     def _result(
         self,
-        weighed: Weighed,
+        weighed: ScoredQuestion,
         answered: bool,
         text: str,
-        spent: _Spent,
+        spent: _TokenUsage,
         evidence: tuple[Passage, ...] = (),
     ) -> Answer:
         usage = Usage(

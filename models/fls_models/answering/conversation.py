@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from fls_models.answering.aggregate import Voice, gather
+from fls_models.answering.aggregate import RecordingAnswer, gather
 from fls_models.answering.answerability import is_bare
-from fls_models.answering.answerer import NEAR_THE_BEST, Asking, Manner, Weighed
+from fls_models.answering.answerer import NEAR_THE_BEST, Answerer, GenerationConfig, ScoredQuestion
 from fls_models.answering.map_reduce import unseen
 from fls_models.answering.model import Model
 from fls_models.core.budget import Budget
-from fls_models.core.results import Answer, Gathered, Turn
+from fls_models.core.results import AggregateAnswer, Answer, Turn
 from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel
 
@@ -28,7 +28,7 @@ HISTORY = 300
 class Reply:
     """The answer to one question; `sources` are the recordings that it was taken from."""
 
-    found: Answer | Gathered
+    found: Answer | AggregateAnswer
     sources: tuple[str, ...]
 
     @property
@@ -46,15 +46,15 @@ class Conversation:
     def __init__(
         self,
         model: Model,
-        askings: Sequence[Asking],
+        askings: Sequence[Answerer],
         *,
-        manner: Manner | None = None,
+        manner: GenerationConfig | None = None,
         history: int = HISTORY,
     ) -> None:
         self.turns: tuple[Turn, ...] = ()
         self._model = model
         self._askings = askings
-        self._manner = manner or Manner()
+        self._manner = manner or GenerationConfig()
         self._history = history
 
     @property
@@ -92,7 +92,7 @@ class Conversation:
             self.turns = recent(turns, self._model.language_model, self._history)
         return reply
 
-    def _asked(self, question: str) -> Sequence[Asking]:
+    def _asked(self, question: str) -> Sequence[Answerer]:
         """The recordings to ask: "Why?" is for those that the answer before it came from."""
         if not self.turns or not is_bare(question):
             return self._askings
@@ -102,7 +102,7 @@ class Conversation:
         self, question: str, answers: Sequence[Answer], show: Callable[[str], None]
     ) -> Reply:
         voices = [
-            Voice(answer.source, answer.answered, answer.answer, answer.strength)
+            RecordingAnswer(answer.source, answer.answered, answer.answer, answer.strength)
             for answer in answers
         ]
         bare = self.turns and is_bare(question)
@@ -149,8 +149,8 @@ def _cost(turn: Turn, model: LanguageModel) -> int:
 
 
 def _clearest(
-    askings: Sequence[Asking], weighed: Sequence[Weighed]
-) -> list[tuple[Asking, Weighed]]:
+    askings: Sequence[Answerer], weighed: Sequence[ScoredQuestion]
+) -> list[tuple[Answerer, ScoredQuestion]]:
     """Those that speak of the question about as clearly as any, in order."""
     strengths = [-inf if one.strength is None else one.strength for one in weighed]
     floor = max(strengths) - NEAR_THE_BEST

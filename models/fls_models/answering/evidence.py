@@ -16,7 +16,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from fls_models.answering.readers.text import Phrase, Reading
+from fls_models.answering.readers.text import ModelInput, Phrase
 from fls_models.core.results import Passage, Span
 
 LONGEST = 30.0
@@ -31,14 +31,14 @@ _FAINT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class PassAttention:
     """One pass over a recording, and how much an answer looks at each of its embeddings.
 
     Attributes:
         attention: (layers, heads, L) float32, as `LanguageModel.attention` gives it.
     """
 
-    reading: Reading
+    reading: ModelInput
     attention: Tensor
 
     @cached_property
@@ -48,7 +48,7 @@ class Looked:
         return self.attention[lowest:].mean((0, 1))
 
 
-def passages(passes: Sequence[Looked], most: int) -> tuple[Passage, ...]:
+def passages(passes: Sequence[PassAttention], most: int) -> tuple[Passage, ...]:
     """At most so many passages of at most 30 s that an answer rests on, the strongest first.
 
     A passage is as strong as its strongest phrase. None where an answer looks at nothing of the
@@ -68,7 +68,7 @@ class _Strong:
     passage: Passage
 
 
-def _of_one(looked: Looked, everything: float, most: int) -> list[_Strong]:
+def _of_one(looked: PassAttention, everything: float, most: int) -> list[_Strong]:
     """The strongest passages of one pass; they do not overlap."""
     phrases = [part for phrase in looked.reading.phrases for part in _short(phrase, looked.reading)]
     weights = [float(looked.weights[one.rows.start : one.rows.stop].sum()) for one in phrases]
@@ -104,7 +104,7 @@ def _grown(best: int, phrases: Sequence[Phrase], weights: Sequence[float], free:
         together = max(fitting, key=lambda one: sum(weights[place] for place in one))
 
 
-def _short(phrase: Phrase, reading: Reading) -> list[Phrase]:
+def _short(phrase: Phrase, reading: ModelInput) -> list[Phrase]:
     """A phrase in parts of at most 30 s, each as long as that allows. Parts have no text: where
     words are known, sentences end long before.
     """

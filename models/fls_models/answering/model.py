@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.core.budget import PAPER
-from fls_models.core.cache import Memory
+from fls_models.core.cache import Cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from fls_models.core.results import Sentence
     from fls_models.extractor.fused_recording import FusedRecording
     from fls_models.lslm.base import LanguageModel
-    from fls_models.lslm.context_cache import Reads
+    from fls_models.lslm.context_cache import ContextCache
     from fls_models.weights.card import Card
 
 
-class Heard(Protocol):
-    """A recording as a model heard it: a `Transcript`, or `frame_reader.FramesHeard`."""
+class EncodedRecording(Protocol):
+    """A recording as a model heard it: a `Transcript`, or `frames.FusedFrames`."""
 
     @property
     def duration(self) -> float:
@@ -94,7 +94,7 @@ class Model(ABC):
     reads_by: str
     """What usage reports: `text` or `frames`."""
 
-    def __init__(self, card: Card, memory: Memory) -> None:
+    def __init__(self, card: Card, memory: Cache) -> None:
         self.card = card
         self._memory = memory
 
@@ -133,7 +133,7 @@ class Model(ABC):
 
     @property
     @abstractmethod
-    def reads(self) -> Reads:
+    def reads(self) -> ContextCache:
         """What the language model has read."""
 
     @property

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fls_models.answering.answerer import Manner
-from fls_models.answering.model import Heard, Model
-from fls_models.answering.readers.text import Stretch
+from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.model import EncodedRecording, Model
+from fls_models.answering.readers.text import Segment
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, silent
@@ -27,19 +27,19 @@ _ONE_PIECE = 90.0
 def summarise(
     model: Model,
     source: str,
-    heard: Heard,
+    heard: EncodedRecording,
     *,
     heard_in: Mapping[str, float],
     style: str,
     budget: Budget,
-    manner: Manner,
+    manner: GenerationConfig,
     progress: Progress = silent,
 ) -> Summary:
     """Chapters with their summaries; titles only for the style `chapters` (they cost extra)."""
     clock = Stopwatch(heard_in)
     chapters: list[Chapter] = []
     read = prompt_tokens = spent = 0
-    found: Sequence[Stretch] = ()
+    found: Sequence[Segment] = ()
     if heard.speaks:
         with clock.stage("load"):
             llm = model.language_model

@@ -49,14 +49,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SpeechChunk:
     """How far the stream was listened to: a piece, or None where nobody spoke, and its end."""
 
     piece: Piece | None
     until: float
 
 
-def cut_at_pauses(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Heard]:
+def cut_at_pauses(blocks: Iterable[NDArray[np.float32]]) -> Iterator[SpeechChunk]:
     """Pieces of a stream of float32 blocks of any size, in order; stretches without speech too."""
     held: NDArray[np.float32] = np.zeros(0, np.float32)
     first = 0
@@ -71,7 +71,9 @@ def cut_at_pauses(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Heard]:
         yield _heard(held, _listen(held), len(held), first)
 
 
-def _heard(held: NDArray[np.float32], speech: list[tuple[int, int]], cut: int, first: int) -> Heard:
+def _heard(
+    held: NDArray[np.float32], speech: list[tuple[int, int]], cut: int, first: int
+) -> SpeechChunk:
     until = (first + cut) / SAMPLE_RATE
     speech = [(start, min(cut, end)) for start, end in speech if start < cut]
     speech = [
@@ -81,11 +83,11 @@ def _heard(held: NDArray[np.float32], speech: list[tuple[int, int]], cut: int, f
         for stretch in group
     ]
     if not speech:
-        return Heard(None, until)
+        return SpeechChunk(None, until)
     start = max(0, speech[0][0] - _MARGIN)
     end = min(cut, speech[-1][1] + _MARGIN)
     spoken = tuple((begin - start, stop - start) for begin, stop in speech)
-    return Heard(Piece(held[start:end], (first + start) / SAMPLE_RATE, spoken), until)
+    return SpeechChunk(Piece(held[start:end], (first + start) / SAMPLE_RATE, spoken), until)
 
 
 def _listen(samples: NDArray[np.float32]) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.core.jsonl import read_lines
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
@@ -136,7 +136,7 @@ def load_manifest(path: Path, limit: int | None = None) -> list[Utterance]:
 
 def measure(
     utterances: Sequence[Utterance],
-    hearing: Hearing,
+    hearing: TranscriptCache,
     budget: str,
     model: str,
     progress: Progress = silent,

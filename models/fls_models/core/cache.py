@@ -8,28 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-Parts = Mapping[str, object]
+CacheKey = Mapping[str, object]
 """Everything that an entry depends on, as JSON: other parts, another entry."""
 
 
-class Memory(Protocol):
+class Cache(Protocol):
     """Entries are bytes. One that is lost only costs the time to make it anew."""
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         """What was kept, unchanged, or None. A kind is a word of small letters."""
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         """Keeps an entry if it can."""
 
 
-class Forgetful:
+class NullCache:
     """A memory that keeps nothing."""
 
-    def get(self, kind: str, parts: Parts) -> bytes | None:
+    def get(self, kind: str, parts: CacheKey) -> bytes | None:
         return None
 
-    def put(self, kind: str, parts: Parts, content: bytes) -> None:
+    def put(self, kind: str, parts: CacheKey, content: bytes) -> None:
         pass
 
 
-FORGETFUL = Forgetful()
+NULL_CACHE = NullCache()

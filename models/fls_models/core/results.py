@@ -211,7 +211,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class AggregateAnswer:
     """One question answered from the answers of several recordings.
 
     `sources` are the recordings that speak of it, the one that does so most clearly first; none

@@ -26,20 +26,20 @@ from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.extractor.fusion import Fused, fuse, paper_schedule
-from fls_models.extractor.sections import Division, quietest
+from fls_models.extractor.sections import SectionPlanner, quietest
 
 # A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
 _AUDIBLE = 10 ** (-60 / 20)
 # From here on a frame is likelier a token than blank.
 _TOKEN = 0.5
 
-Watch = Callable[[Frames, NDArray[np.float32], Fused], None]
+FusionObserver = Callable[[Frames, NDArray[np.float32], Fused], None]
 """Told of each section when it is fused: its T frames as they were, the loudest sample of each as
 (T,), and what became of them. Frames are on the model's device, and forgotten afterwards."""
 
 
 def unwatched(frames: Frames, peaks: NDArray[np.float32], fused: Fused) -> None:
-    """A `Watch` of what nobody wants to know."""
+    """A `FusionObserver` of what nobody wants to know."""
 
 
 @torch.no_grad()
@@ -55,7 +55,7 @@ def listen_to_frames(
     batch_size: int = 8,
     compress: bool = True,
     progress: Progress = silent,
-    watch: Watch = unwatched,
+    watch: FusionObserver = unwatched,
 ) -> FusedRecording:
     """Listens to a stream to its end; the stream is closed if it is a generator.
 
@@ -86,7 +86,7 @@ def listen_to_frames(
     if most < 1:
         raise ValueError(f"one pass holds at least one frame, not {most}")
     sounds: deque[_Sound] = deque()
-    fusing = _Fusing(encoder, Division(budget, task, most, total), compress, watch)
+    fusing = _Fusing(encoder, SectionPlanner(budget, task, most, total), compress, watch)
     heard, samples, audible, likeliest = 0, 0, False, 0.0
     progress("listen", 0, total)
     windows = _listening(cut(blocks, first=round(start * SAMPLE_RATE)), sounds)
@@ -142,7 +142,11 @@ class _Fusing:
     """Holds the frames of the running section, and all sections that are fused."""
 
     def __init__(
-        self, encoder: SpeechEncoder, division: Division, compress: bool, watch: Watch
+        self,
+        encoder: SpeechEncoder,
+        division: SectionPlanner,
+        compress: bool,
+        watch: FusionObserver,
     ) -> None:
         self._density = density_from(encoder.blank_probability)
         self._division = division

@@ -25,7 +25,7 @@ from fls_models.extractor.frames import Frames
 Schedule = Callable[[int, int], tuple[int, ...]]
 """(T, L) -> the number of frames after each round; empty when there is nothing to fuse."""
 
-RUNGS = (400, 200, 100, 50, 25, 12)
+TRAINING_LENGTHS = (400, 200, 100, 50, 25, 12)
 """Lengths that the model was trained on, per window of 750 frames."""
 
 EPSILON = 1e-7
@@ -39,7 +39,7 @@ _CUDA_PIECE_ELEMENTS = 2**24
 """The same on a GPU, 64 MB: there, small pieces are so many launches that it waits for."""
 
 
-def halving(frames: int, target: int) -> tuple[int, ...]:
+def halving_schedule(frames: int, target: int) -> tuple[int, ...]:
     """Half as many frames a round, the last round straight to L: for several windows (Eq. 5).
 
     >>> halving(3211, 200)
@@ -53,7 +53,7 @@ def halving(frames: int, target: int) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def ladder(frames: int, target: int) -> tuple[int, ...]:
+def training_schedule(frames: int, target: int) -> tuple[int, ...]:
     """Down the rungs of training, the last step to L wherever L lies: for one window.
 
     >>> ladder(750, 100)
@@ -64,12 +64,12 @@ def ladder(frames: int, target: int) -> tuple[int, ...]:
     _check(target)
     if target >= frames:
         return ()
-    return (*(rung for rung in RUNGS if target < rung < frames), target)
+    return (*(rung for rung in TRAINING_LENGTHS if target < rung < frames), target)
 
 
 def paper_schedule(frames: int, target: int) -> tuple[int, ...]:
     """That of training for what training saw, a window at most; halving for more."""
-    return (ladder if frames <= WINDOW_FRAMES else halving)(frames, target)
+    return (training_schedule if frames <= WINDOW_FRAMES else halving_schedule)(frames, target)
 
 
 def at_once(frames: int, target: int) -> tuple[int, ...]:
@@ -102,7 +102,9 @@ class Fused:
     rounds: tuple[Round, ...]
 
 
-def fuse(frames: Frames, target: int, density: Density, schedule: Schedule = halving) -> Fused:
+def fuse(
+    frames: Frames, target: int, density: Density, schedule: Schedule = halving_schedule
+) -> Fused:
     """Fuses T frames into exactly L; the same input gives the same bytes.
 
     The input is not changed. Hidden states keep their dtype; similarity and sums are float32.
@@ -113,7 +115,7 @@ def fuse(frames: Frames, target: int, density: Density, schedule: Schedule = hal
         frames: T frames; their density is that of the first round.
         target: L, at least 1. With L >= T the frames come back as they are.
         density: gives the density of fused frames, once after every round.
-        schedule: `halving` for a recording, `ladder` for a single window.
+        schedule: `halving_schedule` for a recording, `training_schedule` for a single window.
 
     Returns:
         L frames whose spans divide the same stretch of time, in order.

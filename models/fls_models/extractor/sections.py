@@ -21,7 +21,7 @@ _LOOK_BACK = 15 * FRAME_RATE
 _QUIET = round(0.4 * FRAME_RATE)
 
 
-class Division:
+class SectionPlanner:
     """Where sections may end, and how many frames they become. It goes with one recording.
 
     `left` is how many frames are still to come, those of the running section included; None where

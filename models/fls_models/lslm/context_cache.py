@@ -12,7 +12,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.lslm.prompts import Prompt
 
@@ -21,10 +21,10 @@ KIND = "states"
 _MOST = 400_000_000
 
 
-class Reads:
+class ContextCache:
     """Contexts of one language model. `identity` tells its weights from others'."""
 
-    def __init__(self, llm: LanguageModel, identity: str = "", memory: Memory = FORGETFUL) -> None:
+    def __init__(self, llm: LanguageModel, identity: str = "", memory: Cache = NULL_CACHE) -> None:
         self.llm = llm
         self._identity = identity
         self._memory = memory
@@ -51,7 +51,7 @@ class Reads:
         else:
             self._make_room(len(recording))
             context = self.llm.read(prompt, recording, stretch=stretch)
-            if self._memory is not FORGETFUL:
+            if self._memory is not NULL_CACHE:
                 self._memory.put(KIND, parts, self.llm.pack(context))
         self._here[name] = context
         self._make_room(0)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.kv_cache import ReadContext, cache_argument, new_cache
+from fls_models.lslm.kv_cache import KVContext, cache_argument, new_cache
 from fls_models.lslm.prompts import Prompt
 
 _RECORDING = "\x00recording\x00"
@@ -41,7 +41,7 @@ class _Markup:
 
 
 @dataclass(frozen=True)
-class Parts:
+class DecoderComponents:
     """What a decoder is made of.
 
     Attributes:
@@ -67,9 +67,9 @@ class Parts:
 
 
 class DecoderLanguageModel:
-    """A `LanguageModel` made of `Parts`."""
+    """A `LanguageModel` made of `DecoderComponents`."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: DecoderComponents) -> None:
         self._parts = parts
         self._tokenizer = parts.tokenizer
         body: Any = parts.body
@@ -111,26 +111,26 @@ class DecoderLanguageModel:
         return embedded.to(self.device)
 
     @torch.inference_mode()
-    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> ReadContext:
+    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> KVContext:
         head = self._marked(self._markup(prompt).head)
         before = torch.cat([head, self.embed(self.tokenize(prompt.opening))])
         everything = torch.cat([before, recording.to(before.device, before.dtype)])
         cache = new_cache(self._layers, len(everything))
         self._forward(everything, cache, logits=0, stretch=stretch)
-        return ReadContext.of(cache, prompt, stretch)
+        return KVContext.of(cache, prompt, stretch)
 
-    def pack(self, context: ReadContext) -> bytes:
+    def pack(self, context: KVContext) -> bytes:
         """A context as safetensors: what `unpack` makes of it is the same to the last bit."""
         return context.pack()
 
-    def unpack(self, packed: bytes, prompt: Prompt) -> ReadContext:
+    def unpack(self, packed: bytes, prompt: Prompt) -> KVContext:
         """The context that was packed; `prompt` is the one that it was read with."""
-        return ReadContext.unpack(packed, prompt, self.device)
+        return KVContext.unpack(packed, prompt, self.device)
 
     @torch.inference_mode()
     def generate(
         self,
-        context: ReadContext,
+        context: KVContext,
         request: str,
         *,
         max_tokens: int = 256,
@@ -159,14 +159,14 @@ class DecoderLanguageModel:
             logits = self._forward(self.embed([token]), cache, logits=1, stretch=stretch)[-1]
 
     @torch.inference_mode()
-    def scores(self, context: ReadContext, request: str, replies: Sequence[str]) -> list[Tensor]:
+    def scores(self, context: KVContext, request: str, replies: Sequence[str]) -> list[Tensor]:
         cache, stretch = context.cache(), context.stretch
         begun = self._forward(self._asked(context, request), cache, logits=1, stretch=stretch)
-        asked = ReadContext.of(cache, context.prompt, stretch)
+        asked = KVContext.of(cache, context.prompt, stretch)
         return [-self._behind(asked, begun, self.tokenize(reply)) for reply in replies]
 
     @torch.inference_mode()
-    def choose(self, context: ReadContext, request: str, options: Sequence[str]) -> str:
+    def choose(self, context: KVContext, request: str, options: Sequence[str]) -> str:
         """The option whose first token is the likeliest beginning of a reply."""
         asked = self._asked(context, request)
         logits = self._forward(asked, context.cache(), logits=1, stretch=context.stretch)[-1]
@@ -174,7 +174,7 @@ class DecoderLanguageModel:
         return options[int(logits[first].argmax())]
 
     @torch.inference_mode()
-    def surprisal(self, context: ReadContext, text: str, lead: str = "") -> Tensor:
+    def surprisal(self, context: KVContext, text: str, lead: str = "") -> Tensor:
         lead_in = self.embed(self.tokenize(f"{lead}\n\nQuestion:"))
         if context.prompt.audio:
             before = self._markup(context.prompt).before_request
@@ -184,7 +184,7 @@ class DecoderLanguageModel:
     @torch.inference_mode()
     def attention(
         self,
-        context: ReadContext,
+        context: KVContext,
         request: str,
         reply: str,
         earlier: Sequence[tuple[str, str]] = (),
@@ -232,7 +232,7 @@ class DecoderLanguageModel:
         """
         markup = self._markup(prompt)
         head = [self._marked(markup.head), self.embed(self.tokenize(prompt.opening))]
-        asked = self._asked(ReadContext((), prompt), request)
+        asked = self._asked(KVContext((), prompt), request)
         after = self._tokenizer.encode(markup.after_reply, add_special_tokens=False)
         ends = [place for place, token in enumerate(after) if token in self._parts.ends]
         if not ends:
@@ -269,7 +269,7 @@ class DecoderLanguageModel:
         """(n, H) -> (n, V), in the precision of the layers."""
         return self._parts.head(hidden)
 
-    def _surprisal(self, context: ReadContext, lead: Tensor, tokens: list[int]) -> Tensor:
+    def _surprisal(self, context: KVContext, lead: Tensor, tokens: list[int]) -> Tensor:
         if not tokens:
             return torch.zeros(0)
         heard = torch.cat([lead, self.embed(tokens[:-1])])
@@ -277,7 +277,7 @@ class DecoderLanguageModel:
         targets = torch.tensor(tokens)
         return nn.functional.cross_entropy(logits, targets, reduction="none")
 
-    def _behind(self, context: ReadContext, begun: Tensor, tokens: list[int]) -> Tensor:
+    def _behind(self, context: KVContext, begun: Tensor, tokens: list[int]) -> Tensor:
         """-log p of tokens that follow a context, whose own last logits are `begun`, (1, V)."""
         if not tokens:
             return torch.zeros(0)
@@ -289,7 +289,7 @@ class DecoderLanguageModel:
         return nn.functional.cross_entropy(logits, torch.tensor(tokens), reduction="none")
 
     def _asked(
-        self, context: ReadContext, request: str, earlier: Sequence[tuple[str, str]] = ()
+        self, context: KVContext, request: str, earlier: Sequence[tuple[str, str]] = ()
     ) -> Tensor:
         """What follows a recording: requests with their replies, then the request, in markup."""
         markup = self._markup(context.prompt)

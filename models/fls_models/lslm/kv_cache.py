@@ -95,7 +95,7 @@ def cache_argument(body: nn.Module) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class ReadContext:
+class KVContext:
     """Keys and values of everything up to the end of the recording, layer by layer.
 
     `stretch` is the factor by which the positions' window was stretched to hold them (NTK-RoPE).
@@ -108,7 +108,7 @@ class ReadContext:
     _lent: list[weakref.ref[Cache]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, cache: Cache, prompt: Prompt, stretch: float = 1.0) -> ReadContext:
+    def of(cls, cache: Cache, prompt: Prompt, stretch: float = 1.0) -> KVContext:
         """The context that a cache holds after reading; the cache is not to be used any more."""
         layers: Sequence[Any] = cache.layers
         return cls(tuple(layer.lend() for layer in layers), prompt, stretch)
@@ -143,7 +143,7 @@ class ReadContext:
         return save({"keys": torch.cat(keys), "values": torch.cat(values), "stretch": stretch})
 
     @classmethod
-    def unpack(cls, packed: Packed, prompt: Prompt, device: torch.device) -> ReadContext:
+    def unpack(cls, packed: Packed, prompt: Prompt, device: torch.device) -> KVContext:
         """The context that was packed; `prompt` is the one that it was read with."""
         tensors = load(packed)
         keys, values = tensors["keys"].to(device), tensors["values"].to(device)

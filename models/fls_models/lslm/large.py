@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, WhisperFeatureExtractor
 from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE
 from fls_models.errors import DamagedWeights, UsageError
 from fls_models.extractor.density import CtcHead, FoldedCtcHead
-from fls_models.lslm.decoder import DecoderLanguageModel, Parts
+from fls_models.lslm.decoder import DecoderComponents, DecoderLanguageModel
 from fls_models.weights.conversion.install import PROCESSOR, open_tensors
 from fls_models.weights.conversion.inventory import modules
 from fls_models.weights.conversion.quantization import fill
@@ -30,7 +30,7 @@ AUDIO = "<|AUDIO|>"
 """Where the chat templates of these families put a recording."""
 
 
-class HearingModel(DecoderLanguageModel):
+class LargeSpeechLM(DecoderLanguageModel):
     """A large speech-language model on one device, from a folder that `installing` wrote.
 
     With `low_memory`, the embedding table stays on the host, and the tower is on the device only
@@ -65,7 +65,7 @@ class HearingModel(DecoderLanguageModel):
         self._low_memory = low_memory
         self._ctc = _folded(tensors, self._norm, head)
         super().__init__(
-            Parts(
+            DecoderComponents(
                 body=body,
                 head=built["lm_head"],
                 table=body.embed_tokens,

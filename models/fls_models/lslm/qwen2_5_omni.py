@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.core.constants import HOP_SAMPLES, WINDOW_FRAMES, WINDOW_SAMPLES
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 
 # Zeros behind a window, as its features have them in transformers: what is padded is not mirrored.
 _BEHIND = 400
 
 
-class Qwen25Omni(HearingModel):
+class Qwen25Omni(LargeSpeechLM):
     """The Thinker of Qwen2.5-Omni, without its eyes and its voice."""
 
     def _take(self, built: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.core.constants import HOP_SAMPLES, WINDOW_SAMPLES
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Spectrogram:
     frames: int
 
 
-class Qwen2Audio(HearingModel):
+class Qwen2Audio(LargeSpeechLM):
     """Qwen2-Audio, with FastLongSpeech's CTC head where the weights have one."""
 
     def _take(self, built: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
 from fls_models.lslm.qwen2_audio import Qwen2Audio
 
@@ -18,7 +18,7 @@ _FAMILIES = {"qwen2_audio": Qwen2Audio, "qwen2_5_omni": Qwen25Omni}
 
 def load(
     folder: Path, *, device: str = "cpu", low_memory: bool = False, head: Path | None = None
-) -> HearingModel:
+) -> LargeSpeechLM:
     """The model in a folder that `fls_models.weights.conversion.install.install` wrote.
 
     `head` is safetensors with the released CTC head's names. Raises DamagedWeights for a folder

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.answering.model import Heard, Model
+from fls_models.answering.model import EncodedRecording, Model
 from fls_models.core.budget import Budget
 from fls_models.pipelines.recording import Recording
 
@@ -34,5 +34,5 @@ class Pipeline(Model):
     @abstractmethod
     def _heard(
         self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
-    ) -> Heard:
+    ) -> EncodedRecording:
         """The recording as this model hears it."""

@@ -10,42 +10,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.results import Transcript
 from fls_models.pipelines.base import Pipeline
 from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
     from fls_models.answering.answerability import Answerability
-    from fls_models.answering.model import Heard
+    from fls_models.answering.model import EncodedRecording
     from fls_models.answering.readers.text import Reader
     from fls_models.core.budget import Budget
     from fls_models.lslm.base import LanguageModel
-    from fls_models.lslm.context_cache import Reads
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.lslm.context_cache import ContextCache
+    from fls_models.pipelines.frames import FrameModel
     from fls_models.transcription.whisper import Transcriber
     from fls_models.weights.store import Installed
 
 
-class TextModel(Pipeline):
+class CascadeModel(Pipeline):
     """`mini` or `small`: listens with Whisper, reads and answers with Qwen2.5."""
 
     reads_by = "text"
 
-    def __init__(self, installed: Installed, memory: Memory = FORGETFUL) -> None:
+    def __init__(self, installed: Installed, memory: Cache = NULL_CACHE) -> None:
         super().__init__(installed.card, memory)
         self._installed = installed
 
     def _heard(
         self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
-    ) -> Heard:
+    ) -> EncodedRecording:
         listener = self.transcriber
         sentences = tuple(listener.sentences(blocks, budget.name, language=language))
         known = listener.language if sentences else None
         return Transcript(known, sentences, listener.until)
 
     @cached_property
-    def extractor(self) -> FrameReadingModel | None:
+    def extractor(self) -> FrameModel | None:
         """With the model's connector, if there is one."""
         from fls_models.pipelines.mini import MiniFrameModel
 
@@ -88,7 +88,7 @@ class TextModel(Pipeline):
         return Answerability(self.reads)
 
     @cached_property
-    def reads(self) -> Reads:
-        from fls_models.lslm.context_cache import Reads
+    def reads(self) -> ContextCache:
+        from fls_models.lslm.context_cache import ContextCache
 
-        return Reads(self.language_model, fingerprint(self._installed.llm), self._memory)
+        return ContextCache(self.language_model, fingerprint(self._installed.llm), self._memory)

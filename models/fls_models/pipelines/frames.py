@@ -14,18 +14,18 @@ from fls_models.pipelines.base import Pipeline
 
 if TYPE_CHECKING:
     from fls_models.answering.answerability import Answerability
-    from fls_models.answering.model import Heard, Listener
-    from fls_models.answering.readers.frames import FramesHeard
+    from fls_models.answering.model import EncodedRecording, Listener
+    from fls_models.answering.readers.frames import FusedFrames
     from fls_models.answering.readers.text import Reader
     from fls_models.core.budget import Budget, FrameRates
     from fls_models.extractor.fused_recording import FusedRecording
-    from fls_models.lslm.context_cache import Reads
-    from fls_models.lslm.large import HearingModel
-    from fls_models.lslm.mini.speech_model import MiniHearing
+    from fls_models.lslm.context_cache import ContextCache
+    from fls_models.lslm.large import LargeSpeechLM
+    from fls_models.lslm.mini.speech_model import MiniSpeechLM
     from fls_models.transcription.ctc_alignment import SentencePieces
 
 
-class FrameReadingModel(Pipeline):
+class FrameModel(Pipeline):
     """A model that hears by itself, and reads fused frames of what it hears.
 
     What it hears with and where that runs is the affair of its kind.
@@ -34,7 +34,7 @@ class FrameReadingModel(Pipeline):
     reads_by = "frames"
 
     @property
-    def extractor(self) -> FrameReadingModel:
+    def extractor(self) -> FrameModel:
         return self
 
     @property
@@ -44,7 +44,7 @@ class FrameReadingModel(Pipeline):
 
     @property
     @abstractmethod
-    def language_model(self) -> HearingModel | MiniHearing:
+    def language_model(self) -> LargeSpeechLM | MiniSpeechLM:
         """Hears, reads and answers."""
 
     @property
@@ -76,10 +76,10 @@ class FrameReadingModel(Pipeline):
 
     def _heard(
         self, blocks: Iterable[NDArray[np.float32]], language: str | None, budget: Budget
-    ) -> Heard:
-        from fls_models.answering.readers.frames import FramesHeard
+    ) -> EncodedRecording:
+        from fls_models.answering.readers.frames import FusedFrames
 
-        return FramesHeard(self.hear(blocks, budget))
+        return FusedFrames(self.hear(blocks, budget))
 
     def hear(
         self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
@@ -120,7 +120,7 @@ class FrameReadingModel(Pipeline):
             identity=f"{self.ear} {self._vocabulary_identity}",
         )
 
-    def reader(self, heard: FramesHeard) -> Reader:
+    def reader(self, heard: FusedFrames) -> Reader:
         from fls_models.answering.readers.frames import FrameReader
 
         return FrameReader(self.language_model, heard, self.window)
@@ -133,8 +133,8 @@ class FrameReadingModel(Pipeline):
         return Answerability(self.reads, ASK.heard())
 
     @cached_property
-    def reads(self) -> Reads:
-        from fls_models.lslm.context_cache import Reads
+    def reads(self) -> ContextCache:
+        from fls_models.lslm.context_cache import ContextCache
 
         # Not kept between processes: gigabytes, and read anew in less time than from a disk.
-        return Reads(self.language_model)
+        return ContextCache(self.language_model)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fls_models.core.progress import Progress, silent
 from fls_models.extractor.inspection.inspection import Inspection
-from fls_models.extractor.inspection.recorder import Watching
+from fls_models.extractor.inspection.recorder import FusionRecorder
 from fls_models.transcription.ctc_words import words_read
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def inspect(
         Exception: whatever `blocks` raise.
     """
     encoder, text = model.language_model, model.ctc_text
-    watching = Watching(encoder, None if text is None else encoder.ctc_tokens)
+    watching = FusionRecorder(encoder, None if text is None else encoder.ctc_tokens)
     heard = model.hear(blocks, budget, start=start, total=total, progress=progress, watch=watching)
     times = torch.from_numpy(watching.times)
     words = () if text is None else words_read(watching.pieces, text, times)

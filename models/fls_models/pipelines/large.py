@@ -8,21 +8,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.errors import UsageError
-from fls_models.pipelines.frames import FrameReadingModel
+from fls_models.pipelines.frames import FrameModel
 from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
     from fls_models.core.budget import FrameRates
-    from fls_models.lslm.large import HearingModel
+    from fls_models.lslm.large import LargeSpeechLM
     from fls_models.transcription.ctc_alignment import SentencePieces
     from fls_models.weights.card import FrameCard
     from fls_models.weights.store import InstalledFrames
 
 
 @dataclass(frozen=True)
-class Running:
+class RuntimeConfig:
     """How a frame model is run.
 
     Attributes:
@@ -41,18 +41,18 @@ class Running:
     compress: bool = True
 
 
-class FrameModel(FrameReadingModel):
+class LargeFrameModel(FrameModel):
     """A large speech-language model."""
 
     def __init__(
         self,
         installed: InstalledFrames,
-        memory: Memory = FORGETFUL,
-        running: Running | None = None,
+        memory: Cache = NULL_CACHE,
+        running: RuntimeConfig | None = None,
     ) -> None:
         super().__init__(installed.card, memory)
         self.card: FrameCard = installed.card
-        self.running = running or Running()
+        self.running = running or RuntimeConfig()
         self._installed = installed
 
     @property
@@ -92,7 +92,7 @@ class FrameModel(FrameReadingModel):
         return SentencePieces(self.running.vocabulary, tokens)
 
     @cached_property
-    def language_model(self) -> HearingModel:
+    def language_model(self) -> LargeSpeechLM:
         from fls_models.lslm.registry import load
 
         running = self.running

@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.errors import DamagedWeights, WeightsMissing
-from fls_models.pipelines.frames import FrameReadingModel
+from fls_models.pipelines.frames import FrameModel
 from fls_models.weights.card import frames_of
 from fls_models.weights.store import fingerprint
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fls_models.core.budget import FrameRates
-    from fls_models.lslm.mini.speech_model import MiniHearing
+    from fls_models.lslm.mini.speech_model import MiniSpeechLM
     from fls_models.weights.store import Installed
 
 # Changes when the same weights give other frames.
 FORM = "mini-frames-1"
 
 
-class MiniFrameModel(FrameReadingModel):
+class MiniFrameModel(FrameModel):
     """Whisper's encoder, a connector and the language model that else reads transcripts.
 
     Its card is the text model's, with the limits of a pass of frames and their thresholds.
@@ -34,7 +34,7 @@ class MiniFrameModel(FrameReadingModel):
     """
 
     def __init__(
-        self, installed: Installed, memory: Memory = FORGETFUL, *, compress: bool = True
+        self, installed: Installed, memory: Cache = NULL_CACHE, *, compress: bool = True
     ) -> None:
         limits = self._frames = frames_of(installed.card)
         if installed.connector is None:
@@ -70,9 +70,9 @@ class MiniFrameModel(FrameReadingModel):
         return self.language_model.ctc_text
 
     @cached_property
-    def language_model(self) -> MiniHearing:
+    def language_model(self) -> MiniSpeechLM:
         from fls_models.lslm.mini.connector_weights import read_config
-        from fls_models.lslm.mini.speech_model import MiniHearing
+        from fls_models.lslm.mini.speech_model import MiniSpeechLM
 
         installed, config = self._installed, read_config(self._connector)
         made_for = config.speech, config.llm
@@ -83,4 +83,4 @@ class MiniFrameModel(FrameReadingModel):
                 f"and {installed.card.name} is {' and '.join(parts)}. Install fls anew, or use "
                 "--read text."
             )
-        return MiniHearing(installed.speech, installed.llm, self._connector)
+        return MiniSpeechLM(installed.speech, installed.llm, self._connector)

@@ -8,13 +8,13 @@ from fls_models.core.budget import Budget
 from fls_models.core.results import Answer, Summary, Transcript
 
 if TYPE_CHECKING:
-    from fls_models.answering.model import Heard, Model
+    from fls_models.answering.model import EncodedRecording, Model
 
 
 class Recording:
     """What was heard, and what may be asked about it."""
 
-    def __init__(self, model: Model, name: str, heard: Heard) -> None:
+    def __init__(self, model: Model, name: str, heard: EncodedRecording) -> None:
         self.heard = heard
         self._model = model
         self._name = name
@@ -42,22 +42,22 @@ class Recording:
         `budget` is balanced for a transcript; frames are read as they were heard, and no other way.
         `evidence` is how many passages at most the answer shows for itself.
         """
-        from fls_models.answering.answerer import Asking, Manner
+        from fls_models.answering.answerer import Answerer, GenerationConfig
 
-        asking = Asking(
+        asking = Answerer(
             self._model,
             self._name,
             self.heard,
             heard_in={},
             budget=self._budget(budget),
-            manner=Manner(max_tokens),
+            manner=GenerationConfig(max_tokens),
             evidence=evidence,
         )
         return asking.answer(question)
 
     def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
         """A summary in one of `fls_models.core.results.STYLES`; `budget` as for `ask`."""
-        from fls_models.answering.answerer import Manner
+        from fls_models.answering.answerer import GenerationConfig
         from fls_models.answering.summarize import summarise
 
         return summarise(
@@ -67,7 +67,7 @@ class Recording:
             heard_in={},
             style=style,
             budget=self._budget(budget),
-            manner=Manner(max_tokens=160),
+            manner=GenerationConfig(max_tokens=160),
         )
 
     def _budget(self, name: str | None) -> Budget:

@@ -166,7 +166,7 @@ def answer_cost(
     Args:
         windows: 30 s windows through the encoder.
         frames: T, the frames of real audio in them.
-        lengths: frames after each round of fusion (`fusion.halving(T, L)`), empty for none.
+        lengths: frames after each round (`fusion.halving_schedule(T, L)`), empty for none.
         prompt_tokens: tokens of text around the audio.
         answer_tokens: tokens written, the first of which comes out of the prefill.
     """

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from fls_models.core.budget import Budget, sections
 from fls_models.core.constants import FRAME_RATE, WINDOW_SECONDS
-from fls_models.extractor.sections import Division
+from fls_models.extractor.sections import SectionPlanner
 from fls_models.weights.card import Card, FrameCard, TextCard, frames_of
 
 ReadsBy = Literal["text", "frames"]
@@ -99,7 +99,7 @@ def _of_text(budget: Budget, seconds: float, most: int) -> list[Pass]:
 def _of_frames(budget: Budget, seconds: float, most: int) -> list[Pass]:
     """The sections of `frame_listening`, each ending as late as it may."""
     count = max(1, round(seconds * FRAME_RATE))
-    division = Division(budget, "ask", most, count / FRAME_RATE)
+    division = SectionPlanner(budget, "ask", most, count / FRAME_RATE)
     passes: list[Pass] = []
     begin = 0
     while begin < count:

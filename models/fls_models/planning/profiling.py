@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.answering.answerer import Asking
+from fls_models.answering.answerer import Answerer
 from fls_models.audio.vad import Piece, cut_at_pauses
 from fls_models.core.budget import NAMES, Budget
 from fls_models.core.results import Sentence, Transcript
@@ -21,8 +21,8 @@ from fls_models.errors import InputError
 from fls_models.planning.plan import ENOUGH_SECONDS, Pace
 
 if TYPE_CHECKING:
-    from fls_models.answering.model import Heard, Listener, Model
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.answering.model import EncodedRecording, Listener, Model
+    from fls_models.pipelines.frames import FrameModel
 
 SAMPLE_SECONDS = 90.0
 """How much is best measured on; more is as good, and takes longer."""
@@ -57,7 +57,7 @@ def measure(model: Model, blocks: Iterable[NDArray[np.float32]], *, start: float
     _ = model.language_model
     load = perf_counter() - begun
     heard, begin, hear = _heard(model, blocks)
-    asking = Asking(model, "", heard, heard_in={}, budget=Budget())
+    asking = Answerer(model, "", heard, heard_in={}, budget=Budget())
     first, again = asking.answer(_QUESTION), asking.answer(_QUESTION)
     if not first.answered:
         raise NothingSaid(_NOTHING)
@@ -81,13 +81,13 @@ def measure(model: Model, blocks: Iterable[NDArray[np.float32]], *, start: float
 
 def _heard(
     model: Model, blocks: list[NDArray[np.float32]]
-) -> tuple[Heard, float, dict[str, float]]:
+) -> tuple[EncodedRecording, float, dict[str, float]]:
     """What was heard, what that took once, and for each second of audio by budget."""
     if model.reads_by == "text":
         return _transcribed(model.transcriber, blocks)
-    from fls_models.pipelines.frames import FrameReadingModel
+    from fls_models.pipelines.frames import FrameModel
 
-    assert isinstance(model, FrameReadingModel), "there are two kinds of models"
+    assert isinstance(model, FrameModel), "there are two kinds of models"
     return _fused(model, blocks)
 
 
@@ -123,13 +123,13 @@ def _transcribed(
 
 
 def _fused(
-    model: FrameReadingModel, blocks: list[NDArray[np.float32]]
-) -> tuple[Heard, float, dict[str, float]]:
+    model: FrameModel, blocks: list[NDArray[np.float32]]
+) -> tuple[EncodedRecording, float, dict[str, float]]:
     """Encoding is nearly all of it, and the same for every budget."""
-    from fls_models.answering.readers.frames import FramesHeard
+    from fls_models.answering.readers.frames import FusedFrames
 
     begun = perf_counter()
-    heard = FramesHeard(model.hear(blocks, Budget()))
+    heard = FusedFrames(model.hear(blocks, Budget()))
     taken = perf_counter() - begun
     if not heard.speaks:
         raise NothingSaid(_NOTHING)

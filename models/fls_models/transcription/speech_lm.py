@@ -22,7 +22,7 @@ from torch import Tensor
 from fls_models.audio.vad import Piece, cut_at_pauses
 from fls_models.audio.windows import Window
 from fls_models.core.budget import PAPER, Budget, FrameRates
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Sentence, Word
@@ -30,7 +30,7 @@ from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, ladder
+from fls_models.extractor.fusion import fuse, training_schedule
 from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel
 from fls_models.transcription.ctc_alignment import SentencePieces, align
@@ -77,7 +77,7 @@ class SpeechTranscriber(PieceByPiece):
         *,
         vocabulary: SentencePieces | None = None,
         rates: FrameRates = PAPER,
-        memory: Memory = FORGETFUL,
+        memory: Cache = NULL_CACHE,
         identity: str = "",
         max_tokens: int = 400,
     ) -> None:
@@ -150,7 +150,9 @@ class SpeechTranscriber(PieceByPiece):
         if not len(frames):
             return []
         length = budget.frames(len(window) / SAMPLE_RATE, "transcribe")
-        fused = fuse(frames, length, density_from(self._encoder.blank_probability), ladder).frames
+        fused = fuse(
+            frames, length, density_from(self._encoder.blank_probability), training_schedule
+        ).frames
         words = self._without_loops(self._write(fused.hidden), piece)
         return [
             (begin - window.start, end - window.start, word)

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.audio.vad import Heard, Piece, cut_at_pauses, grouped
+from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
 from fls_models.audio.whisper import load_whisper
-from fls_models.core.cache import FORGETFUL, Memory
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.core.results import Sentence, Word
@@ -68,7 +68,7 @@ class PieceByPiece:
 
     def _heard(
         self,
-        pieces: Iterable[Heard],
+        pieces: Iterable[SpeechChunk],
         words: Callable[[Piece], list[Word]],
         total: float | None,
         progress: Progress,
@@ -101,7 +101,7 @@ class Transcriber(PieceByPiece):
         folder: Path,
         *,
         threads: int = 0,
-        memory: Memory = FORGETFUL,
+        memory: Cache = NULL_CACHE,
         identity: str = "",
     ) -> None:
         self._whisper = load_whisper(folder, threads)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fls_models.answering.readers.text import Phrase, Reading, Stretch
+from fls_models.answering.readers.text import ModelInput, Phrase, Segment
 from fls_models.core.budget import Budget
 from fls_models.core.results import Span
 from fls_models.errors import UsageError
@@ -32,7 +32,7 @@ _WORDS = 700
 MOST_STRETCHED = 8.0
 
 
-class FramesHeard:
+class FusedFrames:
     """A recording as a model that hears it: fused for one budget, and anew for another.
 
     `again` listens once more; without it, the budget is the one that was heard.
@@ -78,7 +78,7 @@ class FrameReader:
 
     name = "frames"
 
-    def __init__(self, encoder: SpeechEncoder, heard: FramesHeard, window: int) -> None:
+    def __init__(self, encoder: SpeechEncoder, heard: FusedFrames, window: int) -> None:
         self._encoder = encoder
         self._heard = heard
         self._window = window
@@ -86,11 +86,11 @@ class FrameReader:
     def prompt(self, prompt: Prompt) -> Prompt:
         return prompt.heard()
 
-    def readings(self, budget: Budget, question: str | None) -> list[Reading]:
+    def readings(self, budget: Budget, question: str | None) -> list[ModelInput]:
         """All sections, whatever the question: what is said is known to the model alone."""
         return [self._read(section) for section in self._heard.at(budget).sections]
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Stretch]:
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Segment]:
         """Equal parts of some two minutes within each section; with `whole`, the sections.
 
         A section is a stretch at least, even if it is shorter or there are more of them.
@@ -99,7 +99,7 @@ class FrameReader:
         # One for each section, and the others where most was said.
         spare = max(0, most - len(fused.sections))
         return [
-            Stretch(_span(part), _Part(self, part, fused.budget))
+            Segment(_span(part), _Part(self, part, fused.budget))
             for section in fused.sections
             for part in (
                 [section]
@@ -108,7 +108,7 @@ class FrameReader:
             )
         ]
 
-    def _read(self, frames: Frames) -> Reading:
+    def _read(self, frames: Frames) -> ModelInput:
         needed = len(frames) + _WORDS
         stretch = needed / self._window
         if stretch > MOST_STRETCHED:
@@ -118,7 +118,7 @@ class FrameReader:
             )
         with torch.inference_mode():
             embeddings = self._encoder.project(frames.hidden)
-        return Reading(
+        return ModelInput(
             embeddings, frames.spans.cpu(), phrases_of(frames), stretch=max(1.0, stretch)
         )
 
@@ -135,13 +135,13 @@ class _Part:
     def prompt(self, prompt: Prompt) -> Prompt:
         return self.whole.prompt(prompt)
 
-    def readings(self, budget: Budget, question: str | None) -> Sequence[Reading]:
+    def readings(self, budget: Budget, question: str | None) -> Sequence[ModelInput]:
         if budget.label != self.budget:
             raise _heard_for(self.budget, budget)
         return [self.whole._read(self.frames)]
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Stretch]:
-        return [Stretch(_span(self.frames), self)]
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Segment]:
+        return [Segment(_span(self.frames), self)]
 
 
 def phrases_of(frames: Frames) -> tuple[Phrase, ...]:

@@ -42,7 +42,7 @@ class Phrase:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ModelInput:
     """One pass for the language model.
 
     Attributes:
@@ -83,10 +83,10 @@ class Reader(Protocol):
     def prompt(self, prompt: Prompt) -> Prompt:
         """A prompt for text, as it is before what this reader reads."""
 
-    def readings(self, budget: Budget, question: str | None) -> Sequence[Reading]:
+    def readings(self, budget: Budget, question: str | None) -> Sequence[ModelInput]:
         """The passes that hold the recording, in order. `question` None: what is most central."""
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Stretch]:
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Segment]:
         """Consecutive parts of the recording, each about one thing as far as that can be told.
 
         None is shorter than `shortest` seconds, there are at most `most`, and with `whole` no more
@@ -95,7 +95,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """A part of a recording, to be read by itself."""
 
     span: Span
@@ -122,12 +122,12 @@ class TextReader:
     def _relevance(self) -> Relevance:
         return Relevance([sentence.text for sentence in self._sentences])
 
-    def readings(self, budget: Budget, question: str | None) -> list[Reading]:
+    def readings(self, budget: Budget, question: str | None) -> list[ModelInput]:
         """The passes that hold the recording, in order. `question` None: what is most central."""
         kept = self.kept(budget, question)
         return [self._read(section) for section in self._sections(kept)]
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Stretch]:
+    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Segment]:
         """Divided where the words change (`topics`); times are those of the words."""
         sentences = self._sentences
         if whole or self._duration <= shortest:
@@ -139,7 +139,7 @@ class TextReader:
             said = sentences[part.start : part.stop]
             span = Span(said[0].start, said[-1].end)
             heard = Transcript(self._language, said, span.end - span.start)
-            stretches.append(Stretch(span, TextReader(self._model, heard, self._most)))
+            stretches.append(Segment(span, TextReader(self._model, heard, self._most)))
         return stretches
 
     def kept(self, budget: Budget, question: str | None) -> list[int]:
@@ -185,7 +185,7 @@ class TextReader:
             for token in self._model.tokenize(written)
         ]
 
-    def _read(self, section: Sequence[int]) -> Reading:
+    def _read(self, section: Sequence[int]) -> ModelInput:
         tokens = [token for index in section for token in self._tokens[index]]
         spans = torch.tensor([[start, end] for _, start, end in tokens], dtype=torch.float64)
         phrases: list[Phrase] = []
@@ -195,7 +195,7 @@ class TextReader:
             rows = range(first, first + len(self._tokens[index]))
             phrases.append(Phrase(rows, Span(said.start, said.end), said.text))
             first = rows.stop
-        return Reading(
+        return ModelInput(
             self._model.embed([token for token, _, _ in tokens]),
             spans.reshape(-1, 2),
             tuple(phrases),

@@ -16,7 +16,7 @@ from time import perf_counter
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.core.budget import Budget
 from fls_models.extractor.fused_recording import FusedRecording
-from fls_models.pipelines.frames import FrameReadingModel
+from fls_models.pipelines.frames import FrameModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class FrameHearing:
     weights that heard it.
     """
 
-    def __init__(self, model: FrameReadingModel, decode: Decode, work: Path) -> None:
+    def __init__(self, model: FrameModel, decode: Decode, work: Path) -> None:
         self._model = model
         self._decode = decode
         self._work = work

@@ -42,14 +42,14 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True)
-class Heard:
+class TimedTranscript:
     """A transcript and the seconds it took to make, when it was made."""
 
     transcript: Transcript
     seconds: float
 
 
-class Hearing:
+class TranscriptCache:
     """Hears recordings for one model, at the effort that belongs to a budget.
 
     `rates` are those of a model that transcribes what it reads as frames.
@@ -71,25 +71,25 @@ class Hearing:
         self._rates = rates
         self._work = work
         self._language = language
-        self._known: dict[tuple[Path, str], Heard] = {}
+        self._known: dict[tuple[Path, str], TimedTranscript] = {}
 
-    def hear(self, audio: Path, budget: str) -> Heard:
+    def hear(self, audio: Path, budget: str) -> TimedTranscript:
         """The transcript of a recording: kept from before, or made now."""
         if (audio, budget) not in self._known:
             self._known[audio, budget] = self._hear(audio, budget)
         return self._known[audio, budget]
 
-    def _hear(self, audio: Path, budget: str) -> Heard:
+    def _hear(self, audio: Path, budget: str) -> TimedTranscript:
         place = self._place(audio, budget)
         if place is not None and place.is_file():
             raw = json.loads(place.read_text("utf-8"))
-            return Heard(Transcript.from_json(raw), raw["seconds"])
+            return TimedTranscript(Transcript.from_json(raw), raw["seconds"])
         listener = self._listener()
         begun = perf_counter()
         sentences = tuple(listener.sentences(self._decode(audio), budget, language=self._language))
         seconds = perf_counter() - begun
         language = listener.language if sentences else None
-        heard = Heard(Transcript(language, sentences, listener.until), seconds)
+        heard = TimedTranscript(Transcript(language, sentences, listener.until), seconds)
         if place is not None:
             written = {"seconds": seconds, **heard.transcript.as_json()}
             _write(place, json.dumps(written, ensure_ascii=False))

@@ -18,8 +18,8 @@ from fls_models.answering.model import Model
 from fls_models.answering.readers.frames import MOST_STRETCHED
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.bench.longspeech.encoded_recording import (
-    EncodedRecording,
     FusedPass,
+    WindowFrames,
     encode_recording,
     passes_to_ask,
     passes_to_write,
@@ -46,7 +46,7 @@ class Shortened:
         peak: bytes of memory at most, for whoever reads and asks to raise.
     """
 
-    recording: EncodedRecording
+    recording: WindowFrames
     passes: ReadPasses | None
     lengths: list[tuple[int, int]]
     fuse: float
@@ -72,7 +72,7 @@ class Shortening:
         self._memory = memory
         self._seconds = seconds
         # One at a time: hidden states are what a long recording takes memory for.
-        self._encoded: tuple[Path, EncodedRecording] | None = None
+        self._encoded: tuple[Path, WindowFrames] | None = None
         self._shortened: tuple[object, Shortened] | None = None
 
     def shortened(
@@ -96,7 +96,7 @@ class Shortening:
         """Gives back what was read last."""
         self._shortened = None
 
-    def _recording(self, audio: Path) -> EncodedRecording:
+    def _recording(self, audio: Path) -> WindowFrames:
         if self._encoded is None or self._encoded[0] != audio:
             # The one before goes first.
             self._encoded = self._shortened = None
@@ -109,7 +109,7 @@ class Shortening:
 
     def _shorten(
         self,
-        recording: EncodedRecording,
+        recording: WindowFrames,
         method: Method,
         length: Length,
         prompt: Prompt,

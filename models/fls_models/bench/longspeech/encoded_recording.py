@@ -23,11 +23,11 @@ from fls_models.extractor.density import Density
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.sections import Division, quietest
+from fls_models.extractor.sections import SectionPlanner, quietest
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedRecording:
+class WindowFrames:
     """All frames of a recording, on the model's device.
 
     Attributes:
@@ -50,7 +50,7 @@ def encode_recording(
     blocks: Iterable[NDArray[np.float32]],
     seconds: Callable[[], float],
     peak: Callable[[], int],
-) -> EncodedRecording:
+) -> WindowFrames:
     """Encodes blocks of 16 kHz mono float32 to their end.
 
     Args:
@@ -73,7 +73,7 @@ def encode_recording(
     if not sum(map(len, parts)):
         raise InputError("There is no audio in the recording to be measured.")
     frames = Frames.concatenate(parts)
-    return EncodedRecording(frames, len(parts), samples / SAMPLE_RATE, seconds() - begun, peak())
+    return WindowFrames(frames, len(parts), samples / SAMPLE_RATE, seconds() - begun, peak())
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class FusedPass:
 
 @torch.no_grad()
 def passes_to_ask(
-    recording: EncodedRecording, method: Method, length: Length, density: Density, most: int
+    recording: WindowFrames, method: Method, length: Length, density: Density, most: int
 ) -> list[FusedPass]:
     """The recording as a method shortens it, together exactly L frames (T, if that is less).
 
@@ -97,7 +97,7 @@ def passes_to_ask(
     if method.compress is None:
         return [FusedPass(frames.hidden, len(frames))]
     target = min(length.frames(recording.duration, "ask"), len(frames))
-    division = Division(Budget(target_length=target), "ask", most, None)
+    division = SectionPlanner(Budget(target_length=target), "ask", most, None)
     division.left = len(frames)
     passes = []
     while len(frames):
@@ -111,7 +111,7 @@ def passes_to_ask(
 
 @torch.no_grad()
 def passes_to_write(
-    recording: EncodedRecording, method: Method, length: Length, density: Density
+    recording: WindowFrames, method: Method, length: Length, density: Density
 ) -> list[FusedPass]:
     """Window by window, as transcripts are written: L frames of each full one."""
     frames = recording.frames
@@ -136,7 +136,7 @@ def _unweighed(hidden: Tensor) -> Tensor:
     return torch.ones(len(hidden), dtype=torch.float32, device=hidden.device)
 
 
-def _end(frames: Frames, division: Division) -> int:
+def _end(frames: Frames, division: SectionPlanner) -> int:
     """Where the next pass ends: all of what is left, or a moment where little is said."""
     places = division.end(len(frames))
     if not places:

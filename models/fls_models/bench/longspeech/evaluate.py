@@ -16,7 +16,7 @@ from typing import Any
 
 from fls_models.answering.model import Model
 from fls_models.bench.caches.results import Kept
-from fls_models.bench.caches.transcripts import Decode, Hearing
+from fls_models.bench.caches.transcripts import Decode, TranscriptCache
 from fls_models.bench.longspeech.items import SpokenItem
 from fls_models.bench.longspeech.measure import Measuring, prompt_for
 from fls_models.bench.longspeech.measurement import Measured, Row
@@ -45,7 +45,7 @@ class LongSpeechEval:
         decode: Decode,
         kept: Kept,
         *,
-        hearing: Hearing | None = None,
+        hearing: TranscriptCache | None = None,
         ear: str = "",
         effort: str = "balanced",
         max_tokens: int = 128,

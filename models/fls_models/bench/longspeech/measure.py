@@ -16,7 +16,7 @@ import torch
 
 from fls_models.answering.model import Model
 from fls_models.answering.readers.text import TextReader
-from fls_models.bench.caches.transcripts import Decode, Hearing
+from fls_models.bench.caches.transcripts import Decode, TranscriptCache
 from fls_models.bench.longspeech.compress import Shortening
 from fls_models.bench.longspeech.encoded_recording import encode_recording
 from fls_models.bench.longspeech.items import SpokenItem
@@ -49,7 +49,7 @@ class Measuring:
         self,
         model: Model,
         decode: Decode,
-        hearing: Hearing | None,
+        hearing: TranscriptCache | None,
         effort: str,
         max_tokens: int,
         replies: bool,

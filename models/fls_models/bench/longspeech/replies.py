@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fls_models.answering.answerer import Manner
+from fls_models.answering.answerer import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.bench.longspeech.passes import ReadPasses
 from fls_models.core.progress import silent
@@ -124,7 +124,7 @@ class PassReading:
     def _reply(
         self, context: Context, request: str, max_tokens: int, show: Callable[[str], None]
     ) -> str:
-        text = Manner(max_tokens).decode(self._llm, context, request, show)
+        text = GenerationConfig(max_tokens).decode(self._llm, context, request, show)
         self._count(context.tokens, request, text)
         return text
 

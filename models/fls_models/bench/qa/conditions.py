@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fls_models.answering.model import Model
-from fls_models.answering.readers.frames import FramesHeard
-from fls_models.answering.readers.text import Reading
+from fls_models.answering.readers.frames import FusedFrames
+from fls_models.answering.readers.text import ModelInput
 from fls_models.bench.caches.frames import FrameHearing
-from fls_models.bench.caches.transcripts import Hearing
+from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.bench.qa.items import Item, written
 from fls_models.core.budget import Budget
 from fls_models.core.results import Transcript
 from fls_models.lslm import prompts
 from fls_models.lslm.prompts import Prompt
-from fls_models.pipelines.frames import FrameReadingModel
+from fls_models.pipelines.frames import FrameModel
 
 NO_AUDIO = "no-audio"
 TRUE = "true-transcript"
@@ -65,7 +65,7 @@ class GivenText:
     def __init__(
         self,
         model: Model,
-        hearing: Hearing | None = None,
+        hearing: TranscriptCache | None = None,
         *,
         listen: str | None = None,
         marks: Sequence[str] = (),
@@ -104,7 +104,7 @@ class GivenFrames:
 
     prompt = prompts.ASK.heard()
 
-    def __init__(self, model: FrameReadingModel, hearing: FrameHearing) -> None:
+    def __init__(self, model: FrameModel, hearing: FrameHearing) -> None:
         self.model = model
         self._hearing = hearing
 
@@ -116,9 +116,9 @@ class GivenFrames:
         heard = self._hearing.hear(item.audio, effort)
         return heard.seconds, heard.fused.duration
 
-    def heard(self, item: Item, condition: str) -> FramesHeard:
+    def heard(self, item: Item, condition: str) -> FusedFrames:
         assert item.audio is not None
-        return FramesHeard(self._hearing.hear(item.audio, condition).fused)
+        return FusedFrames(self._hearing.hear(item.audio, condition).fused)
 
     def identity(self, item: Item, condition: str, question: str) -> dict[str, Any]:
         """Frames do not depend on the question."""
@@ -138,7 +138,7 @@ def budget_of(condition: str) -> Budget:
     return Budget("accurate" if condition == TRUE else condition)
 
 
-def readings(given: Given, item: Item, condition: str, question: str) -> Sequence[Reading]:
+def readings(given: Given, item: Item, condition: str, question: str) -> Sequence[ModelInput]:
     """The passes that hold the recording under a condition, none for `NO_AUDIO`."""
     if condition == NO_AUDIO:
         return []

@@ -18,7 +18,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
-from fls_models.answering.answerer import Asking, Manner
+from fls_models.answering.answerer import Answerer, GenerationConfig
 from fls_models.bench.caches.results import Kept
 from fls_models.bench.qa.conditions import NO_AUDIO, NOTHING, TRUE, Given, budget_of, readings
 from fls_models.bench.qa.items import Item, stranger
@@ -168,14 +168,14 @@ class QaBench:
         chosen = [self._items[index * total // count] for index in range(count)]
         replies = []
         for item in self._counted(f"{condition}: answers", chosen):
-            result = self._asked(item, item.question, condition, Manner())
+            result = self._asked(item, item.question, condition, GenerationConfig())
             replies.append(Reply(item, result["answered"], result["answer"], result["seconds"]))
         return Replies(condition, tuple(replies), self.refuses(condition))
 
     def refusals(self, condition: str) -> Refusals:
         """Asks every question of its own recording and of a foreign one."""
         # Whether a question is answered is known before the first word of the answer.
-        manner = Manner(max_tokens=1)
+        manner = GenerationConfig(max_tokens=1)
         caught, slipped, lost, missed = [], [], [], []
         for index in self._counted(f"{condition}: refusals", range(len(self._items))):
             item = self._items[index]
@@ -192,7 +192,9 @@ class QaBench:
                 slipped.append(f"{item.question} (asked of {other.name})")
         return Refusals(condition, share(caught), share(lost), tuple(slipped), tuple(missed))
 
-    def _asked(self, item: Item, question: str, condition: str, manner: Manner) -> dict[str, Any]:
+    def _asked(
+        self, item: Item, question: str, condition: str, manner: GenerationConfig
+    ) -> dict[str, Any]:
         given = self._by(condition)
         card = given.model.card
         read = given.identity(item, condition, question)
@@ -200,9 +202,11 @@ class QaBench:
         key = ["reply", card.name, limits, manner.max_tokens, read, question]
         return self._kept.get(key, lambda: self._answer(item, question, condition, manner))
 
-    def _answer(self, item: Item, question: str, condition: str, manner: Manner) -> dict[str, Any]:
+    def _answer(
+        self, item: Item, question: str, condition: str, manner: GenerationConfig
+    ) -> dict[str, Any]:
         given = self._by(condition)
-        asking = Asking(
+        asking = Answerer(
             given.model,
             item.name,
             given.heard(item, condition),

@@ -17,13 +17,13 @@ from fls_models.answering.answerability import Answerability
 from fls_models.answering.model import Listener, Model
 from fls_models.answering.readers.text import Reader, TextReader
 from fls_models.core.budget import Budget
-from fls_models.core.cache import FORGETFUL
+from fls_models.core.cache import NULL_CACHE
 from fls_models.core.results import Transcript
-from fls_models.pipelines.frames import FrameReadingModel
+from fls_models.pipelines.frames import FrameModel
 
 if TYPE_CHECKING:
     from fls_models.lslm.base import LanguageModel
-    from fls_models.lslm.context_cache import Reads
+    from fls_models.lslm.context_cache import ContextCache
 
 
 class ReadingText(Model):
@@ -31,8 +31,8 @@ class ReadingText(Model):
 
     reads_by = "text"
 
-    def __init__(self, model: FrameReadingModel) -> None:
-        super().__init__(model.card, FORGETFUL)
+    def __init__(self, model: FrameModel) -> None:
+        super().__init__(model.card, NULL_CACHE)
         self._model = model
 
     @property
@@ -54,7 +54,7 @@ class ReadingText(Model):
         return TextReader(self.language_model, heard, self.card.max_frames)
 
     @property
-    def reads(self) -> Reads:
+    def reads(self) -> ContextCache:
         return self._model.reads
 
     @cached_property

@@ -16,7 +16,7 @@ from fls_models.extractor.inspection.inspection import InspectedSection
 _ROWS = 512
 
 
-class Watching:
+class FusionRecorder:
     """A `frame_listening.Watch` that keeps what can be looked at.
 
     Args:

@@ -45,7 +45,7 @@ class BranchedLinear(nn.Module):
         return found.add_(F.linear(F.linear(x, self.down), self.up))
 
 
-def put_on(body: nn.Module, pairs: Mapping[str, Pair]) -> Switch:
+def attach_lora(body: nn.Module, pairs: Mapping[str, Pair]) -> Switch:
     """Puts a LoRA beside layers of a decoder, by their names in it; it is off.
 
     Raises DamagedWeights when the decoder has no such layer, or one of another size.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.decoder import DecoderLanguageModel, Parts
+from fls_models.lslm.decoder import DecoderComponents, DecoderLanguageModel
 from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 
 
@@ -35,7 +35,7 @@ class MiniLanguageModel(DecoderLanguageModel):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = _assemble(Qwen2Config.from_dict(raw), tensors)
         super().__init__(
-            Parts(
+            DecoderComponents(
                 body=model.model,
                 head=model.get_submodule("lm_head"),
                 table=model.get_input_embeddings(),

@@ -22,9 +22,9 @@ from fls_models.audio.windows import frame_count
 from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES
 from fls_models.errors import DamagedWeights
 from fls_models.extractor.density import FoldedCtcHead
-from fls_models.lslm.kv_cache import ReadContext
+from fls_models.lslm.kv_cache import KVContext
 from fls_models.lslm.mini import connector_weights
-from fls_models.lslm.mini.int8_lora import put_on
+from fls_models.lslm.mini.int8_lora import attach_lora
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.lslm.prompts import ASK, Prompt
@@ -44,7 +44,7 @@ class Sound:
     frames: int
 
 
-class MiniHearing(MiniLanguageModel):
+class MiniSpeechLM(MiniLanguageModel):
     """Whisper in `speech`, a language model in `llm`, what joins them in `connector`.
 
     Raises DamagedWeights when a folder is not whole, or the connector's sizes are not theirs.
@@ -64,7 +64,7 @@ class MiniHearing(MiniLanguageModel):
             )
         self._folder = connector
         self._table = self.embed(self.config.tokens)
-        self._lora = put_on(self.body, connector_weights.read_lora(connector, self.config))
+        self._lora = attach_lora(self.body, connector_weights.read_lora(connector, self.config))
         self._parts = replace(
             self._parts, template=_Template(self._tokenizer), audio=AUDIO, form="float32-frames-1"
         )
@@ -140,11 +140,11 @@ class MiniHearing(MiniLanguageModel):
 
     # What the language model does is the same but for the LoRA, which goes by the prompt.
 
-    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> ReadContext:
+    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> KVContext:
         self._lora.on = prompt.audio
         return super().read(prompt, recording, stretch=stretch)
 
-    def generate(self, context: ReadContext, request: str, **how: Any) -> Iterator[str]:
+    def generate(self, context: KVContext, request: str, **how: Any) -> Iterator[str]:
         reply = super().generate(context, request, **how)
         while True:
             # Each time: others may be asked while this reply is being written.
@@ -154,13 +154,13 @@ class MiniHearing(MiniLanguageModel):
                 return
             yield piece
 
-    def scores(self, context: ReadContext, request: str, replies: Sequence[str]) -> list[Tensor]:
+    def scores(self, context: KVContext, request: str, replies: Sequence[str]) -> list[Tensor]:
         self._lora.on = context.prompt.audio
         return super().scores(context, request, replies)
 
     def attention(
         self,
-        context: ReadContext,
+        context: KVContext,
         request: str,
         reply: str,
         earlier: Sequence[tuple[str, str]] = (),
@@ -168,11 +168,11 @@ class MiniHearing(MiniLanguageModel):
         self._lora.on = context.prompt.audio
         return super().attention(context, request, reply, earlier)
 
-    def choose(self, context: ReadContext, request: str, options: Sequence[str]) -> str:
+    def choose(self, context: KVContext, request: str, options: Sequence[str]) -> str:
         self._lora.on = context.prompt.audio
         return super().choose(context, request, options)
 
-    def surprisal(self, context: ReadContext, text: str, lead: str = "") -> Tensor:
+    def surprisal(self, context: KVContext, text: str, lead: str = "") -> Tensor:
         self._lora.on = context.prompt.audio
         return super().surprisal(context, text, lead)
 

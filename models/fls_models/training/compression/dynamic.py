@@ -18,10 +18,10 @@ from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import RUNGS, fuse, ladder
+from fls_models.extractor.fusion import TRAINING_LENGTHS, fuse, training_schedule
 from fls_models.lslm.decoder import UNTAUGHT, DecoderLanguageModel
 
-LENGTHS = (WINDOW_FRAMES, *RUNGS)
+LENGTHS = (WINDOW_FRAMES, *TRAINING_LENGTHS)
 """Lengths of a window in the paper's training: 750, which leaves it as it is, 400, ..., 12."""
 
 
@@ -67,7 +67,7 @@ def fused(encoder: SpeechEncoder, hidden: Tensor, length: int, *, by_share: bool
             edges = torch.arange(len(window) + 1, dtype=torch.float64, device=window.device)
             spans = torch.stack([edges[:-1], edges[1:]], dim=-1)
             frames = Frames(window, density(window), spans)
-            window = fuse(frames, target, density, ladder).frames.hidden
+            window = fuse(frames, target, density, training_schedule).frames.hidden
         done.append(window)
     return torch.cat(done)
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from fls_models.core.optional import optional
 from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.decoder import DecoderLanguageModel
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
 from fls_models.weights.conversion.quantization import bitsandbytes
 
@@ -187,7 +187,7 @@ def _prefix(model: DecoderLanguageModel) -> str:
 
     Those of a connector (`connector_weights`) are named from the language model itself.
     """
-    if not isinstance(model, HearingModel):
+    if not isinstance(model, LargeSpeechLM):
         return ""
     layout = "thinker.model" if isinstance(model, Qwen25Omni) else "language_model.model"
     return f"base_model.model.{layout}."

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fls_models.core.progress import Progress, silent
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE, Prompt
 from fls_models.training.compression.dynamic import LENGTHS, fused
 from fls_models.training.compression.lora import Adapted, Settings
@@ -38,8 +38,8 @@ ADAPTER = "adapter"
 class _Large(Trainee):
     """A large model with a LoRA on it, which is all that is trained."""
 
-    def __init__(self, model: HearingModel, adapted: Adapted, base: str, prompt: Prompt) -> None:
-        self.model: HearingModel = model
+    def __init__(self, model: LargeSpeechLM, adapted: Adapted, base: str, prompt: Prompt) -> None:
+        self.model: LargeSpeechLM = model
         self.prompt = prompt
         self.parameters = adapted.parameters
         self.shares = {}
@@ -62,7 +62,7 @@ class _Large(Trainee):
 
 
 def train_compression(
-    model: HearingModel,
+    model: LargeSpeechLM,
     spoken: Sequence[Spoken],
     dev: Sequence[Spoken],
     plan: Plan,

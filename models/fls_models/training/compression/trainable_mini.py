@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from fls_models.lslm.mini.connector import Connector
 from fls_models.lslm.mini.int8 import Int8Linear
 from fls_models.lslm.mini.int8_lora import BranchedLinear
-from fls_models.lslm.mini.speech_model import MiniHearing
+from fls_models.lslm.mini.speech_model import MiniSpeechLM
 from fls_models.training.core.precision import BF16, FLOAT32
 
 
-class TrainableHearing(MiniHearing):
-    """`MiniHearing` on a device, without the LoRA of its connector's folder.
+class TrainableHearing(MiniSpeechLM):
+    """`MiniSpeechLM` on a device, without the LoRA of its connector's folder.
 
     Its connector's and its language model's parameters need no gradients until somebody wants them.
 
-    Raises what `MiniHearing` does.
+    Raises what `MiniSpeechLM` does.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ class Result:
     steps: int
 
 
-class Reading(nn.Module):
+class ConnectorTrainee(nn.Module):
     """A connector, and the head for characters that only training has.
 
     `start` gives the connector its first weights; without it they are drawn with `seed`, on the
@@ -205,7 +205,9 @@ def train_connector(
             "one of each is needed, of 30 s at most."
         )
     letters = Characters.of(one.text for one in taken)
-    reading = Reading(config, letters.size, table, dropout=dropout, seed=plan.seed, start=start)
+    reading = ConnectorTrainee(
+        config, letters.size, table, dropout=dropout, seed=plan.seed, start=start
+    )
     reading.to(device)
     told = {
         "stage": "connector",

@@ -25,7 +25,7 @@ from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
-from fls_models.lslm.large import HearingModel
+from fls_models.lslm.large import LargeSpeechLM
 from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.trainer import Loop, Plan, Step, unheard
@@ -123,7 +123,7 @@ def word_error_rate(
 
 
 def train_head(
-    model: HearingModel,
+    model: LargeSpeechLM,
     utterances: Sequence[Utterance],
     dev: Sequence[Utterance],
     vocabulary: Vocabulary,

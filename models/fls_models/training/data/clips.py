@@ -58,7 +58,7 @@ Cast = Callable[[Random], Voice]
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TextSpan:
     """Consecutive lines of a document, from its line `at` on."""
 
     source: str
@@ -92,16 +92,16 @@ class Clip:
         return self.samples[: round(self.ends[line - 1] * SAMPLE_RATE) + _AFTER]
 
 
-def stretches(documents: Sequence[Document], most: int = 40) -> list[Stretch]:
+def stretches(documents: Sequence[Document], most: int = 40) -> list[TextSpan]:
     """Documents in parts of at most so many lines."""
     return [
-        Stretch(one.source, at, one.lines[at : at + most])
+        TextSpan(one.source, at, one.lines[at : at + most])
         for one in documents
         for at in range(0, len(one.lines), most)
     ]
 
 
-def speak(stretch: Stretch, first: int, cast: Cast, seed: str) -> Clip:
+def speak(stretch: TextSpan, first: int, cast: Cast, seed: str) -> Clip:
     """The clip that begins with the line `first` of a stretch; each speaker has an own voice.
 
     The same for the same arguments. Lines that cannot be said, or last longer than a clip, are

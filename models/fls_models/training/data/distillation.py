@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_models.answering.answerer import Manner
+from fls_models.answering.answerer import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.training.data.clip_folder import write
 
@@ -27,7 +27,7 @@ class OwnAnswers:
     def __init__(self, model: Model, identity: str, folder: Path, max_tokens: int = 120) -> None:
         self._model = model
         self._identity = identity
-        self._manner = Manner(max_tokens)
+        self._manner = GenerationConfig(max_tokens)
         self._file = folder / ANSWERS
         self._kept = self._read()
 

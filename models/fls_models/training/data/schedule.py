@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from fls_models.errors import UsageError
-from fls_models.training.data.clips import Stretch
+from fls_models.training.data.clips import TextSpan
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Order:
         hours: stop when that much was made; None: when every text was spoken once.
     """
 
-    train: Sequence[Stretch]
-    held: Sequence[Stretch]
+    train: Sequence[TextSpan]
+    held: Sequence[TextSpan]
     share: float
     hours: float | None
     seed: int
@@ -68,7 +68,7 @@ class Order:
 class Walk:
     """Goes through the stretches, in another order in each round, clip by clip."""
 
-    def __init__(self, stretches: Sequence[Stretch], order: Order) -> None:
+    def __init__(self, stretches: Sequence[TextSpan], order: Order) -> None:
         self.round = 0
         self.first = 0
         self._stretches = stretches
@@ -81,7 +81,7 @@ class Walk:
         return not self._stretches or (self._order.hours is None and self.round > 0)
 
     @property
-    def stretch(self) -> Stretch:
+    def stretch(self) -> TextSpan:
         return self._shuffled[self._turn]
 
     def advance(self, made: Made) -> None:
@@ -98,7 +98,7 @@ class Walk:
             self.round, self._turn = self.round + 1, 0
             self._shuffled = self._shuffle()
 
-    def _shuffle(self) -> list[Stretch]:
+    def _shuffle(self) -> list[TextSpan]:
         shuffled = list(self._stretches)
         Random(f"{self._order.seed} {self.round}").shuffle(shuffled)
         return shuffled
