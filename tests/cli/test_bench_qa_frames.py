@@ -61,7 +61,7 @@ def fls(
     from fls_models.weights import devices
 
     # Random weights never come to an end.
-    monkeypatch.setattr(qa, "Manner", partial(GenerationConfig, max_tokens=4))
+    monkeypatch.setattr(qa, "GenerationConfig", partial(GenerationConfig, max_tokens=4))
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(devices, "_DRIVERS", ())
 
