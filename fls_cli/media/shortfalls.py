@@ -15,6 +15,10 @@ from fls_models.core.timestamps import clock_time
 _TOLERANCE = 1.0
 # Decoders leave out a little of what is whole.
 _WORTH_TELLING = 0.2
+# Nobody leaves out sound in them on purpose.
+_WITHOUT_GAPS = frozenset({"flac", "avi", "asf", "rm", "nut"})
+# Their headers tell how long they are, whatever bytes are there.
+_TIMED = frozenset({"matroska", "avi", "asf", "flv"})
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class Outcome:
 
 def shortfalls(info: MediaInfo, outcome: Outcome) -> list[Flaw]:
     """The gaps, damage and jumps of the clock that were met, and an end that came too early."""
-    # FLAC and AVI have no gaps of their own, and ffmpeg may leave out damage without a word.
+    # ffmpeg may leave out damage without a word.
     broken = any(ending.complaints for ending in outcome.endings)
-    broken = broken or outcome.blank or info.container in ("flac", "avi")
+    broken = broken or outcome.blank or info.container in _WITHOUT_GAPS
     # AMR sends nothing while nobody speaks, which ffmpeg takes for a corrupt file.
     silent = info.container.startswith("amr")
     flaws = [
@@ -140,7 +144,8 @@ def _broken_part(info: MediaInfo, ending: Ending) -> list[Flaw]:
         return []
     promised = info.promised(ending.number)
     lost = None if promised is None else promised - ending.closed - (ending.end - ending.begin)
-    lacking = info.parts[ending.number].missing > 0 or ending.code != 0
+    part = info.parts[ending.number]
+    lacking = part.missing > 0 or part.torn or ending.code != 0
     if not _is_early(info, ending, lost, lacking=lacking):
         return []
     if lost is None or lost < _WORTH_TELLING:
@@ -163,12 +168,17 @@ def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
         text = f"ffmpeg stopped after {read:.1f} s{of} ({how}); only those are used."
         return [Flaw("cut off", text, start + read, lost)]
     part = info.parts[ending.number]
-    lacking = part.missing > 0 and (end is None or read < end - start - _TOLERANCE)
+    lacking = part.missing > 0 or part.torn
+    lacking = lacking and (end is None or read < end - start - _TOLERANCE)
     if not _is_early(info, ending, lost, lacking=lacking):
         return []
     if lost is None or lost < _WORTH_TELLING:
-        if any(jump.kind in ("gap", "hole") for jump in outcome.jumps):
-            # The bytes are missing there.
+        holed = any(jump.kind in ("gap", "hole") for jump in outcome.jumps)
+        name = info.container.split(",")[0]
+        # Of an MP4 in fragments ffmpeg tells how long those are that it found.
+        timed = lost is not None and (name in _TIMED or (name == "mov" and not part.torn))
+        if timed or (holed and not part.torn):
+            # The bytes are missing in the middle, or are an index.
             return []
         # Some tell no length, or ffmpeg reckons it from the bytes that are there.
         text = f"this recording is cut off after {read:.1f} s: its last bytes are missing."
@@ -182,7 +192,7 @@ def _is_early(info: MediaInfo, ending: Ending, lost: float | None, *, lacking: b
     if lacking or lost is None:
         return lacking
     # Video may last longer than its sound: alone, that is no sign of damage.
-    picture = info.video or len(info.tracks) > 1
+    picture = info.video or info.captioned or len(info.tracks) > 1
     if ending.complaints and not picture:
         return lost > _WORTH_TELLING
     return lost > _TOLERANCE and (bool(ending.complaints) or not picture)

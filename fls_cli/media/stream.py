@@ -20,7 +20,7 @@ from fls_cli.media.ffmpeg.raw import RawAudio, raw_by_suffix
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import JoinedParts, choose_track
 from fls_cli.media.layout.kinds import Part, length
-from fls_cli.media.layout.parts import has_blank_block, parts_of
+from fls_cli.media.layout.parts import has_lost_blocks, parts_of
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
 from fls_cli.media.source import Source, check_readable
@@ -99,8 +99,9 @@ def _around_damage(path: Path, info: MediaInfo) -> MediaInfo:
     tracks = tuple(
         replace(track, edits=edits) for track, (edits, _) in zip(info.tracks, found, strict=True)
     )
-    lengths = [seconds for _, seconds in found]
-    return replace(info, tracks=tracks, duration=max([info.duration or 0.0, *lengths]) or None)
+    # ffmpeg goes by the picture, or without an index by the bytes.
+    longest = max((seconds for _, seconds in found), default=0.0)
+    return replace(info, tracks=tracks, duration=longest or info.duration)
 
 
 def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
@@ -169,9 +170,7 @@ def stream(
             length = max(info.duration or 0.0, placing.seconds) or None
             raise EmptyInput(_beyond(source, start, length))
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
-    # ffmpeg passes over zeros in MPEG-PS without a word.
-    searched = source.path if jumps and info.container == "mpeg" else None
-    blank = searched is not None and has_blank_block(searched)
+    blank = bool(jumps and source.path and has_lost_blocks(source.path, info.container))
     flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps, blank))
     if parts.peak < _SILENT and (flaw := unheard(info, chosen, channels)):
         flaws.append(flaw)

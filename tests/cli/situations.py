@@ -292,6 +292,27 @@ def bad_blocks(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
     return damaged
 
 
+def ends_in_zeros(make: Callable[[Path], Path], share: float = 0.6) -> Callable[[Path], Path]:
+    """Room for a recording, of which only a share has come."""
+
+    def unfinished(folder: Path) -> Path:
+        whole = make(folder)
+        data = whole.read_bytes()
+        there = int(len(data) * share)
+        whole.write_bytes(data[:there] + bytes(len(data) - there))
+        return whole
+
+    return unfinished
+
+
+def subtitled(folder: Path) -> Path:
+    """The last subtitle stands for longer than there is sound."""
+    wav = _wav(folder, "whole", 4.0, (1.0, 3.0))
+    (folder / "words.srt").write_text("1\n00:00:01,000 --> 00:00:30,000\nWords.\n")
+    run_ffmpeg("-i", wav, "-i", folder / "words.srt", *AAC, folder / "subtitled.mkv")
+    return folder / "subtitled.mkv"
+
+
 def lost_packets(folder: Path) -> Path:
     """What a receiver missed, in whole packets."""
     whole = ticking("lost.ts", *AAC)(folder)
@@ -353,6 +374,7 @@ NO_TAG = ("-write_xing", "0", "-id3v2_version", "0")
 RATE_44, RATE_48 = ("-ar", "44100"), ("-ar", "48000")
 MONO, STEREO = ("-ac", "1"), ("-ac", "2")
 BOTH = FIRST + SECOND
+FRAGMENTS = (*AAC, "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "1000000")
 # As many bytes for silence as for sound.
 STEADY: dict[str, tuple[str, ...]] = {
     "wav": (), "aiff": (), "au": (), "mp3": RATE_44, "mkv": ("-c:a", "pcm_s16le"),
@@ -500,6 +522,46 @@ SITUATIONS: dict[str, Situation] = {
             "aac": (), "ac3": RATE_44, "eac3": (*RATE_48, "-b:a", "128k"), "mp2": (),
         }.items()
     },
+    # A download whose room was made before, and one that stopped behind damage.
+    **{
+        f"{name} that ends in zeros": Situation(
+            ends_in_zeros(ticking(f"full.{name}", *options)), 12.0, (1.0,), ("cut off",), close=0.4
+        )
+        for name, options in {
+            "mp3": NO_TAG, "aac": (), "ogg": OPUS, "ts": AAC, "mpg": ("-c:a", "mp2"), "ac3": (),
+            "mkv": AAC, "flac": (), "wma": ("-c:a", "wmav2"),
+        }.items()
+    },
+    "avi of video that ends in zeros": Situation(
+        ends_in_zeros(filmed("film.avi", "-c:v", "mpeg4", "-c:a", "libmp3lame", *RATE_44)),
+        12.0, (1.0, 10.0), ("cut off",), close=0.9,
+    ),
+    "flv of video cut off": Situation(
+        cut(filmed("film.flv", "-c:v", "flv", "-c:a", "libmp3lame", *RATE_44), 0.6),
+        12.0, (1.0, 10.0), ("cut off",), close=0.9,
+    ),
+    **{
+        f"{name} with a bad block and cut off": Situation(
+            cut(holed(ticking(f"worse.{name}", *options), zeros=True), 0.9),
+            18.0, (1.0, 17.0), ("damaged", "cut off"), close=0.3,
+        )
+        for name, options in {
+            "mp3": ("-b:a", "64k"), "aac": (), "ogg": STEADY["ogg"], "ts": AAC,
+        }.items()
+    },
+    "fragmented mp4 with a bad block": Situation(
+        # ffmpeg reads up to it.
+        holed(ticking("fragments.m4a", *FRAGMENTS), zeros=True),
+        10.0, (1.0,), ("cut off",), close=1.1,
+    ),
+    "fragmented mp4 cut off": Situation(
+        cut(ticking("fragments.m4a", *FRAGMENTS), 0.6), 12.0, (1.0,), ("cut off",), close=1.1
+    ),
+    "mkv whose subtitles go on": Situation(subtitled, 4.0, (1.0, 3.0), close=0.1),
+    "avi that lost its index": Situation(
+        cut(ticking("index.avi", "-c:a", "libmp3lame", *RATE_44), 0.98),
+        20.0, (1.0, 17.0, 19.0), close=0.2,
+    ),
     "silent default track": Situation(two_tracks, 4.0, (), ("silent",)),
     # Clocks that begin late, or run over.
     "opus at hours": Situation(

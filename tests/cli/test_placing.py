@@ -87,6 +87,13 @@ def test_a_few_wrong_times_among_right_ones_are_ignored(wrong: float, count: int
     assert jumps == []
 
 
+def test_what_right_times_leave_open_is_a_hole_before_the_wrong_ones() -> None:
+    wrong = [packet(40_000 + 0.5 * number, 2 + number) for number in range(6)]
+    samples, jumps = placed([packet(0, 1), *wrong, packet(5.5, 9, lap=1)])
+    assert [at(samples, time) for time in (0.2, 0.6, 2.4, 2.6, 5.4, 5.6)] == [1, 0, 0, 2, 7, 9]
+    assert jumps == [Jump("hole", 0.5, 2.0)]
+
+
 def test_times_that_a_pipe_held_to_the_last_follow_each_other() -> None:
     first = packet(0, 1)
     held = [Packet(first.pts + n, packet(0, 1 + n).data) for n in (1, 2, 3)]

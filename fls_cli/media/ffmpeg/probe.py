@@ -43,6 +43,7 @@ class MediaInfo:
     could only guess from the bit rate). `container` is ffmpeg's name for the format; `video` says
     whether there is moving picture beside the sound; `start` is what its clock shows at the
     recording's beginning, in seconds.
+    `captioned` says that subtitles or chapters may last longer than the sound.
     `parts` are what was joined to this file, `joined` what those behind the first hold, None where
     nothing could be made of one. `raw` is what samples without a header were taken for.
     """
@@ -52,6 +53,7 @@ class MediaInfo:
     tracks: tuple[Track, ...]
     video: bool
     start: float = 0.0
+    captioned: bool = False
     parts: tuple[Part, ...] = (WHOLE,)
     joined: tuple[MediaInfo | None, ...] = ()
     raw: RawAudio | None = None
@@ -85,7 +87,7 @@ _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILI
 _START = re.compile(r"^  Duration: .*?, start: (-?\d+\.\d+)", re.MULTILINE)
 _STREAM = re.compile(
     r"^ {2,4}Stream #0:(?P<stream>\d+)(?:\[0x[0-9a-f]+\])?(?:\((?P<language>[^)\n]*)\))?: "
-    r"(?P<kind>Audio|Video): (?P<rest>.*)$",
+    r"(?P<kind>Audio|Video|Subtitle|Data): (?P<rest>.*)$",
     re.MULTILINE,
 )
 _LAYOUT = re.compile(r" Hz, ([^,]+)")
@@ -114,6 +116,9 @@ def read_report(text: str) -> MediaInfo | None:
     streams = {int(match["stream"]): match for match in _STREAM.finditer(text, opened.end())}
     audio = [match for _, match in sorted(streams.items()) if match["kind"] == "Audio"]
     tracks = tuple(_track(index, match) for index, match in enumerate(audio))
+    if opened["container"] == "flv":
+        # It has one track; ffmpeg makes more of what is damaged.
+        tracks = tracks[:1]
     begin = _START.search(text)
     start = float(begin[1]) if begin else 0.0
     return MediaInfo(
@@ -126,6 +131,7 @@ def read_report(text: str) -> MediaInfo | None:
             for match in streams.values()
         ),
         start=start,
+        captioned=any(match["kind"] in ("Subtitle", "Data") for match in streams.values()),
     )
 
 

@@ -62,22 +62,24 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
         for before, after in pairwise(runs)
         if not data[before.end : before.end + 16].startswith(_TAGS)
     }
-    lost = promises.get(runs[0].begin, 0.0) - sum(run.seconds for run in runs)
-    if len(holes) == 1 and lost > _TOLERANCE:
+    bad = {at: hole for at, hole in holes.items() if hole > _SHORTEST_HOLE}
+    promised = promises.get(runs[0].begin, 0.0)
+    lost = promised - sum(run.seconds for run in runs) - sum(bad.values())
+    if len(holes) == len(bad) + 1 and lost > _TOLERANCE:
         # A block was left out, and its length is what the header promises more than there is.
-        holes, lost = dict.fromkeys(holes, lost), 0.0
+        holes, lost = {at: bad.get(at, lost) for at in holes}, 0.0
     else:
-        holes = {at: hole for at, hole in holes.items() if hole > _SHORTEST_HOLE}
+        holes = bad
     parts = [
         Part(
             begin=there[0].begin,
             end=there[-1].end,
             hole=holes.get(there[0].begin, 0.0),
-            missing=there[-1].missing,
+            torn=there[-1].missing > 0,
             seconds=sum(run.seconds for run in there),
         )
         for there in _begun_at(holes, runs)
     ]
-    if len(parts) == 1 and lost > 0:
-        return [replace(parts[0], seconds=(parts[0].seconds or 0.0) + lost)]
+    if lost > 0 and (len(parts) == 1 or lost > _TOLERANCE):
+        parts[-1] = replace(parts[-1], seconds=(parts[-1].seconds or 0.0) + lost)
     return parts

@@ -9,19 +9,26 @@ from fls_cli.media.layout.audio_frames import ADTS, MPEG
 from fls_cli.media.layout.frame_runs import FrameKind
 from fls_cli.media.layout.kinds import Bytes, Part
 
-# What is looked for, how far behind the beginning it stands, and what must be there then.
-_HEADERS: tuple[tuple[bytes, int, bytes], ...] = (
-    (b"WAVEfmt ", 8, rb"(?:RIFF|RIFX|RF64)"),
-    (b"OggS\0\x02\0\0\0\0\0\0\0\0", 0, rb"OggS"),
-    (b"fLaC\0\0\0\x22", 0, rb"fLaC"),
-    (b"ftyp", 4, rb"\0\0\0.ftyp[\w ]{4}"),
-    (b"\x1a\x45\xdf\xa3", 0, rb".{5,68}?\x42\x82.(?:matroska|webm)"),
-    (b"FLV\x01", 0, rb"FLV\x01.\0\0\0\x09"),
-    (b"AVI LIST", 8, rb"RIFF"),
-    (b"#!AMR", 0, rb"#!AMR[\n-]"),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", 0, rb"\x30"),
-)
-_PATTERNS = {sign: (behind, re.compile(there, re.DOTALL)) for sign, behind, there in _HEADERS}
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+# By ffmpeg's name: what is looked for, how far behind the beginning it stands, and what is there.
+_HEADERS: dict[str, tuple[bytes, int, bytes]] = {
+    "wav": (b"WAVEfmt ", 8, rb"(?:RIFF|RIFX|RF64)"),
+    "ogg": (b"OggS\0\x02\0\0\0\0\0\0\0\0", 0, rb"OggS"),
+    # With the mark of a last block it stands in other containers, too.
+    "flac": (b"fLaC\0\0\0\x22", 0, rb"fLaC[\0\x80]\0\0\x22"),
+    "mov": (b"ftyp", 4, rb"\0\0\0.ftyp[\w ]{4}"),
+    "matroska": (b"\x1a\x45\xdf\xa3", 0, rb"\x1a\x45\xdf\xa3.{1,64}?\x42\x82.(?:matroska|webm)"),
+    "flv": (b"FLV\x01", 0, rb"FLV\x01.\0\0\0\x09"),
+    "avi": (b"AVI LIST", 8, rb"RIFF....AVI LIST"),
+    "amr": (b"#!AMR", 0, rb"#!AMR[\n-]"),
+    "asf": (_ASF, 0, re.escape(_ASF)),
+    "aiff": (b"FORM", 0, rb"FORM....AIF[FC]"),
+    "w64": (b"riff\x2e\x91\xcf\x11", 0, rb"riff"),
+    "caf": (b"caff\0\x01", 0, rb"caff"),
+}
+HEADERS = {name: re.compile(there, re.DOTALL) for name, (_, _, there) in _HEADERS.items()}
+"""How a recording of each kind begins."""
+_PATTERNS = {sign: (behind, HEADERS[name]) for name, (sign, behind, _) in _HEADERS.items()}
 _TAG = re.compile(rb"ID3[\x02-\x04]\0.([\0-\x7f]{4})", re.DOTALL)
 # All at once: a pass for each would take as long as decoding does.
 _SIGNS = re.compile(b"|".join(map(re.escape, (*_PATTERNS, b"ID3"))))

@@ -19,11 +19,13 @@ def unknown_end(data: Bytes, at: int) -> int | None:
 class Kind:
     """Recordings that begin with `header`, and by themselves promise to end at `end`.
 
-    `end` is asked with the bytes and where a recording begins.
+    `end` is asked with the bytes and where a recording begins; `exact` says that it goes by what is
+    there, piece by piece, so that only the last one may lack something.
     """
 
     header: re.Pattern[bytes]
     end: Callable[[Bytes, int], int | None] = unknown_end
+    exact: bool = False
 
     def parts(self, data: Bytes) -> tuple[Part, ...]:
         """The recordings that were joined; all there is, where nothing else is known."""
@@ -35,7 +37,11 @@ class Kind:
             end = self.end(data, at)
             following = self._following(data, at, end)
             missing = (end or 0) - (len(data) if following is None else following)
-            found.append(Part(at, following, missing=missing if missing >= WORTH_TELLING else 0))
+            if self.exact:
+                found.append(Part(at, following, torn=missing > 0))
+            else:
+                missing = missing if missing >= WORTH_TELLING else 0
+                found.append(Part(at, following, missing=missing))
             at = following
         return tuple(found)
 

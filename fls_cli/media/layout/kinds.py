@@ -19,8 +19,9 @@ class Part:
     """Bytes of a file that are a recording of their own; `end` None for the end of the file.
 
     `unbounded` says that the header's length is too short and to be ignored; `hole` is how many
-    seconds before it are damaged. `missing` is how many bytes it promises and lacks, `seconds` how
-    long it promises to be, None where only decoding tells.
+    seconds before it are damaged. `missing` is how many bytes it promises and lacks, at its end or
+    in its middle; `torn` says that it ends within a frame, packet, page or box, or in zeros.
+    `seconds` is how long it promises to be, None where only decoding tells.
     """
 
     begin: int = 0
@@ -28,6 +29,7 @@ class Part:
     unbounded: bool = False
     hole: float = 0.0
     missing: int = 0
+    torn: bool = False
     seconds: float | None = None
 
     @property

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from fls_cli.media.layout.headers import HEADERS
 from fls_cli.media.layout.joined_kinds import Kind
 from fls_cli.media.layout.kinds import Bytes
 
@@ -33,6 +32,4 @@ def _size(data: Bytes, at: int) -> tuple[int, int] | None:
     return None if size == (1 << 7 * width) - 1 else (size, width)
 
 
-MATROSKA = Kind(
-    re.compile(rb"\x1a\x45\xdf\xa3.{1,64}?\x42\x82.(?:matroska|webm)", re.DOTALL), _segment_end
-)
+MATROSKA = Kind(HEADERS["matroska"], _segment_end)

@@ -18,7 +18,7 @@ def ogg_parts(data: Bytes) -> tuple[Part, ...]:
     while (at := data.find(b"OggS\0", at)) >= 0:
         first = bool(data[at + 5 : at + 6] and data[at + 5] & _BEGINS)
         if first and going:
-            found.append(Part(begin, at, missing=max(0, end - at)))
+            found.append(Part(begin, at, torn=end > at))
             begin = at
         going = not first
         end = _end(data, at)
@@ -28,7 +28,7 @@ def ogg_parts(data: Bytes) -> tuple[Part, ...]:
     other = next_header(data, end) if end < len(data) else None
     if other is not None:
         return (*found, Part(begin, other), *joined_behind(data, other))
-    return (*found, Part(begin, None, missing=max(0, end - len(data))))
+    return (*found, Part(begin, None, torn=end > len(data)))
 
 
 def _end(data: Bytes, at: int) -> int:

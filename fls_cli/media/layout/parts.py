@@ -11,32 +11,47 @@ import os
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
 from fls_cli.media.layout.frames import frame_parts
+from fls_cli.media.layout.headers import HEADERS
 from fls_cli.media.layout.joined_kinds import Kind, unknown_end
-from fls_cli.media.layout.kinds import UNKNOWN, WHOLE, Bytes, Part
+from fls_cli.media.layout.kinds import UNKNOWN, WHOLE, WORTH_TELLING, Bytes, Part
 from fls_cli.media.layout.matroska import MATROSKA
 from fls_cli.media.layout.ogg import ogg_parts
 from fls_cli.media.layout.wav import wav_parts
 
 _SMALLEST = 1024
+# How far into an MP4 its index is looked for.
+_HEAD = 1 << 20
 _BLOCK = 4096
+# Of packets in MPEG-TS.
+_SYNC = 0x47
 
 
-def has_blank_block(path: Path) -> bool:
-    """Whether zeros stand where a disk or a download lost a block. Raises OSError."""
+def has_lost_blocks(path: Path, container: str) -> bool:
+    """Whether MPEG-PS or MPEG-TS shows where a block was lost, which ffmpeg may pass over.
+
+    Raises OSError.
+    """
+    if container not in ("mpeg", "mpegts"):
+        return False
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(bytes(_BLOCK)) >= 0
+        if container == "mpeg":
+            return data.find(bytes(_BLOCK)) >= 0
+        size, sync = _packets(data) or (1, 0)
+        found = data[sync::size]
+        return size > 1 and found.count(_SYNC) < len(found)
 
 
 def parts_of(path: Path, container: str) -> tuple[Part, ...]:
     """The recordings in a file of ffmpeg's format `container`, at least one. Raises OSError."""
     name = container.split(",")[0]
     found = os.stat(path)
-    if name not in _READERS or found.st_size < _SMALLEST:
+    if found.st_size < _SMALLEST or (name not in _READERS and name not in _WITHOUT_PARTS):
         return (WHOLE,)
     return _read(path, name, found.st_size, found.st_mtime_ns)
 
@@ -46,13 +61,23 @@ def _read(path: Path, name: str, size: int, changed: int) -> tuple[Part, ...]:
     # A recording is looked at several times while it is worked on.
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            return _READERS[name](data)
+            parts = _READERS[name](data) if name in _READERS else (WHOLE,)
         except struct.error:
             # A header that is itself cut short: ffmpeg knows better what to make of it.
             return (WHOLE,)
+        # What was joined to it may be samples.
+        if len(parts) > 1 or name in _OF_SAMPLES or not _ends_in_zeros(data):
+            return parts
+        return (replace(parts[0], torn=True),)
 
 
-def _mp4_end(data: Bytes, at: int) -> int | None:
+def _ends_in_zeros(data: Bytes) -> bool:
+    """As a download does whose room was made before; less than that is how some fill blocks."""
+    size = max(_BLOCK, len(data) // 200)
+    return data[-size:] == bytes(size)
+
+
+def _mp4_end(data: Bytes, at: int) -> int:
     full = False
     while at + 8 <= len(data):
         size, name = struct.unpack(">I4s", data[at : at + 8])
@@ -65,6 +90,17 @@ def _mp4_end(data: Bytes, at: int) -> int | None:
         full = full or name in (b"mdat", b"moof")
         at += size
     return at
+
+
+def _mp4_parts(data: Bytes) -> tuple[Part, ...]:
+    parts = _MP4.parts(data)
+    begin = parts[-1].begin
+    if not HEADERS["mov"].match(data, begin) or data.find(b"mvex", begin, begin + _HEAD) < 0:
+        return parts
+    # Fragments stand one behind the other, and ffmpeg stops where one cannot be read.
+    end = _mp4_end(data, begin)
+    torn = end > len(data) or len(data) - end >= WORTH_TELLING
+    return (*parts[:-1], replace(parts[-1], torn=torn))
 
 
 def _flv_end(data: Bytes, at: int) -> int | None:
@@ -119,18 +155,26 @@ def _avi_end(data: Bytes, at: int) -> int | None:
 
 
 def _ts(data: Bytes) -> tuple[Part, ...]:
-    # Packets of 188 bytes, in some recorders with 4 before or 16 behind them.
+    size, sync = _packets(data) or (1, 0)
+    return (Part(torn=size > 1 and _missing_of_packet(data, size, sync) > 0),)
+
+
+def _packets(data: Bytes) -> tuple[int, int] | None:
+    """How long they are: 188 bytes, in some recorders with 4 before or 16 behind them.
+
+    And where their first byte is.
+    """
     for size, sync in ((188, 0), (192, 4), (204, 0)):
-        if all(data[sync + size * number] == 0x47 for number in range(3)):
-            return (Part(missing=_missing_of_packet(data, size, sync)),)
-    return (WHOLE,)
+        if all(data[sync + size * number] == _SYNC for number in range(3)):
+            return size, sync
+    return None
 
 
 def _missing_of_packet(data: Bytes, size: int, sync: int) -> int:
     """How many bytes the last packet lacks; those in the middle may have lost or gained some."""
     for rest in range(size):
         begin = len(data) - rest + sync
-        if all(data[begin - size * number] == 0x47 for number in range(1, 4)):
+        if all(data[begin - size * number] == _SYNC for number in range(1, 4)):
             return -rest % size
     return 0
 
@@ -147,6 +191,9 @@ def _asf_end(data: Bytes, at: int) -> int | None:
     return at + size if 0 < size < 1 << 50 else None
 
 
+_MP4 = Kind(HEADERS["mov"], _mp4_end)
+
+
 def _kind(
     header: bytes, end: Callable[[Bytes, int], int | None] = unknown_end
 ) -> Callable[[Bytes], tuple[Part, ...]]:
@@ -158,21 +205,24 @@ def _bytes_with(bit: int) -> bytes:
     return b"[" + b"".join(rb"\x%02x" % byte for byte in range(256) if byte & bit) + b"]"
 
 
+# Where zeros may be silence, or room for an index.
+_OF_SAMPLES = frozenset({"wav", "aiff", "au", "w64", "caf", "mov"})
+_WITHOUT_PARTS = frozenset({"mpeg", "nut", "dts"})
 _READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
     "wav": wav_parts,
     "matroska": MATROSKA.parts,
     "ogg": ogg_parts,
     "mpegts": _ts,
-    "avi": _kind(rb"RIFF....AVI LIST", _avi_end),
-    "mov": _kind(rb"\0\0\0.ftyp", _mp4_end),
-    "flv": _kind(rb"FLV\x01.\0\0\0\x09", _flv_end),
-    "aiff": _kind(rb"FORM....AIF[FC]", _aiff_end),
+    "avi": Kind(HEADERS["avi"], _avi_end).parts,
+    "mov": _mp4_parts,
+    "flv": Kind(HEADERS["flv"], _flv_end, exact=True).parts,
+    "asf": Kind(HEADERS["asf"], _asf_end).parts,
+    "amr": Kind(HEADERS["amr"]).parts,
+    "flac": Kind(HEADERS["flac"]).parts,
+    "aiff": Kind(HEADERS["aiff"], _aiff_end).parts,
+    "w64": Kind(HEADERS["w64"], _w64_end).parts,
+    "caf": Kind(HEADERS["caf"], _caf_end).parts,
     "au": _kind(rb"\.snd\0\0.{6}\0\0\0[\x01-\x1b]", _au_end),
-    "w64": _kind(rb"riff\x2e\x91\xcf\x11", _w64_end),
-    "caf": _kind(rb"caff\0\x01", _caf_end),
-    "asf": _kind(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c", _asf_end),
-    "amr": _kind(rb"#!AMR[\n-]"),
-    "flac": _kind(rb"fLaC[\0\x80]\0\0\x22"),
     "tta": _kind(rb"TTA1[\x01-\x03]\0.\0[\x08\x10\x18]\0"),
     # A block of version 4 that is the first of all, and of its channels.
     "wv": _kind(rb"wvpk....[\x02-\x10]\x04.{6}\0{4}.{5}" + _bytes_with(8)),

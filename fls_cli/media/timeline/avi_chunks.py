@@ -50,9 +50,9 @@ class _Stream:
 
 
 def edits_around_damage(path: Path, track: int) -> tuple[tuple[Edit, ...], float]:
-    """What is heard when of an audio track, counted from 0, and how long it was, in seconds.
+    """What is heard when of an audio track, counted from 0, that is damaged; nothing of another.
 
-    Nothing, and 0, of one that is whole. Raises OSError.
+    And how many seconds it says it is, 0 where it does not tell. Raises OSError.
     """
     found = path.stat()
     return _edits(path, track, found.st_size, found.st_mtime_ns)
@@ -68,7 +68,7 @@ def _edits(path: Path, track: int, size: int, changed: int) -> tuple[tuple[Edit,
         except (struct.error, IndexError, ZeroDivisionError):
             return (), 0.0
     end = edits[-1].start + edits[-1].seconds if edits else 0.0
-    return edits, max(stream.seconds, end) if edits else 0.0
+    return edits, max(stream.seconds, end)
 
 
 def _around(stream: _Stream, index: dict[int, float]) -> tuple[Edit, ...]:
@@ -139,7 +139,7 @@ def _walk(data: mmap.mmap, stream: _Stream) -> dict[int, float]:
                 stream.begins.append((stream.found, at, skipped))
                 broken = False
             stream.found += stream.seconds_of(size)
-        elif name == b"idx1" and not index:
+        elif name == b"idx1" and not index and at + 8 + size <= len(data):
             index = _index(data[at + 8 : at + 8 + size], stream, movie)
         at += 12 if name in _LISTS else 8 + size + size % 2
     stream.end = at
@@ -152,7 +152,8 @@ def _size(data: mmap.mmap, at: int) -> int | None:
         return None
     size = int.from_bytes(data[at + 4 : at + 8], "little")
     # Only an index or a list goes on behind the end of what was cut off.
-    return size if at + 8 + size <= len(data) or data[at : at + 4] in _LISTS else None
+    cut = at + 8 + size > len(data)
+    return None if cut and data[at : at + 4] not in (b"idx1", *_LISTS) else size
 
 
 def _resume(data: mmap.mmap, at: int) -> int | None:

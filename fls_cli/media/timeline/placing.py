@@ -198,8 +198,8 @@ class Placing:
                 ahead.append(following)
             packet = ahead[number - 1]
             late = split_time(packet.pts)[1] - expected
-            # No gap makes a clock go back afterwards.
-            back = wrong < self._raw_end or split_time(packet.pts)[1] < wrong
+            # No gap is of hours and then makes the clock go back.
+            back = wrong - self._raw_end > _LONGEST_GAP and split_time(packet.pts)[1] < wrong
             if abs(late) <= CLOSE or (back and 0 < late <= _LONGEST_GAP):
                 self._strays = number
                 if late > CLOSE:
