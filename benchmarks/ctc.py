@@ -69,7 +69,7 @@ def written(model: MiniSpeechLM, audio: Path) -> str:
     """What the head reads in a recording, window by window."""
     tokens = torch.arange(model.ctc_tokens)
     ids: list[int] = []
-    for frames in encode_windows(model, cut(decode(str(audio)))):
+    for _, frames in encode_windows(model, cut(decode(str(audio)))):
         logits = model.token_log_probabilities(frames.hidden, tokens)
         assert logits is not None, "a connector has a head"
         ids += greedy(logits)

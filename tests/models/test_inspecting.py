@@ -99,7 +99,7 @@ def test_density_and_peaks_are_those_of_the_frames() -> None:
     watching = FusionRecorder(encoder)
     listen_to_frames(encoder, blocks_of(audio), Budget("fast"), most=90, total=70.1, watch=watching)
     assert len(watching.sections) > 1
-    frames = list(encode_windows(encoder, cut(blocks_of(audio))))
+    frames = [part for _, part in encode_windows(encoder, cut(blocks_of(audio)))]
     density = np.concatenate([one.density for one in frames])
     np.testing.assert_array_equal(
         np.concatenate([one.density for one in watching.sections]), density
@@ -246,7 +246,7 @@ def test_mini_is_inspected_as_it_hears(mini: MiniFrameModel) -> None:
     assert seen[-1] == 70.0
     # The head over all frames at once.
     model = mini.language_model
-    frames = torch.cat([one.hidden for one in encode_windows(model, cut(blocks_of(audio)))])
+    frames = torch.cat([part.hidden for _, part in encode_windows(model, cut(blocks_of(audio)))])
     read = model.token_log_probabilities(frames, torch.arange(model.ctc_tokens))
     assert read is not None
     expected = model.ctc_text(greedy(read))

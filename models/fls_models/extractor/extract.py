@@ -7,18 +7,16 @@ Windows, encoding, where sections end and fusing are others' work, and so is rea
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fls_models.audio.windows import Window, cut
+from fls_models.audio.windows import SoundLevels, cut
 from fls_models.core.budget import Budget, Task
-from fls_models.core.constants import FRAME_SAMPLES, SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, silent
 from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
@@ -28,8 +26,6 @@ from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.extractor.fusion import Fused, fuse, paper_schedule
 from fls_models.extractor.sections import SectionPlanner, quietest
 
-# A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
-_AUDIBLE = 10 ** (-60 / 20)
 # From here on a frame is likelier a token than blank.
 _TOKEN = 0.5
 
@@ -85,57 +81,24 @@ def listen_to_frames(
     """
     if most < 1:
         raise ValueError(f"one pass holds at least one frame, not {most}")
-    sounds: deque[_Sound] = deque()
     fusing = _Fusing(encoder, SectionPlanner(budget, task, most, total), compress, watch)
     heard, samples, audible, likeliest = 0, 0, False, 0.0
     progress("listen", 0, total)
-    windows = _listening(cut(blocks, first=round(start * SAMPLE_RATE)), sounds)
+    windows = cut(blocks, first=round(start * SAMPLE_RATE))
     with closing(encode_windows(encoder, windows, batch_size)) as encoded:
-        for frames in encoded:
-            sound = sounds.popleft()
+        for window, frames in encoded:
             heard += len(frames)
-            samples += sound.samples
-            audible |= sound.audible
+            samples += len(window)
+            audible |= window.levels.audible
             if len(frames):
                 likeliest = max(likeliest, float(frames.density.max()))
-                fusing.add(frames, sound)
+                fusing.add(frames, window.levels)
             until = samples / SAMPLE_RATE
             progress("listen", until, total if total and total > until else None)
     done, until = fusing.finish(), samples / SAMPLE_RATE
     progress("listen", until, until)
     speaks = audible and likeliest >= _TOKEN
     return FusedRecording(done, heard, until, budget.label, speaks)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sound:
-    """What a window sounds like: its length, RMS and loudest sample of each frame (n,), and whether
-    anything can be heard in it.
-    """
-
-    samples: int
-    loudness: NDArray[np.float64]
-    peaks: NDArray[np.float32]
-    audible: bool
-
-
-def _listening(
-    windows: Generator[Window, None, None], sounds: deque[_Sound]
-) -> Generator[Window, None, None]:
-    """Passes windows on. Frames come back in their order, so that a queue is enough."""
-    with closing(windows):
-        for window in windows:
-            samples = window.samples.numpy()
-            starts = np.arange(window.frames) * FRAME_SAMPLES
-            loudness, peaks = np.zeros(window.frames), np.zeros(window.frames, np.float32)
-            heights = np.abs(samples)
-            if window.frames:
-                squares = np.add.reduceat(np.square(samples, dtype=np.float64), starts)
-                loudness = np.sqrt(squares / np.diff(starts, append=len(samples)))
-                peaks = np.maximum.reduceat(heights, starts)
-            audible = bool(heights.max() >= _AUDIBLE)
-            sounds.append(_Sound(len(window), loudness, peaks, audible))
-            yield window
 
 
 class _Fusing:
@@ -157,11 +120,11 @@ class _Fusing:
         self._peaks: list[NDArray[np.float32]] = []
         self._done: list[Frames] = []
 
-    def add(self, frames: Frames, sound: _Sound) -> None:
+    def add(self, frames: Frames, levels: SoundLevels) -> None:
         """Takes what was encoded, and fuses what is complete."""
         self._held.append(frames)
-        self._loudness.append(sound.loudness)
-        self._peaks.append(sound.peaks)
+        self._loudness.append(levels.loudness)
+        self._peaks.append(levels.peaks)
         self._fuse_complete()
 
     def finish(self) -> tuple[Frames, ...]:

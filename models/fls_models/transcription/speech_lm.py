@@ -146,7 +146,7 @@ class SpeechTranscriber(PieceByPiece):
         """A piece's words, with times from the piece's first sample."""
         first = round((start + piece.start) * SAMPLE_RATE)
         window = Window(torch.from_numpy(np.ascontiguousarray(piece.samples)), first)
-        [frames] = encode_windows(self._encoder, [window], batch_size=1)
+        [(_, frames)] = encode_windows(self._encoder, [window], batch_size=1)
         if not len(frames):
             return []
         length = budget.frames(len(window) / SAMPLE_RATE, "transcribe")

@@ -69,7 +69,7 @@ def encode_recording(
             samples += len(block)
             yield block
 
-    parts = list(encode_windows(encoder, cut(counted())))
+    parts = [frames for _, frames in encode_windows(encoder, cut(counted()))]
     if not sum(map(len, parts)):
         raise InputError("There is no audio in the recording to be measured.")
     frames = Frames.concatenate(parts)

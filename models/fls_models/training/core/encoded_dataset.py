@@ -126,7 +126,7 @@ def encode(
     with closing(encode_windows(encoder, found.windows(), batch_size)) as encoded:
         try:
             with undisguised():
-                for frames in encoded:
+                for _, frames in encoded:
                     waiting[found.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
                     if sum(one.nbytes for one in waiting.values()) >= shard_bytes:
                         shards.write(waiting)
