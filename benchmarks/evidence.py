@@ -139,8 +139,8 @@ class Talk:
         """Asks one question and finds its evidence: the fields of its `Row`."""
         asking, item = self._heard(), self._spoken[place][0]
         begun = perf_counter()
-        weighed = asking.weigh(item.question, at_once=True)
-        found = asking.say(weighed)
+        scored = asking.score(item.question, at_once=True)
+        found = asking.answer_scored(scored)
         taken = perf_counter() - begun - found.usage.seconds.get("evidence", 0.0)
         correct = found.answered and holds_fact(
             found.answer, item.question, item.choices, item.answer
@@ -156,7 +156,7 @@ class Talk:
         }
         if gain and correct:
             begun = perf_counter()
-            best = self._likeliest(asking, weighed, found.answer)
+            best = self._likeliest(asking, scored, found.answer)
             row |= {"gain": (best.start, best.end), "gain_seconds": perf_counter() - begun}
         return row
 
@@ -202,11 +202,11 @@ class Talk:
         near = [place for place in places if abs(place - middle) <= len(sought)]
         return heard[near[0]][1].start, heard[near[-1]][1].end
 
-    def _likeliest(self, asking: Answerer, weighed: ScoredQuestion, reply: str) -> Span:
+    def _likeliest(self, asking: Answerer, scored: ScoredQuestion, reply: str) -> Span:
         llm: Any = self._model.language_model
-        request = prompts.question(weighed.question)
+        request = prompts.question(scored.question)
         best: tuple[float, Span] | None = None
-        for reading in weighed.speaking:
+        for reading in scored.speaking:
             context: KVContext = asking._read(reading)
             first = llm.before_recording(context.prompt)
             before = list(range(first))

@@ -219,18 +219,18 @@ def test_none_of_several_recordings_says(llm: MiniLanguageModel) -> None:
 def test_a_question_without_words_of_its_own_goes_where_the_answer_came_from(
     llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weighed: list[tuple[str, str]] = []
-    weigh = Answerer.weigh
+    asked: list[tuple[str, str]] = []
+    score = Answerer.score
 
     def watched(self: Answerer, question: str, earlier: Any = ()) -> Any:
-        weighed.append((self.source, question))
-        return weigh(self, question, earlier)
+        asked.append((self.source, question))
+        return score(self, question, earlier)
 
-    monkeypatch.setattr(Answerer, "weigh", watched)
+    monkeypatch.setattr(Answerer, "score", watched)
     talk = conversation(llm, 0.2, 2.0)
     for text in ("Why?", WHAT, "Why?"):
         assert talk.ask(text).sources == ("b",)
-    assert weighed == [("a", "Why?"), ("b", "Why?"), ("a", WHAT), ("b", WHAT), ("b", "Why?")]
+    assert asked == [("a", "Why?"), ("b", "Why?"), ("a", WHAT), ("b", WHAT), ("b", "Why?")]
 
 
 def test_only_the_recording_that_answered_judges_with_the_answer(

@@ -78,15 +78,16 @@ class Conversation:
         Whatever interrupts an answer leaves the conversation as it was before the question.
         """
         askings = self._asked(question)
-        weighed = [asking.weigh(question, self.turns) for asking in askings]
+        questions = [asking.score(question, self.turns) for asking in askings]
         several = len(self._askings) > 1
-        speaking = _clearest(askings, weighed) if several else [(askings[0], weighed[0])]
+        speaking = _clearest(askings, questions) if several else [(askings[0], questions[0])]
         if len(speaking) == 1:
-            [(asking, one)] = speaking
-            answer = asking.say(one, show)
+            [(asking, scored)] = speaking
+            answer = asking.answer_scored(scored, show)
             reply = Reply(answer, (answer.source,) if answer.answered else ())
         else:
-            reply = self._gathered(question, [asking.say(one) for asking, one in speaking], show)
+            answers = [asking.answer_scored(scored) for asking, scored in speaking]
+            reply = self._gathered(question, answers, show)
         if reply.answered:
             turns = (*self.turns, Turn(question, reply.text, reply.sources))
             self.turns = recent(turns, self._model.language_model, self._history)
@@ -149,10 +150,13 @@ def _cost(turn: Turn, model: LanguageModel) -> int:
 
 
 def _clearest(
-    askings: Sequence[Answerer], weighed: Sequence[ScoredQuestion]
+    askings: Sequence[Answerer], questions: Sequence[ScoredQuestion]
 ) -> list[tuple[Answerer, ScoredQuestion]]:
     """Those that speak of the question about as clearly as any, in order."""
-    strengths = [-inf if one.strength is None else one.strength for one in weighed]
+    strengths = [-inf if scored.strength is None else scored.strength for scored in questions]
     floor = max(strengths) - NEAR_THE_BEST
-    found = zip(askings, weighed, strengths, strict=True)
-    return [(asking, one) for asking, one, strength in found if one.speaking and strength > floor]
+    return [
+        (asking, scored)
+        for asking, scored, strength in zip(askings, questions, strengths, strict=True)
+        if scored.speaking and strength > floor
+    ]
