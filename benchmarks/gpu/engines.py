@@ -29,7 +29,7 @@ from fls_models.answering.readers.text import ModelInput
 from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget
 from fls_models.core.constants import WINDOW_SAMPLES
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.extractor import extract as frame_listening
 from fls_models.extractor.density import CtcHead
 from fls_models.extractor.frames import Frames
@@ -184,8 +184,8 @@ class Engines:
                 passes,
                 decode,
                 most=self.card.max_frames,
-                show=lambda text: None,
-                progress=silent,
+                show=ignore,
+                progress=ignore,
             )
         return self._run(begun, listened, heard, wanted)
 

@@ -13,13 +13,13 @@ from functools import cached_property, partial
 
 from fls_models.answering.answerability import Judge, is_bare
 from fls_models.answering.evidence import PassAttention, passages
-from fls_models.answering.map_reduce import merged, unseen
+from fls_models.answering.map_reduce import merged
 from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.question_language import language_of
 from fls_models.answering.readers.text import ModelInput, Reader
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Turn, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
@@ -46,7 +46,7 @@ class GenerationConfig:
         llm: LanguageModel,
         context: Context,
         request: str,
-        show: Callable[[str], None] = unseen,
+        show: Callable[[str], None] = ignore,
         *,
         sentences: int | None = None,
         earlier: Sequence[Turn] = (),
@@ -144,7 +144,7 @@ class Answerer:
         budget: Budget,
         manner: GenerationConfig | None = None,
         evidence: int = 0,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> None:
         self.budget = budget
         self.evidence = evidence
@@ -155,7 +155,7 @@ class Answerer:
         self._manner = manner or GenerationConfig()
         self._progress = progress
 
-    def answer(self, question: str, show: Callable[[str], None] = unseen) -> Answer:
+    def answer(self, question: str, show: Callable[[str], None] = ignore) -> Answer:
         """Answers one question; `show` gets the answer's text piece by piece as it is decoded."""
         return self.answer_scored(self.score(question, at_once=True), show)
 
@@ -187,7 +187,7 @@ class Answerer:
         strengths = self._strengths(readings, judge, clock)
         return ScoredQuestion(question, earlier, readings, strengths, refusable, clock)
 
-    def answer_scored(self, scored: ScoredQuestion, show: Callable[[str], None] = unseen) -> Answer:
+    def answer_scored(self, scored: ScoredQuestion, show: Callable[[str], None] = ignore) -> Answer:
         """The answer, or that there is none; `show` gets it piece by piece."""
         tokens, request, text = _TokenUsage(), "", ""
         if scored.speaking:

@@ -13,9 +13,9 @@ from math import inf
 from fls_models.answering.aggregate import RecordingAnswer, gather
 from fls_models.answering.answerability import is_bare
 from fls_models.answering.answerer import NEAR_THE_BEST, Answerer, GenerationConfig, ScoredQuestion
-from fls_models.answering.map_reduce import unseen
 from fls_models.answering.model import Model
 from fls_models.core.budget import Budget
+from fls_models.core.progress import ignore
 from fls_models.core.results import AggregateAnswer, Answer, Turn
 from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel
@@ -71,7 +71,7 @@ class Conversation:
         """The next question follows none."""
         self.turns = ()
 
-    def ask(self, question: str, show: Callable[[str], None] = unseen) -> Reply:
+    def ask(self, question: str, show: Callable[[str], None] = ignore) -> Reply:
         """Answers a question; `show` gets the text piece by piece.
 
         Only what was answered becomes a turn: a small model that reads refusals writes more.

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from fls_models.core.progress import Progress
+from fls_models.core.progress import Progress, ignore
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 
 Show = Callable[[str], None]
-
-
-def unseen(text: str) -> None:
-    """Shows nothing."""
 
 
 def merged(
@@ -34,14 +30,14 @@ def merged(
     notes = []
     progress("answer", 0, len(passes) + 1)
     for done, read in enumerate(passes, 1):
-        notes.append(llm.tokenize(f"- {decode(read(), unseen)}\n"))
+        notes.append(llm.tokenize(f"- {decode(read(), ignore)}\n"))
         progress("answer", done, len(passes) + 1)
     while True:
         groups = grouped(notes, most)
         contexts = (llm.read(prompts.NOTES, llm.embed(list(chain(*group)))) for group in groups)
         if len(groups) == 1:
             break
-        notes = [llm.tokenize(f"- {decode(context, unseen)}\n") for context in contexts]
+        notes = [llm.tokenize(f"- {decode(context, ignore)}\n") for context in contexts]
     text = decode(next(contexts), show)
     progress("answer", len(passes) + 1, len(passes) + 1)
     return text

@@ -13,7 +13,7 @@ from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.readers.text import Segment
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Chapter, Summary, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
@@ -33,7 +33,7 @@ def summarise(
     style: str,
     budget: Budget,
     manner: GenerationConfig,
-    progress: Progress = silent,
+    progress: Progress = ignore,
 ) -> Summary:
     """Chapters with their summaries; titles only for the style `chapters` (they cost extra)."""
     clock = Stopwatch(heard_in)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fls_models.audio.windows import SoundLevels, cut
 from fls_models.core.budget import Budget, Task
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.encoding import encode_windows
@@ -34,10 +34,6 @@ FusionObserver = Callable[[Frames, NDArray[np.float32], Fused], None]
 (T,), and what became of them. Frames are on the model's device, and forgotten afterwards."""
 
 
-def unwatched(frames: Frames, peaks: NDArray[np.float32], fused: Fused) -> None:
-    """A `FusionObserver` of what nobody wants to know."""
-
-
 @torch.no_grad()
 def listen_to_frames(
     encoder: SpeechEncoder,
@@ -50,8 +46,8 @@ def listen_to_frames(
     total: float | None = None,
     batch_size: int = 8,
     compress: bool = True,
-    progress: Progress = silent,
-    watch: FusionObserver = unwatched,
+    progress: Progress = ignore,
+    watch: FusionObserver = ignore,
 ) -> FusedRecording:
     """Listens to a stream to its end; the stream is closed if it is a generator.
 

@@ -24,7 +24,7 @@ from fls_models.audio.windows import Window
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Sentence, Word
 from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
@@ -97,7 +97,7 @@ class SpeechTranscriber(PieceByPiece):
         language: str | None = None,
         start: float = 0.0,
         total: float | None = None,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 

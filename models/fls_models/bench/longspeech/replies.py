@@ -13,7 +13,7 @@ from functools import partial
 from fls_models.answering.answerer import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.bench.longspeech.passes import ReadPasses
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.planning.flops import DecoderDims, decode_flops, prefill_flops
@@ -100,7 +100,7 @@ class PassReading:
             decode,
             most=self._most,
             show=show,
-            progress=silent,
+            progress=ignore,
         )
         self.spent.reply += self._seconds() - begun - (self._passes.spent - reading)
         return text

@@ -27,7 +27,7 @@ from torch import Tensor
 from fls_models.audio.prefetch import closing_source
 from fls_models.audio.windows import Window
 from fls_models.core.constants import WINDOW_SAMPLES
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, EnvironmentLacks, InputError, UsageError
 from fls_models.extractor.encoder import SpeechEncoder
@@ -87,7 +87,7 @@ def encode(
     identity: str,
     batch_size: int = 8,
     shard_bytes: int = _SHARD_BYTES,
-    progress: Progress = silent,
+    progress: Progress = ignore,
 ) -> Encoded:
     """Encodes the recordings that are not in the folder yet; all of them, as they are kept there.
 
