@@ -183,7 +183,7 @@ class Engines:
                 self.model,
                 passes,
                 decode,
-                most=self.card.max_frames,
+                max_tokens=self.card.max_frames,
                 show=ignore,
                 progress=ignore,
             )
@@ -245,7 +245,7 @@ class Engines:
             self.model,
             iter(blocks),
             budget,
-            most=self.card.max_frames,
+            max_frames=self.card.max_frames,
             total=sum(map(len, blocks)) / 16_000,
             compress=method.kind != "uncompressed",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ class Listening:
 
         heard: list[Sentence] = []
         # Closed here, not whenever garbage is collected: a child process hangs on it.
-        with closing(self.blocks or _nothing()):
+        with closing(self.blocks) if self.blocks else nullcontext():
             while True:
                 with self.clock.stage("listen"):
                     sentence = next(self.found, None)
@@ -242,7 +242,3 @@ def _noting(flaws: list[Flaw], warn: Callable[[Flaw], None]) -> Callable[[Flaw],
         warn(flaw)
 
     return note
-
-
-def _nothing() -> Generator[Any]:
-    yield from ()

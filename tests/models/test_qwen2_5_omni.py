@@ -240,7 +240,7 @@ def test_without_a_head_frames_are_fused_by_likeness_with_plain_means(plain: Pat
             model,
             blocks_of(audio[: round(seconds * SAMPLE_RATE)]),
             Budget("fast", length),
-            most=999,
+            max_frames=999,
         )
         [section] = heard.sections
         assert heard.speaks
@@ -283,7 +283,7 @@ def test_a_given_head_is_the_density(plain: Path, tmp_path: Path) -> None:
     found = 1 - model.blank_probability(hidden)
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-5)
     # And it is what frames are weighed by.
-    heard = listen_to_frames(model, [babble(8)], Budget("fast", 25), most=99)
+    heard = listen_to_frames(model, [babble(8)], Budget("fast", 25), max_frames=99)
     fused, _ = loop_fuse(hidden.numpy(), loop_ladder(200, 25), loop.density)
     np.testing.assert_allclose(
         heard.sections[0].hidden.numpy(), fused, rtol=0, atol=1e-4 * np.abs(fused).max()

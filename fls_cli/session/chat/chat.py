@@ -108,18 +108,18 @@ class Chat:
             session.show(f"({self._names(spoken)})\n")
 
     def _shown(self, reply: Reply) -> str:
-        text, found = clean(reply.text).strip(), reply.found
+        text, result = clean(reply.text).strip(), reply.result
         if not self.as_json:
             return f"{text}\n{self._evidence(reply)}"
         flaws = [flaw for named in self.heard for flaw in named.flaws]
-        told = answer_json(found, flaws) if isinstance(found, Answer) else found.as_json()
-        locations = {one.name: one.location for one in self.heard}
-        named = with_exact_names({**told, "answer": text}, locations)
+        payload = answer_json(result, flaws) if isinstance(result, Answer) else result.as_json()
+        locations = {named.name: named.location for named in self.heard}
+        named = with_exact_names({**payload, "answer": text}, locations)
         return json.dumps(named, ensure_ascii=False) + "\n"
 
     def _evidence(self, reply: Reply) -> str:
         """What an answer from one recording rests on, if that was asked for."""
-        return evidence_text(reply.found) if isinstance(reply.found, Answer) else ""
+        return evidence_text(reply.result) if isinstance(reply.result, Answer) else ""
 
     def _names(self, spoken: Spoken) -> str:
         """Where an answer comes from, if there is a choice."""

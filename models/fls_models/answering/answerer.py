@@ -25,7 +25,6 @@ from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.weights.card import TextCard
-from fls_models.weights.thresholds import Thresholds
 
 # What is this much weaker than the strongest (nats per token) has nothing to add to its answer.
 NEAR_THE_BEST = 0.7
@@ -102,14 +101,14 @@ class ScoredQuestion:
         floor = max(self.strengths) - NEAR_THE_BEST
         if self.refusable:
             floor = max(0.0, floor)
-        scored = zip(self.readings, self.strengths, strict=True)
-        return [reading for reading, strength in scored if strength > floor]
+        return [
+            part for part, over in zip(self.readings, self.strengths, strict=True) if over > floor
+        ]
 
     @property
     def spans(self) -> tuple[Span, ...]:
         return tuple(
-            Span(float(reading.spans[0, 0]), float(reading.spans[:, 1].max()))
-            for reading in self.speaking
+            Span(float(part.spans[0, 0]), float(part.spans[:, 1].max())) for part in self.speaking
         )
 
     @property
@@ -170,7 +169,7 @@ class Answerer:
         at to answer it; the last one, if it came from this recording, also to judge the question
         and to choose what is read.
         """
-        clock, refusable = Stopwatch(self._heard_in), self._thresholds is not None
+        clock, refusable = Stopwatch(self._heard_in), self._model.card.thresholds is not None
         if not self._heard.speaks:
             return ScoredQuestion(question, earlier, (), (), refusable, clock)
         with clock.stage("load"):
@@ -209,16 +208,12 @@ class Answerer:
                 strength = self._strength(judge, self._read(scored.readings[0]))
         return self._result(scored, True, text, tokens, strength, evidence)
 
-    @property
-    def _thresholds(self) -> Thresholds | None:
-        return self._model.card.thresholds
-
     def _judge(self, question: str, turn: Turn | None) -> Judge:
-        general = self._thresholds is not None
+        general = self._model.card.thresholds is not None
         return self._model.answerability.judge(question, turn, general=general)
 
     def _strength(self, judge: Judge, context: Context) -> float:
-        return judge.evidence(context).over(self._thresholds)
+        return judge.evidence(context).over(self._model.card.thresholds)
 
     def _strengths(
         self, readings: Sequence[ModelInput], judge: Judge | None, clock: Stopwatch
@@ -283,7 +278,7 @@ class Answerer:
             llm,
             [partial(self._read, reading) for reading in scored.speaking],
             decode,
-            most=self._model.card.max_frames,
+            max_tokens=self._model.card.max_frames,
             show=show,
             progress=self._progress,
         )

@@ -28,16 +28,16 @@ HISTORY = 300
 class Reply:
     """The answer to one question; `sources` are the recordings that it was taken from."""
 
-    found: Answer | AggregateAnswer
+    result: Answer | AggregateAnswer
     sources: tuple[str, ...]
 
     @property
     def answered(self) -> bool:
-        return self.found.answered
+        return self.result.answered
 
     @property
     def text(self) -> str:
-        return self.found.answer
+        return self.result.answer
 
 
 class Conversation:
@@ -108,35 +108,35 @@ class Conversation:
         ]
         bare = self.turns and is_bare(question)
         sought = f"{self.turns[-1].question} {question}" if bare else question
-        found = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
-        return Reply(replace(found, question=question), found.sources)
+        answer = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
+        return Reply(replace(answer, question=question), answer.sources)
 
 
-def recent(turns: Sequence[Turn], model: LanguageModel, most: int) -> tuple[Turn, ...]:
+def recent(turns: Sequence[Turn], model: LanguageModel, max_tokens: int) -> tuple[Turn, ...]:
     """The last turns that take at most so many tokens, oldest first.
 
     If the last alone takes more, it stays without the end of its answer; none if its question
     alone does.
     """
-    kept: list[Turn] = []
+    latest: list[Turn] = []
     for turn in reversed(turns):
         cost = _cost(turn, model)
-        if cost > most:
+        if cost > max_tokens:
             break
-        kept.insert(0, turn)
-        most -= cost
-    if turns and not kept:
-        return _shortened(turns[-1], model, most)
-    return tuple(kept)
+        latest.insert(0, turn)
+        max_tokens -= cost
+    if turns and not latest:
+        return _shortened(turns[-1], model, max_tokens)
+    return tuple(latest)
 
 
-def _shortened(turn: Turn, model: LanguageModel, most: int) -> tuple[Turn, ...]:
+def _shortened(turn: Turn, model: LanguageModel, max_tokens: int) -> tuple[Turn, ...]:
     words = turn.answer.split()
     # Tokens grow with words, so the longest beginning that fits is found by halving.
     fits, too_many = 0, len(words)
     while too_many - fits > 1:
         half = (fits + too_many) // 2
-        if _cost(replace(turn, answer=" ".join(words[:half])), model) <= most:
+        if _cost(replace(turn, answer=" ".join(words[:half])), model) <= max_tokens:
             fits = half
         else:
             too_many = half

@@ -17,13 +17,13 @@ def merged(
     passes: Sequence[Callable[[], Context]],
     decode: Callable[[Context, Show], str],
     *,
-    most: int,
+    max_tokens: int,
     show: Show,
     progress: Progress,
 ) -> str:
     """The reply that `decode` gives to what was read in one pass or more; `show` sees it come.
 
-    `passes` read when they are called. Notes are read together, `most` tokens at a time.
+    `passes` read when they are called. Notes are read together, `max_tokens` tokens at a time.
     """
     if len(passes) == 1:
         return decode(passes[0](), show)
@@ -33,7 +33,7 @@ def merged(
         notes.append(llm.tokenize(f"- {decode(read(), ignore)}\n"))
         progress("answer", done, len(passes) + 1)
     while True:
-        groups = grouped(notes, most)
+        groups = grouped(notes, max_tokens)
         contexts = (llm.read(prompts.NOTES, llm.embed(list(chain(*group)))) for group in groups)
         if len(groups) == 1:
             break
@@ -43,11 +43,11 @@ def merged(
     return text
 
 
-def grouped(notes: Sequence[list[int]], most: int) -> list[list[list[int]]]:
+def grouped(notes: Sequence[list[int]], max_tokens: int) -> list[list[list[int]]]:
     """Notes in order, in groups of two or more that one pass reads together."""
     groups: list[list[list[int]]] = [[]]
     for note in notes:
-        if len(groups[-1]) >= 2 and sum(map(len, groups[-1])) + len(note) > most:
+        if len(groups[-1]) >= 2 and sum(map(len, groups[-1])) + len(note) > max_tokens:
             groups.append([])
         groups[-1].append(note)
     return groups

@@ -41,7 +41,7 @@ def listen_to_frames(
     budget: Budget,
     *,
     task: Task = "ask",
-    most: int,
+    max_frames: int,
     start: float = 0.0,
     total: float | None = None,
     batch_size: int = 8,
@@ -51,15 +51,15 @@ def listen_to_frames(
 ) -> FusedRecording:
     """Listens to a stream to its end; the stream is closed if it is a generator.
 
-    With a rate, no section becomes more than `most` frames; there are as few sections as possible,
+    With a rate, no section becomes more than `max_frames`; there are as few sections as possible,
     equally long where `total` is known and as long as possible where it is not. With a target
-    length N, one section becomes N frames if N <= `most`; else the recording is divided into
+    length N, one section becomes N frames if N <= `max_frames`; else the recording is divided into
     equal sections that become N frames together (all hidden states are kept to its end if `total`
     is not known). A section ends at a quiet moment and never becomes more frames than it has.
 
     Args:
         blocks: 1-d float32 arrays of any length, 16 kHz mono.
-        most: fused frames that one pass holds, at least 1.
+        max_frames: fused frames that one pass holds, at least 1.
         start: seconds, the time of the first sample; added to all spans.
         total: seconds that the stream is thought to last.
         batch_size: windows encoded at once.
@@ -71,13 +71,13 @@ def listen_to_frames(
         Fused frames, on the CPU.
 
     Raises:
-        ValueError: `most` or `batch_size` is below 1, or a block is not a 1-d float32 array.
+        ValueError: `max_frames` or `batch_size` is below 1, or a block is not a 1-d float32 array.
         InputError: a sample is NaN or infinite.
         Exception: whatever `blocks` and `watch` raise.
     """
-    if most < 1:
-        raise ValueError(f"one pass holds at least one frame, not {most}")
-    fusing = _Fusing(encoder, SectionPlanner(budget, task, most, total), compress, watch)
+    if max_frames < 1:
+        raise ValueError(f"one pass holds at least one frame, not {max_frames}")
+    fusing = _Fusing(encoder, SectionPlanner(budget, task, max_frames, total), compress, watch)
     heard, samples, audible, likeliest = 0, 0, False, 0.0
     progress("listen", 0, total)
     windows = cut(blocks, first=round(start * SAMPLE_RATE))
@@ -101,14 +101,10 @@ class _Fusing:
     """Holds the frames of the running section, and all sections that are fused."""
 
     def __init__(
-        self,
-        encoder: SpeechEncoder,
-        division: SectionPlanner,
-        compress: bool,
-        watch: FusionObserver,
+        self, encoder: SpeechEncoder, planner: SectionPlanner, compress: bool, watch: FusionObserver
     ) -> None:
         self._density = density_from(encoder.blank_probability)
-        self._division = division
+        self._planner = planner
         self._compress = compress
         self._watch = watch
         self._held: list[Frames] = []
@@ -125,7 +121,7 @@ class _Fusing:
 
     def finish(self) -> tuple[Frames, ...]:
         """Fuses the rest; all sections."""
-        self._division.left = self._count()
+        self._planner.left = self._count()
         self._fuse_complete()
         if self._count():
             self._fuse_until(self._count())
@@ -135,7 +131,7 @@ class _Fusing:
         return sum(map(len, self._held))
 
     def _fuse_complete(self) -> None:
-        while self._compress and (places := self._division.end(self._count())):
+        while self._compress and (places := self._planner.end(self._count())):
             density = torch.cat([frames.density for frames in self._held]).cpu().numpy()
             self._fuse_until(quietest(density, np.concatenate(self._loudness), places))
 
@@ -149,7 +145,7 @@ class _Fusing:
         fused = Fused(section, ())
         if self._compress:
             seconds = float(section.spans[-1, 1] - section.spans[0, 0])
-            length = self._division.close(end, seconds)
+            length = self._planner.close(end, seconds)
             fused = fuse(section, length, self._density, paper_schedule)
         self._watch(section, peaks[:end], fused)
         left = fused.frames

@@ -97,7 +97,7 @@ def _of_text(budget: Budget, seconds: float, most: int) -> list[Pass]:
 
 
 def _of_frames(budget: Budget, seconds: float, most: int) -> list[Pass]:
-    """The sections of `frame_listening`, each ending as late as it may."""
+    """The sections of `extract`, each ending as late as it may."""
     count = max(1, round(seconds * FRAME_RATE))
     division = SectionPlanner(budget, "ask", most, count / FRAME_RATE)
     passes: list[Pass] = []

@@ -98,7 +98,7 @@ class PassReading:
             self._llm,
             [partial(self._passes.context, index) for index in range(len(self._passes))],
             decode,
-            most=self._most,
+            max_tokens=self._most,
             show=show,
             progress=ignore,
         )
