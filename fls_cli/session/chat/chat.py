@@ -136,7 +136,7 @@ class Chat:
         elif name == "/save":
             self._save(argument)
         elif name == "/sources":
-            self._tell(*(f"{clock(one.seconds)}  {one.name}" for one in self.heard))
+            self._tell(*(f"{clock(named.seconds)}  {named.name}" for named in self.heard))
         elif name == "/forget":
             self.conversation.forget()
             self._tell("the next question follows none")
@@ -158,7 +158,7 @@ class Chat:
 
     def _markdown(self) -> str:
         parts = ["# Questions and answers\n\n"]
-        parts += [f"* {one.name}, {clock(one.seconds)}\n" for one in self.heard]
+        parts += [f"* {named.name}, {clock(named.seconds)}\n" for named in self.heard]
         for spoken in self.said:
             parts.append(f"\n## {spoken.question}\n\n{spoken.answer}\n")
             if names := self._names(spoken):

@@ -126,10 +126,10 @@ class SpeechTranscriber(PieceByPiece):
             "aligned": self._vocabulary is not None,
             "most": self._max_tokens,
         }
-        kept = self._memory.get(PIECES, parts)
-        if kept is None:
-            kept = json.dumps({"words": self._hear(piece, budget, start)}).encode()
-            self._memory.put(PIECES, parts, kept)
+        cached = self._memory.get(PIECES, parts)
+        if cached is None:
+            cached = json.dumps({"words": self._hear(piece, budget, start)}).encode()
+            self._memory.put(PIECES, parts, cached)
         # Read back even when just written: so that nothing depends on which it was.
         return [
             Word(
@@ -138,7 +138,7 @@ class SpeechTranscriber(PieceByPiece):
                 text,
                 1.0,
             )
-            for begin, end, text in json.loads(kept)["words"]
+            for begin, end, text in json.loads(cached)["words"]
         ]
 
     @torch.no_grad()
@@ -196,12 +196,12 @@ class SpeechTranscriber(PieceByPiece):
             wanted = torch.tensor(ids, device=frames.hidden.device)
             read = self._encoder.token_log_probabilities(frames.hidden, wanted)
             try:
-                found = None if read is None else align(read, ids)
+                places = None if read is None else align(read, ids)
             except ValueError:
                 # More text than frames: the model wrote what was not said.
-                found = None
-            if found is not None:
-                return by_pieces(len(words), owners, found, frames.spans)
+                places = None
+            if places is not None:
+                return by_pieces(len(words), owners, places, frames.spans)
         return by_density(words, frames.density, frames.spans)
 
 
@@ -212,8 +212,8 @@ def unwrapped(reply: str) -> str:
     belong to the text, and so do then those around it.
     """
     text = reply.strip()
-    found = _WRAPPER.fullmatch(text)
-    if found is None or _QUOTES[found["open"]] != found["close"]:
+    wrapped = _WRAPPER.fullmatch(text)
+    if wrapped is None or _QUOTES[wrapped["open"]] != wrapped["close"]:
         return text
-    within = re.sub(r"(?<=\w)['’](?=\w)", "", found["said"])
-    return text if {found["open"], found["close"]} & set(within) else found["said"].strip()
+    within = re.sub(r"(?<=\w)['’](?=\w)", "", wrapped["said"])
+    return text if {wrapped["open"], wrapped["close"]} & set(within) else wrapped["said"].strip()
