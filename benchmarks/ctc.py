@@ -44,24 +44,24 @@ def main() -> None:
     assert isinstance(card, TextCard), "mini is made of parts"
     parts = locate(card, cache_folder())
     model = MiniSpeechLM(parts.speech, parts.llm, arguments.connector)
-    found = []
+    results = []
     for manifest in arguments.manifests:
         errors: list[float] = []
         words: list[float] = []
-        for one in read_utterances(manifest):
-            said, read = normalise(one.text), normalise(written(model, one.audio))
-            compared = jiwer.process_words(said, read)
+        for utterance in read_utterances(manifest):
+            spoken, read = normalise(utterance.text), normalise(written(model, utterance.audio))
+            compared = jiwer.process_words(spoken, read)
             errors.append(compared.substitutions + compared.deletions + compared.insertions)
-            words.append(len(said.split()))
+            words.append(len(spoken.split()))
         rated = rate(errors, words)
         assert rated is not None, "a manifest holds recordings"
         print(
             f"{manifest}: {100 * rated.value:.1f} % [{100 * rated.low:.1f}, {100 * rated.high:.1f}]"
             f" of {sum(words):.0f} words in {rated.count} recordings"
         )
-        found.append({"manifest": manifest.name, "words": sum(words), **rated.as_json()})
+        results.append({"manifest": manifest.name, "words": sum(words), **rated.as_json()})
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
 @torch.inference_mode()
@@ -69,7 +69,7 @@ def written(model: MiniSpeechLM, audio: Path) -> str:
     """What the head reads in a recording, window by window."""
     tokens = torch.arange(model.ctc_tokens)
     ids: list[int] = []
-    for frames in encode_windows(model, cut(decode(str(audio)))):
+    for _, frames in encode_windows(model, cut(decode(str(audio)))):
         logits = model.token_log_probabilities(frames.hidden, tokens)
         assert logits is not None, "a connector has a head"
         ids += greedy(logits)

@@ -139,33 +139,35 @@ class Talk:
         """Asks one question and finds its evidence: the fields of its `Row`."""
         asking, item = self._heard(), self._spoken[place][0]
         begun = perf_counter()
-        weighed = asking.weigh(item.question, at_once=True)
-        found = asking.say(weighed)
-        taken = perf_counter() - begun - found.usage.seconds.get("evidence", 0.0)
-        correct = found.answered and holds_fact(
-            found.answer, item.question, item.choices, item.answer
+        scored = asking.score(item.question, at_once=True)
+        answer = asking.answer_scored(scored)
+        taken = perf_counter() - begun - answer.usage.seconds.get("evidence", 0.0)
+        correct = answer.answered and holds_fact(
+            answer.answer, item.question, item.choices, item.answer
         )
-        row = asdict(Row(item.name, correct, found.answer, self._key(place), answer_seconds=taken))
-        if not found.evidence:
+        row = asdict(Row(item.name, correct, answer.answer, self._key(place), answer_seconds=taken))
+        if not answer.evidence:
             return row
-        first = found.evidence[0].span
+        first = answer.evidence[0].span
         row |= {
             "attention": (first.start, first.end),
-            "shown": len(found.evidence),
-            "attention_seconds": found.usage.seconds["evidence"],
+            "shown": len(answer.evidence),
+            "attention_seconds": answer.usage.seconds["evidence"],
         }
         if gain and correct:
             begun = perf_counter()
-            best = self._likeliest(asking, weighed, found.answer)
+            best = self._likeliest(asking, scored, answer.answer)
             row |= {"gain": (best.start, best.end), "gain_seconds": perf_counter() - begun}
         return row
 
     def _heard(self) -> Answerer:
         if self._asking is None:
-            said = self._ear.listen(self._blocks()).heard
-            assert isinstance(said, Transcript)
-            self._words = said.words
-            heard = said if self._model is self._ear else self._model.listen(self._blocks()).heard
+            transcript = self._ear.listen(self._blocks()).heard
+            assert isinstance(transcript, Transcript)
+            self._words = transcript.words
+            heard = (
+                transcript if self._model is self._ear else self._model.listen(self._blocks()).heard
+            )
             self._asking = Answerer(
                 self._model,
                 "",
@@ -202,11 +204,11 @@ class Talk:
         near = [place for place in places if abs(place - middle) <= len(sought)]
         return heard[near[0]][1].start, heard[near[-1]][1].end
 
-    def _likeliest(self, asking: Answerer, weighed: ScoredQuestion, reply: str) -> Span:
+    def _likeliest(self, asking: Answerer, scored: ScoredQuestion, reply: str) -> Span:
         llm: Any = self._model.language_model
-        request = prompts.question(weighed.question)
+        request = prompts.question(scored.question)
         best: tuple[float, Span] | None = None
-        for reading in weighed.speaking:
+        for reading in scored.speaking:
             context: KVContext = asking._read(reading)
             first = llm.before_recording(context.prompt)
             before = list(range(first))

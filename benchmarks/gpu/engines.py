@@ -29,7 +29,7 @@ from fls_models.answering.readers.text import ModelInput
 from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget
 from fls_models.core.constants import WINDOW_SAMPLES
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.extractor import extract as frame_listening
 from fls_models.extractor.density import CtcHead
 from fls_models.extractor.frames import Frames
@@ -183,9 +183,9 @@ class Engines:
                 self.model,
                 passes,
                 decode,
-                most=self.card.max_frames,
-                show=lambda text: None,
-                progress=silent,
+                max_tokens=self.card.max_frames,
+                show=ignore,
+                progress=ignore,
             )
         return self._run(begun, listened, heard, wanted)
 
@@ -245,7 +245,7 @@ class Engines:
             self.model,
             iter(blocks),
             budget,
-            most=self.card.max_frames,
+            max_frames=self.card.max_frames,
             total=sum(map(len, blocks)) / 16_000,
             compress=method.kind != "uncompressed",
         )

@@ -136,7 +136,7 @@ def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> La
 
 
 def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
-    heard = listen_to_frames(model, [audio], Budget(target_length=10**6), most=10**6)
+    heard = listen_to_frames(model, [audio], Budget(target_length=10**6), max_frames=10**6)
     return model.project(heard.sections[0].hidden)
 
 
@@ -255,14 +255,13 @@ def streaming(device: torch.device, dtype: str) -> dict[str, Any]:
     budget = Budget(target_length=200)
     with tempfile.TemporaryDirectory() as place:
         model = tiny_model(Path(place), dtype, device)
-        windows = list(encode_windows(model, cut([audio])))
-        frames = Frames.concatenate(windows)
+        frames = Frames.concatenate([part for _, part in encode_windows(model, cut([audio]))])
         density = density_from(model.blank_probability)
         offline = fuse(frames, 200, density, halving_schedule).frames.hidden.cpu()
         found: dict[str, Any] = {"frames": len(frames)}
         for size in (1600, 17_123, len(audio)):
             blocks = [audio[i : i + size] for i in range(0, len(audio), size)]
-            heard = listen_to_frames(model, blocks, budget, most=10**6)
+            heard = listen_to_frames(model, blocks, budget, max_frames=10**6)
             [section] = heard.sections
             found[f"same, blocks of {size}"] = bool(torch.equal(section.hidden, offline))
     found["passed"] = all(value for key, value in found.items() if key.startswith("same"))

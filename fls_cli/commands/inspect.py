@@ -25,6 +25,7 @@ from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.inspection_json import inspection_json
 from fls_cli.writers.inspection_text import alphabet_for, inspection_lines, is_overview
 from fls_models.core.optional import optional
+from fls_models.core.progress import ignore
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _drawn(found: Inspection, wanted: ListenRequest, suffix: str) -> str | bytes
     from fls_cli.writers.pages.page_audio import page_audio
 
     # Decoded again: samples of hours are not kept. What is wrong with them was said before.
-    with closing(wanted.decode(lambda text: None)) as blocks:
+    with closing(wanted.decode(ignore)) as blocks:
         return inspection_page(found, name=name, audio=page_audio(blocks))
 
 

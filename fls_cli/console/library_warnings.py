@@ -6,6 +6,8 @@ import logging
 import os
 import warnings
 
+from fls_models.core.progress import ignore
+
 VARIABLE = "FLS_WARNINGS"
 
 
@@ -19,7 +21,7 @@ def hide() -> None:
         return
     warnings.simplefilter("ignore")
     # Libraries that put filters of their own in front of this one.
-    warnings.showwarning = lambda *warning, **more: None
+    warnings.showwarning = ignore
     logging.disable(logging.WARNING)
     # What is started from here and is Python, such as pip.
     os.environ["PYTHONWARNINGS"] = "ignore"

@@ -19,7 +19,7 @@ from fls_cli.session.engine import Engine
 from fls_cli.session.request import ListenRequest
 from fls_cli.storage.cache import key, open_cache
 from fls_models.core.cache import NULL_CACHE
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class Paces:
             self._own_engine(reads_by),
             offline=True,
             memory=NULL_CACHE,
-            say=lambda text: None,
-            progress=silent,
+            say=ignore,
+            progress=ignore,
         )
-        with closing(_middle(wanted, seconds, length).decode(lambda text: None)) as blocks:
+        with closing(_middle(wanted, seconds, length).decode(ignore)) as blocks:
             return measure(model, blocks, start=_start_seconds())
 
     def _own_engine(self, reads_by: ReadsBy) -> Engine:

@@ -12,6 +12,7 @@ from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
 from fls_cli.session.inspected import inspected
 from fls_cli.session.job import Job
 from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
+from fls_models.core.progress import ignore
 from fls_models.core.results import Answer, Passage
 from fls_models.errors import InputError, UsageError
 
@@ -117,9 +118,7 @@ def _page(job: Job, answers: Sequence[Answer]) -> str:
     if extractor is not None:
         # What is wrong with the recording was said when it was heard for the answers.
         wanted, bars = job.wanted, job.session.bars
-        heard = inspected(
-            extractor, wanted, wanted.seconds(), warn=lambda flaw: None, progress=bars
-        )
+        heard = inspected(extractor, wanted, wanted.seconds(), warn=ignore, progress=bars)
     return answer_page(
         answers,
         name=job.source.name,

@@ -16,6 +16,7 @@ from fls_cli.session.read_ahead import Ahead
 from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.session import Session
 from fls_cli.writers.exact_names import with_exact_names
+from fls_models.core.progress import ignore
 
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
@@ -142,7 +143,7 @@ class Job:
         if span is not None:
             stretch = replace(stretch, start=span.start, end=span.end)
         # What is wrong with the recording was said when it was heard.
-        return replace(self.wanted, stretch=stretch).decode(lambda flaw: None)
+        return replace(self.wanted, stretch=stretch).decode(ignore)
 
     def write(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, into a file when all of it is there."""

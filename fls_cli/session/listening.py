@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
@@ -15,7 +15,7 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.session.request import ListenRequest
 from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
-from fls_models.core.progress import Progress
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Listening:
     known: Callable[[], tuple[str | None, float]]
     blocks: Generator[Any] | None = None
     # Told the transcript once all was heard.
-    finished: Callable[[Transcript], None] = field(default=lambda transcript: None)
+    finished: Callable[[Transcript], None] = ignore
 
     def __iter__(self) -> Iterator[Sentence]:
         from fls_models.core.results import Transcript
 
         heard: list[Sentence] = []
         # Closed here, not whenever garbage is collected: a child process hangs on it.
-        with closing(self.blocks or _nothing()):
+        with closing(self.blocks) if self.blocks else nullcontext():
             while True:
                 with self.clock.stage("listen"):
                     sentence = next(self.found, None)
@@ -242,7 +242,3 @@ def _noting(flaws: list[Flaw], warn: Callable[[Flaw], None]) -> Callable[[Flaw],
         warn(flaw)
 
     return note
-
-
-def _nothing() -> Generator[Any]:
-    yield from ()

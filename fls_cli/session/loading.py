@@ -10,7 +10,7 @@ from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
 from fls_cli.sources.decode import decode
 from fls_models.core.cache import NULL_CACHE
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 
 if TYPE_CHECKING:
     from fls_models.pipelines.base import Pipeline
@@ -50,7 +50,5 @@ def load(
     `budget` is how much is heard and read. Raises what `fls_cli.session.engine.start` does.
     """
     engine = Engine(name, device, dtype, budget=budget)
-    model = engines.start(
-        engine, offline=False, memory=NULL_CACHE, say=lambda text: None, progress=silent
-    )
+    model = engines.start(engine, offline=False, memory=NULL_CACHE, say=ignore, progress=ignore)
     return LoadedModel(model, budget)

@@ -19,6 +19,7 @@ from fls_cli.media.shortfalls import elsewhere
 from fls_cli.media.source import Source
 from fls_cli.session.engine import Engine
 from fls_models.core.budget import Budget
+from fls_models.core.progress import ignore
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class ListenRequest:
 
     def check(self) -> None:
         """Raises the InputError that hearing it would begin with; decodes one block."""
-        with closing(self.decode(lambda text: None)) as blocks:
+        with closing(self.decode(ignore)) as blocks:
             next(blocks)
 
     def seconds(self) -> float | None:

@@ -19,6 +19,7 @@ from fls_cli.media.ffmpeg.probe import read_report
 from fls_cli.media.ffmpeg.process import describe
 from fls_cli.media.ffmpeg.raw import RAW_SUFFIXES
 from fls_cli.media.source import Source
+from fls_models.core.progress import ignore
 from fls_models.errors import InputError
 
 _MEDIA = (
@@ -46,7 +47,7 @@ def files_below(
     folder: str | Path,
     *,
     unreadable: Callable[[OSError], None] | None = None,
-    clip: Callable[[Path], None] = lambda path: None,
+    clip: Callable[[Path], None] = ignore,
 ) -> list[Path]:
     """The recordings in `folder` and below it, as paths that begin with it, sorted.
 

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+from fls_models.core.progress import ignore
+
 _WILD = frozenset("*?[")
 
 
@@ -27,7 +29,7 @@ def fixed_part(pattern: str) -> Path:
     return _split(pattern)[0]
 
 
-def matches(pattern: str, unreadable: Callable[[OSError], None] = lambda error: None) -> list[Path]:
+def matches(pattern: str, unreadable: Callable[[OSError], None] = ignore) -> list[Path]:
     """The files and folders that `pattern` describes, as paths below `fixed_part`, sorted.
 
     `*`, `?` and `[...]` stand for letters of one name and, as in shells, not for the dot of a

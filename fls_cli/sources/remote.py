@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from fls_cli.sources.fetching import Fetched, fetch, missing
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import InputError
 
 _TICK = 0.1
@@ -37,7 +37,7 @@ class Remote:
     the download; who looks again after that has it fetched anew.
     """
 
-    def __init__(self, location: str, name: str, progress: Progress = silent) -> None:
+    def __init__(self, location: str, name: str, progress: Progress = ignore) -> None:
         self._location = location
         self._name = name
         self._progress = progress

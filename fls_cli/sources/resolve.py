@@ -23,7 +23,7 @@ from fls_cli.sources.patterns import fixed_part, is_pattern, matches
 from fls_cli.sources.remote import Remote
 from fls_cli.sources.spool import spooled
 from fls_cli.storage.file_names import safe_name
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import EmptyInput, InputError, MissingInput, UsageError
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
@@ -35,8 +35,8 @@ def open_sources(
     *,
     stdin: BinaryIO | None = None,
     failed: Callable[[str, InputError], None] | None = None,
-    progress: Progress = silent,
-    note: Callable[[str], None] = lambda text: None,
+    progress: Progress = ignore,
+    note: Callable[[str], None] = ignore,
 ) -> Iterator[list[Source]]:
     """The sources behind `arguments`, in that order.
 

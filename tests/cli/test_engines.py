@@ -16,7 +16,7 @@ import pytest
 from fls_cli.session.engine import Engine, check, start
 from fls_cli.session.request import AudioRange, Request
 from fls_models.core.cache import NULL_CACHE
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
 from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.large import LargeFrameModel
@@ -84,7 +84,7 @@ class Started:
     def __init__(self, engine: Engine, *, offline: bool = False) -> None:
         self.said: list[str] = []
         self.model: Any = start(
-            engine, offline=offline, memory=NULL_CACHE, say=self.said.append, progress=silent
+            engine, offline=offline, memory=NULL_CACHE, say=self.said.append, progress=ignore
         )
 
 
@@ -427,7 +427,7 @@ def test_a_folder_with_a_large_model(
     monkeypatch.setattr(weights, "from_folder", from_folder)
     (tmp_path / "mine").mkdir()
     started = Started(Engine(str(tmp_path / "mine"), "cpu", "nf4"))
-    assert [given[:4] for given in asked] == [(tmp_path / "mine", cache, silent, "nf4")]
+    assert [given[:4] for given in asked] == [(tmp_path / "mine", cache, ignore, "nf4")]
     assert isinstance(started.model, LargeFrameModel)
     # A converted folder has the dtype that it has.
     assert started.said == ["using mine in bf16 on cpu"]

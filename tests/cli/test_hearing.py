@@ -21,7 +21,7 @@ from fls_cli.session.listening import KIND, is_known, listen
 from fls_cli.session.request import AudioRange, ListenRequest
 from fls_cli.session.session import Session
 from fls_models.core.cache import CacheKey
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 Capture = pytest.CaptureFixture[str]
@@ -315,7 +315,7 @@ def test_only_what_was_heard_to_the_end_is_kept(tiny: TinyModel, talk: Path) -> 
     shelf = Shelf()
 
     def listening() -> object:
-        return listen(tiny, wanted(talk), memory=shelf, warn=print, progress=silent)  # type: ignore[arg-type]
+        return listen(tiny, wanted(talk), memory=shelf, warn=print, progress=ignore)  # type: ignore[arg-type]
 
     early = iter(listening())  # type: ignore[call-overload]
     next(early)
@@ -336,5 +336,5 @@ def test_a_recording_that_grows_while_it_is_heard_is_not_kept(tiny: TinyModel, t
 
     shelf = Shelf()
     tiny.transcriber.begins = grow
-    listen(tiny, wanted(talk), memory=shelf, warn=print, progress=silent).transcript()  # type: ignore[arg-type]
+    listen(tiny, wanted(talk), memory=shelf, warn=print, progress=ignore).transcript()  # type: ignore[arg-type]
     assert not shelf

@@ -159,13 +159,13 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sys.path.append(str(HERE.parent / "models"))
     from tiny_gguf import write_tiny_gguf
 
-    from fls_models.core.progress import silent
+    from fls_models.core.progress import ignore
     from fls_models.weights.conversion.gguf import convert
 
     folder = tmp_path_factory.mktemp("tiny-model")
     # A seed whose model has something to say, in plain letters.
     write_tiny_gguf(folder / "model.gguf", seed=8)
-    convert(folder / "model.gguf", folder, silent)
+    convert(folder / "model.gguf", folder, ignore)
     return folder
 
 

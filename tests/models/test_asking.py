@@ -156,13 +156,13 @@ def test_greedy_ignores_the_seed_and_drawing_does_not(llm: MiniLanguageModel) ->
 
 def test_more_notes_than_one_pass_holds_are_merged_in_groups() -> None:
     notes = [[note] * 30 for note in range(7)]
-    groups = grouped(notes, most=100)
+    groups = grouped(notes, max_tokens=100)
     assert [note for group in groups for note in group] == notes
     assert len(groups) == 3
     assert all(len(group) >= 2 for group in groups[:-1])
     assert all(sum(map(len, group)) <= 100 for group in groups)
     # Two notes that do not fit are still put together, or merging would not end.
-    assert len(grouped([[0] * 90, [1] * 90], most=100)) == 1
+    assert len(grouped([[0] * 90, [1] * 90], max_tokens=100)) == 1
 
 
 def test_an_answer_that_says_nothing_is_no_answer(

@@ -91,10 +91,10 @@ def test_an_answer_is_the_same_as_without_a_conversation(llm: MiniLanguageModel)
         budget=Budget("accurate"),
         manner=SHORT,
     ).answer(WHAT)
-    assert isinstance(reply.found, Answer)
+    assert isinstance(reply.result, Answer)
     assert (reply.text, reply.sources) == (alone.answer, ("a",))
     assert "".join(shown).strip() == reply.text
-    assert reply.found.spans == alone.spans
+    assert reply.result.spans == alone.spans
 
 
 def test_what_was_not_answered_is_no_turn(
@@ -189,8 +189,8 @@ def test_the_clearest_of_several_recordings_answers(llm: MiniLanguageModel) -> N
     shown: list[str] = []
     reply = conversation(llm, 0.2, 2.0, -1.0).ask(WHAT, shown.append)
     assert reply.sources == ("b",)
-    assert isinstance(reply.found, Answer)
-    assert reply.found.source == "b"
+    assert isinstance(reply.result, Answer)
+    assert reply.result.source == "b"
     assert "".join(shown).strip() == reply.text
 
 
@@ -198,11 +198,11 @@ def test_several_clear_recordings_are_put_together(llm: MiniLanguageModel) -> No
     talk = conversation(llm, 1.6, 2.0, -1.0)
     reply = talk.ask(WHAT)
     assert reply.sources == ("b", "a")
-    assert isinstance(reply.found, AggregateAnswer)
-    assert reply.found.question == WHAT
+    assert isinstance(reply.result, AggregateAnswer)
+    assert reply.result.question == WHAT
     again = talk.ask("And then?")
-    assert isinstance(again.found, AggregateAnswer)
-    assert again.found.question == "And then?"
+    assert isinstance(again.result, AggregateAnswer)
+    assert again.result.question == "And then?"
 
 
 def test_none_of_several_recordings_says(llm: MiniLanguageModel) -> None:
@@ -219,18 +219,18 @@ def test_none_of_several_recordings_says(llm: MiniLanguageModel) -> None:
 def test_a_question_without_words_of_its_own_goes_where_the_answer_came_from(
     llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weighed: list[tuple[str, str]] = []
-    weigh = Answerer.weigh
+    asked: list[tuple[str, str]] = []
+    score = Answerer.score
 
     def watched(self: Answerer, question: str, earlier: Any = ()) -> Any:
-        weighed.append((self.source, question))
-        return weigh(self, question, earlier)
+        asked.append((self.source, question))
+        return score(self, question, earlier)
 
-    monkeypatch.setattr(Answerer, "weigh", watched)
+    monkeypatch.setattr(Answerer, "score", watched)
     talk = conversation(llm, 0.2, 2.0)
     for text in ("Why?", WHAT, "Why?"):
         assert talk.ask(text).sources == ("b",)
-    assert weighed == [("a", "Why?"), ("b", "Why?"), ("a", WHAT), ("b", WHAT), ("b", "Why?")]
+    assert asked == [("a", "Why?"), ("b", "Why?"), ("a", WHAT), ("b", WHAT), ("b", "Why?")]
 
 
 def test_only_the_recording_that_answered_judges_with_the_answer(
@@ -254,7 +254,7 @@ def test_the_budget_holds_from_the_next_question_on(llm: MiniLanguageModel) -> N
     talk = conversation(llm, 1.0)
 
     def read() -> int:
-        found = talk.ask(WHAT).found
+        found = talk.ask(WHAT).result
         assert isinstance(found, Answer)
         return found.usage.frames_after
 
@@ -269,6 +269,6 @@ def test_what_is_read_depends_on_the_question_before(llm: MiniLanguageModel) -> 
     talk = conversation(llm, 1.0, said=transcript(said))
     talk.budget = Budget(target_length=30)
     talk.ask("How deep is the harbor?")
-    follow = talk.ask("Why not?").found
+    follow = talk.ask("Why not?").result
     assert isinstance(follow, Answer)
     assert follow.spans[0].start == 0.0

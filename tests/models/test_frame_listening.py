@@ -25,7 +25,7 @@ from fls_models.extractor.fusion import fuse, halving_schedule, training_schedul
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("total", [True, False], ids=["total", "no total"])
 @pytest.mark.parametrize(
-    ("budget", "most"),
+    ("budget", "max_frames"),
     [
         (Budget("accurate"), 500),  # sections of one window and more
         (Budget("fast"), 60),  # and of less than one
@@ -34,17 +34,19 @@ from fls_models.extractor.fusion import fuse, halving_schedule, training_schedul
         (Budget("balanced", 300), 77),
     ],
 )
-def test_no_bit_differs_from_fusing_all_frames_at_once(dtype, total, budget, most):
+def test_no_bit_differs_from_fusing_all_frames_at_once(dtype, total, budget, max_frames):
     audio, encoder = babble(200.33), Plain(dtype)
     heard = listen_to_frames(
         encoder,
         blocks_of(audio),
         budget,
-        most=most,
+        max_frames=max_frames,
         total=len(audio) / RATE if total else None,
         batch_size=2,
     )
-    whole = Frames.concatenate(list(encode_windows(encoder, cut(blocks_of(audio)), 2)))
+    whole = Frames.concatenate(
+        [part for _, part in encode_windows(encoder, cut(blocks_of(audio)), 2)]
+    )
     assert heard.frames_before == len(whole) == 5008
     assert heard.duration == pytest.approx(200.33)
     assert heard.speaks
@@ -65,7 +67,7 @@ def test_no_bit_differs_from_fusing_all_frames_at_once(dtype, total, budget, mos
             assert len(section) in {
                 max(12, round(rate * s / 30)) for s in (seconds, seconds + 0.01)
             }
-        assert len(section) <= most
+        assert len(section) <= max_frames
         first = end + 1
     assert first == len(whole)
     if budget.target_length:
@@ -89,7 +91,7 @@ def test_a_section_is_fused_once_its_last_window_is_encoded_and_then_forgotten(m
         encoder,
         blocks_of(babble(600)),
         Budget("fast"),
-        most=201,
+        max_frames=201,
         total=600,
         batch_size=1,
         progress=progress,
@@ -105,8 +107,10 @@ def test_a_section_is_fused_once_its_last_window_is_encoded_and_then_forgotten(m
 
 def test_times_begin_where_the_stream_does():
     audio, encoder = babble(70), Plain()
-    plain = listen_to_frames(encoder, [audio], Budget("fast"), most=90, total=70)
-    later = listen_to_frames(encoder, [audio], Budget("fast"), most=90, total=70, start=1000.5)
+    plain = listen_to_frames(encoder, [audio], Budget("fast"), max_frames=90, total=70)
+    later = listen_to_frames(
+        encoder, [audio], Budget("fast"), max_frames=90, total=70, start=1000.5
+    )
     assert len(later.sections) > 1
     assert later.duration == plain.duration == 70
     for one, other in zip(plain.sections, later.sections, strict=True):
@@ -118,7 +122,7 @@ def test_times_begin_where_the_stream_does():
 def test_nothing_is_heard_in_nothing(samples):
     blocks = [np.ones(samples, np.float32)]
     for budget in (Budget(), Budget("fast", 10)):
-        heard = listen_to_frames(Cheap(), blocks, budget, most=5)
+        heard = listen_to_frames(Cheap(), blocks, budget, max_frames=5)
         assert heard.sections == ()
         assert not heard.speaks
         assert heard.frames_before == 0
@@ -126,7 +130,7 @@ def test_nothing_is_heard_in_nothing(samples):
 
 
 def test_a_breath_at_the_end_counts_as_heard():
-    heard = listen_to_frames(Cheap(), [babble(60.02)], Budget("fast"), most=500)
+    heard = listen_to_frames(Cheap(), [babble(60.02)], Budget("fast"), max_frames=500)
     assert heard.duration == 60.02
     assert heard.frames_before == 1500
 
@@ -142,16 +146,16 @@ def test_speech_is_what_is_no_silence_and_likelier_than_blank(headless, level, s
 
     audio = np.zeros(70 * RATE, np.float32)
     audio[40 * RATE : 40 * RATE + 640] = -level
-    heard = listen_to_frames(Levels(), [audio], Budget("fast"), most=500)
+    heard = listen_to_frames(Levels(), [audio], Budget("fast"), max_frames=500)
     assert heard.speaks is speaks
 
 
 def test_without_compression_there_are_all_frames_in_one_section():
     audio, encoder = babble(100), Plain(torch.bfloat16)
     heard = listen_to_frames(
-        encoder, [audio], Budget("fast"), most=10, total=100, compress=False, batch_size=3
+        encoder, [audio], Budget("fast"), max_frames=10, total=100, compress=False, batch_size=3
     )
-    whole = Frames.concatenate(list(encode_windows(encoder, cut([audio]), 3)))
+    whole = Frames.concatenate([part for _, part in encode_windows(encoder, cut([audio]), 3)])
     (section,) = heard.sections
     assert torch.equal(section.hidden, whole.hidden)
     assert torch.equal(section.spans, whole.spans)
@@ -167,7 +171,7 @@ def test_progress_counts_seconds_of_audio(total, last):
         Cheap(),
         [babble(65)],
         Budget("fast"),
-        most=500,
+        max_frames=500,
         start=100,
         total=total,
         progress=lambda *step: seen.append(step),
@@ -192,7 +196,11 @@ def test_errors_of_the_decoder_come_out_and_end_the_thread(error):
     seen = []
     with pytest.raises(type(error)) as raised:
         listen_to_frames(
-            Cheap(), decoder(), Budget("fast"), most=9, progress=lambda *step: seen.append(step[1])
+            Cheap(),
+            decoder(),
+            Budget("fast"),
+            max_frames=9,
+            progress=lambda *step: seen.append(step[1]),
         )
     assert raised.value is error
     assert seen == [0, 30]
@@ -215,7 +223,7 @@ def test_an_interruption_closes_the_stream():
 
     blocks = decoder()
     with pytest.raises(KeyboardInterrupt):
-        listen_to_frames(Cheap(), blocks, Budget("fast"), most=9, progress=progress)
+        listen_to_frames(Cheap(), blocks, Budget("fast"), max_frames=9, progress=progress)
     assert closed == [True]
     assert set(threading.enumerate()) == threads
 
@@ -223,10 +231,10 @@ def test_an_interruption_closes_the_stream():
 def test_gradients_are_not_recorded():
     encoder = Plain()
     encoder.weight.requires_grad_()
-    heard = listen_to_frames(encoder, [babble(40)], Budget("fast"), most=99)
+    heard = listen_to_frames(encoder, [babble(40)], Budget("fast"), max_frames=99)
     assert not any(section.hidden.requires_grad for section in heard.sections)
 
 
 def test_a_pass_holds_something():
     with pytest.raises(ValueError, match="at least one frame"):
-        listen_to_frames(Cheap(), [], Budget("fast"), most=0)
+        listen_to_frames(Cheap(), [], Budget("fast"), max_frames=0)

@@ -60,7 +60,7 @@ def one_thread() -> Iterator[None]:
 )
 def test_rounds_compose_to_the_spans_of_the_fused_frames(budget: Budget, most: int) -> None:
     audio, watching = babble(130.33), FusionRecorder(Plain())
-    how: dict[str, Any] = {"most": most, "start": 7.5, "total": 130.33, "batch_size": 2}
+    how: dict[str, Any] = {"max_frames": most, "start": 7.5, "total": 130.33, "batch_size": 2}
     heard = listen_to_frames(Plain(), blocks_of(audio), budget, watch=watching, **how)
     unwatched = listen_to_frames(Plain(), blocks_of(audio), budget, **how)
     assert [bits(one.hidden) for one in heard.sections] == [
@@ -97,9 +97,11 @@ def test_rounds_compose_to_the_spans_of_the_fused_frames(budget: Budget, most: i
 def test_density_and_peaks_are_those_of_the_frames() -> None:
     audio, encoder = babble(70.1), Plain()
     watching = FusionRecorder(encoder)
-    listen_to_frames(encoder, blocks_of(audio), Budget("fast"), most=90, total=70.1, watch=watching)
+    listen_to_frames(
+        encoder, blocks_of(audio), Budget("fast"), max_frames=90, total=70.1, watch=watching
+    )
     assert len(watching.sections) > 1
-    frames = list(encode_windows(encoder, cut(blocks_of(audio))))
+    frames = [part for _, part in encode_windows(encoder, cut(blocks_of(audio)))]
     density = np.concatenate([one.density for one in frames])
     np.testing.assert_array_equal(
         np.concatenate([one.density for one in watching.sections]), density
@@ -122,7 +124,7 @@ def test_hidden_states_are_forgotten_section_by_section() -> None:
         encoder,
         blocks_of(babble(600)),
         Budget("fast"),
-        most=201,
+        max_frames=201,
         total=600,
         batch_size=1,
         progress=progress,
@@ -172,7 +174,7 @@ def test_words_stand_where_the_head_read_them() -> None:
     audio = spelt({1.0: "hhe.l.lo", 2.0: " ", 2.04: "you", 40.0: ".  there"}, 60)
     watching = FusionRecorder(encoder, len(encoder.tokens))
     listen_to_frames(
-        encoder, [audio], Budget("fast"), most=100, start=100, total=60, watch=watching
+        encoder, [audio], Budget("fast"), max_frames=100, start=100, total=60, watch=watching
     )
     assert len(watching.sections) == 2
     words = words_read(watching.pieces, encoder.text, torch.from_numpy(watching.times))
@@ -246,7 +248,7 @@ def test_mini_is_inspected_as_it_hears(mini: MiniFrameModel) -> None:
     assert seen[-1] == 70.0
     # The head over all frames at once.
     model = mini.language_model
-    frames = torch.cat([one.hidden for one in encode_windows(model, cut(blocks_of(audio)))])
+    frames = torch.cat([part.hidden for _, part in encode_windows(model, cut(blocks_of(audio)))])
     read = model.token_log_probabilities(frames, torch.arange(model.ctc_tokens))
     assert read is not None
     expected = model.ctc_text(greedy(read))

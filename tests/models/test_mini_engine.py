@@ -13,7 +13,7 @@ from tiny_gguf import CONTROL, HIDDEN, write_tiny_gguf
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.kv_cache import KVContext
 from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
@@ -40,7 +40,7 @@ def converted(at: Path, *, tied: bool = False, echo: bool = False) -> Path:
     write_tiny_gguf(at / "model.gguf", tied=tied, echo=echo)
     into = at / "converted"
     into.mkdir()
-    convert(at / "model.gguf", into, silent)
+    convert(at / "model.gguf", into, ignore)
     return into
 
 
@@ -248,7 +248,7 @@ def test_a_tied_model_gives_the_same_weights(tmp_path: Path, folder: Path) -> No
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     write_tiny_gguf(tmp_path / "model.gguf", architecture="llama")
     with pytest.raises(DamagedWeights, match="no Qwen2 model"):
-        convert(tmp_path / "model.gguf", tmp_path, silent)
+        convert(tmp_path / "model.gguf", tmp_path, ignore)
 
 
 @pytest.mark.parametrize("lost", ["model.layers.1.mlp.up_proj.scale", "model.norm.weight"])

@@ -52,7 +52,7 @@ def test_as_many_frames_in_as_many_passes_as_are_read(name, budget, seconds):
         Cheap(headless=True),
         [babble(seconds)],
         Budget(budget, rates=rates),
-        most=most,
+        max_frames=most,
         total=seconds,
     )
     assert len(plan.passes) == len(heard.sections)

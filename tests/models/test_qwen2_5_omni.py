@@ -177,7 +177,7 @@ def test_windows_in_a_batch_do_not_change_each_other(pair) -> None:
 def test_the_window_counts_as_many_frames_as_the_encoder_gives(pair) -> None:
     model, theirs, _ = pair
     audio = noise(47.77, seed=4)
-    frames = list(encode_windows(model, cut(blocks_of(audio)), batch_size=2))
+    frames = [part for _, part in encode_windows(model, cut(blocks_of(audio)), batch_size=2)]
     expected = [len(theirs.embedded(part)) for part in (audio[:480_000], audio[480_000:])]
     assert [len(one) for one in frames] == expected
 
@@ -227,7 +227,8 @@ def test_without_a_head_frames_are_fused_by_likeness_with_plain_means(plain: Pat
     model = load(plain)
     assert model.ctc_tokens is None
     audio = noise(40, seed=6)
-    everything = [one.hidden for one in encode_windows(model, cut(blocks_of(audio)), batch_size=2)]
+    encoded = encode_windows(model, cut(blocks_of(audio)), batch_size=2)
+    everything = [frames.hidden for _, frames in encoded]
     hidden = torch.cat(everything).numpy()
     # 30 s at most go by training's schedule.
     for frames, length, schedule in (
@@ -239,7 +240,7 @@ def test_without_a_head_frames_are_fused_by_likeness_with_plain_means(plain: Pat
             model,
             blocks_of(audio[: round(seconds * SAMPLE_RATE)]),
             Budget("fast", length),
-            most=999,
+            max_frames=999,
         )
         [section] = heard.sections
         assert heard.speaks
@@ -282,7 +283,7 @@ def test_a_given_head_is_the_density(plain: Path, tmp_path: Path) -> None:
     found = 1 - model.blank_probability(hidden)
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-5)
     # And it is what frames are weighed by.
-    heard = listen_to_frames(model, [babble(8)], Budget("fast", 25), most=99)
+    heard = listen_to_frames(model, [babble(8)], Budget("fast", 25), max_frames=99)
     fused, _ = loop_fuse(hidden.numpy(), loop_ladder(200, 25), loop.density)
     np.testing.assert_allclose(
         heard.sections[0].hidden.numpy(), fused, rtol=0, atol=1e-4 * np.abs(fused).max()

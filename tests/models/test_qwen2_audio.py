@@ -33,7 +33,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
     """Embeddings (L, H) of all frames: L >= T."""
     blocks = [audio[i : i + 4000] for i in range(0, len(audio), 4000)]
-    heard = listen_to_frames(model, blocks, Budget(target_length=10**6), most=10**6)
+    heard = listen_to_frames(model, blocks, Budget(target_length=10**6), max_frames=10**6)
     [section] = heard.sections
     return model.project(section.hidden)
 

@@ -51,27 +51,27 @@ def test_a_script_without_spaces_gets_one_between_sentences_only() -> None:
 def test_a_small_budget_keeps_what_the_question_is_about() -> None:
     found = reader(transcript(SAID))
     budget = Budget(target_length=len(SAID[1]) + 5)
-    assert 1 in found.kept(budget, "How many trees were planted?")
-    assert 3 in found.kept(budget, "What did Helen Ward measure?")
+    assert 1 in found.selected(budget, "How many trees were planted?")
+    assert 3 in found.selected(budget, "What did Helen Ward measure?")
 
 
 def test_what_is_kept_stays_in_order_and_within_the_budget() -> None:
     found = reader(transcript(SAID * 20))
     for length in (60, 200, 1000, 3000):
-        kept = found.kept(Budget(target_length=length), "Which trees?")
+        kept = found.selected(Budget(target_length=length), "Which trees?")
         assert kept == sorted(set(kept))
         assert sum(len(SAID[index % 5]) + 1 for index in kept) <= length
 
 
 def test_at_least_one_sentence_is_read() -> None:
     found = reader(transcript(SAID))
-    assert len(found.kept(Budget(target_length=1), "How many trees?")) == 1
+    assert len(found.selected(Budget(target_length=1), "How many trees?")) == 1
     assert len(found.readings(Budget(target_length=1), None)) == 1
 
 
 def test_the_same_question_keeps_the_same_sentences() -> None:
     same = transcript(["All the same words."] * 30)
-    kept = [reader(same).kept(Budget(target_length=100), "Same?") for _ in range(2)]
+    kept = [reader(same).selected(Budget(target_length=100), "Same?") for _ in range(2)]
     assert kept[0] == kept[1]
 
 
@@ -93,7 +93,7 @@ def test_passes_cover_all_in_order_and_are_near_each_other_in_length(
 
 
 def test_nothing_said_is_nothing_to_read() -> None:
-    assert reader(Transcript(None, (), 5.0)).kept(ALL, "Who?") == []
+    assert reader(Transcript(None, (), 5.0)).selected(ALL, "Who?") == []
 
 
 def test_a_reading_has_a_span_for_each_embedding() -> None:

@@ -77,7 +77,7 @@ def test_what_is_kept_is_what_the_encoder_gives(
     assert long not in encoded
     for path in taken:
         window = Window(torch.from_numpy(tapes.sound(path.stem)))
-        [frames] = encode_windows(model, [window])
+        [(_, frames)] = encode_windows(model, [window])
         assert encoded[path].dtype == torch.bfloat16
         assert encoded[path].shape == (encoded.frames(path), WIDTH)
         assert encoded.frames(path) == window.frames

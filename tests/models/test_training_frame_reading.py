@@ -14,7 +14,7 @@ from tiny_hearing import assert_close
 from tiny_whisper import WIDTH
 from torch import Tensor
 
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.errors import UsageError
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.lslm.mini.connector_weights import Config, read, read_config, read_lora, write
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("mini")
     write_tiny_gguf(place / "model.gguf", seed=8)
     (place / "llm").mkdir()
-    convert(place / "model.gguf", place / "llm", silent)
+    convert(place / "model.gguf", place / "llm", ignore)
     shape = Shape(WIDTH, 16, 1, 0, 3, 32, len(TOKENS), HIDDEN)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

@@ -155,13 +155,48 @@ def test_frame_count_is_that_of_qwen2_audio(encoder, samples):
     assert frame_count(samples) == frames.item()
 
 
+@pytest.mark.parametrize("samples", [1, 320, 321, 640, 959, 961, 1280, 100_000, 480_000])
+def test_levels_are_those_of_a_plain_loop_over_frames(samples):
+    audio = noise(samples, seed=samples)
+    levels = Window(torch.from_numpy(audio)).levels
+    frames = frame_count(samples)
+    assert levels.loudness.dtype == np.float64
+    assert levels.peaks.dtype == np.float32
+    assert len(levels.loudness) == len(levels.peaks) == frames
+    for frame in range(frames):
+        # What is left over is the last frame's.
+        end = samples if frame == frames - 1 else 640 * (frame + 1)
+        values = [abs(float(value)) for value in audio[640 * frame : end]]
+        rms = (sum(value * value for value in values) / len(values)) ** 0.5
+        assert levels.loudness[frame] == pytest.approx(rms, rel=1e-9)
+        assert levels.peaks[frame] == max(values)
+
+
+@pytest.mark.parametrize(("height", "audible"), [(0.0, False), (0.00099, False), (0.00101, True)])
+def test_a_sample_above_a_thousandth_is_audible_even_where_there_is_no_frame(height, audible):
+    for samples in (100, 320, 50_000):
+        audio = torch.zeros(samples)
+        audio[samples // 2] = -height
+        assert Window(audio).levels.audible is audible
+
+
+def test_windows_come_with_their_own_frames(encoder):
+    windows = list(cut([noise(2 * WINDOW_SAMPLES + 100_321)]))
+    for window, (drawn, frames) in zip(
+        windows, encode_windows(encoder, windows, batch_size=2), strict=True
+    ):
+        assert drawn is window
+        assert len(frames) == window.frames == len(window.levels.loudness)
+        assert frames.spans[0, 0] == window.start
+
+
 def test_batching_changes_nothing_and_padding_does_not_count(encoder):
     audio = noise(2 * WINDOW_SAMPLES + 100_321)
-    one = list(encode_windows(encoder, cut([audio]), batch_size=1))
+    one = [frames for _, frames in encode_windows(encoder, cut([audio]), batch_size=1)]
     assert [len(frames) for frames in one] == [750, 750, 157]
     for batch_size in (2, 3, 8):
         many = list(encode_windows(encoder, cut([audio]), batch_size=batch_size))
-        for alone, batched in zip(one, many, strict=True):
+        for alone, (_, batched) in zip(one, many, strict=True):
             torch.testing.assert_close(batched.hidden, alone.hidden, rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(batched.density, alone.density, rtol=1e-4, atol=1e-5)
             assert torch.equal(batched.spans, alone.spans)
@@ -169,7 +204,7 @@ def test_batching_changes_nothing_and_padding_does_not_count(encoder):
 
 def test_frames_are_the_encoders_and_density_is_that_of_its_head(encoder):
     samples = torch.from_numpy(noise(50_000))
-    (frames,) = encode_windows(encoder, [Window(samples)])
+    [(_, frames)] = encode_windows(encoder, [Window(samples)])
     with torch.no_grad():
         hidden = encoder.encode([encoder.features(samples)])[0, :78]
         torch.testing.assert_close(frames.hidden, hidden)
@@ -182,7 +217,8 @@ def test_frames_are_the_encoders_and_density_is_that_of_its_head(encoder):
 def test_spans_divide_the_audio_exactly(encoder, samples):
     first = 7 * WINDOW_SAMPLES + 13
     audio = noise(WINDOW_SAMPLES + samples)
-    frames = Frames.concatenate(list(encode_windows(encoder, cut([audio], first=first))))
+    encoded = encode_windows(encoder, cut([audio], first=first))
+    frames = Frames.concatenate([part for _, part in encoded])
     starts, ends = frames.spans.unbind(-1)
     assert starts[0] == first / 16_000
     assert ends[-1] == (first + len(audio)) / 16_000
@@ -192,7 +228,7 @@ def test_spans_divide_the_audio_exactly(encoder, samples):
 
 
 def test_a_breath_of_audio_is_worth_no_frame(encoder):
-    (frames,) = encode_windows(encoder, [Window(torch.zeros(320))])
+    [(_, frames)] = encode_windows(encoder, [Window(torch.zeros(320))])
     assert len(frames) == 0
     assert frames.hidden.shape == (0, 16)
 
@@ -245,7 +281,7 @@ def test_an_error_comes_after_the_frames_before_it(error):
     seen = []
 
     def see():
-        for frames in encode_windows(Listed(), cut(decoder()), batch_size=3):
+        for _, frames in encode_windows(Listed(), cut(decoder()), batch_size=3):
             seen.append(frames.hidden[0, 0].item())
 
     with pytest.raises(type(error)) as raised:

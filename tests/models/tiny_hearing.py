@@ -55,7 +55,7 @@ def loaded(released: Path, into: Path, dtype: str = "float32") -> LargeSpeechLM:
 def whole(model: LargeSpeechLM, audio: NDArray[np.float32]) -> Tensor:
     """Embeddings (T, H) of all frames of a recording, none of them fused."""
     heard = listen_to_frames(
-        model, blocks_of(audio), Budget(target_length=10**6), most=10**6, compress=False
+        model, blocks_of(audio), Budget(target_length=10**6), max_frames=10**6, compress=False
     )
     [section] = heard.sections
     return model.project(section.hidden)

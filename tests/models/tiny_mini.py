@@ -9,7 +9,7 @@ import torch
 from tiny_gguf import HEADS, HIDDEN, KV_HEADS, LAYERS, write_tiny_gguf
 from torch import Tensor
 
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.lslm.mini.connector_weights import Config, LoraShape, write
 from fls_models.weights import card
@@ -83,7 +83,7 @@ def write_tiny_mini(folder: Path, *, seed: int = 7, lora: bool = True) -> Instal
     llm = folder / "llm"
     llm.mkdir(parents=True)
     write_tiny_gguf(folder / "model.gguf", seed=seed)
-    convert(folder / "model.gguf", llm, silent)
+    convert(folder / "model.gguf", llm, ignore)
     tiny_whisper.write_tiny_whisper(folder / "speech")
     write(
         random_connector(),

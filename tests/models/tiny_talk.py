@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fls_models.answering.answerability import Answerability
 from fls_models.answering.readers.text import TextReader
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.lslm.context_cache import ContextCache
 from fls_models.lslm.mini.language_model import MiniLanguageModel
@@ -57,7 +57,7 @@ def tiny_language_model(folder: Path, seed: int = 8) -> MiniLanguageModel:
     """Random weights; with this seed it answers in plain letters."""
     write_tiny_gguf(folder / "model.gguf", seed=seed)
     (folder / "converted").mkdir()
-    convert(folder / "model.gguf", folder / "converted", silent)
+    convert(folder / "model.gguf", folder / "converted", ignore)
     return MiniLanguageModel(folder / "converted")
 
 

@@ -108,18 +108,18 @@ class Chat:
             session.show(f"({self._names(spoken)})\n")
 
     def _shown(self, reply: Reply) -> str:
-        text, found = clean(reply.text).strip(), reply.found
+        text, result = clean(reply.text).strip(), reply.result
         if not self.as_json:
             return f"{text}\n{self._evidence(reply)}"
         flaws = [flaw for named in self.heard for flaw in named.flaws]
-        told = answer_json(found, flaws) if isinstance(found, Answer) else found.as_json()
-        locations = {one.name: one.location for one in self.heard}
-        named = with_exact_names({**told, "answer": text}, locations)
+        payload = answer_json(result, flaws) if isinstance(result, Answer) else result.as_json()
+        locations = {named.name: named.location for named in self.heard}
+        named = with_exact_names({**payload, "answer": text}, locations)
         return json.dumps(named, ensure_ascii=False) + "\n"
 
     def _evidence(self, reply: Reply) -> str:
         """What an answer from one recording rests on, if that was asked for."""
-        return evidence_text(reply.found) if isinstance(reply.found, Answer) else ""
+        return evidence_text(reply.result) if isinstance(reply.result, Answer) else ""
 
     def _names(self, spoken: Spoken) -> str:
         """Where an answer comes from, if there is a choice."""
@@ -136,7 +136,7 @@ class Chat:
         elif name == "/save":
             self._save(argument)
         elif name == "/sources":
-            self._tell(*(f"{clock(one.seconds)}  {one.name}" for one in self.heard))
+            self._tell(*(f"{clock(named.seconds)}  {named.name}" for named in self.heard))
         elif name == "/forget":
             self.conversation.forget()
             self._tell("the next question follows none")
@@ -158,7 +158,7 @@ class Chat:
 
     def _markdown(self) -> str:
         parts = ["# Questions and answers\n\n"]
-        parts += [f"* {one.name}, {clock(one.seconds)}\n" for one in self.heard]
+        parts += [f"* {named.name}, {clock(named.seconds)}\n" for named in self.heard]
         for spoken in self.said:
             parts.append(f"\n## {spoken.question}\n\n{spoken.answer}\n")
             if names := self._names(spoken):

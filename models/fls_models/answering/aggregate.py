@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fls_models.answering.answerer import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.answering.question_language import language_of
+from fls_models.core.progress import ignore
 from fls_models.core.results import NONE_SAYS, AggregateAnswer
 from fls_models.lslm import prompts
 
@@ -30,17 +31,13 @@ class RecordingAnswer:
     strength: float | None
 
 
-def _unseen(text: str) -> None:
-    """Shows nothing."""
-
-
 def gather(
     model: Callable[[], Model],
     question: str,
     voices: Sequence[RecordingAnswer],
     *,
     manner: GenerationConfig,
-    show: Callable[[str], None] = _unseen,
+    show: Callable[[str], None] = ignore,
 ) -> AggregateAnswer:
     """The answer over all recordings; `show` gets its text piece by piece.
 

@@ -1,20 +1,27 @@
 """Does a recording speak of what a question asks? Decided by likelihood, before anything is said.
 
 A small language model told to admit what it does not know does not; but it knows what it expects.
-A question becomes likelier after a recording that answers it: its names and terms were just heard.
+A question q = (q_1 ... q_n) becomes likelier after a recording that answers it: its names and terms
+were just heard. Three log likelihood ratios, each a mean over tokens, in nats per token; the tokens
+before q_i in the question are always given, too:
 
-    gain    = mean over the question's tokens of log p(token | recording) - log p(token | nothing)
-    general = the same between two lists of questions, such that suit any recording and such that
-              suit only one
+    gain    = 1/n sum_i  log p(q_i | recording)        - log p(q_i | nothing)
+    general = 1/n sum_i  log p(q_i | questions of any) - log p(q_i | questions of one)
+    follow  = 1/m sum_i  log p(t_i | recording, turn)  - log p(t_i | nothing, turn)
+
+`nothing` is the prompt with "..." for a recording; "questions of any" lists some that suit any
+recording, "questions of one" some that suit only one. To rank texts by log p(q | text) is the query
+likelihood of Ponte and Croft ("A language modeling approach to information retrieval", SIGIR 1998);
+less what the question has without the text, it is their pointwise mutual information.
 
 A question passes on `gain`, or, as "what is the main argument?" gains nothing from any recording,
 on `general`. The thresholds are each model's own (its card), calibrated on the training part of
 SPIRAL by `benchmarks/calibrate.py`.
 
 In a conversation, "and on Bridge Street?" means little by itself. There a question passes on
-`follow`, too: the gain after the turn before it, which stands on both sides, so that repeating its
-words earns nothing. "Why?" has no words of its own to be judged by: it counts as the end of the
-question before it, and of the turn before it.
+`follow`, too: t is the question, and the turn before it stands on both sides, so that repeating its
+words earns nothing. "Why?" has no words of its own to be judged by: q is then the question before
+it and it, t the turn before it and it, and no turn stands before t.
 """
 
 from __future__ import annotations
@@ -34,7 +41,7 @@ _NOTHING = "..."
 # Letters, in bytes: "why", "for how long", "为什么", but not "who is the mayor".
 _BARE = 10
 _STUDY = Prompt(system="You study questions.", opening="")
-_ANY = (
+_OF_ANY = (
     "What is it about?",
     "What is the main point?",
     "Who is talking, and to whom?",
@@ -49,7 +56,7 @@ _ANY = (
     "Worum geht es hier?",
     "De quoi parle-t-on ?",
 )
-_ONE = (
+_OF_ONE = (
     "What did Marie Curie discover in 1898?",
     "How deep is the lake near the old mill?",
     "Which medicine did the vet give the horse?",
@@ -68,7 +75,9 @@ _ONE = (
 
 @dataclass(frozen=True)
 class AnswerabilityScore:
-    """How strongly one pass over a recording speaks of a question: nats per token."""
+    """How strongly one pass over a recording speaks of a question: the three ratios, in nats per
+    token. -inf is what was not asked for.
+    """
 
     gain: float
     general: float
@@ -107,17 +116,17 @@ class Answerability:
             # The question before it may be no better: "And eight years later?"
             text, lead = f"{turn.question} {turn.answer} {question}", ""
             question = f"{turn.question} {question}"
-        before = self._llm.surprisal(self.nothing, question)
-        suits = -inf
-        if general:
-            one = self._llm.surprisal(self._one, question)
-            suits = float((one - self._llm.surprisal(self._any, question)).mean())
-        follow = None if turn is None else self._following(text, lead)
-        return Judge(self._llm, question, float(before.mean()), suits, follow)
+        before = float(self._llm.surprisal(self.nothing, question).mean())
+        suits = self._general(question) if general else -inf
+        follow = None if turn is None else self._follow_up(text, lead)
+        return Judge(self._llm, question, before, suits, follow)
 
-    def _following(self, text: str, lead: str) -> FollowUp:
-        before = self._llm.surprisal(self.nothing, text, lead)
-        return FollowUp(text, lead, float(before.mean()))
+    def _general(self, question: str) -> float:
+        of_one = self._llm.surprisal(self._of_one, question)
+        return float((of_one - self._llm.surprisal(self._of_any, question)).mean())
+
+    def _follow_up(self, text: str, lead: str) -> FollowUp:
+        return FollowUp(text, lead, float(self._llm.surprisal(self.nothing, text, lead).mean()))
 
     @cached_property
     def nothing(self) -> Context:
@@ -125,12 +134,12 @@ class Answerability:
         return self._read(self._asked, _NOTHING)
 
     @cached_property
-    def _any(self) -> Context:
-        return self._listed("Questions that suit any recording, whatever it is about:", _ANY)
+    def _of_any(self) -> Context:
+        return self._listed("Questions that suit any recording, whatever it is about:", _OF_ANY)
 
     @cached_property
-    def _one(self) -> Context:
-        return self._listed("Questions that suit only one particular recording:", _ONE)
+    def _of_one(self) -> Context:
+        return self._listed("Questions that suit only one particular recording:", _OF_ONE)
 
     def _listed(self, title: str, questions: Sequence[str]) -> Context:
         return self._read(_STUDY, "\n\nQuestion: ".join([title, *questions]))
@@ -141,8 +150,8 @@ class Answerability:
 
 @dataclass(frozen=True)
 class FollowUp:
-    """A question in its conversation: the text to judge, what stands before it, and how surprising
-    the text is after that alone.
+    """A question in its conversation: the text t to judge, the turn that stands before it, and the
+    mean of -log p(t_i | nothing, turn).
     """
 
     text: str
@@ -152,22 +161,25 @@ class FollowUp:
 
 @dataclass(frozen=True)
 class Judge:
-    """One question, ready to be held against passes over a recording."""
+    """A question q, ready to be held against passes over a recording: `before` is the mean of
+    -log p(q_i | nothing), `general` that ratio or -inf.
+    """
 
     llm: LanguageModel
     question: str
     before: float
     general: float
-    following: FollowUp | None = None
+    follow_up: FollowUp | None = None
 
     def evidence(self, context: Context) -> AnswerabilityScore:
-        after = float(self.llm.surprisal(context, self.question).mean())
-        gain = self.before - after
-        if self.following is None:
-            return AnswerabilityScore(gain, self.general)
-        text, lead = self.following.text, self.following.lead
-        after = float(self.llm.surprisal(context, text, lead).mean())
-        return AnswerabilityScore(gain, self.general, self.following.before - after)
+        gain, follow = self.before - self._after(context, self.question), -inf
+        if self.follow_up is not None:
+            after = self._after(context, self.follow_up.text, self.follow_up.lead)
+            follow = self.follow_up.before - after
+        return AnswerabilityScore(gain, self.general, follow)
+
+    def _after(self, context: Context, text: str, lead: str = "") -> float:
+        return float(self.llm.surprisal(context, text, lead).mean())
 
 
 def is_bare(question: str) -> bool:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 from fls_models.answering.answerability import Judge, is_bare
 from fls_models.answering.evidence import PassAttention, passages
-from fls_models.answering.map_reduce import merged, unseen
+from fls_models.answering.map_reduce import merged
 from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.question_language import language_of
 from fls_models.answering.readers.text import ModelInput, Reader
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Turn, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
@@ -45,7 +45,7 @@ class GenerationConfig:
         llm: LanguageModel,
         context: Context,
         request: str,
-        show: Callable[[str], None] = unseen,
+        show: Callable[[str], None] = ignore,
         *,
         sentences: int | None = None,
         earlier: Sequence[Turn] = (),
@@ -75,22 +75,40 @@ class GenerationConfig:
 
 @dataclass(frozen=True)
 class ScoredQuestion:
-    """A question held against a recording, not answered yet.
+    """A question scored against a recording, not answered yet.
 
-    `speaking` are the readings worth an answer; `strength` is that of `results.Answer`.
+    `strengths` say how far each reading is over the thresholds (nats per token); none where nothing
+    is said, or where they wait until the answer is there. `refusable`: only above 0 is answered.
     """
 
     question: str
     earlier: Sequence[Turn]
     readings: Sequence[ModelInput]
-    speaking: Sequence[ModelInput]
-    strength: float | None
+    strengths: Sequence[float]
+    refusable: bool
     clock: Stopwatch
+
+    @property
+    def strength(self) -> float | None:
+        """That of `results.Answer`."""
+        return max(self.strengths, default=None)
+
+    @property
+    def speaking(self) -> Sequence[ModelInput]:
+        """The readings worth an answer: those that speak of the question about as much as any."""
+        if not self.strengths:
+            return self.readings
+        floor = max(self.strengths) - NEAR_THE_BEST
+        if self.refusable:
+            floor = max(0.0, floor)
+        return [
+            part for part, over in zip(self.readings, self.strengths, strict=True) if over > floor
+        ]
 
     @property
     def spans(self) -> tuple[Span, ...]:
         return tuple(
-            Span(float(one.spans[0, 0]), float(one.spans[:, 1].max())) for one in self.speaking
+            Span(float(part.spans[0, 0]), float(part.spans[:, 1].max())) for part in self.speaking
         )
 
     @property
@@ -125,7 +143,7 @@ class Answerer:
         budget: Budget,
         manner: GenerationConfig | None = None,
         evidence: int = 0,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> None:
         self.budget = budget
         self.evidence = evidence
@@ -136,14 +154,14 @@ class Answerer:
         self._manner = manner or GenerationConfig()
         self._progress = progress
 
-    def answer(self, question: str, show: Callable[[str], None] = unseen) -> Answer:
+    def answer(self, question: str, show: Callable[[str], None] = ignore) -> Answer:
         """Answers one question; `show` gets the answer's text piece by piece as it is decoded."""
-        return self.say(self.weigh(question, at_once=True), show)
+        return self.answer_scored(self.score(question, at_once=True), show)
 
-    def weigh(
+    def score(
         self, question: str, earlier: Sequence[Turn] = (), *, at_once: bool = False
     ) -> ScoredQuestion:
-        """Whether, and where, the recording speaks of a question.
+        """How strongly, and where, the recording speaks of a question.
 
         With `at_once`, what only compares this recording with others waits until it was answered.
 
@@ -151,21 +169,56 @@ class Answerer:
         at to answer it; the last one, if it came from this recording, also to judge the question
         and to choose what is read.
         """
-        clock = Stopwatch(self._heard_in)
+        clock, refusable = Stopwatch(self._heard_in), self._model.card.thresholds is not None
         if not self._heard.speaks:
-            return ScoredQuestion(question, earlier, (), (), None, clock)
+            return ScoredQuestion(question, earlier, (), (), refusable, clock)
         with clock.stage("load"):
             # Loaded here for the clock's sake.
             _ = self._model.language_model
         turn = earlier[-1] if earlier and self.source in earlier[-1].sources else None
         sought = question if turn is None else f"{turn.question} {question}"
         readings = self._reader.readings(self.budget, sought)
-        thresholds = self._model.card.thresholds
         judge: Judge | None = None
-        # Where nothing is refused and there is no choice, nothing needs judging before the answer.
-        if not (at_once and thresholds is None and len(readings) == 1):
+        # Where nothing is refused and there is no choice, no score is needed before the answer.
+        if refusable or not at_once or len(readings) > 1:
             with clock.stage("check"):
                 judge = self._judge(question, turn)
+        strengths = self._strengths(readings, judge, clock)
+        return ScoredQuestion(question, earlier, readings, strengths, refusable, clock)
+
+    def answer_scored(self, scored: ScoredQuestion, show: Callable[[str], None] = ignore) -> Answer:
+        """The answer, or that there is none; `show` gets it piece by piece."""
+        tokens, request, text = _TokenUsage(), "", ""
+        if scored.speaking:
+            with scored.clock.stage("answer"):
+                request = self._request(scored)
+                text = self._text(scored, request, tokens, show)
+        if not text:
+            refusal = NOT_SAID if self._heard.speaks else NO_SPEECH
+            show(refusal)
+            return self._result(scored, False, refusal, tokens, scored.strength)
+        evidence: tuple[Passage, ...] = ()
+        if self.evidence:
+            with scored.clock.stage("evidence"):
+                evidence = self._passages(scored, request, text)
+        strength = scored.strength
+        if strength is None:
+            with scored.clock.stage("check"):
+                judge = self._judge(scored.question, None)
+                strength = self._strength(judge, self._read(scored.readings[0]))
+        return self._result(scored, True, text, tokens, strength, evidence)
+
+    def _judge(self, question: str, turn: Turn | None) -> Judge:
+        general = self._model.card.thresholds is not None
+        return self._model.answerability.judge(question, turn, general=general)
+
+    def _strength(self, judge: Judge, context: Context) -> float:
+        return judge.evidence(context).over(self._model.card.thresholds)
+
+    def _strengths(
+        self, readings: Sequence[ModelInput], judge: Judge | None, clock: Stopwatch
+    ) -> list[float]:
+        """Reads every pass; how strongly each speaks of what is judged, if anything is."""
         strengths: list[float] = []
         self._progress("read", 0, len(readings))
         for done, reading in enumerate(readings, 1):
@@ -173,50 +226,11 @@ class Answerer:
                 context = self._read(reading)
             if judge is not None:
                 with clock.stage("check"):
-                    strengths.append(judge.evidence(context).over(thresholds))
+                    strengths.append(self._strength(judge, context))
             # The next one takes its place: two are more than a GPU may hold.
             del context
             self._progress("read", done, len(readings))
-        if judge is None:
-            return ScoredQuestion(question, earlier, readings, readings, None, clock)
-        # Worth an answer are those that speak of the question about as much as any. Without
-        # thresholds there is nothing that the best of them must be over.
-        floor = max(strengths) - NEAR_THE_BEST
-        if thresholds is not None:
-            floor = max(0.0, floor)
-        speaking = [one for one, over in zip(readings, strengths, strict=True) if over > floor]
-        return ScoredQuestion(question, earlier, readings, speaking, max(strengths), clock)
-
-    def say(self, weighed: ScoredQuestion, show: Callable[[str], None] = unseen) -> Answer:
-        """The answer to a question that was weighed; `show` gets it piece by piece."""
-        spent = _TokenUsage()
-        request, text = "", ""
-        if weighed.speaking:
-            with weighed.clock.stage("answer"):
-                request = self._request(weighed)
-                text = self._text(weighed, request, spent, show)
-        if text:
-            evidence: tuple[Passage, ...] = ()
-            if self.evidence:
-                with weighed.clock.stage("evidence"):
-                    evidence = self._passages(weighed, request, text)
-            return self._result(self._measured(weighed), True, text, spent, evidence)
-        nothing = NOT_SAID if self._heard.speaks else NO_SPEECH
-        show(nothing)
-        return self._result(weighed, False, nothing, spent)
-
-    def _judge(self, question: str, turn: Turn | None) -> Judge:
-        calibrated = self._model.card.thresholds is not None
-        return self._model.answerability.judge(question, turn, general=calibrated)
-
-    def _measured(self, weighed: ScoredQuestion) -> ScoredQuestion:
-        """The strength that `weigh` left for later."""
-        if weighed.strength is not None:
-            return weighed
-        with weighed.clock.stage("check"):
-            judge = self._judge(weighed.question, None)
-            evidence = judge.evidence(self._read(weighed.speaking[0]))
-        return replace(weighed, strength=evidence.over(self._model.card.thresholds))
+        return strengths
 
     @cached_property
     def _reader(self) -> Reader:
@@ -226,22 +240,22 @@ class Answerer:
         prompt = self._reader.prompt(prompts.ASK)
         return self._model.reads.read(prompt, reading.embeddings, reading.stretch)
 
-    def _passages(self, weighed: ScoredQuestion, request: str, text: str) -> tuple[Passage, ...]:
+    def _passages(self, scored: ScoredQuestion, request: str, text: str) -> tuple[Passage, ...]:
         """What of the recording an answer rests on."""
-        llm, earlier = self._model.language_model, prompts.exchanges(weighed.earlier)
+        llm, earlier = self._model.language_model, prompts.exchanges(scored.earlier)
         # One context at a time: two are more than a GPU may hold.
         looked = [
-            PassAttention(one, llm.attention(self._read(one), request, text, earlier))
-            for one in weighed.speaking
+            PassAttention(reading, llm.attention(self._read(reading), request, text, earlier))
+            for reading in scored.speaking
         ]
         return passages(looked, self.evidence)
 
-    def _request(self, weighed: ScoredQuestion) -> str:
+    def _request(self, scored: ScoredQuestion) -> str:
         """What the language model is asked."""
-        question = weighed.question
+        question = scored.question
         # A small model takes "Where?" for a new subject, and it does not tell its language.
-        if weighed.is_bare:
-            question = f"{weighed.earlier[-1].question} {question}"
+        if scored.is_bare:
+            question = f"{scored.earlier[-1].question} {question}"
         language = "English"
         if isinstance(self._model.card, TextCard):
             # A large model tells by itself.
@@ -250,46 +264,47 @@ class Answerer:
         return prompts.question(question, language)
 
     def _text(
-        self, weighed: ScoredQuestion, request: str, spent: _TokenUsage, show: Callable[[str], None]
+        self, scored: ScoredQuestion, request: str, tokens: _TokenUsage, show: Callable[[str], None]
     ) -> str:
         llm = self._model.language_model
 
         def decode(context: Context, show: Callable[[str], None]) -> str:
-            text = self._manner.decode(llm, context, request, show, earlier=weighed.earlier)
-            spent.read += context.tokens
-            spent.written += len(llm.tokenize(text))
+            text = self._manner.decode(llm, context, request, show, earlier=scored.earlier)
+            tokens.read += context.tokens
+            tokens.written += len(llm.tokenize(text))
             return text
 
         return merged(
             llm,
-            [partial(self._read, one) for one in weighed.speaking],
+            [partial(self._read, reading) for reading in scored.speaking],
             decode,
-            most=self._model.card.max_frames,
+            max_tokens=self._model.card.max_frames,
             show=show,
             progress=self._progress,
         )
 
     def _result(
         self,
-        weighed: ScoredQuestion,
+        scored: ScoredQuestion,
         answered: bool,
         text: str,
-        spent: _TokenUsage,
+        tokens: _TokenUsage,
+        strength: float | None,
         evidence: tuple[Passage, ...] = (),
     ) -> Answer:
         usage = Usage(
             audio_seconds=self._heard.duration,
             frames_before=round(self._heard.duration * FRAME_RATE),
-            frames_after=sum(map(len, weighed.readings)),
-            sections=len(weighed.readings),
-            seconds=weighed.clock.seconds,
-            prompt_tokens=spent.read,
-            answer_tokens=spent.written,
+            frames_after=sum(map(len, scored.readings)),
+            sections=len(scored.readings),
+            seconds=scored.clock.seconds,
+            prompt_tokens=tokens.read,
+            answer_tokens=tokens.written,
             model=self._model.card.name,
             budget=self.budget.label,
             reader=self._model.reads_by,
         )
-        spans = weighed.spans if answered else ()
+        spans = scored.spans if answered else ()
         return Answer(
-            self.source, weighed.question, answered, text, spans, usage, weighed.strength, evidence
+            self.source, scored.question, answered, text, spans, usage, strength, evidence
         )

@@ -13,9 +13,9 @@ from math import inf
 from fls_models.answering.aggregate import RecordingAnswer, gather
 from fls_models.answering.answerability import is_bare
 from fls_models.answering.answerer import NEAR_THE_BEST, Answerer, GenerationConfig, ScoredQuestion
-from fls_models.answering.map_reduce import unseen
 from fls_models.answering.model import Model
 from fls_models.core.budget import Budget
+from fls_models.core.progress import ignore
 from fls_models.core.results import AggregateAnswer, Answer, Turn
 from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel
@@ -28,16 +28,16 @@ HISTORY = 300
 class Reply:
     """The answer to one question; `sources` are the recordings that it was taken from."""
 
-    found: Answer | AggregateAnswer
+    result: Answer | AggregateAnswer
     sources: tuple[str, ...]
 
     @property
     def answered(self) -> bool:
-        return self.found.answered
+        return self.result.answered
 
     @property
     def text(self) -> str:
-        return self.found.answer
+        return self.result.answer
 
 
 class Conversation:
@@ -71,22 +71,23 @@ class Conversation:
         """The next question follows none."""
         self.turns = ()
 
-    def ask(self, question: str, show: Callable[[str], None] = unseen) -> Reply:
+    def ask(self, question: str, show: Callable[[str], None] = ignore) -> Reply:
         """Answers a question; `show` gets the text piece by piece.
 
         Only what was answered becomes a turn: a small model that reads refusals writes more.
         Whatever interrupts an answer leaves the conversation as it was before the question.
         """
         askings = self._asked(question)
-        weighed = [asking.weigh(question, self.turns) for asking in askings]
+        questions = [asking.score(question, self.turns) for asking in askings]
         several = len(self._askings) > 1
-        speaking = _clearest(askings, weighed) if several else [(askings[0], weighed[0])]
+        speaking = _clearest(askings, questions) if several else [(askings[0], questions[0])]
         if len(speaking) == 1:
-            [(asking, one)] = speaking
-            answer = asking.say(one, show)
+            [(asking, scored)] = speaking
+            answer = asking.answer_scored(scored, show)
             reply = Reply(answer, (answer.source,) if answer.answered else ())
         else:
-            reply = self._gathered(question, [asking.say(one) for asking, one in speaking], show)
+            answers = [asking.answer_scored(scored) for asking, scored in speaking]
+            reply = self._gathered(question, answers, show)
         if reply.answered:
             turns = (*self.turns, Turn(question, reply.text, reply.sources))
             self.turns = recent(turns, self._model.language_model, self._history)
@@ -107,35 +108,35 @@ class Conversation:
         ]
         bare = self.turns and is_bare(question)
         sought = f"{self.turns[-1].question} {question}" if bare else question
-        found = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
-        return Reply(replace(found, question=question), found.sources)
+        answer = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
+        return Reply(replace(answer, question=question), answer.sources)
 
 
-def recent(turns: Sequence[Turn], model: LanguageModel, most: int) -> tuple[Turn, ...]:
+def recent(turns: Sequence[Turn], model: LanguageModel, max_tokens: int) -> tuple[Turn, ...]:
     """The last turns that take at most so many tokens, oldest first.
 
     If the last alone takes more, it stays without the end of its answer; none if its question
     alone does.
     """
-    kept: list[Turn] = []
+    latest: list[Turn] = []
     for turn in reversed(turns):
         cost = _cost(turn, model)
-        if cost > most:
+        if cost > max_tokens:
             break
-        kept.insert(0, turn)
-        most -= cost
-    if turns and not kept:
-        return _shortened(turns[-1], model, most)
-    return tuple(kept)
+        latest.insert(0, turn)
+        max_tokens -= cost
+    if turns and not latest:
+        return _shortened(turns[-1], model, max_tokens)
+    return tuple(latest)
 
 
-def _shortened(turn: Turn, model: LanguageModel, most: int) -> tuple[Turn, ...]:
+def _shortened(turn: Turn, model: LanguageModel, max_tokens: int) -> tuple[Turn, ...]:
     words = turn.answer.split()
     # Tokens grow with words, so the longest beginning that fits is found by halving.
     fits, too_many = 0, len(words)
     while too_many - fits > 1:
         half = (fits + too_many) // 2
-        if _cost(replace(turn, answer=" ".join(words[:half])), model) <= most:
+        if _cost(replace(turn, answer=" ".join(words[:half])), model) <= max_tokens:
             fits = half
         else:
             too_many = half
@@ -149,10 +150,13 @@ def _cost(turn: Turn, model: LanguageModel) -> int:
 
 
 def _clearest(
-    askings: Sequence[Answerer], weighed: Sequence[ScoredQuestion]
+    askings: Sequence[Answerer], questions: Sequence[ScoredQuestion]
 ) -> list[tuple[Answerer, ScoredQuestion]]:
     """Those that speak of the question about as clearly as any, in order."""
-    strengths = [-inf if one.strength is None else one.strength for one in weighed]
+    strengths = [-inf if scored.strength is None else scored.strength for scored in questions]
     floor = max(strengths) - NEAR_THE_BEST
-    found = zip(askings, weighed, strengths, strict=True)
-    return [(asking, one) for asking, one, strength in found if one.speaking and strength > floor]
+    return [
+        (asking, scored)
+        for asking, scored, strength in zip(askings, questions, strengths, strict=True)
+        if scored.speaking and strength > floor
+    ]

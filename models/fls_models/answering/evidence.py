@@ -48,16 +48,16 @@ class PassAttention:
         return self.attention[lowest:].mean((0, 1))
 
 
-def passages(passes: Sequence[PassAttention], most: int) -> tuple[Passage, ...]:
+def passages(passes: Sequence[PassAttention], limit: int) -> tuple[Passage, ...]:
     """At most so many passages of at most 30 s that an answer rests on, the strongest first.
 
     A passage is as strong as its strongest phrase. None where an answer looks at nothing of the
     recording.
     """
-    everything = sum(float(one.weights.sum()) for one in passes)
-    found = [strong for one in passes for strong in _of_one(one, everything, most)]
-    found.sort(key=lambda strong: (-strong.peak, strong.passage.span.start))
-    return tuple(one.passage for one in found[:most] if one.peak >= _FAINT * found[0].peak)
+    everything = sum(float(looked.weights.sum()) for looked in passes)
+    ranked = [strong for looked in passes for strong in _strongest(looked, everything, limit)]
+    ranked.sort(key=lambda strong: (-strong.peak, strong.passage.span.start))
+    return tuple(best.passage for best in ranked[:limit] if best.peak >= _FAINT * ranked[0].peak)
 
 
 @dataclass(frozen=True)
@@ -68,21 +68,21 @@ class _Strong:
     passage: Passage
 
 
-def _of_one(looked: PassAttention, everything: float, most: int) -> list[_Strong]:
+def _strongest(looked: PassAttention, everything: float, limit: int) -> list[_Strong]:
     """The strongest passages of one pass; they do not overlap."""
     phrases = [part for phrase in looked.reading.phrases for part in _short(phrase, looked.reading)]
-    weights = [float(looked.weights[one.rows.start : one.rows.stop].sum()) for one in phrases]
+    weights = [float(looked.weights[part.rows.start : part.rows.stop].sum()) for part in phrases]
     free = {place for place, weight in enumerate(weights) if weight > 0}
-    found: list[_Strong] = []
-    while free and len(found) < most:
+    strongest: list[_Strong] = []
+    while free and len(strongest) < limit:
         best = max(free, key=lambda place: (weights[place], -place))
         together = _grown(best, phrases, weights, free)
         free.difference_update(together)
         span = Span(phrases[together.start].span.start, phrases[together.stop - 1].span.end)
         share = sum(weights[place] for place in together) / everything
         text = " ".join(phrases[place].text for place in together if phrases[place].text)
-        found.append(_Strong(weights[best], Passage(span, min(1.0, share), text)))
-    return found
+        strongest.append(_Strong(weights[best], Passage(span, min(1.0, share), text)))
+    return strongest
 
 
 def _grown(best: int, phrases: Sequence[Phrase], weights: Sequence[float], free: set[int]) -> range:
@@ -95,13 +95,13 @@ def _grown(best: int, phrases: Sequence[Phrase], weights: Sequence[float], free:
             if place in free and weights[place] >= _ALONG * weights[best]
         ]
         fitting = [
-            one
-            for one in wider
-            if phrases[one.stop - 1].span.end - phrases[one.start].span.start <= LONGEST
+            places
+            for places in wider
+            if phrases[places.stop - 1].span.end - phrases[places.start].span.start <= LONGEST
         ]
         if not fitting:
             return together
-        together = max(fitting, key=lambda one: sum(weights[place] for place in one))
+        together = max(fitting, key=lambda places: sum(weights[place] for place in places))
 
 
 def _short(phrase: Phrase, reading: ModelInput) -> list[Phrase]:

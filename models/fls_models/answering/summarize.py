@@ -13,7 +13,7 @@ from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.readers.text import Segment
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Chapter, Summary, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
@@ -33,13 +33,13 @@ def summarise(
     style: str,
     budget: Budget,
     manner: GenerationConfig,
-    progress: Progress = silent,
+    progress: Progress = ignore,
 ) -> Summary:
     """Chapters with their summaries; titles only for the style `chapters` (they cost extra)."""
     clock = Stopwatch(heard_in)
     chapters: list[Chapter] = []
     read = prompt_tokens = spent = 0
-    found: Sequence[Segment] = ()
+    stretches: Sequence[Segment] = ()
     if heard.speaks:
         with clock.stage("load"):
             llm = model.language_model
@@ -47,31 +47,33 @@ def summarise(
         with clock.stage("divide"):
             short = model.reads_by == "frames" or heard.duration <= _ONE_PIECE
             whole = style == "brief" and short
-            found = reader.stretches(shortest=_SHORTEST_TOPIC, most=_MOST_TOPICS, whole=whole)
-    progress("summarize", 0, len(found))
-    for stretch in found:
-        alone = len(found) == 1
+            stretches = reader.stretches(
+                shortest=_SHORTEST_TOPIC, max_stretches=_MOST_TOPICS, whole=whole
+            )
+    progress("summarize", 0, len(stretches))
+    for stretch in stretches:
+        alone = len(stretches) == 1
         request = prompts.IN_A_FEW if alone else prompts.IN_A_SENTENCE
-        said: list[str] = []
+        summaries: list[str] = []
         title = ""
         prompt = stretch.reader.prompt(prompts.SUMMARISE)
         for reading in stretch.reader.readings(budget, None):
             with clock.stage("read"):
                 context = llm.read(prompt, reading.embeddings, stretch=reading.stretch)
             with clock.stage("answer"):
-                said.append(manner.decode(llm, context, request, sentences=3 if alone else 2))
+                summaries.append(manner.decode(llm, context, request, sentences=3 if alone else 2))
                 if style == "chapters" and not title:
                     title = _titled(manner.decode(llm, context, prompts.TITLE, sentences=1))
             read += len(reading)
             prompt_tokens += context.tokens
-        spent += len(llm.tokenize(" ".join([title, *said])))
-        chapters.append(Chapter(stretch.span.start, stretch.span.end, title, " ".join(said)))
-        progress("summarize", len(chapters), len(found))
+        spent += len(llm.tokenize(" ".join([title, *summaries])))
+        chapters.append(Chapter(stretch.span.start, stretch.span.end, title, " ".join(summaries)))
+        progress("summarize", len(chapters), len(stretches))
     usage = Usage(
         audio_seconds=heard.duration,
         frames_before=round(heard.duration * FRAME_RATE),
         frames_after=read,
-        sections=len(found),
+        sections=len(stretches),
         seconds=clock.seconds,
         prompt_tokens=prompt_tokens,
         answer_tokens=spent,

@@ -57,11 +57,11 @@ def ahead(iterable: Iterable[T], waiting: int) -> Generator[T, None, None]:
     thread = Thread(target=draw, name="ahead", daemon=True)
     thread.start()
     try:
-        while (found := drawn.get()) is not None:
-            if isinstance(found, BaseException):
-                raise found
+        while (entry := drawn.get()) is not None:
+            if isinstance(entry, BaseException):
+                raise entry
             room.release()
-            yield found[0]
+            yield entry[0]
     finally:
         stopped.set()
         room.release()

@@ -92,17 +92,17 @@ def _heard(
 
 def _listen(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Where someone speaks, also after what made the detector deaf."""
-    found = _speech(samples)
-    edges = [(0, 0), *found, (len(samples), len(samples))]
+    speech = _speech(samples)
+    edges = [(0, 0), *speech, (len(samples), len(samples))]
     for (_, begin), (end, _) in pairwise(edges):
         if end - begin >= _BREAK and np.abs(samples[begin:end]).max() > _NOTHING:
-            found = found + [
+            speech = speech + [
                 (first + a, first + b)
                 for first in range(begin, end, _HOP)
                 for a, b in _speech(samples[first : first + _WINDOW])
                 if b - a >= _LEAST
             ]
-    return [(group[0][0], max(b for _, b in group)) for group in grouped(sorted(found), 1)]
+    return [(group[0][0], max(b for _, b in group)) for group in grouped(sorted(speech), 1)]
 
 
 def grouped(speech: Sequence[tuple[int, int]], pause: int) -> list[list[tuple[int, int]]]:

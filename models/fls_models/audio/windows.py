@@ -1,14 +1,14 @@
-"""Cutting a stream of audio into 30 s windows, and encoding them in batches.
+"""Cutting a stream of audio into 30 s windows, and how loud each of their frames is.
 
-Holds two batches of windows (one that is encoded, one that is made ready meanwhile) and one block
-of the stream, never the recording. It knows neither where the blocks come from nor what the
-encoder is made of.
+Holds one window and one block of the stream, never the recording. It knows neither where the blocks
+come from nor who listens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,12 +16,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.prefetch import closing_source
-from fls_models.core.constants import (
-    HOP_SAMPLES,
-    SAMPLE_RATE,
-    WINDOW_SAMPLES,
-)
+from fls_models.core.constants import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES
 from fls_models.errors import InputError
+
+# A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
+_AUDIBLE = 10 ** (-60 / 20)
+
+
+@dataclass(frozen=True, eq=False)
+class SoundLevels:
+    """How loud a window is, of which n = `Window.frames` are worth a frame; full scale is 1.
+
+    Attributes:
+        loudness: (n,) float64, RMS of each frame's samples. The last frame has the rest, too.
+        peaks: (n,) float32, the loudest sample of each.
+        audible: whether a sample, in a frame or not, reaches -60 dBFS.
+    """
+
+    loudness: NDArray[np.float64]
+    peaks: NDArray[np.float32]
+    audible: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +89,18 @@ class Window:
     def frames(self) -> int:
         """How many of the encoder's 750 frames stand for this window's own audio."""
         return frame_count(len(self))
+
+    @cached_property
+    def levels(self) -> SoundLevels:
+        """How loud each of its frames is."""
+        samples, starts = self.samples.numpy(), np.arange(self.frames) * FRAME_SAMPLES
+        heights = np.abs(samples)
+        loudness, peaks = np.zeros(self.frames), np.zeros(self.frames, np.float32)
+        if self.frames:
+            squares = np.add.reduceat(np.square(samples, dtype=np.float64), starts)
+            loudness = np.sqrt(squares / np.diff(starts, append=len(samples)))
+            peaks = np.maximum.reduceat(heights, starts)
+        return SoundLevels(loudness, peaks, bool(heights.max() >= _AUDIBLE))
 
 
 def frame_count(samples: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.core.jsonl import read_lines
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.transcription.normalizer import normalise
 from fls_models.transcription.word_errors import align
@@ -139,7 +139,7 @@ def measure(
     hearing: TranscriptCache,
     budget: str,
     model: str,
-    progress: Progress = silent,
+    progress: Progress = ignore,
 ) -> AsrReport:
     """Transcribes every recording at one budget and counts what is wrong."""
     items = []

@@ -1,4 +1,4 @@
-"""How long work tells whoever asked for it how far it is."""
+"""How work tells whoever asked for it how far it is, and the callback of who did not ask."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: float, total: float | None) -> None: ...
 
 
-def silent(stage: str, done: float, total: float | None) -> None:
-    """Progress that nobody sees."""
+def ignore(*values: object, **named: object) -> None:
+    """The callback of who does not want to be called: progress that nobody sees, and the like."""

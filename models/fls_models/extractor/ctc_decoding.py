@@ -31,7 +31,7 @@ def greedy(logits: Tensor) -> list[int]:
     """
     best = logits.argmax(-1).tolist()
     blank = logits.shape[-1] - 1
-    return [two for one, two in pairwise([blank, *best]) if two not in (one, blank)]
+    return [token for before, token in pairwise([blank, *best]) if token not in (before, blank)]
 
 
 def pieces_read(best: Sequence[int], likely: Sequence[float], blank: int) -> list[PieceRead]:
@@ -40,16 +40,16 @@ def pieces_read(best: Sequence[int], likely: Sequence[float], blank: int) -> lis
     >>> pieces_read([2, 0, 0, 2, 0, 1], [1.0, 0.5, 0.75, 1.0, 0.5, 0.25], blank=2)[0]
     PieceRead(token=0, first=1, last=2, probability=0.75)
     """
-    found: list[PieceRead] = []
+    pieces: list[PieceRead] = []
     before = blank
     for frame, (token, share) in enumerate(zip(best, likely, strict=True)):
         if token != blank and token == before:
-            one = found[-1]
-            found[-1] = one._replace(last=frame, probability=max(one.probability, share))
+            last = pieces[-1]
+            pieces[-1] = last._replace(last=frame, probability=max(last.probability, share))
         elif token != blank:
-            found.append(PieceRead(token, frame, frame, share))
+            pieces.append(PieceRead(token, frame, frame, share))
         before = token
-    return found
+    return pieces
 
 
 def most_likely(log_probabilities: Tensor) -> tuple[list[int], list[float]]:

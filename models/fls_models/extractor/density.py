@@ -139,13 +139,13 @@ class FoldedCtcHead:
         if not ((tokens >= 0) & (tokens < blank)).all():
             raise ValueError(f"the head knows the tokens 0 to {blank - 1}")
         asked = torch.cat([tokens, tokens.new_tensor([blank])]).to(hidden.device)
-        found = hidden.new_empty(len(hidden), len(asked), dtype=torch.float32)
+        values = hidden.new_empty(len(hidden), len(asked), dtype=torch.float32)
         rows = _rows(hidden, len(self.weight))
         for first in range(0, len(hidden), rows):
             piece = self.logits(hidden[first : first + rows])
             total = piece.logsumexp(-1, keepdim=True)
-            found[first : first + rows] = piece[:, asked] - total
-        return found
+            values[first : first + rows] = piece[:, asked] - total
+        return values
 
 
 def _blank_in_pieces(logits: Callable[[Tensor], Tensor], hidden: Tensor, classes: int) -> Tensor:

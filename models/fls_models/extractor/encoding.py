@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,11 +16,14 @@ from fls_models.extractor.density import content_density
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.frames import Frames
 
+_Ready: TypeAlias = tuple[Window, Any]
+"""A window and its features."""
+
 
 def encode_windows(
     encoder: SpeechEncoder, windows: Iterable[Window], batch_size: int = 8
-) -> Generator[Frames, None, None]:
-    """Encodes windows in batches and yields each window's Frames, in order, without its padding.
+) -> Generator[tuple[Window, Frames], None, None]:
+    """Encodes windows in batches and yields each with its Frames, in order, without padding.
 
     A thread draws the windows and makes their features, one batch ahead: at most twice
     `batch_size` windows are drawn before the first Frames appear. An error of the windows comes
@@ -28,8 +31,8 @@ def encode_windows(
     windows, if they are a generator. No gradients are recorded.
 
     Yields:
-        hidden (n, D) with n = `window.frames` (0 for a window of 20 ms or less), density (n,), and
-        spans that divide the window's own audio among them without gap or overlap.
+        The window, and hidden (n, D) with n = `window.frames` (0 for 20 ms or less), density (n,),
+        and spans that divide the window's own audio among them without gap or overlap.
 
     Raises:
         ValueError: `batch_size` is below 1, or the encoder gave another shape than it promises.
@@ -42,9 +45,7 @@ def encode_windows(
             yield from _encode_batch(encoder, batch)
 
 
-def _ready(
-    encoder: SpeechEncoder, windows: Iterable[Window]
-) -> Generator[tuple[Window, Any], None, None]:
+def _ready(encoder: SpeechEncoder, windows: Iterable[Window]) -> Generator[_Ready, None, None]:
     with closing_source(windows):
         for window in windows:
             # Here and not around the encoder alone: each thread has its own gradient mode.
@@ -53,8 +54,8 @@ def _ready(
             yield window, features
 
 
-def _batches(ready: Iterable[tuple[Window, Any]], size: int) -> Iterator[list[tuple[Window, Any]]]:
-    batch: list[tuple[Window, Any]] = []
+def _batches(ready: Iterable[_Ready], size: int) -> Iterator[list[_Ready]]:
+    batch: list[_Ready] = []
     try:
         for item in ready:
             batch.append(item)
@@ -71,7 +72,7 @@ def _batches(ready: Iterable[tuple[Window, Any]], size: int) -> Iterator[list[tu
 
 
 @torch.no_grad()
-def _encode_batch(encoder: SpeechEncoder, batch: Sequence[tuple[Window, Any]]) -> list[Frames]:
+def _encode_batch(encoder: SpeechEncoder, batch: Sequence[_Ready]) -> list[tuple[Window, Frames]]:
     hidden = encoder.encode([features for _, features in batch])
     expected = (len(batch), WINDOW_FRAMES, encoder.hidden_width)
     if hidden.shape != expected:
@@ -81,7 +82,7 @@ def _encode_batch(encoder: SpeechEncoder, batch: Sequence[tuple[Window, Any]]) -
         # Pooling over time leaves encoders with transposed memory; what follows reads rows.
         real = padded[: window.frames].contiguous()
         density = content_density(encoder.blank_probability(real))
-        encoded.append(Frames(real, density, _spans(window).to(real.device)))
+        encoded.append((window, Frames(real, density, _spans(window).to(real.device))))
     return encoded
 
 

@@ -7,19 +7,17 @@ Windows, encoding, where sections end and fusing are others' work, and so is rea
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fls_models.audio.windows import Window, cut
+from fls_models.audio.windows import SoundLevels, cut
 from fls_models.core.budget import Budget, Task
-from fls_models.core.constants import FRAME_SAMPLES, SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.progress import Progress, ignore
 from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.encoding import encode_windows
@@ -28,18 +26,12 @@ from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.extractor.fusion import Fused, fuse, paper_schedule
 from fls_models.extractor.sections import SectionPlanner, quietest
 
-# A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
-_AUDIBLE = 10 ** (-60 / 20)
 # From here on a frame is likelier a token than blank.
 _TOKEN = 0.5
 
 FusionObserver = Callable[[Frames, NDArray[np.float32], Fused], None]
 """Told of each section when it is fused: its T frames as they were, the loudest sample of each as
 (T,), and what became of them. Frames are on the model's device, and forgotten afterwards."""
-
-
-def unwatched(frames: Frames, peaks: NDArray[np.float32], fused: Fused) -> None:
-    """A `FusionObserver` of what nobody wants to know."""
 
 
 @torch.no_grad()
@@ -49,25 +41,25 @@ def listen_to_frames(
     budget: Budget,
     *,
     task: Task = "ask",
-    most: int,
+    max_frames: int,
     start: float = 0.0,
     total: float | None = None,
     batch_size: int = 8,
     compress: bool = True,
-    progress: Progress = silent,
-    watch: FusionObserver = unwatched,
+    progress: Progress = ignore,
+    watch: FusionObserver = ignore,
 ) -> FusedRecording:
     """Listens to a stream to its end; the stream is closed if it is a generator.
 
-    With a rate, no section becomes more than `most` frames; there are as few sections as possible,
+    With a rate, no section becomes more than `max_frames`; there are as few sections as possible,
     equally long where `total` is known and as long as possible where it is not. With a target
-    length N, one section becomes N frames if N <= `most`; else the recording is divided into
+    length N, one section becomes N frames if N <= `max_frames`; else the recording is divided into
     equal sections that become N frames together (all hidden states are kept to its end if `total`
     is not known). A section ends at a quiet moment and never becomes more frames than it has.
 
     Args:
         blocks: 1-d float32 arrays of any length, 16 kHz mono.
-        most: fused frames that one pass holds, at least 1.
+        max_frames: fused frames that one pass holds, at least 1.
         start: seconds, the time of the first sample; added to all spans.
         total: seconds that the stream is thought to last.
         batch_size: windows encoded at once.
@@ -79,26 +71,24 @@ def listen_to_frames(
         Fused frames, on the CPU.
 
     Raises:
-        ValueError: `most` or `batch_size` is below 1, or a block is not a 1-d float32 array.
+        ValueError: `max_frames` or `batch_size` is below 1, or a block is not a 1-d float32 array.
         InputError: a sample is NaN or infinite.
         Exception: whatever `blocks` and `watch` raise.
     """
-    if most < 1:
-        raise ValueError(f"one pass holds at least one frame, not {most}")
-    sounds: deque[_Sound] = deque()
-    fusing = _Fusing(encoder, SectionPlanner(budget, task, most, total), compress, watch)
+    if max_frames < 1:
+        raise ValueError(f"one pass holds at least one frame, not {max_frames}")
+    fusing = _Fusing(encoder, SectionPlanner(budget, task, max_frames, total), compress, watch)
     heard, samples, audible, likeliest = 0, 0, False, 0.0
     progress("listen", 0, total)
-    windows = _listening(cut(blocks, first=round(start * SAMPLE_RATE)), sounds)
+    windows = cut(blocks, first=round(start * SAMPLE_RATE))
     with closing(encode_windows(encoder, windows, batch_size)) as encoded:
-        for frames in encoded:
-            sound = sounds.popleft()
+        for window, frames in encoded:
             heard += len(frames)
-            samples += sound.samples
-            audible |= sound.audible
+            samples += len(window)
+            audible |= window.levels.audible
             if len(frames):
                 likeliest = max(likeliest, float(frames.density.max()))
-                fusing.add(frames, sound)
+                fusing.add(frames, window.levels)
             until = samples / SAMPLE_RATE
             progress("listen", until, total if total and total > until else None)
     done, until = fusing.finish(), samples / SAMPLE_RATE
@@ -107,49 +97,14 @@ def listen_to_frames(
     return FusedRecording(done, heard, until, budget.label, speaks)
 
 
-@dataclass(frozen=True, eq=False)
-class _Sound:
-    """What a window sounds like: its length, RMS and loudest sample of each frame (n,), and whether
-    anything can be heard in it.
-    """
-
-    samples: int
-    loudness: NDArray[np.float64]
-    peaks: NDArray[np.float32]
-    audible: bool
-
-
-def _listening(
-    windows: Generator[Window, None, None], sounds: deque[_Sound]
-) -> Generator[Window, None, None]:
-    """Passes windows on. Frames come back in their order, so that a queue is enough."""
-    with closing(windows):
-        for window in windows:
-            samples = window.samples.numpy()
-            starts = np.arange(window.frames) * FRAME_SAMPLES
-            loudness, peaks = np.zeros(window.frames), np.zeros(window.frames, np.float32)
-            heights = np.abs(samples)
-            if window.frames:
-                squares = np.add.reduceat(np.square(samples, dtype=np.float64), starts)
-                loudness = np.sqrt(squares / np.diff(starts, append=len(samples)))
-                peaks = np.maximum.reduceat(heights, starts)
-            audible = bool(heights.max() >= _AUDIBLE)
-            sounds.append(_Sound(len(window), loudness, peaks, audible))
-            yield window
-
-
 class _Fusing:
     """Holds the frames of the running section, and all sections that are fused."""
 
     def __init__(
-        self,
-        encoder: SpeechEncoder,
-        division: SectionPlanner,
-        compress: bool,
-        watch: FusionObserver,
+        self, encoder: SpeechEncoder, planner: SectionPlanner, compress: bool, watch: FusionObserver
     ) -> None:
         self._density = density_from(encoder.blank_probability)
-        self._division = division
+        self._planner = planner
         self._compress = compress
         self._watch = watch
         self._held: list[Frames] = []
@@ -157,16 +112,16 @@ class _Fusing:
         self._peaks: list[NDArray[np.float32]] = []
         self._done: list[Frames] = []
 
-    def add(self, frames: Frames, sound: _Sound) -> None:
+    def add(self, frames: Frames, levels: SoundLevels) -> None:
         """Takes what was encoded, and fuses what is complete."""
         self._held.append(frames)
-        self._loudness.append(sound.loudness)
-        self._peaks.append(sound.peaks)
+        self._loudness.append(levels.loudness)
+        self._peaks.append(levels.peaks)
         self._fuse_complete()
 
     def finish(self) -> tuple[Frames, ...]:
         """Fuses the rest; all sections."""
-        self._division.left = self._count()
+        self._planner.left = self._count()
         self._fuse_complete()
         if self._count():
             self._fuse_until(self._count())
@@ -176,7 +131,7 @@ class _Fusing:
         return sum(map(len, self._held))
 
     def _fuse_complete(self) -> None:
-        while self._compress and (places := self._division.end(self._count())):
+        while self._compress and (places := self._planner.end(self._count())):
             density = torch.cat([frames.density for frames in self._held]).cpu().numpy()
             self._fuse_until(quietest(density, np.concatenate(self._loudness), places))
 
@@ -190,7 +145,7 @@ class _Fusing:
         fused = Fused(section, ())
         if self._compress:
             seconds = float(section.spans[-1, 1] - section.spans[0, 0])
-            length = self._division.close(end, seconds)
+            length = self._planner.close(end, seconds)
             fused = fuse(section, length, self._density, paper_schedule)
         self._watch(section, peaks[:end], fused)
         left = fused.frames

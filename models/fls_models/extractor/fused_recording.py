@@ -39,8 +39,8 @@ class FusedRecording:
     speaks: bool
 
     def __post_init__(self) -> None:
-        for one, next_one in pairwise(self.sections):
-            if next_one.spans[0, 0] < one.spans[-1, 1]:
+        for section, following in pairwise(self.sections):
+            if following.spans[0, 0] < section.spans[-1, 1]:
                 raise ValueError("sections must run forwards and must not overlap")
 
     @property
@@ -64,7 +64,7 @@ class FusedRecording:
             return save({}, metadata)
         frames = Frames.concatenate(self.sections)
         tensors = {"hidden": frames.hidden, "density": frames.density, "spans": frames.spans}
-        return save({name: one.cpu().contiguous() for name, one in tensors.items()}, metadata)
+        return save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata)
 
     @classmethod
     def unpack(cls, packed: bytes) -> FusedRecording:

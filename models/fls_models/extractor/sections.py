@@ -28,28 +28,28 @@ class SectionPlanner:
     nobody knows.
     """
 
-    def __init__(self, budget: Budget, task: Task, most: int, total: float | None) -> None:
+    def __init__(self, budget: Budget, task: Task, max_frames: int, total: float | None) -> None:
         self._budget = budget
         self._task = task
-        self._most = most
+        self._max_frames = max_frames
         self.left = round(total * FRAME_RATE) if total else None
         # Of a target length, what is left of it.
         self._length = budget.target_length
         rate = budget.rate(task)
         # The most frames that do not become more than one pass holds; half a frame is rounded off.
-        self._longest = None if rate is None else max(1, floor((most + 0.5) * FRAME_RATE / rate))
+        self._room = None if rate is None else max(1, floor((max_frames + 0.5) * FRAME_RATE / rate))
 
     def end(self, held: int) -> range | None:
         """Where the running section, of which `held` frames are there, may end; None: go on."""
-        if self._longest is not None:
-            passes = 1 if self.left is None else ceil(self.left / self._longest)
-            longest: float = self._longest
-            if passes <= 1 and held > self._longest:
+        if self._room is not None:
+            passes = 1 if self.left is None else ceil(self.left / self._room)
+            room: float = self._room
+            if passes <= 1 and held > self._room:
                 # Nobody knew the length, or it was wrong.
-                return _before(self._longest)
+                return _before(self._room)
         elif self.left:
             passes, length = self._rest()
-            longest = self.left * self._most / length
+            room = self.left * self._max_frames / length
         else:
             passes = 1
         if self.left is None or passes <= 1:
@@ -58,18 +58,18 @@ class SectionPlanner:
         if held < target:
             return None
         # No earlier than that the passes that follow can hold the rest.
-        return _before(target, ceil(self.left - (passes - 1) * longest))
+        return _before(target, ceil(self.left - (passes - 1) * room))
 
     def close(self, count: int, seconds: float) -> int:
         """Ends the running section after `count` frames; how many it becomes, at most `count`."""
         if self._length is None:
-            length = min(self._budget.frames(seconds, self._task), self._most)
+            length = min(self._budget.frames(seconds, self._task), self._max_frames)
         else:
             passes, length = self._rest()
             if passes > 1 and self.left:
                 # In proportion, and so that the passes that follow hold what is left.
-                least = length - (passes - 1) * self._most
-                length = min(max(1, least, round(length * count / self.left)), self._most)
+                least = length - (passes - 1) * self._max_frames
+                length = min(max(1, least, round(length * count / self.left)), self._max_frames)
             self._length = max(0, self._length - length)
         if self.left is not None:
             self.left = max(0, self.left - count)
@@ -79,7 +79,7 @@ class SectionPlanner:
         """Passes to come, and frames they become: of a target length, no more than there are."""
         assert self._length is not None, "only a target length has a rest"
         length = self._length if self.left is None else min(self._length, self.left)
-        return sections(length, self._most), max(1, length)
+        return sections(length, self._max_frames), max(1, length)
 
 
 def _before(target: int, earliest: int = 0) -> range:

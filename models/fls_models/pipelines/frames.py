@@ -84,14 +84,14 @@ class FrameModel(Pipeline):
     def hear(
         self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
     ) -> FusedRecording:
-        """`frame_listening.listen_to_frames` with this model's encoder, rates and limits."""
+        """`extract.listen_to_frames` with this model's encoder, rates and limits."""
         from fls_models.extractor.extract import listen_to_frames
 
         return listen_to_frames(
             self.language_model,
             blocks,
             budget.by(self.rates),
-            most=self.card.max_frames,
+            max_frames=self.card.max_frames,
             compress=self.compress,
             **how,
         )

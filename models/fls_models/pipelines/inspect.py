@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.extractor.inspection.inspection import Inspection
 from fls_models.extractor.inspection.recorder import FusionRecorder
 from fls_models.transcription.ctc_words import words_read
@@ -32,7 +32,7 @@ def inspect(
     *,
     start: float = 0.0,
     total: float | None = None,
-    progress: Progress = silent,
+    progress: Progress = ignore,
 ) -> Inspection:
     """Hears blocks of 16 kHz mono float32 to their end, as for a question at that budget.
 

@@ -61,7 +61,7 @@ class Planned:
     @property
     def length(self) -> int:
         """Embeddings read in all passes."""
-        return sum(one.length for one in self.passes)
+        return sum(planned.length for planned in self.passes)
 
 
 def planned(card: Card, reads_by: ReadsBy, budget: str, seconds: float) -> Planned:
@@ -80,12 +80,12 @@ def planned(card: Card, reads_by: ReadsBy, budget: str, seconds: float) -> Plann
     return Planned(budget, reads_by, seconds, tuple(passes))
 
 
-def _of_text(budget: Budget, seconds: float, most: int) -> list[Pass]:
+def _of_text(budget: Budget, seconds: float, max_length: int) -> list[Pass]:
     """Equal passes over about as much as is said; where sentences end is not known."""
-    said = max(1, round(TOKENS_SAID * seconds / WINDOW_SECONDS))
+    spoken = max(1, round(TOKENS_SAID * seconds / WINDOW_SECONDS))
     allowed = budget.tokens(seconds)
-    tokens = said if allowed is None else min(said, allowed)
-    count, frames = sections(tokens, most), max(1, round(seconds * FRAME_RATE))
+    tokens = spoken if allowed is None else min(spoken, allowed)
+    count, frames = sections(tokens, max_length), max(1, round(seconds * FRAME_RATE))
     edges = [i / count for i in range(count + 1)]
     return [
         Pass(
@@ -96,10 +96,10 @@ def _of_text(budget: Budget, seconds: float, most: int) -> list[Pass]:
     ]
 
 
-def _of_frames(budget: Budget, seconds: float, most: int) -> list[Pass]:
-    """The sections of `frame_listening`, each ending as late as it may."""
+def _of_frames(budget: Budget, seconds: float, max_length: int) -> list[Pass]:
+    """The sections of `extract`, each ending as late as it may."""
     count = max(1, round(seconds * FRAME_RATE))
-    division = SectionPlanner(budget, "ask", most, count / FRAME_RATE)
+    division = SectionPlanner(budget, "ask", max_length, count / FRAME_RATE)
     passes: list[Pass] = []
     begin = 0
     while begin < count:

@@ -24,7 +24,7 @@ from fls_models.audio.windows import Window
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Sentence, Word
 from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
@@ -97,7 +97,7 @@ class SpeechTranscriber(PieceByPiece):
         language: str | None = None,
         start: float = 0.0,
         total: float | None = None,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
@@ -126,10 +126,10 @@ class SpeechTranscriber(PieceByPiece):
             "aligned": self._vocabulary is not None,
             "most": self._max_tokens,
         }
-        kept = self._memory.get(PIECES, parts)
-        if kept is None:
-            kept = json.dumps({"words": self._hear(piece, budget, start)}).encode()
-            self._memory.put(PIECES, parts, kept)
+        cached = self._memory.get(PIECES, parts)
+        if cached is None:
+            cached = json.dumps({"words": self._hear(piece, budget, start)}).encode()
+            self._memory.put(PIECES, parts, cached)
         # Read back even when just written: so that nothing depends on which it was.
         return [
             Word(
@@ -138,7 +138,7 @@ class SpeechTranscriber(PieceByPiece):
                 text,
                 1.0,
             )
-            for begin, end, text in json.loads(kept)["words"]
+            for begin, end, text in json.loads(cached)["words"]
         ]
 
     @torch.no_grad()
@@ -146,7 +146,7 @@ class SpeechTranscriber(PieceByPiece):
         """A piece's words, with times from the piece's first sample."""
         first = round((start + piece.start) * SAMPLE_RATE)
         window = Window(torch.from_numpy(np.ascontiguousarray(piece.samples)), first)
-        [frames] = encode_windows(self._encoder, [window], batch_size=1)
+        [(_, frames)] = encode_windows(self._encoder, [window], batch_size=1)
         if not len(frames):
             return []
         length = budget.frames(len(window) / SAMPLE_RATE, "transcribe")
@@ -196,12 +196,12 @@ class SpeechTranscriber(PieceByPiece):
             wanted = torch.tensor(ids, device=frames.hidden.device)
             read = self._encoder.token_log_probabilities(frames.hidden, wanted)
             try:
-                found = None if read is None else align(read, ids)
+                places = None if read is None else align(read, ids)
             except ValueError:
                 # More text than frames: the model wrote what was not said.
-                found = None
-            if found is not None:
-                return by_pieces(len(words), owners, found, frames.spans)
+                places = None
+            if places is not None:
+                return by_pieces(len(words), owners, places, frames.spans)
         return by_density(words, frames.density, frames.spans)
 
 
@@ -212,8 +212,8 @@ def unwrapped(reply: str) -> str:
     belong to the text, and so do then those around it.
     """
     text = reply.strip()
-    found = _WRAPPER.fullmatch(text)
-    if found is None or _QUOTES[found["open"]] != found["close"]:
+    wrapped = _WRAPPER.fullmatch(text)
+    if wrapped is None or _QUOTES[wrapped["open"]] != wrapped["close"]:
         return text
-    within = re.sub(r"(?<=\w)['’](?=\w)", "", found["said"])
-    return text if {found["open"], found["close"]} & set(within) else found["said"].strip()
+    within = re.sub(r"(?<=\w)['’](?=\w)", "", wrapped["said"])
+    return text if {wrapped["open"], wrapped["close"]} & set(within) else wrapped["said"].strip()

@@ -21,7 +21,7 @@ from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
 from fls_models.audio.whisper import load_whisper
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.transcription.languages import LanguageDetector, Part
@@ -118,7 +118,7 @@ class Transcriber(PieceByPiece):
         language: str | None = None,
         start: float = 0.0,
         total: float | None = None,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 

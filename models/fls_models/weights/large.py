@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
 from fls_models.weights import hub
 from fls_models.weights.card import FrameCard, load
@@ -71,7 +71,7 @@ def pull(
     card: FrameCard,
     cache: Path,
     dtype: str,
-    progress: Progress = silent,
+    progress: Progress = ignore,
     source: Path | None = None,
 ) -> InstalledFrames:
     """Downloads and converts a card's weights, or converts those in the folder `source`.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_models.core.budget import PAPER
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.weights.conversion.formats import FORM, known
 from fls_models.weights.folders import locked, writing
@@ -38,8 +38,8 @@ def from_folder(
     place: Path,
     cache: Path,
     dtype: str,
-    progress: Progress = silent,
-    check: Callable[[FrameCard], object] = lambda card: None,
+    progress: Progress = ignore,
+    check: Callable[[FrameCard], object] = ignore,
 ) -> InstalledFrames:
     """The model in a folder, by the card that fits it best and the folder's name.
 

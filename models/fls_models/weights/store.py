@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import overload
 
 from fls_models.core.budget import PAPER
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
 from fls_models.weights import large as released_weights
 from fls_models.weights import local as given_folders
@@ -132,9 +132,9 @@ def locate(card: Card, cache: Path, dtype: str = "nf4") -> Installed | Installed
 def from_folder(
     place: Path,
     cache: Path,
-    progress: Progress = silent,
+    progress: Progress = ignore,
     dtype: str = "nf4",
-    check: Callable[[FrameCard], object] = lambda card: None,
+    check: Callable[[FrameCard], object] = ignore,
 ) -> Installed | InstalledFrames:
     """A model in a folder of the user's: of the kind in `local`, or a large one.
 
@@ -187,7 +187,7 @@ def pull(
 def pull(
     card: Card,
     cache: Path,
-    progress: Progress = silent,
+    progress: Progress = ignore,
     dtype: str = "nf4",
     source: Path | None = None,
 ) -> Installed | InstalledFrames:

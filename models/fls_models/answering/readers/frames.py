@@ -90,14 +90,14 @@ class FrameReader:
         """All sections, whatever the question: what is said is known to the model alone."""
         return [self._read(section) for section in self._heard.at(budget).sections]
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Segment]:
+    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> list[Segment]:
         """Equal parts of some two minutes within each section; with `whole`, the sections.
 
         A section is a stretch at least, even if it is shorter or there are more of them.
         """
         fused = self._heard.at_hand()
         # One for each section, and the others where most was said.
-        spare = max(0, most - len(fused.sections))
+        spare = max(0, max_stretches - len(fused.sections))
         return [
             Segment(_span(part), _Part(self, part, fused.budget))
             for section in fused.sections
@@ -140,7 +140,7 @@ class _Part:
             raise _heard_for(self.budget, budget)
         return [self.whole._read(self.frames)]
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Segment]:
+    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> Sequence[Segment]:
         return [Segment(_span(self.frames), self)]
 
 
@@ -168,17 +168,17 @@ def phrases_of(frames: Frames) -> tuple[Phrase, ...]:
     )
 
 
-def _parts(frames: Frames, shortest: float, most: int) -> list[Frames]:
+def _parts(frames: Frames, shortest: float, max_parts: int) -> list[Frames]:
     """Equal in frames, so that each says about as much as the others."""
     span = _span(frames)
     seconds = span.end - span.start
-    wanted = min(most, round(seconds / _STRETCH), int(seconds / shortest), len(frames))
+    wanted = min(max_parts, round(seconds / _STRETCH), int(seconds / shortest), len(frames))
     # Where much is said, as many frames are fewer seconds.
     for count in range(wanted, 1, -1):
         edges = [len(frames) * i // count for i in range(count + 1)]
         parts = [frames[first:last] for first, last in pairwise(edges)]
         spans = map(_span, parts)
-        if all(one.end - one.start >= shortest for one in spans):
+        if all(span.end - span.start >= shortest for span in spans):
             return parts
     return [frames]
 

@@ -22,9 +22,9 @@ class Relevance:
 
     def __init__(self, sentences: Sequence[str]) -> None:
         bags = [_grams(sentence) for sentence in sentences]
-        found = Counter(gram for bag in bags for gram in bag)
-        self._index = {gram: column for column, gram in enumerate(found)}
-        count = np.fromiter(found.values(), np.float64, len(found))
+        counts = Counter(gram for bag in bags for gram in bag)
+        self._index = {gram: column for column, gram in enumerate(counts)}
+        count = np.fromiter(counts.values(), np.float64, len(counts))
         self._rarity = np.log((1 + len(bags)) / (0.5 + count))
         self._rows = np.stack([self._row(bag) for bag in bags]) if bags else np.zeros((0, 0))
 

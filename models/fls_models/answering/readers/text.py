@@ -86,11 +86,11 @@ class Reader(Protocol):
     def readings(self, budget: Budget, question: str | None) -> Sequence[ModelInput]:
         """The passes that hold the recording, in order. `question` None: what is most central."""
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> Sequence[Segment]:
+    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> Sequence[Segment]:
         """Consecutive parts of the recording, each about one thing as far as that can be told.
 
-        None is shorter than `shortest` seconds, there are at most `most`, and with `whole` no more
-        of them than passes need.
+        None is shorter than `shortest` seconds, there are at most `max_stretches`, and with `whole`
+        no more of them than passes need.
         """
 
 
@@ -107,9 +107,9 @@ class TextReader:
 
     name = "text"
 
-    def __init__(self, model: LanguageModel, transcript: Transcript, most: int) -> None:
+    def __init__(self, model: LanguageModel, transcript: Transcript, max_tokens: int) -> None:
         self._model = model
-        self._most = most
+        self._max_tokens = max_tokens
         self._sentences = transcript.sentences
         self._duration = transcript.duration
         self._language = transcript.language
@@ -124,25 +124,25 @@ class TextReader:
 
     def readings(self, budget: Budget, question: str | None) -> list[ModelInput]:
         """The passes that hold the recording, in order. `question` None: what is most central."""
-        kept = self.kept(budget, question)
-        return [self._read(section) for section in self._sections(kept)]
+        selected = self.selected(budget, question)
+        return [self._read(section) for section in self._sections(selected)]
 
-    def stretches(self, *, shortest: float, most: int, whole: bool) -> list[Segment]:
+    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> list[Segment]:
         """Divided where the words change (`topics`); times are those of the words."""
         sentences = self._sentences
         if whole or self._duration <= shortest:
-            found = [range(len(sentences))] if sentences else []
+            parts = [range(len(sentences))] if sentences else []
         else:
-            found = topics(sentences, shortest=shortest, most=most)
+            parts = topics(sentences, shortest=shortest, max_topics=max_stretches)
         stretches = []
-        for part in found:
-            said = sentences[part.start : part.stop]
-            span = Span(said[0].start, said[-1].end)
-            heard = Transcript(self._language, said, span.end - span.start)
-            stretches.append(Segment(span, TextReader(self._model, heard, self._most)))
+        for part in parts:
+            spoken = sentences[part.start : part.stop]
+            span = Span(spoken[0].start, spoken[-1].end)
+            heard = Transcript(self._language, spoken, span.end - span.start)
+            stretches.append(Segment(span, TextReader(self._model, heard, self._max_tokens)))
         return stretches
 
-    def kept(self, budget: Budget, question: str | None) -> list[int]:
+    def selected(self, budget: Budget, question: str | None) -> list[int]:
         """Indices of the sentences that the budget pays for: the most relevant ones, in order."""
         everything = list(range(len(self._sentences)))
         allowed = budget.tokens(self._duration)
@@ -153,21 +153,21 @@ class TextReader:
         if question is not None:
             # Centrality decides where the question shares nothing with the recording.
             worth = self._relevance.to(question) + 0.1 * worth
-        kept: list[int] = []
+        selected: list[int] = []
         for index in sorted(everything, key=lambda i: (-worth[i], i)):
             cost = len(self._tokens[index])
-            if cost <= allowed or not kept:
-                kept.append(index)
+            if cost <= allowed or not selected:
+                selected.append(index)
                 allowed -= cost
-        return sorted(kept)
+        return sorted(selected)
 
-    def _sections(self, kept: Sequence[int]) -> list[list[int]]:
-        """Equal sections of some `most` tokens at most, cut between sentences."""
-        total = sum(len(self._tokens[index]) for index in kept)
-        wanted = sections(total, self._most)
+    def _sections(self, selected: Sequence[int]) -> list[list[int]]:
+        """Equal sections of some `max_tokens` at most, cut between sentences."""
+        total = sum(len(self._tokens[index]) for index in selected)
+        wanted = sections(total, self._max_tokens)
         cut: list[list[int]] = [[] for _ in range(wanted)]
         before = 0
-        for index in kept:
+        for index in selected:
             cost = len(self._tokens[index])
             cut[int((before + cost / 2) * wanted / total)].append(index)
             before += cost
@@ -191,9 +191,9 @@ class TextReader:
         phrases: list[Phrase] = []
         first = 0
         for index in section:
-            said = self._sentences[index]
+            sentence = self._sentences[index]
             rows = range(first, first + len(self._tokens[index]))
-            phrases.append(Phrase(rows, Span(said.start, said.end), said.text))
+            phrases.append(Phrase(rows, Span(sentence.start, sentence.end), sentence.text))
             first = rows.stop
         return ModelInput(
             self._model.embed([token for token, _, _ in tokens]),

@@ -19,12 +19,12 @@ _PRICE = 0.04
 _MOST_COMPARED = 800
 
 
-def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list[range]:
+def topics(sentences: Sequence[Sentence], *, shortest: float, max_topics: int) -> list[range]:
     """Ranges of sentence indices, in order, covering all.
 
     Args:
         shortest: seconds that a stretch lasts at least, where the recording is that long.
-        most: stretches at most.
+        max_topics: stretches at most.
     """
     if not sentences:
         return []
@@ -36,8 +36,8 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list
             for i in range(0, len(sentences), step)
         ]
         return [
-            range(found.start * step, min(found.stop * step, len(sentences)))
-            for found in topics(groups, shortest=shortest, most=most)
+            range(topic.start * step, min(topic.stop * step, len(sentences)))
+            for topic in topics(groups, shortest=shortest, max_topics=max_topics)
         ]
     alike = Relevance([sentence.text for sentence in sentences]).similarity()
     np.fill_diagonal(alike, 0.0)
@@ -50,8 +50,8 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list
     starts = np.array([sentence.start for sentence in sentences])
     ends = np.array([sentence.end for sentence in sentences])
 
-    best = np.full((most + 1, count + 1), -np.inf)
-    came_from = np.zeros((most + 1, count + 1), np.int64)
+    best = np.full((max_topics + 1, count + 1), -np.inf)
+    came_from = np.zeros((max_topics + 1, count + 1), np.int64)
     best[0, 0] = 0.0
     for end in range(1, count + 1):
         begins = np.arange(end)
@@ -59,15 +59,15 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, most: int) -> list
         gain = area / (end - begins) - _PRICE
         whole = (begins == 0) & (end == count)
         gain[(ends[end - 1] - starts[begins] < shortest) & ~whole] = -np.inf
-        for stretch in range(1, most + 1):
+        for stretch in range(1, max_topics + 1):
             total = best[stretch - 1, :end] + gain
             came_from[stretch, end] = total.argmax()
             best[stretch, end] = total.max()
     stretch = int(best[:, count].argmax())
-    found: list[range] = []
+    ranges: list[range] = []
     end = count
     while stretch:
         begin = int(came_from[stretch, end])
-        found.append(range(begin, end))
+        ranges.append(range(begin, end))
         end, stretch = begin, stretch - 1
-    return found[::-1]
+    return ranges[::-1]

@@ -20,7 +20,7 @@ from typing import Any
 from fls_models.bench.dataset.plan import Plan, entries
 from fls_models.bench.dataset.synthesize import SpokenRecording, speak_recording
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
 from fls_models.training.data.clip_folder import write
@@ -61,7 +61,7 @@ class RecordingsFolder:
         seed: int,
         longest: float,
         distorts: bool,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> list[dict[str, Any]]:
         """Makes the recordings of a plan that are not there yet; what is said in all of them.
 

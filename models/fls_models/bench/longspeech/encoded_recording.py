@@ -69,7 +69,7 @@ def encode_recording(
             samples += len(block)
             yield block
 
-    parts = list(encode_windows(encoder, cut(counted())))
+    parts = [frames for _, frames in encode_windows(encoder, cut(counted()))]
     if not sum(map(len, parts)):
         raise InputError("There is no audio in the recording to be measured.")
     frames = Frames.concatenate(parts)
@@ -86,25 +86,25 @@ class FusedPass:
 
 @torch.no_grad()
 def passes_to_ask(
-    recording: WindowFrames, method: Method, length: Length, density: Density, most: int
+    recording: WindowFrames, method: Method, length: Length, density: Density, max_frames: int
 ) -> list[FusedPass]:
     """The recording as a method shortens it, together exactly L frames (T, if that is less).
 
-    What is more than `most` frames is divided into as few passes as hold it, about equally long and
+    What is more than `max_frames` is divided into as few passes as hold it, about equally long and
     cut at moments where little is said, the same ones for every method.
     """
     frames = recording.frames
     if method.compress is None:
         return [FusedPass(frames.hidden, len(frames))]
     target = min(length.frames(recording.duration, "ask"), len(frames))
-    division = SectionPlanner(Budget(target_length=target), "ask", most, None)
+    division = SectionPlanner(Budget(target_length=target), "ask", max_frames, None)
     division.left = len(frames)
     passes = []
     while len(frames):
         end = _end(frames, division)
         part = frames[:end]
-        kept = division.close(end, float(part.spans[-1, 1] - part.spans[0, 0]))
-        passes.append(_fused(part, method, kept, density))
+        fused_length = division.close(end, float(part.spans[-1, 1] - part.spans[0, 0]))
+        passes.append(_fused(part, method, fused_length, density))
         frames = frames[end:]
     return passes
 
@@ -119,8 +119,8 @@ def passes_to_write(
     for first in range(0, len(frames), WINDOW_FRAMES):
         part = frames[first : first + WINDOW_FRAMES]
         seconds = float(part.spans[-1, 1] - part.spans[0, 0])
-        kept = min(length.frames(seconds, "transcribe"), len(part))
-        passes.append(_fused(part, method, kept, density))
+        fused_length = min(length.frames(seconds, "transcribe"), len(part))
+        passes.append(_fused(part, method, fused_length, density))
     return passes
 
 

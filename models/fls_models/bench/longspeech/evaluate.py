@@ -22,7 +22,7 @@ from fls_models.bench.longspeech.measure import Measuring, prompt_for
 from fls_models.bench.longspeech.measurement import Measured, Row
 from fls_models.bench.longspeech.methods import Length, Method
 from fls_models.bench.longspeech.replies import request_for
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 
 # Changes when the same item, method and length give another reply.
@@ -50,7 +50,7 @@ class LongSpeechEval:
         effort: str = "balanced",
         max_tokens: int = 128,
         replies: bool = True,
-        progress: Progress = silent,
+        progress: Progress = ignore,
     ) -> None:
         self._model = model
         self._measuring = Measuring(model, decode, hearing, effort, max_tokens, replies)

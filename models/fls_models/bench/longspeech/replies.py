@@ -13,7 +13,7 @@ from functools import partial
 from fls_models.answering.answerer import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.bench.longspeech.passes import ReadPasses
-from fls_models.core.progress import silent
+from fls_models.core.progress import ignore
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.planning.flops import DecoderDims, decode_flops, prefill_flops
@@ -42,7 +42,7 @@ class PassReading:
     """One request about a recording, whose passes one method gave.
 
     Args:
-        most: tokens of notes that are read together.
+        max_notes: tokens of notes that are read together.
         dims: of the language model, to count operations.
         seconds: a clock that waits for the device.
     """
@@ -51,13 +51,13 @@ class PassReading:
         self,
         llm: LanguageModel,
         passes: ReadPasses,
-        most: int,
+        max_notes: int,
         dims: DecoderDims | None,
         seconds: Callable[[], float],
     ) -> None:
         self._llm = llm
         self._passes = passes
-        self._most = most
+        self._max_notes = max_notes
         self._dims = dims
         self._seconds = seconds
         self.spent = Spent(flops=None if dims is None else 0)
@@ -98,9 +98,9 @@ class PassReading:
             self._llm,
             [partial(self._passes.context, index) for index in range(len(self._passes))],
             decode,
-            most=self._most,
+            max_tokens=self._max_notes,
             show=show,
-            progress=silent,
+            progress=ignore,
         )
         self.spent.reply += self._seconds() - begun - (self._passes.spent - reading)
         return text

@@ -24,7 +24,7 @@ from fls_models.bench.qa.conditions import NO_AUDIO, NOTHING, TRUE, Given, budge
 from fls_models.bench.qa.items import Item, stranger
 from fls_models.bench.scoring.bootstrap import Share, share
 from fls_models.bench.scoring.facts import holds_fact
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.lslm import prompts
 
 _T = TypeVar("_T")
@@ -112,7 +112,7 @@ class QaBench:
         given: Given,
         items: Sequence[Item],
         kept: Kept,
-        progress: Progress = silent,
+        progress: Progress = ignore,
         *,
         true: Given | None = None,
     ) -> None:

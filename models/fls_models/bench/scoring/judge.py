@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from fls_models.bench.caches.results import Kept
 from fls_models.bench.longspeech.measurement import Row
 from fls_models.bench.scoring.scores import judged_by
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import FlsError
 from fls_models.lslm.base import LanguageModel
 from fls_models.lslm.prompts import Prompt
@@ -112,7 +112,7 @@ def _in_range(grade: str, most: str | None) -> float | None:
 
 
 def judge_rows(
-    judge: Judge, rows: Sequence[Row], kept: Kept, progress: Progress = silent
+    judge: Judge, rows: Sequence[Row], kept: Kept, progress: Progress = ignore
 ) -> Judging:
     """Has every reply graded that is not a transcript, the same one only once.
 

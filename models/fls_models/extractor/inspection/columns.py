@@ -45,9 +45,9 @@ def columns(inspection: Inspection, borders: NDArray[np.floating[Any]]) -> Colum
 
     def mean(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         sums = np.concatenate([[0.0], *parts]).cumsum()
-        found = np.full(count, np.nan)
-        found[there] = (sums[ends] - sums[firsts])[there] / (ends - firsts)[there]
-        return found
+        averages = np.full(count, np.nan)
+        averages[there] = (sums[ends] - sums[firsts])[there] / (ends - firsts)[there]
+        return averages
 
     peaks = np.full(count, np.nan)
     if there.any():

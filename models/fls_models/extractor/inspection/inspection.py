@@ -104,5 +104,5 @@ class Inspection:
     @property
     def mean_density(self) -> float:
         """Over all frames; 0 where there are none."""
-        said = sum(float(section.density.sum(dtype=np.float64)) for section in self.sections)
-        return said / max(1, self.frames_before)
+        total = sum(float(section.density.sum(dtype=np.float64)) for section in self.sections)
+        return total / max(1, self.frames_before)

@@ -80,7 +80,7 @@ def _figure(inspection: Inspection, name: str) -> Any:
     # A recording of nothing has an axis, too.
     end = max(inspection.end, inspection.start + 1 / FRAME_RATE)
     texts = _words(inspection) or list(_phrases(inspection))
-    lines = 1 + max((one.line for one in texts), default=0)
+    lines = 1 + max((text.line for text in texts), default=0)
     heights = [_PANEL, _PANEL, _STRIP * max(1, inspection.rounds), _LINE * (lines + 1)]
     figure = Figure(figsize=(_WIDTH, sum(heights) + _AROUND), dpi=_DPI, layout="constrained")
     figure.suptitle(_title(inspection, name), fontsize=10)
@@ -92,10 +92,10 @@ def _figure(inspection: Inspection, name: str) -> Any:
     each = ceil(max(1, inspection.frames_before) / _COLUMNS) / FRAME_RATE
     count = ceil((end - inspection.start) / each)
     borders: NDArray[np.float64] = inspection.start + each * np.arange(count + 1, dtype=np.float64)
-    found = columns(inspection, borders)
-    _draw_sound(panels[0], borders, found)
-    _draw_density(panels[1], borders, found, inspection)
-    _draw_rounds(panels[2], figure.add_subplot(grid[2, 1]), borders, found, inspection)
+    heard = columns(inspection, borders)
+    _draw_sound(panels[0], borders, heard)
+    _draw_density(panels[1], borders, heard, inspection)
+    _draw_rounds(panels[2], figure.add_subplot(grid[2, 1]), borders, heard, inspection)
     _draw_texts(panels[3], texts, lines, inspection)
     marked = 1 < len(inspection.sections) <= _MOST_SECTIONS
     for axes in panels:
@@ -126,29 +126,29 @@ def _title(inspection: Inspection, name: str) -> str:
     return f"{textwrap.shorten(name, 80)}: {', '.join(parts)}"
 
 
-def _draw_sound(axes: Any, borders: NDArray[np.float64], found: Columns) -> None:
+def _draw_sound(axes: Any, borders: NDArray[np.float64], heard: Columns) -> None:
     axes.fill_between(
-        borders[:-1], -found.peaks, found.peaks, step="post", color=_WAVE, linewidth=0
+        borders[:-1], -heard.peaks, heard.peaks, step="post", color=_WAVE, linewidth=0
     )
     axes.axhline(0, color=_WAVE, linewidth=0.5)
-    highest = np.nan_to_num(found.peaks).max()
+    highest = np.nan_to_num(heard.peaks).max()
     axes.set_ylim(-1.05 * (highest or 1.0), 1.05 * (highest or 1.0))
     _label(axes, "waveform\n(1: full scale)")
 
 
 def _draw_density(
-    axes: Any, borders: NDArray[np.float64], found: Columns, inspection: Inspection
+    axes: Any, borders: NDArray[np.float64], heard: Columns, inspection: Inspection
 ) -> None:
-    axes.fill_between(borders[:-1], found.density, step="post", color=_SAID, linewidth=0)
+    axes.fill_between(borders[:-1], heard.density, step="post", color=_SAID, linewidth=0)
     # Means over more time are lower.
-    axes.set_ylim(0, 1.05 * max(0.2, np.nan_to_num(found.density).max()))
+    axes.set_ylim(0, 1.05 * max(0.2, np.nan_to_num(heard.density).max()))
     each = borders[1] - borders[0]
     mean = f", mean\nof {each:.2g} s" if each > 1.5 / FRAME_RATE else ""
     _label(axes, f"content density{mean}" if inspection.has_head else "density:\nno CTC head")
 
 
 def _draw_rounds(
-    axes: Any, scale: Any, borders: NDArray[np.float64], found: Columns, inspection: Inspection
+    axes: Any, scale: Any, borders: NDArray[np.float64], heard: Columns, inspection: Inspection
 ) -> None:
     from matplotlib.colors import LogNorm
 
@@ -158,7 +158,7 @@ def _draw_rounds(
         axes.set_yticks([])
         return
     image = axes.imshow(
-        found.joined,
+        heard.joined,
         norm=LogNorm(1, _MANY),
         cmap="cividis",
         aspect="auto",
@@ -182,29 +182,29 @@ def _draw_texts(axes: Any, texts: list[_Text], lines: int, inspection: Inspectio
     axes.set_ylim(lines + 0.5, -0.5)
     axes.set_yticks([])
     _label(axes, "CTC head\nreads")
-    for one in texts:
-        axes.text(one.time, one.line, one.text, fontsize=_TEXT_SIZE, va="center", clip_on=True)
+    for text in texts:
+        axes.text(text.time, text.line, text.text, fontsize=_TEXT_SIZE, va="center", clip_on=True)
     if not texts:
-        said = "nothing" if inspection.has_head else "there is none"
-        axes.text(0.5, 0.5, said, transform=axes.transAxes, fontsize=8, ha="center", va="center")
+        message = "nothing" if inspection.has_head else "there is none"
+        axes.text(0.5, 0.5, message, transform=axes.transAxes, fontsize=8, ha="center", va="center")
 
 
 def _words(inspection: Inspection) -> list[_Text]:
     """Each word where it begins, on the first line with room for it; none if not all have room."""
     each = _LETTER * (inspection.end - inspection.start) / _ROOM
     free: list[float] = []
-    found: list[_Text] = []
+    texts: list[_Text] = []
     for word in inspection.words:
         text = word.text.strip()
         # Two letters' room, so that neighbours do not touch.
         long = each * (len(text) + 2)
         start = max(inspection.start, min(word.start, inspection.end - long))
-        line = next((one for one, end in enumerate(free) if end <= start), len(free))
+        line = next((row for row, end in enumerate(free) if end <= start), len(free))
         if line == _MOST_LINES:
             return []
         free[line : line + 1] = [start + long]
-        found.append(_Text(start, line, text))
-    return found
+        texts.append(_Text(start, line, text))
+    return texts
 
 
 def _phrases(inspection: Inspection) -> Iterator[_Text]:
@@ -214,14 +214,14 @@ def _phrases(inspection: Inspection) -> Iterator[_Text]:
         edges.insert(0, inspection.start)
     for start, end in pairwise(edges):
         words = (word.text for word in inspection.words if start <= word.start < end)
-        said = "".join(words).strip()
-        if not said:
+        phrase = "".join(words).strip()
+        if not phrase:
             continue
         room = _ROOM * (end - start) / (inspection.end - inspection.start) / _LETTER
         # These times are not always those of the axis.
-        told = f"{clock_time(start)}  {said}"
+        entry = f"{clock_time(start)}  {phrase}"
         shown = textwrap.wrap(
-            told, max(8, floor(room) - 2), max_lines=_MOST_LINES, placeholder=" …"
+            entry, max(8, floor(room) - 2), max_lines=_MOST_LINES, placeholder=" …"
         )
         # Not on the tick itself, which is the end of what is before it.
         aside = (end - start) / max(8, room)
@@ -229,10 +229,10 @@ def _phrases(inspection: Inspection) -> Iterator[_Text]:
             yield _Text(start + aside, line, text)
 
 
-def _ticks(inspection: Inspection, most: int) -> list[int]:
+def _ticks(inspection: Inspection, max_ticks: int) -> list[int]:
     """Round times in the recording, at most so many."""
     seconds = inspection.end - inspection.start
-    step = next((one for one in _STEPS if seconds / one < most), ceil(seconds / most))
+    step = next((step for step in _STEPS if seconds / step < max_ticks), ceil(seconds / max_ticks))
     return list(range(step * ceil(inspection.start / step), ceil(inspection.end), step)) or [0]
 
 

@@ -17,7 +17,7 @@ _ROWS = 512
 
 
 class FusionRecorder:
-    """A `frame_listening.Watch` that keeps what can be looked at.
+    """An `extract.FusionObserver` that keeps what can be looked at.
 
     Args:
         encoder: whose CTC head reads the frames.
@@ -49,7 +49,7 @@ class FusionRecorder:
     @property
     def times(self) -> NDArray[np.float64]:
         """Start and end of all frames, (T, 2)."""
-        return np.concatenate([np.empty((0, 2)), *(one.times for one in self.sections)])
+        return np.concatenate([np.empty((0, 2)), *(section.times for section in self.sections)])
 
     def _read(self, frames: Frames, tokens: int) -> list[PieceRead]:
         best: list[int] = []
@@ -69,8 +69,8 @@ class FusionRecorder:
 
 def first_frames(fused: Fused) -> tuple[NDArray[np.int64], ...]:
     """For each round the first frame, of those before any round, of every span that it left."""
-    found: list[NDArray[np.int64]] = []
+    firsts: list[NDArray[np.int64]] = []
     for done in fused.rounds:
         starts = done.starts.cpu().numpy()
-        found.append(found[-1][starts] if found else starts.copy())
-    return tuple(found)
+        firsts.append(firsts[-1][starts] if firsts else starts.copy())
+    return tuple(firsts)

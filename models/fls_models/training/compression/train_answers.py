@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.prompts import Prompt
@@ -89,10 +89,6 @@ class Trainee(ABC):
                 one.copy_(values[name])
 
 
-def unheard(step: Step, losses: Losses) -> None:
-    """A report that nobody reads."""
-
-
 def usable(
     spoken: Sequence[Spoken], dev: Sequence[Spoken], encoded: Encoded
 ) -> tuple[list[Spoken], list[Spoken]]:
@@ -118,8 +114,8 @@ def train_answers(
     lengths: Sequence[int],
     batch_size: int,
     processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step, Losses], None] = unheard,
+    progress: Progress = ignore,
+    report: Callable[[Step, Losses], None] = ignore,
 ) -> Result:
     """Trains what the trainee names; an interrupted run goes on.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE, Prompt
 from fls_models.training.compression.dynamic import LENGTHS, fused
@@ -22,7 +22,6 @@ from fls_models.training.compression.train_answers import (
     Result,
     Trainee,
     train_answers,
-    unheard,
     usable,
 )
 from fls_models.training.core.distributed import ALONE, Processes
@@ -79,8 +78,8 @@ def train_compression(
     checkpointing: bool = True,
     prompt: Prompt = TRANSCRIBE,
     processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step, Losses], None] = unheard,
+    progress: Progress = ignore,
+    report: Callable[[Step, Losses], None] = ignore,
 ) -> Result:
     """Trains a LoRA for a model on the model's device; an interrupted run goes on.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.lslm.mini.connector_weights import LoraShape, read_lora, write
 from fls_models.lslm.prompts import ASK
@@ -25,7 +25,6 @@ from fls_models.training.compression.train_answers import (
     Result,
     Trainee,
     train_answers,
-    unheard,
     usable,
 )
 from fls_models.training.compression.trainable_mini import TrainableHearing
@@ -131,8 +130,8 @@ def train_frame_reading(
     lengths: Sequence[int] = LENGTHS,
     batch_size: int = 4,
     processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step, Losses], None] = unheard,
+    progress: Progress = ignore,
+    report: Callable[[Step, Losses], None] = ignore,
 ) -> Result:
     """Trains parts of `mini` on its device; an interrupted run goes on.
 

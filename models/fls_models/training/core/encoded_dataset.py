@@ -27,7 +27,7 @@ from torch import Tensor
 from fls_models.audio.prefetch import closing_source
 from fls_models.audio.windows import Window
 from fls_models.core.constants import WINDOW_SAMPLES
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, EnvironmentLacks, InputError, UsageError
 from fls_models.extractor.encoder import SpeechEncoder
@@ -87,7 +87,7 @@ def encode(
     identity: str,
     batch_size: int = 8,
     shard_bytes: int = _SHARD_BYTES,
-    progress: Progress = silent,
+    progress: Progress = ignore,
 ) -> Encoded:
     """Encodes the recordings that are not in the folder yet; all of them, as they are kept there.
 
@@ -119,16 +119,16 @@ def encode(
             continue
         if key not in shards:
             missing.setdefault(key, path)
-    found = _Decoding(decode, missing)
+    drawn = _Decoding(decode, missing)
     done = len(keys) - len(missing)
     progress("encode", done, len(keys))
     waiting: dict[str, Tensor] = {}
-    with closing(encode_windows(encoder, found.windows(), batch_size)) as encoded:
+    with closing(encode_windows(encoder, drawn.windows(), batch_size)) as encoded:
         try:
             with undisguised():
-                for frames in encoded:
-                    waiting[found.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
-                    if sum(one.nbytes for one in waiting.values()) >= shard_bytes:
+                for _, frames in encoded:
+                    waiting[drawn.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
+                    if sum(states.nbytes for states in waiting.values()) >= shard_bytes:
                         shards.write(waiting)
                         waiting = {}
                     done += 1
@@ -139,8 +139,8 @@ def encode(
     shards.write(waiting)
     progress("encode", len(keys), len(keys))
     result = Encoded(shards, keys)
-    result.too_long = [path for path in keys if keys[path] in found.too_long]
-    named = {path: found.failed[keys[path]] for path in keys if keys[path] in found.failed}
+    result.too_long = [path for path in keys if keys[path] in drawn.too_long]
+    named = {path: drawn.failed[keys[path]] for path in keys if keys[path] in drawn.failed}
     result.failed = failed | named
     return result
 
@@ -216,7 +216,7 @@ class _Shards:
         part = file.with_suffix(".part")
         try:
             self._place.mkdir(parents=True, exist_ok=True)
-            save_file({key: one.contiguous() for key, one in hidden.items()}, part)
+            save_file({key: states.contiguous() for key, states in hidden.items()}, part)
             part.replace(file)
         except (OSError, SafetensorError) as error:
             raise _unwritten(self._place, error) from error

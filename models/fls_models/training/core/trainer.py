@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.core.signals import undisguised, undisturbed
 from fls_models.errors import OthersGone, UsageError
 from fls_models.training.core import checkpoints
@@ -108,10 +108,6 @@ class Best:
     loss: float
 
 
-def unheard(step: Step) -> None:
-    """A report that nobody reads."""
-
-
 class Loop:
     """Trains `parameters` and nothing else, by AdamW or, where it is asked for, by Muon.
 
@@ -166,8 +162,8 @@ class Loop:
         self,
         loss: Callable[[int, torch.Generator], Tensor],
         evaluate: Callable[[], float],
-        progress: Progress = silent,
-        report: Callable[[Step], None] = unheard,
+        progress: Progress = ignore,
+        report: Callable[[Step], None] = ignore,
     ) -> Best:
         """Makes the steps that are left.
 
@@ -191,7 +187,7 @@ class Loop:
         """
         plan, processes = self._plan, self._processes
         if not processes.is_first:
-            progress, report = silent, unheard
+            progress = report = ignore
         if self._state.step:
             checkpoints.load(self._folder, self._state, self._parameters, self._optimiser)
         # All have read what the first may write anew from now on.

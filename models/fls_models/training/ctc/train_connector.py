@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
@@ -32,7 +32,7 @@ from fls_models.lslm.mini.connector_weights import Config, write
 from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.precision import FLOAT32, computing
-from fls_models.training.core.trainer import Loop, Plan, Step, unheard
+from fls_models.training.core.trainer import Loop, Plan, Step
 from fls_models.training.ctc.bucketing import LikeLengths
 from fls_models.training.ctc.spec_augment import disturbed
 from fls_models.training.ctc.train_head import digest, usable
@@ -168,8 +168,8 @@ def train_connector(
     device: str = "cpu",
     precision: str = FLOAT32,
     processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step], None] = unheard,
+    progress: Progress = ignore,
+    report: Callable[[Step], None] = ignore,
 ) -> Result:
     """Trains a connector's adapter, norm and CTC head; an interrupted run goes on.
 

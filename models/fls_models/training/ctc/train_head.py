@@ -21,14 +21,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
 from fls_models.lslm.large import LargeSpeechLM
 from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.encoded_dataset import Encoded
-from fls_models.training.core.trainer import Loop, Plan, Step, unheard
+from fls_models.training.core.trainer import Loop, Plan, Step
 from fls_models.training.ctc.vocabulary import Vocabulary, frames_needed
 from fls_models.training.data.manifests import Utterance
 from fls_models.transcription.normalizer import normalise
@@ -135,8 +135,8 @@ def train_head(
     batch_size: int = 16,
     inner_width: int | None = None,
     processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step], None] = unheard,
+    progress: Progress = ignore,
+    report: Callable[[Step], None] = ignore,
 ) -> Result:
     """Trains a head for a model, in float32 on the model's device; an interrupted run goes on.
 

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
 from fls_models.training.data.clips import Cast, Clip, speak
@@ -50,8 +50,8 @@ class ClipFolder:
         order: Order,
         cast: Cast,
         *,
-        progress: Progress = silent,
-        report: Callable[[Made], None] = lambda made: None,
+        progress: Progress = ignore,
+        report: Callable[[Made], None] = ignore,
     ) -> list[Made]:
         """Makes the clips of an order that are not there yet; all of them, in their order.
 

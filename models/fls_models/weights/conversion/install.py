@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fls_models.core.progress import Progress, silent
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
 from fls_models.weights.conversion.formats import FORM as FORM
 from fls_models.weights.conversion.formats import known
@@ -55,7 +55,7 @@ _TEMPLATES = ("chat_template.json", "chat_template.jinja")
 _GENERATION = "generation_config.json"
 
 
-def install(released: Released, into: Path, *, dtype: str, progress: Progress = silent) -> None:
+def install(released: Released, into: Path, *, dtype: str, progress: Progress = ignore) -> None:
     """Writes a checkpoint's weights, settings and processor into a new folder.
 
     `dtype` is one of `weight_forms.DTYPES`. Progress counts the bytes read. Raises DamagedWeights
