@@ -39,7 +39,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def fetched(*_: object, **__: object) -> None:
         raise AssertionError("a plan fetches nothing")
 
-    monkeypatch.setattr(weights, "pull", fetched)
+    monkeypatch.setattr(weights.Store, "pull", fetched)
     return tmp_path / "cache"
 
 

@@ -17,20 +17,16 @@ from fls_models.core.budget import PAPER
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
 from fls_models.weights.conversion.formats import FORM, known
-from fls_models.weights.folders import locked, writing
 from fls_models.weights.large import (
     InstalledFrames,
+    LargeStore,
     card_of,
     check_converter,
-    convert,
     converted,
-    discard_old,
-    folder,
-    is_installed,
 )
 
 if TYPE_CHECKING:
-    from fls_models.weights.card import FrameCard
+    from fls_models.weights.card import Card
     from fls_models.weights.conversion.layout import Released
 
 
@@ -39,7 +35,7 @@ def from_folder(
     cache: Path,
     dtype: str,
     progress: Progress = silent,
-    check: Callable[[FrameCard], object] = lambda card: None,
+    check: Callable[[Card], object] = lambda card: None,
 ) -> InstalledFrames:
     """The model in a folder, by the card that fits it best and the folder's name.
 
@@ -65,17 +61,13 @@ def from_folder(
     found = find(place)
     card = card_of(found.architecture, found.config, adapter=found.adapter is not None)
     own = replace(card, name=f"local-{_fingerprint(place, found)}")
-    if not is_installed(own, cache, known(dtype)):
+    store = LargeStore(own, cache)
+    if not store.is_ready(known(dtype)):
         check(replace(card, name=name))
         check_converter(dtype)
-        with writing(cache):
-            (cache / "weights").mkdir(parents=True, exist_ok=True)
-            with locked(cache, own.name):
-                if not is_installed(own, cache, dtype):
-                    discard_old(cache, own.name)
-                    convert(found, own, cache, dtype, progress, place)
+        store.make(dtype, progress, found, place)
     card = replace(card, name=name, budgets=PAPER)
-    return InstalledFrames(card, folder(own, cache, dtype), dtype)
+    return replace(store.locate(dtype), card=card)
 
 
 def _fingerprint(place: Path, found: Released) -> str:
