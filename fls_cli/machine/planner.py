@@ -130,16 +130,13 @@ def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, s
 
 
 def _in_folder(place: Path) -> Installed | InstalledFrames:
-    from fls_models.weights import store as weights
     from fls_models.weights.large import converted
+    from fls_models.weights.local import from_folder, has_parts
 
-    if (
-        not weights.has_parts(place)
-        and (place / "config.json").is_file()
-        and converted(place) is None
-    ):
+    whole = has_parts(place) or not (place / "config.json").is_file()
+    if not whole and converted(place) is None:
         raise EnvironmentLacks(
             f"{place} is a checkpoint that has to be converted first, as its first `fls ask` does; "
             "plan with the name of the model that it is (`fls models list`)."
         )
-    return weights.from_folder(place, cache_folder())
+    return from_folder(place, cache_folder())

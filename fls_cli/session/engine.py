@@ -92,7 +92,8 @@ def _installed(
     engine: Engine, *, offline: bool, say: Callable[[str], None], progress: Progress
 ) -> tuple[Installed | InstalledFrames, str]:
     """The weights, and why it is these, if the choice was not the user's."""
-    from fls_models.weights import store as weights
+    from fls_models.weights.local import from_folder
+    from fls_models.weights.store import store_of
 
     def check(wanted: Card) -> None:
         # Before gigabytes are fetched or converted for a device that is not there.
@@ -100,10 +101,10 @@ def _installed(
 
     cache = cache_folder()
     if (place := folder_of(engine)) is not None:
-        return weights.from_folder(place, cache, progress, engine.dtype, check), ""
+        return from_folder(place, cache, progress, engine.dtype, check), ""
     wanted, reason = choose(engine)
     check(wanted)
-    store = weights.store_of(wanted, cache)
+    store = store_of(wanted, cache)
     # What is neither here nor to be fetched is not used: `locate` raises how it comes here.
     if reason and wanted.reads_text and (store.is_ready() or not offline):
         say(f"using {wanted.name}{reason}")

@@ -185,7 +185,7 @@ def is_connected(name: str) -> bool:
 
     Refuses all others, which have nothing to train, before anything is fetched.
     """
-    from fls_models.weights.store import has_parts
+    from fls_models.weights.local import has_parts
 
     # A folder that bears a model's name is given as ./mini.
     if name not in ("", "auto", *card.names()) and Path(name).is_dir():
@@ -227,13 +227,14 @@ def find_parts(session: Session, name: str, processes: Processes) -> Installed:
 
 
 def _parts(session: Session, name: str) -> Installed:
-    from fls_models.weights import store as weights
+    from fls_models.weights.local import from_parts
+    from fls_models.weights.store import store_of
 
     if name not in card.names():
-        return weights.local(Path(name))
+        return from_parts(Path(name))
     wanted = card.load(name)
     assert isinstance(wanted, card.TextCard), "others have no connector"
-    store = weights.store_of(wanted, cache_folder())
+    store = store_of(wanted, cache_folder())
     return fetched(store, "nf4", offline=session.offline, say=session.say, progress=session.bars)
 
 

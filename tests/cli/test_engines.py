@@ -23,6 +23,7 @@ from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.large import LargeFrameModel
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.weights import card, devices
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard, TextCard
 from fls_models.weights.devices import Choice
@@ -209,7 +210,7 @@ def test_what_only_large_models_can_be_asked_for(
 
 def test_a_folder_with_a_text_model(tmp_path: Path, pulled: list[tuple[str, str]]) -> None:
     place = tmp_path / "mine"
-    for name in weights._LOCAL:
+    for name in given_folders._FILES:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).touch()
     started = Started(Engine(str(place)))
@@ -425,7 +426,7 @@ def test_a_folder_with_a_large_model(
         asked.append(given)
         return made
 
-    monkeypatch.setattr(weights, "from_folder", from_folder)
+    monkeypatch.setattr(given_folders, "from_folder", from_folder)
     (tmp_path / "mine").mkdir()
     started = Started(Engine(str(tmp_path / "mine"), "cpu", "nf4"))
     assert [given[:4] for given in asked] == [(tmp_path / "mine", cache, silent, "nf4")]

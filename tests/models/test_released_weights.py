@@ -29,6 +29,7 @@ from fls_models.errors import (
 )
 from fls_models.weights import card
 from fls_models.weights import large as released_weights
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard
 from fls_models.weights.conversion import install as installing
@@ -383,26 +384,28 @@ def test_a_folder_of_the_users_is_converted_once(
     cache: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages: list[str] = []
-    found = weights.from_folder(checkpoint, cache, lambda stage, *_: stages.append(stage), "bf16")
+    found = given_folders.from_folder(
+        checkpoint, cache, lambda stage, *_: stages.append(stage), "bf16"
+    )
     assert isinstance(found, weights.InstalledFrames)
     assert found.card == replace(card.load("fastlongspeech"), name="Fast")
     assert found.folder.name.startswith("local-")
     assert len(found.folder.name) == len("local-0123456789abcdef-bf16-1")
     assert set(stages) == {"convert"}
     monkeypatch.setattr(installing, "install", lambda *_, **__: pytest.fail("converted again"))
-    assert weights.from_folder(checkpoint, cache, dtype="bf16") == found
+    assert given_folders.from_folder(checkpoint, cache, dtype="bf16") == found
     monkeypatch.chdir(checkpoint)
-    assert weights.from_folder(Path(), cache, dtype="bf16") == found
+    assert given_folders.from_folder(Path(), cache, dtype="bf16") == found
 
 
 def test_a_changed_folder_is_converted_anew(cache: Path, checkpoint: Path, tmp_path: Path) -> None:
     place = tmp_path / "mine"
     shutil.copytree(checkpoint, place)
-    found = weights.from_folder(place, cache, dtype="bf16")
+    found = given_folders.from_folder(place, cache, dtype="bf16")
     file = sorted((place / "tuned").glob("adapter_model*"))[0]
     changed = {name: value * 2 for name, value in load_file(file).items()}
     save_file(changed, file, metadata={"format": "pt"})
-    other = weights.from_folder(place, cache, dtype="bf16")
+    other = given_folders.from_folder(place, cache, dtype="bf16")
     assert isinstance(found, weights.InstalledFrames)
     assert isinstance(other, weights.InstalledFrames)
     assert other.folder != found.folder
@@ -412,7 +415,7 @@ def test_a_changed_folder_is_converted_anew(cache: Path, checkpoint: Path, tmp_p
 def test_a_converted_folder_is_used_as_it_is(cache: Path, checkpoint: Path, tmp_path: Path) -> None:
     place = tmp_path / "converted"
     installing.install(released.find(checkpoint), place, dtype="int8")
-    found = weights.from_folder(place, cache, dtype="nf4")
+    found = given_folders.from_folder(place, cache, dtype="nf4")
     assert isinstance(found, weights.InstalledFrames)
     own = replace(card.load("fastlongspeech"), name="converted")
     assert (found.card, found.folder, found.dtype) == (own, place, "int8")
@@ -420,7 +423,7 @@ def test_a_converted_folder_is_used_as_it_is(cache: Path, checkpoint: Path, tmp_
     settings = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(settings | {"form": 99}))
     with pytest.raises(UsageError, match="converted by another version of fls"):
-        weights.from_folder(place, cache)
+        given_folders.from_folder(place, cache)
 
 
 def test_a_folders_budgets_are_the_papers(
@@ -432,14 +435,14 @@ def test_a_folders_budgets_are_the_papers(
     form = released_weights.FORM
     told = {"form": form, "architecture": "qwen2_audio", "dtype": "nf4", "text_config": {}}
     (tmp_path / "config.json").write_text(json.dumps(told))
-    found = weights.from_folder(tmp_path, cache)
+    found = given_folders.from_folder(tmp_path, cache)
     assert isinstance(found, weights.InstalledFrames)
     assert found.card.budgets == PAPER
 
 
 def test_an_omni_is_known_by_its_width(cache: Path, tmp_path: Path) -> None:
     write_omni(tmp_path / "omni")
-    found = weights.from_folder(tmp_path / "omni", cache, dtype="bf16")
+    found = given_folders.from_folder(tmp_path / "omni", cache, dtype="bf16")
     assert found.card == replace(card.load("qwen2.5-omni-3b"), name="omni")
     for name, width in (("qwen2.5-omni-3b", 2048), ("qwen2.5-omni-7b", 3584)):
         config = {"text_config": {"hidden_size": width}}
@@ -450,9 +453,9 @@ def test_an_omni_is_known_by_its_width(cache: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_model_says_so(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no model"):
-        weights.from_folder(tmp_path, cache)
+        given_folders.from_folder(tmp_path, cache)
     (tmp_path / "speech").mkdir()
     with pytest.raises(UsageError, match=r"is no model: speech/model\.bin is missing"):
-        weights.from_folder(tmp_path, cache)
+        given_folders.from_folder(tmp_path, cache)
     with pytest.raises(UsageError, match=r"There is no dtype 'int4'; there are: nf4"):
         weights.store_of(FLS, cache).pull(dtype="int4")

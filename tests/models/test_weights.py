@@ -20,6 +20,7 @@ from fls_models.core.budget import PAPER
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
 from fls_models.weights import card as cards
 from fls_models.weights import downloads
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 from fls_models.weights.card import Card, TextCard
 
@@ -267,11 +268,11 @@ def test_a_card_is_ready_when_all_parts_are_there(
 
 def test_a_folder_with_both_parts_is_a_model(cache: Path, tmp_path: Path) -> None:
     place = tmp_path / "own"
-    for name in weights._LOCAL:
+    for name in given_folders._FILES:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).touch()
-    found = weights.from_folder(place, cache)
-    assert found == weights.local(place)
+    found = given_folders.from_folder(place, cache)
+    assert found == given_folders.from_parts(place)
     assert found.card.name == "own"
     assert not cache.exists(), "used where it lies"
 
@@ -285,12 +286,12 @@ def test_of_a_folders_connector_nothing_was_measured(
     measured = replace(PAPER, source="measured", ask=dict.fromkeys(PAPER.ask, 77))
     right = {"fast": (0.75, 0.5)}
     known = replace(mini, frames=replace(mini.frames, budgets=measured, accuracy=right))
-    monkeypatch.setattr(weights, "load", lambda name: known)
-    for name in weights._LOCAL:
+    monkeypatch.setattr(given_folders, "load", lambda name: known)
+    for name in given_folders._FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     frames = replace(mini.frames, budgets=PAPER, accuracy={})
-    assert weights.local(tmp_path).card.frames == frames
+    assert given_folders.from_parts(tmp_path).card.frames == frames
 
 
 def test_removing_keeps_what_another_card_needs(
@@ -386,10 +387,10 @@ def test_a_connector_comes_with_the_program(
 
 
 def test_a_connector_in_a_folder_of_ones_own(tmp_path: Path) -> None:
-    for name in weights._LOCAL:
+    for name in given_folders._FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "connector").mkdir()
-    assert weights.local(tmp_path).connector is None
+    assert given_folders.from_parts(tmp_path).connector is None
     (tmp_path / "connector" / "config.json").touch()
-    assert weights.local(tmp_path).connector == tmp_path / "connector"
+    assert given_folders.from_parts(tmp_path).connector == tmp_path / "connector"

@@ -3,7 +3,7 @@
 A card becomes a folder for each dtype, `CACHE/weights/NAME-DTYPE-FORM`. A folder with that name is
 whole, and `source.json` in it says where it came from. Which files are a checkpoint is `released`'s
 affair, how they are converted `installing`'s, how they are brought here `hub`'s, and what becomes
-of folders of the user's `given_folders`'.
+of folders of the user's `local`'s.
 """
 
 from __future__ import annotations

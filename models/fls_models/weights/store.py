@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import overload
 
-from fls_models.core.budget import PAPER
-from fls_models.core.progress import Progress, silent
-from fls_models.errors import DiskFull, UsageError, WeightsMissing
-from fls_models.weights import local as given_folders
+from fls_models.core.progress import Progress
+from fls_models.errors import DiskFull, WeightsMissing
 from fls_models.weights.base import Store as Store
-from fls_models.weights.card import Card, FrameCard, Part, TextCard, load
+from fls_models.weights.card import Card, FrameCard, Part, TextCard
 from fls_models.weights.downloads import fetch, matches, size_of
 from fls_models.weights.folders import delete, locked, writing
 from fls_models.weights.large import InstalledFrames as InstalledFrames
@@ -33,7 +31,6 @@ CONVERTED_FORM = "int8-1"
 _CONVERTED = 1.5
 # While weights are fetched, archives, the files from them and the converted ones lie side by side.
 _ROOM = 3.5
-_LOCAL = ("speech/model.bin", "speech/tokenizer.json", "llm/model.safetensors", "llm/config.json")
 
 
 @dataclass(frozen=True)
@@ -163,52 +160,6 @@ def store_of(card: Card, cache: Path) -> Store[Installed | InstalledFrames]: ...
 def store_of(card: Card, cache: Path) -> Store[Installed | InstalledFrames]:
     """Where the weights of a card lie, or would lie, in a cache."""
     return LargeStore(card, cache) if isinstance(card, FrameCard) else PartStore(card, cache)
-
-
-def from_folder(
-    place: Path,
-    cache: Path,
-    progress: Progress = silent,
-    dtype: str = "nf4",
-    check: Callable[[Card], object] = lambda card: None,
-) -> Installed | InstalledFrames:
-    """A model in a folder of the user's: of the kind in `local`, or a large one.
-
-    A large one in its release's layout is converted once, into the cache; `check` may raise before
-    that. Raises UsageError when the folder is neither.
-    """
-    if has_parts(place):
-        return local(place)
-    return given_folders.from_folder(place, cache, dtype, progress, check)
-
-
-def has_parts(place: Path) -> bool:
-    """Whether a folder is meant as a model that reads text, whole or not."""
-    return (place / "speech").is_dir() or (place / "llm").is_dir()
-
-
-def local(place: Path) -> Installed:
-    """A model in a folder of the user's: `speech/` and `llm/` as they lie in the cache.
-
-    `connector/` may lie beside them. It is judged by the card of `mini`, whose budgets and
-    accuracy of frames belong to another connector: here the budgets are the paper's. Raises
-    UsageError when a file is missing.
-    """
-    for needed in _LOCAL:
-        if not (place / needed).is_file():
-            raise UsageError(
-                f"{place} is no model: {needed} is missing. "
-                f"A model's folder holds {', '.join(_LOCAL)}."
-            )
-    mini = load("mini")
-    assert isinstance(mini, TextCard)
-    card = replace(mini, name=place.resolve().name)
-    if card.frames is not None:
-        # Of another connector nothing was measured.
-        card = replace(card, frames=replace(card.frames, budgets=PAPER, accuracy={}))
-    beside = place / "connector"
-    found = beside if (beside / "config.json").is_file() else None
-    return Installed(card, place / "speech", place / "llm", found)
 
 
 def _incoming(part: Part, cache: Path) -> Path:
