@@ -32,7 +32,7 @@ from fls_models.bench.qa.items import Item, load_items  # noqa: E402
 from fls_models.lslm import prompts  # noqa: E402
 from fls_models.pipelines.cascade import CascadeModel  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
-from fls_models.weights.store import locate  # noqa: E402
+from fls_models.weights.store import store_of  # noqa: E402
 from fls_models.weights.thresholds import Thresholds  # noqa: E402
 
 KINDS = ("own", "general", "foreign", "everyday")
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="join items to this")
     arguments = parser.parse_args()
     card = load(arguments.model)
-    model = CascadeModel(locate(card, cache_folder()))
+    model = CascadeModel(store_of(card, cache_folder()).locate())
     items = load_items(arguments.items)
     sections = [
         section_of(model, items, index, arguments.tokens)

@@ -30,7 +30,7 @@ from fls_models.lslm.mini.speech_model import MiniSpeechLM  # noqa: E402
 from fls_models.training.data.manifests import read_utterances  # noqa: E402
 from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import TextCard, load  # noqa: E402
-from fls_models.weights.store import locate  # noqa: E402
+from fls_models.weights.store import store_of  # noqa: E402
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     card = load("mini")
     assert isinstance(card, TextCard), "mini is made of parts"
-    parts = locate(card, cache_folder())
+    parts = store_of(card, cache_folder()).locate()
     model = MiniSpeechLM(parts.speech, parts.llm, arguments.connector)
     results = []
     for manifest in arguments.manifests:

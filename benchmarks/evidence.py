@@ -61,7 +61,7 @@ from fls_models.pipelines.cascade import CascadeModel  # noqa: E402
 from fls_models.pipelines.mini import MiniFrameModel  # noqa: E402
 from fls_models.transcription.normalizer import normalise  # noqa: E402
 from fls_models.weights.card import load  # noqa: E402
-from fls_models.weights.store import locate  # noqa: E402
+from fls_models.weights.store import store_of  # noqa: E402
 
 STRETCH = 20.0
 # Of a key sentence's words, how many must be found in the transcript to know when it is said.
@@ -100,7 +100,7 @@ def main() -> None:
     memory: Cache = NULL_CACHE
     if chosen.work:
         memory = CacheAdapter(DiskCache(chosen.work / "heard", CACHE))
-    parts = locate(load(chosen.model), cache_folder())
+    parts = store_of(load(chosen.model), cache_folder()).locate()
     ear = CascadeModel(parts, memory)
     model = ear if chosen.read == "text" else MiniFrameModel(parts)
     keys = [json.loads(line)["key_sentence"] for line in chosen.items.read_text().splitlines()]

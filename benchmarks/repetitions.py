@@ -196,7 +196,7 @@ def main() -> None:
     missing = [name for name in ("flite", "espeak-ng", "sox") if shutil.which(name) is None]
     if missing:
         raise SystemExit(f"needs {', '.join(missing)}")
-    installed = weights.pull(card.load("mini"), cache_folder())
+    installed = weights.store_of(card.load("mini"), cache_folder()).pull()
     ear = Ear(installed.speech, arguments.details)
     with tempfile.TemporaryDirectory() as folder:
         true = said_again_and_again(Path(folder))

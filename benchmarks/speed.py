@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _measured(name: str) -> dict[str, float]:
-    folder = weights.locate(card.load(name), cache_folder()).llm
+    folder = weights.store_of(card.load(name), cache_folder()).locate().llm
 
     loads = [_seconds(lambda: MiniLanguageModel(folder)) for _ in range(3)]
     found = {"load s": statistics.median(loads[1:])}

@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def mini_weights() -> Installed:
     """`mini` in the user's own cache; the first session that asks for it downloads 642 MB."""
-    return weights.pull(card.load("mini"), cache_folder())
+    return weights.store_of(card.load("mini"), cache_folder()).pull()
 
 
 @pytest.fixture(autouse=True)

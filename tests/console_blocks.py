@@ -209,7 +209,7 @@ def main() -> None:
     from fls_models.weights import card
     from fls_models.weights import store as weights
 
-    folders = weights.folders(card.load("mini"), cache_folder())
+    folders = weights.store_of(card.load("mini"), cache_folder()).folders()
     with tempfile.TemporaryDirectory() as folder:
         heard = (wanted.heard or Path(folder) / "heard").absolute()
 

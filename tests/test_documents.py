@@ -38,7 +38,7 @@ def found(
 
     They share what is kept of recordings, so that each recording is heard once.
     """
-    installed = weights.folders(card.load("mini"), cache_folder())
+    installed = weights.store_of(card.load("mini"), cache_folder()).folders()
     folder = tmp_path_factory.mktemp("documents")
     items = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = {item.params.get("name") for item in items if item is not None}

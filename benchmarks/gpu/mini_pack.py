@@ -62,7 +62,7 @@ def main() -> int:
     arguments = made.parse_args()
     mini: Any = card.load("mini")
     if arguments.speech is None or arguments.llm is None:
-        installed = weights.pull(mini, cache_folder())
+        installed = weights.store_of(mini, cache_folder()).pull()
         arguments.speech = arguments.speech or installed.speech
         arguments.llm = arguments.llm or installed.llm
     with tempfile.TemporaryDirectory() as made_in:

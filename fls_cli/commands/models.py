@@ -15,12 +15,15 @@ import typer
 
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.progress import Bars
+from fls_cli.console.sizes import size_text
 from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
+from fls_models.weights import card
+from fls_models.weights.card import Card, FrameCard, FrameReading, Part
 
 if TYPE_CHECKING:
     from fls_models.core.budget import FrameRates
-    from fls_models.weights.card import Card, FrameCard, FrameReading, Part, TextCard
+    from fls_models.weights.base import Store
 
 # A column of text in less is no text.
 _NARROWEST = 20
@@ -58,16 +61,16 @@ def list_models(as_json: AsJson = False) -> None:
 
     Example: fls models list
     """
-    from fls_models.weights import card
-    from fls_models.weights import store as weights
+    from fls_models.weights.store import store_of
 
     cache = cache_folder()
     found_cards = [card.load(name) for name in card.names()]
     rows, states = [], []
     for found in found_cards:
-        ready = weights.is_ready(found, cache)
-        missing = 0 if ready else weights.bytes_to_fetch(found, cache)
-        states.append("installed" if ready else f"{_size(found, missing)} to download")
+        store = store_of(found, cache)
+        ready = store.is_ready()
+        missing = 0 if ready else store.bytes_to_fetch()
+        states.append("installed" if ready else f"{_size(store, missing)} to download")
         rows.append(
             {
                 "name": found.name,
@@ -99,25 +102,22 @@ def show(name: Name) -> None:
 
     Example: fls models show mini
     """
-    from fls_models.weights import card
-
     found, cache = card.load(name), cache_folder()
     typer.echo(f"{found.name}: {found.summary}")
     typer.echo(f"runs on:   {found.runs_on}")
-    large = isinstance(found, card.FrameCard)
-    typer.echo(f"takes:     {found.memory_gb:g} GB of memory{' of the device' * large}")
+    whose = "" if found.reads_text else " of the device"
+    typer.echo(f"takes:     {found.memory_gb:g} GB of memory{whose}")
     typer.echo(f"limits:    {found.limits}")
     typer.echo(f"one pass:  at most {found.max_frames} frames or tokens of a recording")
     typer.echo(f"says no:   {_refuses(found)}")
-    if isinstance(found, card.FrameCard):
+    if isinstance(found, FrameCard):
         _show_large(found, cache)
-    elif isinstance(found, card.TextCard):
-        for role, part in (("speech", found.speech), ("language", found.llm)):
-            typer.echo("")
-            _show_part(role, part, cache)
-        if found.frames is not None:
-            typer.echo("")
-            _show_connector(found, found.frames)
+    for role, part in zip(("speech", "language"), found.parts, strict=False):
+        typer.echo("")
+        _show_part(role, part, cache)
+    if found.frames is not None and found.frames.connector:
+        typer.echo("")
+        _show_connector(found, found.frames)
 
 
 @app.command()
@@ -129,25 +129,21 @@ def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = Fa
 
     Example: fls models pull mini
     """
-    from fls_models.weights import card
-    from fls_models.weights import store as weights
+    from fls_models.weights.store import store_of
 
-    found, cache = card.load(name), cache_folder()
-    if not isinstance(found, card.FrameCard) and (dtype or source):
+    store = store_of(card.load(name), cache_folder())
+    if not store.dtypes and (dtype or source):
         flag = "--dtype" if dtype else "--from"
         raise UsageError(f"{flag} is for large models; {name} is none. Leave it out.")
     wanted = dtype or _DTYPES[0]
     if wanted not in _DTYPES:
         raise UsageError(f"--dtype takes {', '.join(_DTYPES)}, not {wanted!r}.")
     with Bars(quiet=quiet) as bars:
-        if missing := weights.bytes_to_fetch(found, cache, wanted):
-            said = f"Downloading {name}: {_size(found, missing)}, once."
+        if missing := store.bytes_to_fetch(wanted):
+            said = f"Downloading {name}: {_size(store, missing)}, once."
             bars.note(f"Converting {source}, once." if source else said)
-        installed = weights.pull(found, cache, bars, wanted, source)
-    if isinstance(installed, weights.InstalledFrames):
-        typer.echo(installed.folder)
-        return
-    for place in dict.fromkeys((installed.speech, installed.llm)):
+        installed = store.pull(bars, wanted, source)
+    for place in dict.fromkeys(installed.folders()):
         typer.echo(place)
 
 
@@ -159,24 +155,19 @@ def remove(name: Name) -> None:
 
     Example: fls models remove small
     """
-    from fls_models.weights import card
-    from fls_models.weights import store as weights
+    from fls_models.weights.store import store_of
 
     found, cache = card.load(name), cache_folder()
     others = [card.load(other) for other in card.names() if other != name]
-    keep = [other for other in others if weights.is_ready(other, cache)]
-    freed = weights.remove(found, cache, keep)
-    said = f"Removed {name}: {_mb(freed)} freed." if freed else f"Nothing of {name} to remove."
+    keep = [other for other in others if store_of(other, cache).is_ready()]
+    freed = store_of(found, cache).remove(keep)
+    said = (
+        f"Removed {name}: {size_text(freed)} freed." if freed else f"Nothing of {name} to remove."
+    )
     for other in keep:
-        if shared := ", ".join(part.name for part in _parts(found) if part in _parts(other)):
+        if shared := ", ".join(part.name for part in found.parts if part in other.parts):
             said += f" Kept for {other.name}: {shared}."
     typer.echo(said, err=True)
-
-
-def _parts(found: Card) -> tuple[Part, ...]:
-    from fls_models.weights.card import TextCard
-
-    return found.parts if isinstance(found, TextCard) else ()
 
 
 def _refuses(found: Card) -> str:
@@ -216,12 +207,13 @@ def _budgets(rates: FrameRates) -> str:
 
 def _lies(found: FrameCard, cache: Path) -> Iterator[str]:
     """Where a large model lies in each dtype, and what it was made of."""
-    from fls_models.weights import store as weights
     from fls_models.weights.large import stated
+    from fls_models.weights.store import store_of
 
-    places = weights.folders(found, cache)
+    store = store_of(found, cache)
+    places = store.folders()
     if not places:
-        size = _size(found, weights.bytes_to_fetch(found, cache))
+        size = _size(store, store.bytes_to_fetch())
         yield f"lies in  not here; {size} to download"
     for place in places:
         yield f"lies in  {place}"
@@ -240,7 +232,9 @@ def _show_part(role: str, part: Part, cache: Path) -> None:
     from fls_models.weights import store as weights
 
     there = weights.is_installed(part, cache)
-    place = weights.folder(part, cache) if there else f"not here; {_mb(part.bytes)} to download"
+    place = (
+        weights.folder(part, cache) if there else f"not here; {size_text(part.bytes)} to download"
+    )
     typer.echo(f"{role}:  {part.name}: {part.what}")
     typer.echo(f"  licence  {part.licence}")
     typer.echo(f"  origin   {part.origin}")
@@ -253,7 +247,7 @@ def _show_part(role: str, part: Part, cache: Path) -> None:
         typer.echo(f"    or      {' '.join(packages)}")
 
 
-def _show_connector(found: TextCard, frames: FrameReading) -> None:
+def _show_connector(found: Card, frames: FrameReading) -> None:
     """What a model that reads text reads frames with, and what that was measured to be worth."""
     from fls_models.weights import store as weights
 
@@ -274,12 +268,5 @@ def _show_connector(found: TextCard, frames: FrameReading) -> None:
                 typer.echo(f"    sha256  {hashlib.file_digest(opened, 'sha256').hexdigest()}")
 
 
-def _size(found: Card, count: int) -> str:
-    """Bytes for people; about, where only the hub knows exactly."""
-    from fls_models.weights.card import FrameCard
-
-    return f"about {count / 1e9:.1f} GB" if isinstance(found, FrameCard) else _mb(count)
-
-
-def _mb(count: int) -> str:
-    return f"{count / 1e6:.0f} MB"
+def _size(store: Store[object], count: int) -> str:
+    return size_text(count, about=bool(store.dtypes))

@@ -1,4 +1,4 @@
-"""What a person writes for a size, in bytes. Knows nothing of what is measured."""
+"""What a person writes and reads for a size, in bytes. Knows nothing of what is measured."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def parse_size(text: str) -> int:
     if match := _FORM.fullmatch(text.strip()):
         return round(float(match[1]) * _UNITS[match[2].upper()])
     raise UsageError(f"{text!r} is not a size; write 500MB, 4GB or 0.")
+
+
+def size_text(count: int, *, about: bool = False) -> str:
+    """Bytes for people: in MB, or where only others know exactly about how many GB."""
+    return f"about {count / 1e9:.1f} GB" if about else f"{count / 1e6:.0f} MB"

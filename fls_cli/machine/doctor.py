@@ -12,30 +12,25 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from fls_cli.console.sizes import size_text
 from fls_cli.machine import resources as machine
 from fls_cli.media.ffmpeg.locate import choose_ffmpeg
 from fls_cli.storage import settings
 from fls_cli.storage.paths import cache_folder
 from fls_models.core.optional import installing
 from fls_models.errors import UsageError
-
-if TYPE_CHECKING:
-    from fls_models.weights.card import Card
+from fls_models.weights import card
+from fls_models.weights.card import Card
 
 # A problem is something missing that is needed.
 State: TypeAlias = Literal["ok", "optional", "problem"]
 Verdict: TypeAlias = tuple[State, str]
 
-# While weights are fetched, archives, the files from them and the converted ones lie side by side.
-_ROOM = 3.5
-
 
 def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
     """Every check by name, to be run one by one: any of them may raise anything."""
-    from fls_models.weights import card
-
     yield "ffmpeg", _ffmpeg
     yield "python", _python
     yield "torch", _torch
@@ -99,8 +94,6 @@ def _devices() -> list[str] | None:
 
 
 def _bitsandbytes() -> Verdict:
-    from fls_models.weights import card
-
     try:
         return "ok", metadata.version("bitsandbytes")
     except metadata.PackageNotFoundError:
@@ -115,10 +108,8 @@ def _bitsandbytes() -> Verdict:
 
 
 def _memory() -> Verdict:
-    from fls_models.weights.card import FrameCard
-
     memory, wanted = machine.memory(), _wanted()
-    if isinstance(wanted, FrameCard):
+    if not wanted.reads_text:
         told = f"{_gb(memory.available)} available" if memory else "unknown on this system"
         return "optional", f"{told}; {wanted.name} takes {wanted.memory_gb:g} GB of the device"
     if memory is None:
@@ -132,8 +123,10 @@ def _memory() -> Verdict:
 
 
 def _disk() -> Verdict:
+    from fls_models.weights.store import store_of
+
     cache, wanted = cache_folder(), _wanted()
-    free, needed = machine.free_disk(cache), _room(wanted, cache)
+    free, needed = machine.free_disk(cache), store_of(wanted, cache).room()
     told = f"{_gb(free)} free for {cache}"
     if free < needed:
         return "problem", (
@@ -143,35 +136,19 @@ def _disk() -> Verdict:
     return "ok", told
 
 
-def _room(wanted: Card, cache: Path) -> float:
-    """Bytes that fetching a model takes for a while; at least what it asks for."""
-    from fls_models.weights import large as released_weights
-    from fls_models.weights import store as weights
-    from fls_models.weights.card import FrameCard
-
-    if weights.is_ready(wanted, cache):
-        return 0
-    missing = weights.bytes_to_fetch(wanted, cache)
-    if isinstance(wanted, FrameCard):
-        return released_weights.room(wanted, cache, "nf4", missing)
-    return _ROOM * missing
-
-
 def _model(name: str) -> Verdict:
-    from fls_models.weights import card
-    from fls_models.weights import store as weights
     from fls_models.weights.downloads import size_of
+    from fls_models.weights.store import store_of
 
-    found, cache = card.load(name), cache_folder()
-    if not weights.is_ready(found, cache):
-        missing = weights.bytes_to_fetch(found, cache)
-        large = isinstance(found, card.FrameCard)
-        size = f"about {_gb(missing)}" if large else f"{missing / 1e6:.0f} MB"
+    found = card.load(name)
+    store = store_of(found, cache_folder())
+    if not store.is_ready():
+        size = size_text(store.bytes_to_fetch(), about=bool(store.dtypes))
         told = f"{size} to download, as `fls models pull {name}` does"
         needed = found == _wanted() and _setting("offline") is True
         return ("problem", f"{told}, but offline is set") if needed else ("optional", told)
-    taken = sum(size_of(folder) for folder in weights.folders(found, cache))
-    return "ok", f"downloaded, {taken / 1e6:.0f} MB"
+    taken = sum(size_of(folder) for folder in store.folders())
+    return "ok", f"downloaded, {size_text(taken)}"
 
 
 def _cache() -> Verdict:
@@ -185,8 +162,6 @@ def _cache() -> Verdict:
 
 
 def _config() -> Verdict:
-    from fls_models.weights import card
-
     file = settings.config_file()
     found = settings.chosen()
     model = str(_setting("model"))
@@ -208,8 +183,6 @@ def _setting(name: str) -> settings.Value:
 
 def _wanted() -> Card:
     """The card of the model that commands use; the default's for a folder and a wrong name."""
-    from fls_models.weights import card
-
     name = _setting("model")
     return card.load(str(name) if name in card.names() else card.names()[0])
 

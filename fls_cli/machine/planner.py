@@ -85,26 +85,17 @@ class Planner:
         return rows
 
     def _reads_by(self, budget: str) -> ReadsBy:
-        from fls_models.weights import store as weights
-        from fls_models.weights.card import TextCard
+        from fls_models.pipelines.build import reads_frames
+        from fls_models.weights.store import connector
 
-        if not isinstance(self.card, TextCard):
-            return "frames"
-        connector = weights.connector(self.card)
-        if isinstance(self._installed, weights.Installed):
-            # A folder of the user's own has its own, or none.
-            connector = self._installed.connector
-        engine = replace(self._engine, budget=budget)
-        return "frames" if engines.reads_frames(engine, self.card, connector) else "text"
+        running = replace(self._engine, budget=budget).running
+        # A folder of the user's own has its own, or none.
+        found = connector(self.card) if self._installed is None else self._installed.connector
+        return "frames" if reads_frames(self.card, found, running) else "text"
 
     def _memory_gb(self) -> float:
-        from fls_models.weights import devices
-        from fls_models.weights.card import FrameCard
-
-        if not isinstance(self.card, FrameCard):
-            return self.card.memory_gb
         engine = self._engine
-        needed = devices.needed_bytes(self.card, engine.dtype, low_memory=engine.low_memory)
+        needed = self.card.needed_bytes(engine.dtype, low_memory=engine.low_memory)
         return round(needed / 1e9, 1)
 
     def _pace(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace | None:
@@ -125,27 +116,27 @@ class Planner:
 
 def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, str]:
     """The weights, if they are there, the card, and why it is this one."""
-    from fls_models.weights import store as weights
+    from fls_models.pipelines.build import check
+    from fls_models.weights.store import store_of
 
-    cache, place = cache_folder(), engines.folder_of(engine)
+    place = engines.folder_of(engine)
     if place is not None:
         found = _in_folder(place)
-        engines.check_card(engine, found.card)
+        check(found.card, engine.running)
         return found, found.card, ""
     card, reason = engines.choose(engine)
-    if not weights.is_ready(card, cache, engine.dtype):
-        return None, card, reason
-    return weights.locate(card, cache, engine.dtype), card, reason
+    store = store_of(card, cache_folder())
+    return store.locate(engine.dtype) if store.is_ready(engine.dtype) else None, card, reason
 
 
 def _in_folder(place: Path) -> Installed | InstalledFrames:
-    from fls_models.weights import store as weights
     from fls_models.weights.large import converted
+    from fls_models.weights.local import from_folder, has_parts
 
-    has_parts = (place / "speech").is_dir() or (place / "llm").is_dir()
-    if not has_parts and (place / "config.json").is_file() and converted(place) is None:
+    whole = has_parts(place) or not (place / "config.json").is_file()
+    if not whole and converted(place) is None:
         raise EnvironmentLacks(
             f"{place} is a checkpoint that has to be converted first, as its first `fls ask` does; "
             "plan with the name of the model that it is (`fls models list`)."
         )
-    return weights.from_folder(place, cache_folder())
+    return from_folder(place, cache_folder())

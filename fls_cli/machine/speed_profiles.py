@@ -21,6 +21,7 @@ from fls_cli.storage.cache import key, open_cache
 from fls_models.core.cache import NULL_CACHE
 from fls_models.core.progress import ignore
 from fls_models.errors import EnvironmentLacks
+from fls_models.weights import devices
 
 if TYPE_CHECKING:
     from fls_models.planning.plan import Pace, ReadsBy
@@ -88,29 +89,18 @@ class Paces:
             return measure(model, blocks, start=_start_seconds())
 
     def _own_engine(self, reads_by: ReadsBy) -> Engine:
-        from fls_models.weights.card import TextCard
-
         engine = self._engine
         if engine.model == "auto":
             engine = replace(engine, model=self._installed.card.name)
-        if isinstance(self._installed.card, TextCard):
-            engine = replace(engine, read=reads_by)
-        return engine
+        return replace(engine, read=reads_by)
 
     def _key(self, reads_by: ReadsBy) -> str:
-        from fls_models.weights.store import Installed, fingerprint
+        from fls_models.weights.store import fingerprint
 
-        found = self._installed
-        if isinstance(found, Installed):
-            folders = [found.speech, found.llm]
-            if reads_by == "frames" and found.connector is not None:
-                folders.append(found.connector)
-        else:
-            folders = [found.folder]
         engine = self._engine
         return key(
             form=FORM,
-            weights=[fingerprint(folder) for folder in folders],
+            weights=[fingerprint(folder) for folder in self._installed.folders(reads_by)],
             reads_by=reads_by,
             device=engine.device,
             low_memory=engine.low_memory,
@@ -139,8 +129,6 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    from fls_models.weights import devices
-
     count = devices.count()
     if not count:
         return []

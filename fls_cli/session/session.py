@@ -67,14 +67,14 @@ class Session:
     def model(self, engine: Engine) -> Model:
         """The model, its weights fetched first if need be. Heavy imports happen here."""
         if self._model is None:
-            self._model = engines.start(
-                engine,
-                offline=self.offline,
-                memory=self.memory,
-                say=self.say,
-                progress=self.bars,
-            )
+            self._model = self.start(engine, self.memory)
         return self._model
+
+    def start(self, engine: Engine, memory: Cache) -> Model:
+        """A model beside that of the session, its weights fetched first if need be."""
+        return engines.start(
+            engine, offline=self.offline, memory=memory, say=self.say, progress=self.bars
+        )
 
     def model_for(self, engine: Engine, wanted: ListenRequest) -> Model:
         """The model; no weights are fetched for what is no recording.

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
-from fls_cli.session.engine import DEVICES
+from fls_cli.session.engine import DEVICES, fetched
 from fls_cli.sources.decode import decode
+from fls_cli.storage.paths import cache_folder
 from fls_models.errors import EnvironmentLacks, UsageError
+from fls_models.weights import card, devices
 
 if TYPE_CHECKING:
     from fls_cli.session.engine import Engine
@@ -183,11 +185,11 @@ def is_connected(name: str) -> bool:
 
     Refuses all others, which have nothing to train, before anything is fetched.
     """
-    from fls_models.weights import card
+    from fls_models.weights.local import has_parts
 
     # A folder that bears a model's name is given as ./mini.
     if name not in ("", "auto", *card.names()) and Path(name).is_dir():
-        return (Path(name) / "speech").is_dir() or (Path(name) / "llm").is_dir()
+        return has_parts(Path(name))
     if name in ("", "auto") or name not in _trainable():
         if name not in ("", "auto"):
             # Says which there are, where there is none of that name.
@@ -196,7 +198,7 @@ def is_connected(name: str) -> bool:
             f"Only models that read frames can be trained; --model takes one of "
             f"{', '.join(_trainable())}, or a folder, not {name!r}."
         )
-    return isinstance(card.load(name), card.TextCard)
+    return card.load(name).reads_text
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:
@@ -225,19 +227,15 @@ def find_parts(session: Session, name: str, processes: Processes) -> Installed:
 
 
 def _parts(session: Session, name: str) -> Installed:
-    from fls_cli.storage.paths import cache_folder
-    from fls_models.weights import card
-    from fls_models.weights import store as weights
+    from fls_models.weights.local import from_parts
+    from fls_models.weights.store import store_of
 
     if name not in card.names():
-        return weights.local(Path(name))
-    wanted, cache = card.load(name), cache_folder()
+        return from_parts(Path(name))
+    wanted = card.load(name)
     assert isinstance(wanted, card.TextCard), "others have no connector"
-    if not session.offline and not weights.is_ready(wanted, cache):
-        size = weights.bytes_to_fetch(wanted, cache)
-        session.say(f"downloading {name}: {size / 1e6:.0f} MB, once")
-        return weights.pull(wanted, cache, session.bars)
-    return weights.locate(wanted, cache)
+    store = store_of(wanted, cache_folder())
+    return fetched(store, "nf4", offline=session.offline, say=session.say, progress=session.bars)
 
 
 def place(device: str, precision: str | None) -> tuple[str, str]:
@@ -245,8 +243,6 @@ def place(device: str, precision: str | None) -> tuple[str, str]:
 
     Raises EnvironmentLacks for a GPU that is not there.
     """
-    from fls_models.weights import devices
-
     if not devices.is_device(device):
         raise UsageError(f"--device takes {DEVICES}, not {device!r}.")
     if precision not in (None, *PRECISIONS):
@@ -292,6 +288,4 @@ def encode_all(
 
 
 def _trainable() -> list[str]:
-    from fls_models.weights import card
-
     return card.that_read_frames()

@@ -25,18 +25,18 @@ if "OMP_WAIT_POLICY" not in os.environ:
 def load(name: str, cache: Path, *, device: str = "auto", dtype: str = "nf4") -> Pipeline:
     """The model of a card, its weights fetched into the folder `cache` if they are not there.
 
-    `device` and `dtype` are a large model's. Raises UsageError when there is no such model, and
-    what `fls_models.weights.store.pull` and `fls_models.weights.devices.place` do.
+    It is the one that `fls --model NAME` takes: `device` and `dtype` are a large model's. Raises
+    UsageError when there is no such model or it cannot be asked for that, and what
+    `fls_models.weights.base.Store.pull` and `fls_models.weights.devices.place` do.
     """
-    from fls_models.pipelines.cascade import CascadeModel
-    from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
+    from fls_models.pipelines.build import build, check
+    from fls_models.pipelines.large import RuntimeConfig
     from fls_models.weights import card, devices
-    from fls_models.weights import store as weights
+    from fls_models.weights.store import store_of
 
-    wanted = card.load(name)
-    if isinstance(wanted, card.TextCard):
-        return CascadeModel(weights.pull(wanted, cache))
-    assert isinstance(wanted, card.FrameCard), "there are two kinds of cards"
+    # The budget is that of `listen`.
+    wanted, running = card.load(name), RuntimeConfig(device, budget="balanced")
+    check(wanted, running)
     # Before gigabytes are fetched for a device that is not there.
-    placed = devices.place(wanted, device, dtype, low_memory=False)
-    return LargeFrameModel(weights.pull(wanted, cache, dtype=dtype), running=RuntimeConfig(placed))
+    devices.place(wanted, device, dtype, low_memory=False)
+    return build(store_of(wanted, cache).pull(dtype=dtype), running)

@@ -255,7 +255,7 @@ def test_the_room_for_a_download_is_at_least_what_pulling_asks_for(cache: Path) 
     """`weights.pull` refuses below a free space that it alone knows exactly."""
     for name in card.names():
         found = card.load(name)
-        told = checks._room(found, cache)
+        told = weights.store_of(found, cache).room()
         if isinstance(found, card.FrameCard):
             assert told == round((found.download_gb + found.weights_gb["nf4"]) * 1e9)
             continue

@@ -15,6 +15,7 @@ import pytest
 
 from fls_cli.session.engine import Engine, check, start
 from fls_cli.session.request import AudioRange, Request
+from fls_models import load
 from fls_models.core.cache import NULL_CACHE
 from fls_models.core.progress import ignore
 from fls_models.errors import EnvironmentLacks, UsageError, WeightsMissing
@@ -22,6 +23,7 @@ from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.large import LargeFrameModel
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.weights import card, devices
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard, TextCard
 from fls_models.weights.devices import Choice
@@ -46,15 +48,16 @@ def pulled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, s
     found: list[tuple[str, str]] = []
 
     def pull(
-        wanted: card.Card, place: Path, progress: object = None, dtype: str = "nf4"
+        store: weights.Store[object], progress: object = None, dtype: str = "nf4"
     ) -> Installed | InstalledFrames:
+        wanted = store.card
         found.append((wanted.name, dtype))
         if isinstance(wanted, FrameCard):
-            return InstalledFrames(wanted, converted(folder(wanted, place, dtype)), dtype)
+            return InstalledFrames(wanted, converted(folder(wanted, store.cache, dtype)), dtype)
         assert isinstance(wanted, TextCard)
         return Installed(wanted, tmp_path, tmp_path)
 
-    monkeypatch.setattr(weights, "pull", pull)
+    monkeypatch.setattr(weights.Store, "pull", pull)
     return found
 
 
@@ -207,7 +210,7 @@ def test_what_only_large_models_can_be_asked_for(
 
 def test_a_folder_with_a_text_model(tmp_path: Path, pulled: list[tuple[str, str]]) -> None:
     place = tmp_path / "mine"
-    for name in weights._LOCAL:
+    for name in given_folders._FILES:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).touch()
     started = Started(Engine(str(place)))
@@ -227,12 +230,10 @@ def connector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     place = tmp_path / "connector"
     place.mkdir()
 
-    def pull(
-        wanted: TextCard, cache: Path, progress: object = None, dtype: str = "nf4"
-    ) -> Installed:
-        return Installed(wanted, tmp_path, tmp_path, place)
+    def pull(store: weights.PartStore, progress: object = None, dtype: str = "nf4") -> Installed:
+        return Installed(store.card, tmp_path, tmp_path, place)
 
-    monkeypatch.setattr(weights, "pull", pull)
+    monkeypatch.setattr(weights.Store, "pull", pull)
     return place
 
 
@@ -265,8 +266,9 @@ def test_auto_goes_by_what_was_measured(connector: Path, monkeypatch: pytest.Mon
     }
     assert isinstance(Started(Engine("mini", read="text", budget="fast")).model, CascadeModel)
     connector.rmdir()
+    parent = connector.parent
     monkeypatch.setattr(
-        weights, "pull", lambda wanted, *_: Installed(wanted, connector.parent, connector.parent)
+        weights.Store, "pull", lambda store, *_: Installed(store.card, parent, parent)
     )
     assert isinstance(Started(Engine("mini", budget="fast")).model, CascadeModel)
 
@@ -424,7 +426,7 @@ def test_a_folder_with_a_large_model(
         asked.append(given)
         return made
 
-    monkeypatch.setattr(weights, "from_folder", from_folder)
+    monkeypatch.setattr(given_folders, "from_folder", from_folder)
     (tmp_path / "mine").mkdir()
     started = Started(Engine(str(tmp_path / "mine"), "cpu", "nf4"))
     assert [given[:4] for given in asked] == [(tmp_path / "mine", cache, ignore, "nf4")]
@@ -465,3 +467,46 @@ def test_what_is_asked_for_is_checked_without_torch() -> None:
         [sys.executable, "-c", code], env=road, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+# The library's front door
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy", "reads_by"),
+    [("mini", (0.6, 0.5), "frames"), ("mini", (0.5, 0.6), "text"), ("small", (0.6, 0.5), "text")],
+)
+def test_the_library_gives_what_the_command_gives(
+    name: str,
+    accuracy: tuple[float, float],
+    reads_by: str,
+    connector: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mini = card.load("mini")
+    assert isinstance(mini, TextCard)
+    assert mini.frames is not None
+    frames = replace(mini.frames, accuracy={"balanced": accuracy})
+    found = {"mini": replace(mini, frames=frames), "small": card.load("small")}
+    monkeypatch.setattr(card, "load", found.__getitem__)
+    loaded, started = load(name, cache), Started(Engine(name, budget="balanced")).model
+    assert type(loaded) is type(started)
+    assert loaded.reads_by == reads_by
+
+
+def test_the_library_refuses_what_the_command_refuses(
+    pulled: list[tuple[str, str]], cache: Path
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        load("mini", cache, device="cuda")
+    with pytest.raises(UsageError) as said:
+        Started(Engine("mini", "cuda"))
+    assert str(raised.value) == str(said.value)
+    with pytest.raises(EnvironmentLacks, match="needs an NVIDIA GPU"):
+        load("qwen2-audio", cache)
+    assert pulled == []
+    model = load("qwen2-audio", cache, device="cpu", dtype="bf16")
+    assert isinstance(model, LargeFrameModel)
+    assert model.running.device == "cpu"
+    assert pulled == [("qwen2-audio", "bf16")]

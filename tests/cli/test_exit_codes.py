@@ -109,7 +109,7 @@ def test_no_weights_are_fetched_for_what_is_no_recording(
         raise AssertionError("weights were fetched")
 
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "pull", fetch)
+    monkeypatch.setattr(weights.Store, "pull", fetch)
     played = play(capfd, *given, str(bad / name), "-m", "mini")
     assert (played.code, played.out) == (1, "")
     [line] = played.err.splitlines()

@@ -402,7 +402,7 @@ def test_what_cannot_be_is_said_before_anything_is_fetched(
     def pull(*_: object, **__: object) -> None:
         raise AssertionError("weights were fetched")
 
-    monkeypatch.setattr(weights, "pull", pull)
+    monkeypatch.setattr(weights.Store, "pull", pull)
     played = play(capfd, "ask", str(talk), WHAT, *arguments)
     assert (played.code, played.out) == (code, "")
     assert said in played.err

@@ -183,17 +183,17 @@ def test_show_tells_of_the_connector(
 def big(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where weights go; those of `big` appear without being downloaded or converted."""
 
-    def pull(
-        found: FrameCard, cache: Path, dtype: str, progress: object, source: Path | None
-    ) -> weights.InstalledFrames:
+    def fetch(
+        store: released_weights.LargeStore, dtype: str, progress: object, source: Path | None
+    ) -> None:
+        found = store.card
         place = released_weights.folder(found, cache, dtype)
         place.mkdir(parents=True, exist_ok=True)
         files = [{"path": "model.safetensors", "bytes": 7, "sha256": "5a5a", "blob": None}]
         told = {"repository": found.repo, "commit": "c0ffee", "files": files}
         (place / "source.json").write_text(json.dumps({"folder": str(source)} if source else told))
-        return weights.locate(found, cache, dtype)
 
-    monkeypatch.setattr(released_weights, "pull", pull)
+    monkeypatch.setattr(released_weights.LargeStore, "_fetch", fetch)
     return cache / "weights"
 
 
@@ -276,7 +276,7 @@ def test_failures_to_fetch_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> Non
         def fail(*_: object, failure: Exception = failure) -> None:
             raise failure
 
-        monkeypatch.setattr(weights, "pull", fail)
+        monkeypatch.setattr(weights.Store, "pull", fail)
         with pytest.raises(type(failure)):
             run("pull", "mini")
 

@@ -16,6 +16,7 @@ from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
 from fls_models.weights import devices
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 
 sys.path.append(str(HERE.parent / "models"))
@@ -39,7 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def fetched(*_: object, **__: object) -> None:
         raise AssertionError("a plan fetches nothing")
 
-    monkeypatch.setattr(weights, "pull", fetched)
+    monkeypatch.setattr(weights.Store, "pull", fetched)
     return tmp_path / "cache"
 
 
@@ -284,7 +285,7 @@ def test_the_plan_is_what_is_read(fls: Fls, tiny_mini: Path, talk: Path, capfd: 
 def test_frames_where_they_were_measured_to_be_better(
     fls: Fls, talk: Path, measured: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    local = weights.local
+    local = given_folders.from_parts
 
     def told(place: Path) -> weights.Installed:
         found = local(place)
@@ -292,7 +293,7 @@ def test_frames_where_they_were_measured_to_be_better(
         frames = replace(found.card.frames, accuracy={"fast": (0.9, 0.5)})
         return replace(found, card=replace(found.card, frames=frames))
 
-    monkeypatch.setattr(weights, "local", told)
+    monkeypatch.setattr(given_folders, "from_parts", told)
     budgets = json.loads(fls(talk, "--json").out)["budgets"]
     assert [budgets[name]["reader"] for name in BUDGETS] == ["frames", "text", "text"]
     assert len(measured) == 2

@@ -15,6 +15,7 @@ from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
 from fls_models.core.results import NO_SPEECH
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def test_auto_reads_text_until_frames_were_measured_to_be_better(
 
 def measured(patch: pytest.MonkeyPatch, **accuracy: tuple[float, float]) -> None:
     """A folder's card tells these numbers, as that of `mini` may."""
-    local = weights.local
+    local = given_folders.from_parts
 
     def told(place: Path) -> weights.Installed:
         found = local(place)
@@ -229,7 +230,7 @@ def measured(patch: pytest.MonkeyPatch, **accuracy: tuple[float, float]) -> None
         frames = replace(found.card.frames, accuracy=accuracy)
         return replace(found, card=replace(found.card, frames=frames))
 
-    patch.setattr(weights, "local", told)
+    patch.setattr(given_folders, "from_parts", told)
 
 
 def test_readers_are_completed() -> None:

@@ -223,7 +223,7 @@ def test_what_cannot_be_is_said_before_anything_is_fetched(
     def pull(*_: object, **__: object) -> None:
         raise AssertionError("weights were fetched")
 
-    monkeypatch.setattr(weights, "pull", pull)
+    monkeypatch.setattr(weights.Store, "pull", pull)
     played = train(*arguments)
     assert (played.code, played.out) == (code, "")
     assert said in played.err

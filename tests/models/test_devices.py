@@ -13,7 +13,7 @@ from fls_models.weights import card as cards
 from fls_models.weights import devices
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard
-from fls_models.weights.devices import Choice, choose, is_device, needed_bytes, place
+from fls_models.weights.devices import Choice, choose, is_device, place
 from fls_models.weights.large import folder
 
 GB = 10**9
@@ -49,11 +49,11 @@ def test_what_a_model_takes_added_up_by_hand() -> None:
     # 7.28 GB in nf4; 3000 positions of 32 layers x 2 x 4096 x 2 bytes; 1.2 GB to work in.
     passed = 3000 * 32 * 2 * 4096 * 2
     card = large()
-    assert needed_bytes(card, "nf4", low_memory=False) == 7_280_000_000 + passed + 1_200_000_000
-    assert needed_bytes(card, "nf4", low_memory=True) == 4_730_000_000 + passed + 1_200_000_000
-    assert needed_bytes(card, "int8", low_memory=False) == 10_410_000_000 + passed + 1_200_000_000
+    assert card.needed_bytes("nf4", low_memory=False) == 7_280_000_000 + passed + 1_200_000_000
+    assert card.needed_bytes("nf4", low_memory=True) == 4_730_000_000 + passed + 1_200_000_000
+    assert card.needed_bytes("int8", low_memory=False) == 10_410_000_000 + passed + 1_200_000_000
     # Twice 16.89 GB, and keys and values of 32 bits.
-    assert needed_bytes(card, "float32", low_memory=False) == pytest.approx(
+    assert card.needed_bytes("float32", low_memory=False) == pytest.approx(
         33_780_000_000 + 2 * passed + 1_200_000_000, abs=1
     )
 
@@ -62,7 +62,7 @@ def test_cards_say_what_is_needed_by_default() -> None:
     for name in cards.names():
         card = cards.load(name)
         if isinstance(card, FrameCard):
-            needed = needed_bytes(card, "nf4", low_memory=False)
+            needed = card.needed_bytes("nf4", low_memory=False)
             assert needed / GB == pytest.approx(card.memory_gb, abs=0.051)
 
 
@@ -157,7 +157,7 @@ def test_what_is_said_to_fit_does() -> None:
 
 
 def test_memory_to_the_byte() -> None:
-    needed = needed_bytes(large(), "nf4", low_memory=False)
+    needed = large().needed_bytes("nf4", low_memory=False)
     for has, fits in ((needed, True), (needed - 1, False)):
         there = {"devices": lambda: 1, "free": lambda device, has=has: has}
         if fits:
@@ -203,7 +203,7 @@ def test_auto_is_mini_where_no_gpu_has_room(installed: Path) -> None:
 def test_auto_never_downloads_the_large_model(
     tmp_path: Path, installed: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "pull", nothing_asked)
+    monkeypatch.setattr(weights.Store, "pull", nothing_asked)
     # Installed in nf4, it is not in int8.
     cache = installed if dtype == "int8" else tmp_path / "empty"
     found = choose(cache, "auto", dtype, low_memory=False, **machine(24))

@@ -29,6 +29,7 @@ from fls_models.errors import (
 )
 from fls_models.weights import card
 from fls_models.weights import large as released_weights
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 from fls_models.weights.card import FrameCard
 from fls_models.weights.conversion import install as installing
@@ -90,7 +91,7 @@ def test_a_model_is_downloaded_checked_and_converted(
     cache: Path, checkpoint: Path, hub: FakeHub, dtype: str, tmp_path: Path
 ) -> None:
     stages: list[tuple[str, float, float | None]] = []
-    found = weights.pull(FLS, cache, lambda *stage: stages.append(stage), dtype)
+    found = weights.store_of(FLS, cache).pull(lambda *stage: stages.append(stage), dtype)
     assert found == weights.InstalledFrames(
         FLS, cache / "weights" / f"fastlongspeech-{dtype}-1", dtype
     )
@@ -106,18 +107,22 @@ def test_a_model_is_downloaded_checked_and_converted(
     assert all(total and done <= total for _, done, total in stages)
     assert names(cache) == [".fastlongspeech.lock", found.folder.name]
     asked = len(hub.fetched)
-    assert weights.pull(FLS, cache, dtype=dtype) == found == weights.locate(FLS, cache, dtype)
+    assert (
+        weights.store_of(FLS, cache).pull(dtype=dtype)
+        == found
+        == weights.store_of(FLS, cache).locate(dtype)
+    )
     assert len(hub.fetched) == asked, "a second pull does nothing"
-    assert weights.is_ready(FLS, cache)
-    assert weights.is_ready(FLS, cache, dtype)
-    assert not weights.is_ready(FLS, cache, "float32")
-    assert weights.folders(FLS, cache) == [found.folder]
-    assert weights.bytes_to_fetch(FLS, cache, dtype) == 0
-    assert weights.bytes_to_fetch(FLS, cache, "float32") == 1_000_000
+    assert weights.store_of(FLS, cache).is_ready()
+    assert weights.store_of(FLS, cache).is_ready(dtype)
+    assert not weights.store_of(FLS, cache).is_ready("float32")
+    assert weights.store_of(FLS, cache).folders() == [found.folder]
+    assert weights.store_of(FLS, cache).bytes_to_fetch(dtype) == 0
+    assert weights.store_of(FLS, cache).bytes_to_fetch("float32") == 1_000_000
 
 
 def test_only_settings_texts_and_safetensors_are_fetched(cache: Path, hub: FakeHub) -> None:
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
     served = set(hub.files)
     left = {"README.md", "stage_one/optimizer.bin", "train.py", "spk_dict.pt", "a/b/c/d.json"}
     assert set(paths(hub)) == served - left
@@ -127,12 +132,12 @@ def test_only_settings_texts_and_safetensors_are_fetched(cache: Path, hub: FakeH
 @pytest.mark.parametrize("name", ["../out.json", "a/../../out.json", "/tmp/out.json", ".x/o.json"])
 def test_names_that_lead_elsewhere_are_passed_over(cache: Path, hub: FakeHub, name: str) -> None:
     hub.files[name] = b"{}"
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
     assert name not in paths(hub)
 
 
 def test_where_it_came_from_is_kept(cache: Path, hub: FakeHub) -> None:
-    found = weights.pull(FLS, cache, dtype="bf16")
+    found = weights.store_of(FLS, cache).pull(dtype="bf16")
     told = released_weights.stated(found.folder)
     assert (told["repository"], told["commit"]) == (REPO, fake_hub.COMMIT)
     sums = {file["path"]: (file["bytes"], file["sha256"]) for file in told["files"]}
@@ -145,10 +150,10 @@ def test_where_it_came_from_is_kept(cache: Path, hub: FakeHub) -> None:
 def test_without_the_adapter_its_weights_stay_on_the_hub(
     cache: Path, checkpoint: Path, hub: FakeHub
 ) -> None:
-    found = weights.pull(BARE, cache, dtype="bf16")
+    found = weights.store_of(BARE, cache).pull(dtype="bf16")
     assert ADAPTER not in paths(hub)
     assert "tuned/tokenizer.json" in paths(hub), "the base has no processor of its own"
-    tuned = weights.pull(FLS, cache, dtype="bf16")
+    tuned = weights.store_of(FLS, cache).pull(dtype="bf16")
     name = "language_model.layers.0.self_attn.q_proj.weight"
     with_it, without = (installing.open_tensors(one.folder)[name] for one in (tuned, found))
     plain = [load_file(file) for file in sorted((checkpoint / "stage_one").glob("*.safetensors"))]
@@ -168,13 +173,13 @@ def test_an_interrupted_file_goes_on_where_it_stopped(
     path = "stage_one/model-00002-of-00003.safetensors"
     hub.cut[path] = [1000, 1000, 0]
     with pytest.raises(WeightsMissing, match=r"did not answer .*kept.* --from FOLDER"):
-        weights.pull(FLS, cache, dtype="bf16")
+        weights.store_of(FLS, cache).pull(dtype="bf16")
     firsts = [first for fetched, first in hub.fetched if fetched == path]
     assert firsts[:3] == [0, 1000, 2000]
-    assert not weights.is_ready(FLS, cache)
+    assert not weights.store_of(FLS, cache).is_ready()
     hub.cut.clear()
     hub.fetched.clear()
-    weights.pull(FLS, cache, dtype="int8")
+    weights.store_of(FLS, cache).pull(dtype="int8")
     assert (path, 2000) in hub.fetched
     before = "stage_one/model-00001-of-00003.safetensors"
     assert before not in paths(hub), "what is whole is kept, for any dtype"
@@ -191,10 +196,10 @@ def test_a_pull_that_is_interrupted_anywhere_is_taken_up_again(cache: Path, hub:
 
     for at in ("download", "convert"):
         with pytest.raises(KeyboardInterrupt):
-            weights.pull(FLS, cache, stopping(at), "bf16")
-        assert not weights.is_ready(FLS, cache)
+            weights.store_of(FLS, cache).pull(stopping(at), "bf16")
+        assert not weights.store_of(FLS, cache).is_ready()
         assert names(cache) == [".fastlongspeech.lock", ".incoming-fastlongspeech"]
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
     assert len(paths(hub)) == len(set(paths(hub))), "nothing is fetched twice"
     assert names(cache) == [".fastlongspeech.lock", "fastlongspeech-bf16-1"]
 
@@ -203,7 +208,7 @@ def test_what_a_killed_conversion_left_is_made_anew(cache: Path, checkpoint: Pat
     for left in (".ready-fastlongspeech-bf16", ".installing-.ready-fastlongspeech-bf16"):
         (cache / "weights" / left).mkdir(parents=True)
         (cache / "weights" / left / "config.json").write_text("half")
-    found = weights.pull(FLS, cache, dtype="bf16", source=checkpoint)
+    found = weights.store_of(FLS, cache).pull(dtype="bf16", source=checkpoint)
     assert json.loads((found.folder / "config.json").read_text())["dtype"] == "bf16"
     assert names(cache) == [".fastlongspeech.lock", "fastlongspeech-bf16-1"]
 
@@ -217,14 +222,14 @@ def test_what_changed_on_the_hub_is_not_mixed_with_what_was_there(
         patch.setattr("time.sleep", lambda _: None)
         patch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 500)
         with pytest.raises(WeightsMissing):
-            weights.pull(FLS, cache, dtype="bf16")
+            weights.store_of(FLS, cache).pull(dtype="bf16")
     hub.cut = {}
     hub.commit = "f00d" * 10
     write_fastlongspeech(tmp_path / "new", seed=11)
     new = fake_hub.folder_files(tmp_path / "new")
     assert len(new[path]) == len(hub.files[path])
     hub.files = new
-    found = weights.pull(FLS, cache, dtype="bf16")
+    found = weights.store_of(FLS, cache).pull(dtype="bf16")
     installing.install(released.find(tmp_path / "new"), tmp_path / "expected", dtype="bf16")
     made = fake_hub.folder_files(found.folder)
     assert made | fake_hub.folder_files(tmp_path / "expected") == made
@@ -238,11 +243,11 @@ def test_other_bytes_than_the_hub_states_are_refused_and_not_kept(
     data = hub.files[path]
     hub.served[path] = data[:-1] + bytes([data[-1] ^ 1])
     with pytest.raises(DamagedWeights, match=rf"{path} is not the file .* again"):
-        weights.pull(FLS, cache, dtype="bf16")
-    assert not weights.is_ready(FLS, cache)
+        weights.store_of(FLS, cache).pull(dtype="bf16")
+    assert not weights.store_of(FLS, cache).is_ready()
     hub.served.clear()
     hub.fetched.clear()
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
     assert (path, 0) in hub.fetched
 
 
@@ -260,7 +265,7 @@ def test_a_hub_that_refuses_is_a_sentence(
 ) -> None:
     hub.refusal = (status, code)
     with pytest.raises(WeightsMissing, match=rf"{said}.*pull fastlongspeech --from FOLDER") as told:
-        weights.pull(FLS, cache, dtype="bf16")
+        weights.store_of(FLS, cache).pull(dtype="bf16")
     assert "--model FOLDER" in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -272,37 +277,37 @@ def test_no_hub_is_a_sentence(cache: Path, monkeypatch: pytest.MonkeyPatch, offl
         monkeypatch.setenv("HF_ENDPOINT", served.address)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
     with pytest.raises(WeightsMissing, match=r"did not answer \(.*\)\. Try again .* --from FOLDER"):
-        weights.pull(FLS, cache, dtype="bf16")
+        weights.store_of(FLS, cache).pull(dtype="bf16")
     with pytest.raises(WeightsMissing, match=r"`fls models pull fastlongspeech --dtype bf16` down"):
-        weights.locate(FLS, cache, "bf16")
+        weights.store_of(FLS, cache).locate("bf16")
 
 
 def test_a_repository_of_pickles_is_not_used(cache: Path, hub: FakeHub) -> None:
     hub.files = {"config.json": b"{}", "pytorch_model.bin": b"pickle"}
     with pytest.raises(WeightsMissing, match=r"holds no weights that can be used \(safetensors\)"):
-        weights.pull(FLS, cache, dtype="bf16")
+        weights.store_of(FLS, cache).pull(dtype="bf16")
     assert hub.fetched == []
 
 
 def test_a_full_disk_is_noticed_before_anything_is_downloaded(
     cache: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
     size = sum(
         file["bytes"]
         for file in released_weights.stated(released_weights.folder(FLS, cache, "bf16"))["files"]
     )
-    weights.remove(FLS, cache, keep=[])
+    weights.store_of(FLS, cache).remove(keep=[])
     hub.fetched.clear()
     needed = size + 1_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
     with pytest.raises(
         DiskFull, match=rf"{cache} has .* GB free, but downloading and .* FLS_CACHE"
     ):
-        weights.pull(FLS, cache, dtype="bf16")
+        weights.store_of(FLS, cache).pull(dtype="bf16")
     assert hub.fetched == []
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=needed))
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
 
 
 def test_a_converter_that_is_missing_is_noticed_before_anything_is_downloaded(
@@ -313,90 +318,94 @@ def test_a_converter_that_is_missing_is_noticed_before_anything_is_downloaded(
 
     monkeypatch.setattr(quantised, "bitsandbytes", missing)
     with pytest.raises(EnvironmentLacks, match="no bitsandbytes"):
-        weights.pull(FLS, cache)
+        weights.store_of(FLS, cache).pull()
     assert hub.fetched == []
-    weights.pull(FLS, cache, dtype="bf16")
+    weights.store_of(FLS, cache).pull(dtype="bf16")
 
 
 def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path: Path, hub: FakeHub) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentLacks, match=r"cannot be used for weights .*set FLS_CACHE"):
-        weights.pull(FLS, tmp_path / "file", dtype="bf16")
+        weights.store_of(FLS, tmp_path / "file").pull(dtype="bf16")
 
 
 def test_two_pulls_at_once_download_once(cache: Path, hub: FakeHub) -> None:
     found: list[weights.InstalledFrames] = []
     pulls = [
-        threading.Thread(target=lambda: found.append(weights.pull(FLS, cache, dtype="bf16")))
+        threading.Thread(
+            target=lambda: found.append(weights.store_of(FLS, cache).pull(dtype="bf16"))
+        )
         for _ in range(2)
     ]
     for pull in pulls:
         pull.start()
     for pull in pulls:
         pull.join(60)
-    assert found == [weights.locate(FLS, cache, "bf16")] * 2
+    assert found == [weights.store_of(FLS, cache).locate("bf16")] * 2
     assert len(paths(hub)) == len(set(paths(hub)))
 
 
 def test_removing_takes_all_dtypes_and_what_is_left_over(cache: Path, checkpoint: Path) -> None:
     for dtype in ("bf16", "int8"):
-        weights.pull(FLS, cache, dtype=dtype, source=checkpoint)
-    other = weights.pull(BARE, cache, dtype="bf16", source=checkpoint)
+        weights.store_of(FLS, cache).pull(dtype=dtype, source=checkpoint)
+    other = weights.store_of(BARE, cache).pull(dtype="bf16", source=checkpoint)
     left = (".incoming-fastlongspeech", ".ready-fastlongspeech-nf4", ".removing-fastlongspeech-x")
     for name in left:
         (cache / "weights" / name).mkdir()
         (cache / "weights" / name / "half").write_bytes(bytes(10))
-    there = [fake_hub.folder_files(place) for place in weights.folders(FLS, cache)]
+    there = [fake_hub.folder_files(place) for place in weights.store_of(FLS, cache).folders()]
     sizes = [sum(map(len, files.values())) for files in there]
     assert len(sizes) == 2
-    assert weights.remove(FLS, cache, keep=[BARE]) == sum(sizes) + 30
-    assert weights.remove(FLS, cache, keep=[]) == 0
+    assert weights.store_of(FLS, cache).remove(keep=[BARE]) == sum(sizes) + 30
+    assert weights.store_of(FLS, cache).remove(keep=[]) == 0
     kept = [other.folder.name, ".fastlongspeech.lock", ".qwen2-audio.lock"]
     assert names(cache) == sorted(kept)
-    assert weights.remove(FLS, cache / "nowhere", keep=[]) == 0
+    assert weights.store_of(FLS, cache / "nowhere").remove(keep=[]) == 0
 
 
 def test_a_card_is_installed_from_a_folder(cache: Path, checkpoint: Path, tmp_path: Path) -> None:
-    found = weights.pull(FLS, cache, dtype="bf16", source=checkpoint)
-    assert found == weights.locate(FLS, cache, "bf16")
+    found = weights.store_of(FLS, cache).pull(dtype="bf16", source=checkpoint)
+    assert found == weights.store_of(FLS, cache).locate("bf16")
     assert released_weights.stated(found.folder) == {"folder": str(checkpoint)}
-    bare = weights.pull(BARE, cache, dtype="bf16", source=checkpoint)
+    bare = weights.store_of(BARE, cache).pull(dtype="bf16", source=checkpoint)
     with pytest.raises(UsageError, match="is converted already; use it with `--model "):
-        weights.pull(FLS, cache, dtype="int8", source=bare.folder)
+        weights.store_of(FLS, cache).pull(dtype="int8", source=bare.folder)
     shutil.copytree(checkpoint / "stage_one", tmp_path / "base")
     shutil.copytree(checkpoint / "tuned", tmp_path / "base", dirs_exist_ok=True)
     for file in (tmp_path / "base").glob("adapter*"):
         file.unlink()
     with pytest.raises(UsageError, match="holds qwen2-audio and not fastlongspeech"):
-        weights.pull(FLS, cache, dtype="int8", source=tmp_path / "base")
+        weights.store_of(FLS, cache).pull(dtype="int8", source=tmp_path / "base")
     with pytest.raises(UsageError, match="nowhere is no folder"):
-        weights.pull(FLS, cache, dtype="int8", source=tmp_path / "nowhere")
+        weights.store_of(FLS, cache).pull(dtype="int8", source=tmp_path / "nowhere")
 
 
 def test_a_folder_of_the_users_is_converted_once(
     cache: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages: list[str] = []
-    found = weights.from_folder(checkpoint, cache, lambda stage, *_: stages.append(stage), "bf16")
+    found = given_folders.from_folder(
+        checkpoint, cache, lambda stage, *_: stages.append(stage), "bf16"
+    )
     assert isinstance(found, weights.InstalledFrames)
     assert found.card == replace(card.load("fastlongspeech"), name="Fast")
     assert found.folder.name.startswith("local-")
     assert len(found.folder.name) == len("local-0123456789abcdef-bf16-1")
     assert set(stages) == {"convert"}
     monkeypatch.setattr(installing, "install", lambda *_, **__: pytest.fail("converted again"))
-    assert weights.from_folder(checkpoint, cache, dtype="bf16") == found
+    assert given_folders.from_folder(checkpoint, cache, dtype="bf16") == found
     monkeypatch.chdir(checkpoint)
-    assert weights.from_folder(Path(), cache, dtype="bf16") == found
+    assert given_folders.from_folder(Path(), cache, dtype="bf16") == found
 
 
 def test_a_changed_folder_is_converted_anew(cache: Path, checkpoint: Path, tmp_path: Path) -> None:
     place = tmp_path / "mine"
     shutil.copytree(checkpoint, place)
-    found = weights.from_folder(place, cache, dtype="bf16")
+    found = given_folders.from_folder(place, cache, dtype="bf16")
     file = sorted((place / "tuned").glob("adapter_model*"))[0]
     changed = {name: value * 2 for name, value in load_file(file).items()}
     save_file(changed, file, metadata={"format": "pt"})
-    other = weights.from_folder(place, cache, dtype="bf16")
+    other = given_folders.from_folder(place, cache, dtype="bf16")
     assert isinstance(found, weights.InstalledFrames)
     assert isinstance(other, weights.InstalledFrames)
     assert other.folder != found.folder
@@ -406,7 +415,7 @@ def test_a_changed_folder_is_converted_anew(cache: Path, checkpoint: Path, tmp_p
 def test_a_converted_folder_is_used_as_it_is(cache: Path, checkpoint: Path, tmp_path: Path) -> None:
     place = tmp_path / "converted"
     installing.install(released.find(checkpoint), place, dtype="int8")
-    found = weights.from_folder(place, cache, dtype="nf4")
+    found = given_folders.from_folder(place, cache, dtype="nf4")
     assert isinstance(found, weights.InstalledFrames)
     own = replace(card.load("fastlongspeech"), name="converted")
     assert (found.card, found.folder, found.dtype) == (own, place, "int8")
@@ -414,7 +423,7 @@ def test_a_converted_folder_is_used_as_it_is(cache: Path, checkpoint: Path, tmp_
     settings = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(settings | {"form": 99}))
     with pytest.raises(UsageError, match="converted by another version of fls"):
-        weights.from_folder(place, cache)
+        given_folders.from_folder(place, cache)
 
 
 def test_a_folders_budgets_are_the_papers(
@@ -426,27 +435,27 @@ def test_a_folders_budgets_are_the_papers(
     form = released_weights.FORM
     told = {"form": form, "architecture": "qwen2_audio", "dtype": "nf4", "text_config": {}}
     (tmp_path / "config.json").write_text(json.dumps(told))
-    found = weights.from_folder(tmp_path, cache)
+    found = given_folders.from_folder(tmp_path, cache)
     assert isinstance(found, weights.InstalledFrames)
     assert found.card.budgets == PAPER
 
 
 def test_an_omni_is_known_by_its_width(cache: Path, tmp_path: Path) -> None:
     write_omni(tmp_path / "omni")
-    found = weights.from_folder(tmp_path / "omni", cache, dtype="bf16")
+    found = given_folders.from_folder(tmp_path / "omni", cache, dtype="bf16")
     assert found.card == replace(card.load("qwen2.5-omni-3b"), name="omni")
     for name, width in (("qwen2.5-omni-3b", 2048), ("qwen2.5-omni-7b", 3584)):
         config = {"text_config": {"hidden_size": width}}
         assert released_weights.card_of("qwen2_5_omni", config, adapter=False).name == name
     with pytest.raises(UsageError, match=r"holds qwen2\.5-omni-3b and not qwen2\.5-omni-7b"):
-        weights.pull(large("qwen2.5-omni-7b"), cache, source=tmp_path / "omni")
+        weights.store_of(large("qwen2.5-omni-7b"), cache).pull(source=tmp_path / "omni")
 
 
 def test_a_folder_that_is_no_model_says_so(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no model"):
-        weights.from_folder(tmp_path, cache)
+        given_folders.from_folder(tmp_path, cache)
     (tmp_path / "speech").mkdir()
     with pytest.raises(UsageError, match=r"is no model: speech/model\.bin is missing"):
-        weights.from_folder(tmp_path, cache)
+        given_folders.from_folder(tmp_path, cache)
     with pytest.raises(UsageError, match=r"There is no dtype 'int4'; there are: nf4"):
-        weights.pull(FLS, cache, dtype="int4")
+        weights.store_of(FLS, cache).pull(dtype="int4")

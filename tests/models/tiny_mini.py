@@ -15,7 +15,8 @@ from fls_models.lslm.mini.connector_weights import Config, LoraShape, write
 from fls_models.weights import card
 from fls_models.weights.card import TextCard
 from fls_models.weights.conversion.gguf import convert
-from fls_models.weights.store import Installed, local
+from fls_models.weights.local import from_parts
+from fls_models.weights.store import Installed
 
 # Letters and some words, as the tiny language model has them: not in the order of their ids.
 TOKENS = (*range(260, 255, -1), *range(64, 91), 220)
@@ -91,4 +92,4 @@ def write_tiny_mini(folder: Path, *, seed: int = 7, lora: bool = True) -> Instal
         folder / "connector",
         lora=random_lora() if lora else None,
     )
-    return local(folder)
+    return from_parts(folder)

@@ -257,18 +257,11 @@ def _hearing(listener: CascadeModel, work: Path | None) -> TranscriptCache:
 
 def _text_model(session: Session, loaded: Model, name: str, option: str) -> CascadeModel:
     """A model that reads text: the one that is measured, if it is that, or another beside it."""
-    from fls_cli.session import engine as engines
     from fls_models.core.cache import NULL_CACHE
 
     found: Any = loaded
     if loaded.reads_by != "text" or loaded.card.name != name:
-        found = engines.start(
-            Engine(name, read="text"),
-            offline=session.offline,
-            memory=NULL_CACHE,
-            say=session.say,
-            progress=session.bars,
-        )
+        found = session.start(Engine(name, read="text"), NULL_CACHE)
     if found.reads_by != "text":
         raise UsageError(f"{option} takes a model that reads text, such as mini, not {name}.")
     text: CascadeModel = found

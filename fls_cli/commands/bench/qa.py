@@ -161,23 +161,15 @@ def _given(
 
 def _true(session: Session, loaded: Model, engine: Engine, given: Given) -> Given:
     """True transcripts, read by the same language model as text, without what frames take."""
-    from fls_cli.session import engine as engines
     from fls_models.bench.qa.conditions import GivenText
     from fls_models.bench.qa.transcript_model import ReadingText
     from fls_models.pipelines.frames import FrameModel
-    from fls_models.weights.card import TextCard
 
     if not isinstance(loaded, FrameModel):
         return given
-    if not isinstance(loaded.card, TextCard):
+    if not loaded.card.reads_text:
         return GivenText(ReadingText(loaded), marks=(loaded.ear,))
     # A text model that can read frames, too: its text reader has no LoRA and thresholds of its own.
     name = loaded.card.name if engine.model == "auto" else engine.model
-    other = engines.start(
-        replace(engine, model=name, read="text"),
-        offline=session.offline,
-        memory=session.memory,
-        say=session.say,
-        progress=session.bars,
-    )
+    other = session.start(replace(engine, model=name, read="text"), session.memory)
     return GivenText(other)

@@ -33,6 +33,7 @@ from fls_cli.training.common import (
 )
 from fls_models.errors import UsageError
 from fls_models.training.core.distributed import joined, own_device
+from fls_models.weights import card
 
 if TYPE_CHECKING:
     from fls_models.training.compression.train_answers import Result
@@ -233,8 +234,6 @@ def _check(rate: float | None, alpha: float | None, dropout: float | None) -> No
 
 def _check_plain(name: str) -> None:
     """Refuses a model whose own LoRA is merged: another on top would not fit the released base."""
-    from fls_models.weights import card
-
     if name in card.names():
         found = card.load(name)
         if isinstance(found, card.FrameCard) and found.adapter:

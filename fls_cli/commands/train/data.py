@@ -16,6 +16,7 @@ from fls_cli.storage.files import check_folder
 from fls_cli.training.common import Seed
 from fls_cli.training.documents import Voices, say_texts
 from fls_models.errors import UsageError
+from fls_models.weights import card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,9 +187,7 @@ def _check(hours: float | None, held_out: float, answers: str) -> None:
         raise UsageError(f"--held-out takes a share from 0 to below 1, not {held_out:g}.")
     if answers == "none" or Path(answers).is_dir():
         return
-    from fls_models.weights import card
-
-    readers = [name for name in card.names() if not isinstance(card.load(name), card.FrameCard)]
+    readers = [name for name in card.names() if card.load(name).reads_text]
     if answers not in readers:
         raise UsageError(
             f"--answers takes none or a model that reads text ({', '.join(readers)}), not "

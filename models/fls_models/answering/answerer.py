@@ -24,7 +24,6 @@ from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, 
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
-from fls_models.weights.card import TextCard
 
 # What is this much weaker than the strongest (nats per token) has nothing to add to its answer.
 NEAR_THE_BEST = 0.7
@@ -257,7 +256,7 @@ class Answerer:
         if scored.is_bare:
             question = f"{scored.earlier[-1].question} {question}"
         language = "English"
-        if isinstance(self._model.card, TextCard):
+        if self._model.card.reads_text:
             # A large model tells by itself.
             llm = self._model.language_model
             language = language_of(question, llm, self._model.answerability.nothing)

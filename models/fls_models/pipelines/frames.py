@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.pipelines.base import Pipeline
+from fls_models.weights.card import frames_of
 
 if TYPE_CHECKING:
     from fls_models.answering.answerability import Answerability
@@ -32,6 +33,8 @@ class FrameModel(Pipeline):
     """
 
     reads_by = "frames"
+    # False reads all frames, without fusion.
+    compress: bool
 
     @property
     def extractor(self) -> FrameModel:
@@ -39,23 +42,17 @@ class FrameModel(Pipeline):
 
     @property
     @abstractmethod
-    def compress(self) -> bool:
-        """False reads all frames, without fusion."""
-
-    @property
-    @abstractmethod
     def language_model(self) -> LargeSpeechLM | MiniSpeechLM:
         """Hears, reads and answers."""
 
     @property
-    @abstractmethod
     def window(self) -> int:
         """Positions that the language model was made for."""
+        return frames_of(self.card).window
 
     @property
-    @abstractmethod
     def rates(self) -> FrameRates:
-        """Frames that its budgets pay for, as its card has them."""
+        return frames_of(self.card).budgets
 
     @cached_property
     def _vocabulary(self) -> SentencePieces | None:

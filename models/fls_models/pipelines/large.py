@@ -14,7 +14,6 @@ from fls_models.pipelines.frames import FrameModel
 from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
-    from fls_models.core.budget import FrameRates
     from fls_models.lslm.large import LargeSpeechLM
     from fls_models.transcription.ctc_alignment import SentencePieces
     from fls_models.weights.card import FrameCard
@@ -23,15 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How a frame model is run.
+    """How a model is run; all but how it reads is for those that hear by themselves.
 
     Attributes:
-        device: `cpu`, `cuda` or `cuda:N`.
+        device: `cpu`, `cuda` or `cuda:N`; to `build`, also `auto`.
         low_memory: the embedding table stays on the host, and the audio tower leaves the device
             before the language model reads.
         head: a CTC head for a model that comes without one (safetensors).
         vocabulary: the SentencePiece model that goes with the head; times words exactly.
         compress: False reads all frames, without fusion (the NTK-RoPE baseline).
+        read: `frames`, `text` or `auto`, for models that can read both. `auto` takes what was
+            measured to be better at `budget`; text, where that is None: for words, or for an
+            amount nobody measured.
     """
 
     device: str = "cpu"
@@ -39,6 +41,8 @@ class RuntimeConfig:
     head: Path | None = None
     vocabulary: Path | None = None
     compress: bool = True
+    read: str = "auto"
+    budget: str | None = None
 
 
 class LargeFrameModel(FrameModel):
@@ -53,11 +57,8 @@ class LargeFrameModel(FrameModel):
         super().__init__(installed.card, memory)
         self.card: FrameCard = installed.card
         self.running = running or RuntimeConfig()
+        self.compress = self.running.compress
         self._installed = installed
-
-    @property
-    def compress(self) -> bool:
-        return self.running.compress
 
     @cached_property
     def ear(self) -> str:
@@ -66,14 +67,6 @@ class LargeFrameModel(FrameModel):
         told = "" if stat is None else f" {head} {stat.st_size} {stat.st_mtime_ns}"
         told += "" if self.compress else " unfused"
         return f"frames-1 {fingerprint(self._installed.folder)}{told}"
-
-    @property
-    def window(self) -> int:
-        return self.card.window
-
-    @property
-    def rates(self) -> FrameRates:
-        return self.card.budgets
 
     @cached_property
     def _vocabulary_identity(self) -> str | None:

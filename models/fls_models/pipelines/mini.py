@@ -15,7 +15,6 @@ from fls_models.weights.store import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fls_models.core.budget import FrameRates
     from fls_models.lslm.mini.speech_model import MiniSpeechLM
     from fls_models.weights.store import Installed
 
@@ -36,7 +35,7 @@ class MiniFrameModel(FrameModel):
     def __init__(
         self, installed: Installed, memory: Cache = NULL_CACHE, *, compress: bool = True
     ) -> None:
-        limits = self._frames = frames_of(installed.card)
+        limits = frames_of(installed.card)
         if installed.connector is None:
             raise WeightsMissing(
                 f"The connector with which {installed.card.name} reads frames did not come with "
@@ -44,13 +43,9 @@ class MiniFrameModel(FrameModel):
             )
         card = replace(installed.card, max_frames=limits.max_frames, thresholds=limits.thresholds)
         super().__init__(card, memory)
-        self._compress = compress
+        self.compress = compress
         self._installed = installed
         self._connector = installed.connector
-
-    @property
-    def compress(self) -> bool:
-        return self._compress
 
     @cached_property
     def ear(self) -> str:
@@ -59,11 +54,7 @@ class MiniFrameModel(FrameModel):
 
     @property
     def window(self) -> int:
-        return min(self._frames.window, self.language_model.window)
-
-    @property
-    def rates(self) -> FrameRates:
-        return self._frames.budgets
+        return min(super().window, self.language_model.window)
 
     @property
     def ctc_text(self) -> Callable[[Sequence[int]], str]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from fls_models.core.budget import Budget, sections
 from fls_models.core.constants import FRAME_RATE, WINDOW_SECONDS
 from fls_models.extractor.sections import SectionPlanner
-from fls_models.weights.card import Card, FrameCard, TextCard, frames_of
+from fls_models.weights.card import Card, frames_of
 
 ReadsBy = Literal["text", "frames"]
 
@@ -71,12 +71,9 @@ def planned(card: Card, reads_by: ReadsBy, budget: str, seconds: float) -> Plann
     """
     if reads_by == "text":
         passes = _of_text(Budget(budget), seconds, card.max_frames)
-    elif isinstance(card, TextCard):
+    else:
         frames = frames_of(card)
         passes = _of_frames(Budget(budget, rates=frames.budgets), seconds, frames.max_frames)
-    else:
-        assert isinstance(card, FrameCard), "there are two kinds of cards"
-        passes = _of_frames(Budget(budget, rates=card.budgets), seconds, card.max_frames)
     return Planned(budget, reads_by, seconds, tuple(passes))
 
 

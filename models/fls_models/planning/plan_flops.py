@@ -19,7 +19,7 @@ from fls_models.planning.flops import (
 from fls_models.planning.plan import Planned
 from fls_models.weights import card as cards
 from fls_models.weights import store as weights
-from fls_models.weights.card import Card, FrameCard, TextCard
+from fls_models.weights.card import Card, FrameCard
 
 _WHISPER_BASE = EncoderDims(mel_bins=80, width=512, feed_forward=2048, layers=6)
 # Its decoder has the encoder's width and layers, and so many tokens.
@@ -42,12 +42,7 @@ _LANGUAGE_MODELS = MappingProxyType(
 
 def dims_of(card: Card) -> DecoderDims | None:
     """The sizes of a card's language model; None for a folder of the user's own."""
-    if card.name not in cards.names():
-        return None
-    if isinstance(card, TextCard):
-        return _LANGUAGE_MODELS.get(card.llm.name)
-    assert isinstance(card, FrameCard), "there are two kinds of cards"
-    return _LANGUAGE_MODELS.get(card.repo)
+    return _LANGUAGE_MODELS.get(card.language_model) if card.name in cards.names() else None
 
 
 def plan_flops(card: Card, plan: Planned) -> int | None:
@@ -97,17 +92,17 @@ def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:
     from fls_models.planning.flops import HeadDims
     from fls_models.planning.hearing_flops import HearingDims, connected, hearing_flops
 
-    if isinstance(card, TextCard):
-        from fls_models.lslm.mini.connector_weights import read_config
-
-        folder = weights.connector(card)
-        hearing = None if folder is None else connected(read_config(folder).shape)
-        if hearing is None:
-            return None
-    else:
-        assert isinstance(card, FrameCard), "there are two kinds of cards"
+    if isinstance(card, FrameCard):
         head = HeadDims(_CTC_CLASSES) if card.architecture == "qwen2_audio" else None
         width = _LARGE_V3.width
         hearing = HearingDims(_LARGE_V3, width, head, 0, 2 * width * dims.width)
+    else:
+        from fls_models.lslm.mini.connector_weights import read_config
+
+        folder = weights.connector(card)
+        connector = None if folder is None else connected(read_config(folder).shape)
+        if connector is None:
+            return None
+        hearing = connector
     passes = [(one.frames, one.length) for one in plan.passes]
     return hearing_flops(hearing, paper_schedule, plan.windows, passes, weighted=True)

@@ -8,16 +8,20 @@ repository on the hub, whose files nobody pinned (`FrameCard`). Reads nothing bu
 from __future__ import annotations
 
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, ClassVar
 
 from fls_models.core.budget import FrameRates
 from fls_models.errors import UsageError
 from fls_models.weights.thresholds import Thresholds
+
+# What runs besides weights, keys and values: windows in the tower, one layer's values, CUDA's own.
+_WORKSPACE = 1.2e9
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,11 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameReading:
-    """How a model that reads text reads fused frames as well.
+    """How a model reads fused frames.
 
     Attributes:
-        connector: the folder of what was trained for that, as `weights` finds it.
+        connector: the folder of what was trained for that, as `weights` finds it; empty for a
+            model that hears by itself.
         window: positions that its language model holds.
         max_frames: what one pass reads at most.
         budgets: frames that budgets pay for.
@@ -91,14 +96,17 @@ class FrameReading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class Card(ABC):
     """What a user picks by name.
 
     Attributes:
+        reads_text: whether it reads transcripts on the CPU; else it hears by itself, on a device.
         memory_gb: for a model that runs on CUDA, of the device.
         max_frames: what one pass of the LLM reads at most: frames, or tokens of a transcript.
         thresholds: None for a model that was not calibrated, which refuses no question.
     """
+
+    reads_text: ClassVar[bool]
 
     name: str
     summary: str
@@ -108,10 +116,31 @@ class Card:
     limits: str
     thresholds: Thresholds | None = None
 
+    @property
+    @abstractmethod
+    def language_model(self) -> str:
+        """What the language model is called where it comes from."""
+
+    @property
+    @abstractmethod
+    def frames(self) -> FrameReading | None:
+        """How it reads fused frames; None if it reads transcripts only."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Sets of files that other cards may share; none of a large model."""
+        return ()
+
+    def needed_bytes(self, dtype: str, *, low_memory: bool) -> int:
+        """Memory that one full pass takes; `dtype` and `low_memory` are a large model's."""
+        return round(self.memory_gb * 1e9)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextCard(Card):
     """A model that turns speech into text, and reads the text; with `frames`, also its frames."""
+
+    reads_text: ClassVar[bool] = True
 
     speech: Part
     llm: Part
@@ -120,6 +149,10 @@ class TextCard(Card):
     @property
     def parts(self) -> tuple[Part, ...]:
         return (self.speech, self.llm)
+
+    @property
+    def language_model(self) -> str:
+        return self.llm.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +172,8 @@ class FrameCard(Card):
         low_memory_gb: what is saved when the embedding table and the audio tower leave the device.
     """
 
+    reads_text: ClassVar[bool] = False
+
     architecture: str
     repo: str
     adapter: bool
@@ -152,6 +187,24 @@ class FrameCard(Card):
     token_bytes: int
     low_memory_gb: float
 
+    @property
+    def language_model(self) -> str:
+        return self.repo
+
+    @property
+    def frames(self) -> FrameReading:
+        return FrameReading(
+            connector="", window=self.window, max_frames=self.max_frames, budgets=self.budgets
+        )
+
+    def needed_bytes(self, dtype: str, *, low_memory: bool) -> int:
+        """Weights, frames, keys and values, on the device."""
+        weights = self.weights_gb[dtype if dtype in self.weights_gb else "bf16"]
+        moved = low_memory * self.low_memory_gb
+        taken = (weights - moved) * 1e9 + self.max_frames * self.token_bytes
+        # All that the card counts in 16 bits has 32.
+        return int(taken * (2 if dtype == "float32" else 1) + _WORKSPACE)
+
 
 def names() -> list[str]:
     """All cards: the default, then others that run on any CPU, then those that read frames."""
@@ -163,12 +216,7 @@ def names() -> list[str]:
 
 def that_read_frames() -> list[str]:
     """The names of all cards of models that read fused frames, or may."""
-    # All but those that read transcripts alone.
-    return [
-        name
-        for name in names()
-        if not isinstance(one := load(name), TextCard) or one.frames is not None
-    ]
+    return [name for name in names() if load(name).frames is not None]
 
 
 @cache
@@ -223,8 +271,8 @@ def _read(path: Traversable) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def frames_of(card: TextCard) -> FrameReading:
-    """How a model that reads text reads frames; UsageError where it does not says which do."""
+def frames_of(card: Card) -> FrameReading:
+    """How a model reads frames; UsageError where it does not says which do."""
     if card.frames is None:
         raise UsageError(
             f"--read frames: {card.name} has no connector and reads transcripts only; frames are "

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from fls_models.errors import EnvironmentLacks
 from fls_models.weights import card as cards
-from fls_models.weights.card import FrameCard
+from fls_models.weights.card import Card
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 # Files that a driver makes: without them nobody needs to import torch to ask for a GPU.
 _DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-# What runs besides weights, keys and values: windows in the tower, one layer's values, CUDA's own.
-_WORKSPACE = 1.2e9
 
 Free = Callable[[str], int]
 """Free memory of a CUDA device in bytes."""
@@ -55,17 +53,8 @@ def free_bytes(device: str) -> int:
     return int(torch.cuda.mem_get_info(torch.device(device))[0])
 
 
-def needed_bytes(card: FrameCard, dtype: str, *, low_memory: bool) -> int:
-    """Memory that a model takes with one full pass: weights, frames, keys and values."""
-    weights = card.weights_gb[dtype if dtype in card.weights_gb else "bf16"]
-    moved = low_memory * card.low_memory_gb
-    taken = (weights - moved) * 1e9 + card.max_frames * card.token_bytes
-    # All that the card counts in 16 bits has 32.
-    return int(taken * (2 if dtype == "float32" else 1) + _WORKSPACE)
-
-
 def place(
-    card: FrameCard,
+    card: Card,
     device: str,
     dtype: str,
     *,
@@ -73,12 +62,13 @@ def place(
     devices: Callable[[], int] = count,
     free: Free = free_bytes,
 ) -> str:
-    """The device that a model is to run on; `auto` is the CUDA device with the most free memory.
+    """The device that a model is to run on; `auto` is the CUDA device with the most free memory,
+    but the CPU for what reads text.
 
     Raises EnvironmentLacks when it is not there or has too little memory, with what would do.
     """
-    if device == "cpu":
-        return device
+    if device == "cpu" or card.reads_text:
+        return "cpu"
     there = devices()
     if not there:
         raise EnvironmentLacks(
@@ -91,7 +81,7 @@ def place(
         device = "cuda:0"
     if int(device.removeprefix("cuda:")) >= there:
         raise EnvironmentLacks(f"There is no {device}; there are {there}, from cuda:0.")
-    needed, has = needed_bytes(card, dtype, low_memory=low_memory), free(device)
+    needed, has = card.needed_bytes(dtype, low_memory=low_memory), free(device)
     if needed > has:
         raise EnvironmentLacks(
             f"{card.name} in {dtype} takes {needed / 1e9:.1f} GB and {device} has "
@@ -100,19 +90,19 @@ def place(
     return device
 
 
-def _fitting(card: FrameCard, dtype: str, has: int, *, low_memory: bool) -> str:
+def _fitting(card: Card, dtype: str, has: int, *, low_memory: bool) -> str:
     """What would fit instead: options to put into the place of those given."""
     changed = ["--dtype nf4"] * (dtype != "nf4")
     # With nf4 and --low-memory, nothing is left to leave out.
     for low in (False, True):
         flags = changed + ["--low-memory"] * (low and not low_memory)
-        needed = needed_bytes(card, "nf4", low_memory=low or low_memory)
+        needed = card.needed_bytes("nf4", low_memory=low or low_memory)
         if flags and needed <= has:
             return f"{' '.join(flags)} takes {needed / 1e9:.1f} GB."
     for name in cards.names():
         other = cards.load(name)
-        if isinstance(other, FrameCard) and name != card.name:
-            needed = needed_bytes(other, "nf4", low_memory=True)
+        if not other.reads_text and name != card.name:
+            needed = other.needed_bytes("nf4", low_memory=True)
             if needed <= has:
                 flags = [f"--model {name}", *changed, "--low-memory"]
                 return f"{' '.join(flags)} takes {needed / 1e9:.1f} GB."
@@ -132,22 +122,22 @@ def choose(
 
     It is never downloaded unasked: it is large.
     """
-    from fls_models.weights import store as weights
+    from fls_models.weights.store import store_of
 
     large = cards.load("fastlongspeech")
     small = cards.names()[0]
-    assert isinstance(large, FrameCard)
     if device == "cpu" or not devices():
         return Choice(small, "the model that runs on any CPU")
     try:
         placed = place(large, device, dtype, low_memory=low_memory, devices=devices, free=free)
     except EnvironmentLacks:
-        needed = needed_bytes(large, dtype, low_memory=low_memory)
+        needed = large.needed_bytes(dtype, low_memory=low_memory)
         return Choice(small, f"as no GPU has the {needed / 1e9:.1f} GB free for {large.name}")
-    if not weights.is_ready(large, cache, dtype):
+    store = store_of(large, cache)
+    if not store.is_ready(dtype):
         return Choice(
             small,
             f"as {large.name} is not downloaded; `fls models pull {large.name}` fetches about "
-            f"{large.download_gb:g} GB for {placed}",
+            f"{store.bytes_to_fetch(dtype) / 1e9:g} GB for {placed}",
         )
     return Choice(large.name, f"as {placed} has {free(placed) / 1e9:.1f} GB free")

@@ -1,6 +1,6 @@
 """What all weights in the cache have in common: who may write there, and how folders go away.
 
-Which folders there are and what lies in them is `weights`' and `released_weights`' affair.
+Which folders there are and what lies in them is the stores' affair.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Files are checked against what the hub itself states of them when it is asked: their SHA-256, or
 git's name for those that it keeps in git. What may be fetched at all is decided here; what becomes
-of it is `released_weights`' affair.
+of it is `large`'s affair.
 """
 
 from __future__ import annotations

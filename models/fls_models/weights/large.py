@@ -3,22 +3,23 @@
 A card becomes a folder for each dtype, `CACHE/weights/NAME-DTYPE-FORM`. A folder with that name is
 whole, and `source.json` in it says where it came from. Which files are a checkpoint is `released`'s
 affair, how they are converted `installing`'s, how they are brought here `hub`'s, and what becomes
-of folders of the user's `given_folders`'.
+of folders of the user's `local`'s.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fls_models.core.progress import Progress, ignore
+from fls_models.core.progress import Progress
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
 from fls_models.weights import hub
-from fls_models.weights.card import FrameCard, load
+from fls_models.weights.base import Store
+from fls_models.weights.card import Card, FrameCard, load
 from fls_models.weights.conversion.formats import DTYPES as DTYPES
 from fls_models.weights.conversion.formats import FORM as FORM
 from fls_models.weights.conversion.formats import known
@@ -35,11 +36,17 @@ _OMNI_3B = 2048
 
 @dataclass(frozen=True)
 class InstalledFrames:
-    """The folder of a large model's converted weights."""
+    """The folder of a large model's converted weights. It needs no connector."""
+
+    connector: ClassVar[None] = None
 
     card: FrameCard
     folder: Path
     dtype: str
+
+    def folders(self, reads_by: str = "frames") -> list[Path]:
+        """What is used."""
+        return [self.folder]
 
 
 def folder(card: FrameCard, cache: Path, dtype: str) -> Path:
@@ -47,67 +54,110 @@ def folder(card: FrameCard, cache: Path, dtype: str) -> Path:
     return cache / "weights" / f"{card.name}-{dtype}-{FORM}"
 
 
-def is_installed(card: FrameCard, cache: Path, dtype: str) -> bool:
-    return folder(card, cache, dtype).is_dir()
+class LargeStore(Store[InstalledFrames]):
+    """The weights of a large model, a folder for each dtype."""
 
+    dtypes = DTYPES
+    card: FrameCard
 
-def dtypes_there(card: FrameCard, cache: Path) -> list[str]:
-    """The dtypes in which a card is installed."""
-    return [dtype for dtype in DTYPES if is_installed(card, cache, dtype)]
+    def folders(self) -> list[Path]:
+        return [folder(self.card, self.cache, dtype) for dtype in DTYPES if self.is_ready(dtype)]
 
+    def is_ready(self, dtype: str | None = None) -> bool:
+        wanted = DTYPES if dtype is None else (dtype,)
+        return any(folder(self.card, self.cache, one).is_dir() for one in wanted)
 
-def locate(card: FrameCard, cache: Path, dtype: str) -> InstalledFrames:
-    """An installed card; WeightsMissing names the command that installs it."""
-    if not is_installed(card, cache, known(dtype)):
-        how = f"fls models pull {card.name}" + (f" --dtype {dtype}" if dtype != "nf4" else "")
-        raise WeightsMissing(
-            f"The weights of {card.name!r} in {dtype} are not here yet; `{how}` downloads them "
-            f"(about {card.download_gb:g} GB) and converts them."
-        )
-    return InstalledFrames(card, folder(card, cache, dtype), dtype)
+    def bytes_to_fetch(self, dtype: str = "nf4") -> int:
+        return 0 if self.is_ready(dtype) else round(self.card.download_gb * 1e9)
 
+    def room(self) -> float:
+        return 0 if self.is_ready() else self._room("nf4", self.bytes_to_fetch())
 
-def pull(
-    card: FrameCard,
-    cache: Path,
-    dtype: str,
-    progress: Progress = ignore,
-    source: Path | None = None,
-) -> InstalledFrames:
-    """Downloads and converts a card's weights, or converts those in the folder `source`.
+    def locate(self, dtype: str = "nf4") -> InstalledFrames:
+        card = self.card
+        if not self.is_ready(known(dtype)):
+            how = f"fls models pull {card.name}" + (f" --dtype {dtype}" if dtype != "nf4" else "")
+            raise WeightsMissing(
+                f"The weights of {card.name!r} in {dtype} are not here yet; `{how}` downloads them "
+                f"(about {card.download_gb:g} GB) and converts them."
+            )
+        return InstalledFrames(card, folder(card, self.cache, dtype), dtype)
 
-    Does nothing when they are there. Safe to run twice at once, and after an interruption: what
-    was downloaded is kept until it is converted. Raises DiskFull before anything is downloaded,
-    WeightsMissing when the hub gives nothing, DamagedWeights for files that are not what they are
-    said to be, UsageError when the folder holds another model.
-    """
-    if is_installed(card, cache, known(dtype)):
-        return locate(card, cache, dtype)
-    # What would stop the conversion is said before hours of downloading.
-    check_converter(dtype)
-    found = _checked(card, source) if source is not None else None
-    with writing(cache):
-        (cache / "weights").mkdir(parents=True, exist_ok=True)
-        with locked(cache, card.name):
-            if not is_installed(card, cache, dtype):
-                discard_old(cache, card.name)
+    def _fetch(self, dtype: str, progress: Progress, source: Path | None) -> None:
+        # What would stop the conversion is said before hours of downloading.
+        check_converter(known(dtype))
+        found = _checked(self.card, source) if source is not None else None
+        self.make(dtype, progress, found, source)
+
+    def make(
+        self, dtype: str, progress: Progress, found: Released | None, source: Path | None
+    ) -> None:
+        """Converts a checkpoint in the folder `source`, or what the hub has, unless it is done."""
+        with writing(self.cache):
+            (self.cache / "weights").mkdir(parents=True, exist_ok=True)
+            with locked(self.cache, self.card.name):
+                if self.is_ready(dtype):
+                    return
+                _discard_old(self.cache, self.card.name)
                 if found is None or source is None:
-                    _from_hub(card, cache, dtype, progress)
+                    self._from_hub(dtype, progress)
                 else:
-                    convert(found, card, cache, dtype, progress, source)
-    return locate(card, cache, dtype)
+                    self._convert(found, dtype, progress, source)
 
+    def remove(self, keep: Sequence[Card] = ()) -> int:
+        name, place = self.card.name, self.cache / "weights"
+        if not place.is_dir():
+            return 0
+        with locked(self.cache, name):
+            freed = _discard_old(self.cache, name) + _discard(self._incoming())
+            return freed + sum(
+                _discard(one) for dtype in DTYPES for one in place.glob(f"{name}-{dtype}-*")
+            )
 
-def remove(card: FrameCard, cache: Path) -> int:
-    """Deletes a card's weights in all dtypes, and what interrupted pulls left; the bytes freed."""
-    if not (cache / "weights").is_dir():
-        return 0
-    with locked(cache, card.name):
-        freed = discard_old(cache, card.name) + _discard(_incoming(card, cache))
-        for dtype in DTYPES:
-            for place in (cache / "weights").glob(f"{card.name}-{dtype}-*"):
-                freed += _discard(place)
-    return freed
+    def _room(self, dtype: str, download: int) -> int:
+        """Bytes that must be free to download so many and convert them; less what is here."""
+        sizes = self.card.weights_gb
+        result = sizes.get(dtype, 2 * sizes["bf16"])
+        return round(download + result * 1e9) - size_of(self._incoming())
+
+    def _incoming(self) -> Path:
+        # Without the dtype: what one was interrupted in, another one goes on with.
+        return self.cache / "weights" / f".incoming-{self.card.name}"
+
+    def _from_hub(self, dtype: str, progress: Progress) -> None:
+        from fls_models.weights.conversion.layout import find
+
+        card, cache, incoming = self.card, self.cache, self._incoming()
+        ways_out = (
+            f"Or use a copy that you have: `fls models pull {card.name} --from FOLDER` keeps it "
+            "for good, `--model FOLDER` takes it this once."
+        )
+        listing = hub.ask(card.repo, adapter=card.adapter, ways_out=ways_out)
+        incoming.mkdir(exist_ok=True)
+        hub.prune(listing, incoming)
+        needed, free = self._room(dtype, listing.bytes), shutil.disk_usage(cache).free
+        if free < needed:
+            raise DiskFull(
+                f"{cache} has {free / 1e9:.1f} GB free, but downloading and converting {card.name} "
+                f"takes {needed / 1e9:.1f} GB. Free some, or set FLS_CACHE to another disk."
+            )
+        hub.download(listing, incoming, f"download {card.name}", progress, ways_out=ways_out)
+        found = _fitting(card, find(incoming, adapter=card.adapter), incoming)
+        self._convert(found, dtype, progress, listing)
+        _discard(incoming)
+
+    def _convert(
+        self, found: Released, dtype: str, progress: Progress, source: hub.Listing | Path
+    ) -> None:
+        """Makes a folder from a checkpoint, all or nothing; the caller holds the card's lock."""
+        from fls_models.weights.conversion.install import install
+
+        # Named for good only when it says where it came from, too.
+        ready = self.cache / "weights" / f".ready-{self.card.name}-{dtype}"
+        install(found, ready, dtype=dtype, progress=progress)
+        told = json.dumps(_told(source), ensure_ascii=False, indent=1)
+        (ready / SOURCE).write_text(told, "utf-8")
+        ready.rename(folder(self.card, self.cache, dtype))
 
 
 def stated(place: Path) -> Mapping[str, Any]:
@@ -117,54 +167,6 @@ def stated(place: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def room(card: FrameCard, cache: Path, dtype: str, download: int) -> int:
-    """Bytes that must be free to download so many and convert them; less what is here already."""
-    result = card.weights_gb.get(dtype, 2 * card.weights_gb["bf16"])
-    return round(download + result * 1e9) - size_of(_incoming(card, cache))
-
-
-def _from_hub(card: FrameCard, cache: Path, dtype: str, progress: Progress) -> None:
-    from fls_models.weights.conversion.layout import find
-
-    ways_out = (
-        f"Or use a copy that you have: `fls models pull {card.name} --from FOLDER` keeps it for "
-        "good, `--model FOLDER` takes it this once."
-    )
-    listing = hub.ask(card.repo, adapter=card.adapter, ways_out=ways_out)
-    incoming = _incoming(card, cache)
-    incoming.mkdir(exist_ok=True)
-    hub.prune(listing, incoming)
-    needed, free = room(card, cache, dtype, listing.bytes), shutil.disk_usage(cache).free
-    if free < needed:
-        raise DiskFull(
-            f"{cache} has {free / 1e9:.1f} GB free, but downloading and converting {card.name} "
-            f"takes {needed / 1e9:.1f} GB. Free some, or set FLS_CACHE to another disk."
-        )
-    hub.download(listing, incoming, f"download {card.name}", progress, ways_out=ways_out)
-    found = _fitting(card, find(incoming, adapter=card.adapter), incoming)
-    convert(found, card, cache, dtype, progress, listing)
-    _discard(incoming)
-
-
-def convert(
-    found: Released,
-    card: FrameCard,
-    cache: Path,
-    dtype: str,
-    progress: Progress,
-    source: hub.Listing | Path,
-) -> None:
-    """Makes a card's folder from a checkpoint, all or nothing; the caller holds its lock."""
-    from fls_models.weights.conversion.install import install
-
-    # Named for good only when it says where it came from, too.
-    ready = cache / "weights" / f".ready-{card.name}-{dtype}"
-    install(found, ready, dtype=dtype, progress=progress)
-    told = json.dumps(_told(source), ensure_ascii=False, indent=1)
-    (ready / SOURCE).write_text(told, "utf-8")
-    ready.rename(folder(card, cache, dtype))
 
 
 def _told(source: hub.Listing | Path) -> dict[str, Any]:
@@ -227,12 +229,7 @@ def check_converter(dtype: str) -> None:
         bitsandbytes()
 
 
-def _incoming(card: FrameCard, cache: Path) -> Path:
-    # Without the dtype: what one was interrupted in, another one goes on with.
-    return cache / "weights" / f".incoming-{card.name}"
-
-
-def discard_old(cache: Path, name: str) -> int:
+def _discard_old(cache: Path, name: str) -> int:
     """Deletes what killed processes left of conversions and deletions."""
     kinds = (f".ready-{name}-*", f".installing-.ready-{name}-*", f".removing-*{name}*")
     return sum(delete(place) for kind in kinds for place in (cache / "weights").glob(kind))

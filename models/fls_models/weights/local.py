@@ -1,4 +1,4 @@
-"""A large model in a folder of the user's: recognised, and converted once into the cache.
+"""A model in a folder of the user's: recognised, and a large one converted once into the cache.
 
 A folder in a release's layout becomes `CACHE/weights/local-FINGERPRINT-DTYPE-FORM`; the folder
 itself is never written to. One that is converted is used where it lies. What is left of folders
@@ -16,38 +16,40 @@ from typing import TYPE_CHECKING
 from fls_models.core.budget import PAPER
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
+from fls_models.weights.card import Card, TextCard, load
 from fls_models.weights.conversion.formats import FORM, known
-from fls_models.weights.folders import locked, writing
 from fls_models.weights.large import (
     InstalledFrames,
+    LargeStore,
     card_of,
     check_converter,
-    convert,
     converted,
-    discard_old,
-    folder,
-    is_installed,
 )
+from fls_models.weights.store import Installed
 
 if TYPE_CHECKING:
-    from fls_models.weights.card import FrameCard
     from fls_models.weights.conversion.layout import Released
+
+_FILES = ("speech/model.bin", "speech/tokenizer.json", "llm/model.safetensors", "llm/config.json")
 
 
 def from_folder(
     place: Path,
     cache: Path,
-    dtype: str,
     progress: Progress = ignore,
-    check: Callable[[FrameCard], object] = ignore,
-) -> InstalledFrames:
+    dtype: str = "nf4",
+    check: Callable[[Card], object] = lambda card: None,
+) -> Installed | InstalledFrames:
     """The model in a folder, by the card that fits it best and the folder's name.
 
     What was measured of the card's own weights says nothing of these: budgets are the paper's.
 
-    `check` may raise before a card's model is converted. Raises what `released.find` and
-    `installing.install` do.
+    A large one in its release's layout is converted once, into the cache; `check` may raise before
+    that. Raises UsageError when the folder holds no model, and what `layout.find` and
+    `install.install` do.
     """
+    if has_parts(place):
+        return from_parts(place)
     name = place.resolve().name
     if (settings := converted(place)) is not None:
         if settings["form"] != FORM:
@@ -65,17 +67,42 @@ def from_folder(
     found = find(place)
     card = card_of(found.architecture, found.config, adapter=found.adapter is not None)
     own = replace(card, name=f"local-{_fingerprint(place, found)}")
-    if not is_installed(own, cache, known(dtype)):
+    store = LargeStore(own, cache)
+    if not store.is_ready(known(dtype)):
         check(replace(card, name=name))
         check_converter(dtype)
-        with writing(cache):
-            (cache / "weights").mkdir(parents=True, exist_ok=True)
-            with locked(cache, own.name):
-                if not is_installed(own, cache, dtype):
-                    discard_old(cache, own.name)
-                    convert(found, own, cache, dtype, progress, place)
+        store.make(dtype, progress, found, place)
     card = replace(card, name=name, budgets=PAPER)
-    return InstalledFrames(card, folder(own, cache, dtype), dtype)
+    return replace(store.locate(dtype), card=card)
+
+
+def has_parts(place: Path) -> bool:
+    """Whether a folder is meant as a model that reads text, whole or not."""
+    return (place / "speech").is_dir() or (place / "llm").is_dir()
+
+
+def from_parts(place: Path) -> Installed:
+    """A model in a folder of the user's: `speech/` and `llm/` as they lie in the cache.
+
+    `connector/` may lie beside them. It is judged by the card of `mini`, whose budgets and
+    accuracy of frames belong to another connector: here the budgets are the paper's. Raises
+    UsageError when a file is missing.
+    """
+    for needed in _FILES:
+        if not (place / needed).is_file():
+            raise UsageError(
+                f"{place} is no model: {needed} is missing. "
+                f"A model's folder holds {', '.join(_FILES)}."
+            )
+    mini = load("mini")
+    assert isinstance(mini, TextCard)
+    card = replace(mini, name=place.resolve().name)
+    if card.frames is not None:
+        # Of another connector nothing was measured.
+        card = replace(card, frames=replace(card.frames, budgets=PAPER, accuracy={}))
+    beside = place / "connector"
+    found = beside if (beside / "config.json").is_file() else None
+    return Installed(card, place / "speech", place / "llm", found)
 
 
 def _fingerprint(place: Path, found: Released) -> str:
