@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fls_models.core.files import replacing
 from fls_models.core.progress import Progress, silent
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
 from fls_models.weights import hub
@@ -161,10 +162,10 @@ def convert(
 
     # Named for good only when it says where it came from, too.
     ready = cache / "weights" / f".ready-{card.name}-{dtype}"
-    install(found, ready, dtype=dtype, progress=progress)
-    told = json.dumps(_told(source), ensure_ascii=False, indent=1)
-    (ready / SOURCE).write_text(told, "utf-8")
-    ready.rename(folder(card, cache, dtype))
+    with replacing(folder(card, cache, dtype), ready):
+        install(found, ready, dtype=dtype, progress=progress)
+        told = json.dumps(_told(source), ensure_ascii=False, indent=1)
+        (ready / SOURCE).write_text(told, "utf-8")
 
 
 def _told(source: hub.Listing | Path) -> dict[str, Any]:
