@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.progress import Bars
 from fls_cli.console.sizes import size_text
 from fls_cli.storage.paths import cache_folder
+from fls_models.core.files import digest
 from fls_models.errors import UsageError
 from fls_models.weights import card
 from fls_models.weights.card import Card, FrameCard, FrameReading, Part
@@ -264,8 +264,7 @@ def _show_connector(found: Card, frames: FrameReading) -> None:
     for file in sorted(place.iterdir()) if place else ():
         if file.suffix in (".json", ".safetensors"):
             typer.echo(f"  {file.name}  {file.stat().st_size} bytes")
-            with file.open("rb") as opened:
-                typer.echo(f"    sha256  {hashlib.file_digest(opened, 'sha256').hexdigest()}")
+            typer.echo(f"    sha256  {digest(file)}")
 
 
 def _size(store: Store[object], count: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fls_cli.media.source import Source, check_readable
-from fls_cli.storage.cache import digest
+from fls_models.core.files import digest
 from fls_models.errors import InputError
 
 

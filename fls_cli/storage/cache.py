@@ -18,11 +18,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fls_cli.console.sizes import parse_size
 from fls_cli.storage.paths import cache_folder
 from fls_models.core.cache import CacheKey
+from fls_models.core.files import replacing
 from fls_models.errors import EnvironmentLacks, UsageError
 
 __all__ = [
@@ -30,7 +32,6 @@ __all__ = [
     "DiskCache",
     "Info",
     "Kind",
-    "digest",
     "key",
     "open_cache",
     "parse_size",
@@ -103,12 +104,6 @@ def key(**parts: object) -> str:
     """
     text = json.dumps(parts, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex; read in blocks. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class DiskCache:
@@ -198,16 +193,12 @@ class DiskCache:
     def _write(self, place: Path, content: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.parent.mkdir(mode=0o700, exist_ok=True)
-        temporary = place.with_name(f".{secrets.token_hex(8)}.fls")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            # Not flushed to the disk: what a power cut leaves fails its checksum.
-            with open(descriptor, "wb") as file:
-                file.writelines((_MARK, hashlib.sha256(content).digest(), content))
-            os.replace(temporary, place)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        # Not flushed to the disk: what a power cut leaves fails its checksum.
+        with (
+            replacing(place, place.with_name(f".{secrets.token_hex(8)}.fls")) as part,
+            open(part, "xb", opener=partial(os.open, mode=0o600)) as file,
+        ):
+            file.writelines((_MARK, hashlib.sha256(content).digest(), content))
 
     def _shrink(self) -> int:
         dead = time.time() - LEFTOVER_AGE

@@ -127,7 +127,7 @@ def long(tmp_path: Path) -> Path:
 
 def test_closed_when_full_before_anything_was_taken(long: Path) -> None:
     ahead = Ahead(lambda warn: stream(as_file(long), warn=warn))
-    until(lambda: ahead._waiting.full())
+    until(lambda: ahead._drawn.qsize() == 601)
     ahead.close()
     ahead.close()
 

@@ -21,7 +21,8 @@ from typer.testing import CliRunner, Result
 import fls_cli.storage.cache
 from fls_cli.commands.cache import app
 from fls_cli.console.sizes import parse_size
-from fls_cli.storage.cache import DEFAULT_LIMIT, DiskCache, Info, Kind, digest, key, open_cache
+from fls_cli.storage.cache import DEFAULT_LIMIT, DiskCache, Info, Kind, key, open_cache
+from fls_models.core.files import digest
 from fls_models.errors import EnvironmentLacks, UsageError
 
 KEYS = [key(number=number) for number in range(200)]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fls_models.audio.prefetch import ahead
+from fls_models.audio.prefetch import ReadAhead, ahead
 
 
 class Broken(BaseException):
@@ -140,3 +140,40 @@ def test_work_overlaps():
 def test_at_least_one_is_drawn_ahead():
     with pytest.raises(ValueError, match="at least one"):
         next(ahead([], 0))
+
+
+class Noted(ReadAhead[int]):
+    """Puts a negative number before each of its own."""
+
+    def __init__(self, waiting: int) -> None:
+        self.put_ahead = 0
+        super().__init__(self._numbers(), waiting)
+
+    def _numbers(self):
+        for number in count(1):
+            self.put(-number)
+            self.put_ahead = number
+            yield number
+
+
+def test_what_the_source_puts_comes_before_its_item_and_takes_room():
+    noted = Noted(4)
+    deadline = time.monotonic() + 10
+    while noted.put_ahead < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    # -1, 1, -2, 2 are waiting.
+    assert noted.put_ahead == 2
+    with closing(noted.items()) as items:
+        assert [next(items) for _ in range(6)] == [-1, 1, -2, 2, -3, 3]
+
+
+@pytest.mark.parametrize("waiting", [2, 3])
+def test_closing_ends_a_source_that_waits_for_room(waiting):
+    threads = set(threading.enumerate())
+    noted = Noted(waiting)
+    time.sleep(0.02)
+    noted.close()
+    noted.close()
+    assert set(threading.enumerate()) == threads
+    assert list(noted.items()) == []

@@ -1,4 +1,4 @@
 """Answers and inspections as HTML pages: one file each, with the sound in it, for any browser.
 
-Pure functions from values to text, but for `page_audio`, which runs ffmpeg.
+Pure functions from values to text, by templates, but for `page_audio`, which runs ffmpeg.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fls_cli.writers.pages.markup import counted, definitions, escaped, play_button
+from fls_cli.writers.pages.markup import counted
 from fls_cli.writers.pages.page import page
 from fls_cli.writers.pages.timeline import Row, timeline
 from fls_models.core.results import Answer, Passage, Span, Usage
@@ -22,10 +22,6 @@ _UNHEARD = (
 _BESIDE = (
     "The answers were read from a transcript. Content density and fusion are what the model's "
     "extractor makes of the same recording."
-)
-_STRONGEST = (
-    "Evidence is listed from the strongest on. A percentage says how much of its attention to the "
-    "recording the model gave to that place while it wrote the answer."
 )
 
 
@@ -48,50 +44,33 @@ def answer_page(
         offset: the second of the recording at which `audio` begins.
         flaws: what of the recording is missing or in doubt, a sentence each.
     """
+    found = [_found(answer) for answer in answers]
     rows = [
-        Row("Evidence" if len(answers) == 1 else f"Evidence for question {number}", _found(answer))
-        for number, answer in enumerate(answers, 1)
+        Row("Evidence" if len(answers) == 1 else f"Evidence for question {number}", passages)
+        for number, passages in enumerate(found, 1)
     ]
-    articles = "\n".join(
-        _article(answer, number, len(answers), offset) for number, answer in enumerate(answers, 1)
-    )
-    beside = _UNHEARD if heard is None else _BESIDE if answers[0].usage.reader == "text" else ""
-    has_evidence = any(row.passages for row in rows)
-    main = f"""{_missing(flaws)}{_hint(_STRONGEST) if has_evidence else ""}
-{articles}
-<section aria-labelledby="along">
-<h2 id="along">Along the recording</h2>
-{timeline(_span(answers, heard, offset), heard=heard, rows=rows, offset=offset)}
-{_hint(beside) if beside else ""}
-</section>
-<section class="made" aria-labelledby="made">
-<h2 id="made">How this was made</h2>
-{_made(answers)}
-</section>"""
-    first = answers[0].question
+    first = answers[0]
+    title = f"{first.question} - {name}"
     return page(
-        title=f"{first} - {name}" if len(answers) == 1 else f"{name}: {len(answers)} questions",
+        "answers.html",
+        title=title if len(answers) == 1 else f"{name}: {len(answers)} questions",
         name=name,
         about=f"{counted(len(answers), 'question')} asked of this recording with fls.",
-        main=main,
+        answers=answers,
+        found=found,
+        flaws=flaws,
+        timeline=timeline(_span(answers, heard, offset), heard=heard, rows=rows, offset=offset),
+        beside=_UNHEARD if heard is None else _BESIDE if first.usage.reader == "text" else "",
+        made=[
+            ("Model", first.usage.model),
+            ("Budget", first.usage.budget),
+            ("Reads", _READERS.get(first.usage.reader, first.usage.reader)),
+            ("Heard", clock_time(first.usage.audio_seconds)),
+        ],
+        costs=[_cost(answer.usage) for answer in answers],
         audio=audio,
         offset=offset,
     )
-
-
-def _missing(flaws: Sequence[str]) -> str:
-    if not flaws:
-        return ""
-    items = "".join(f"<li>{escaped(flaw)}</li>" for flaw in flaws)
-    return f"""<section aria-labelledby="missing">
-<h2 id="missing">What is missing in this recording</h2>
-<ul>{items}</ul>
-</section>
-"""
-
-
-def _hint(text: str) -> str:
-    return f'<p class="hint">{escaped(text)}</p>'
 
 
 def _found(answer: Answer) -> tuple[Passage, ...]:
@@ -104,52 +83,6 @@ def _span(answers: Sequence[Answer], heard: Inspection | None, offset: float) ->
     ends = [offset + answer.usage.audio_seconds for answer in answers]
     ends += [passage.span.end for answer in answers for passage in _found(answer)]
     return Span(offset, max(ends))
-
-
-def _article(answer: Answer, number: int, count: int, offset: float) -> str:
-    found = _found(answer)
-    if found:
-        items = "\n".join(_item(passage, offset) for passage in found)
-        evidence = f"""<h3>Evidence</h3>
-<ol class="evidence">
-{items}
-</ol>"""
-    elif answer.answered:
-        evidence = _hint("Where this answer comes from was not measured.")
-    else:
-        evidence = ""
-    which = f'<span class="number">Question {number}</span> ' if count > 1 else ""
-    said = "said" if answer.answered else "said unanswered"
-    return f"""<article aria-labelledby="question-{number}">
-<h2 id="question-{number}">{which}<span dir="auto">{escaped(answer.question)}</span></h2>
-<p class="{said}" dir="auto">{escaped(answer.answer)}</p>
-{evidence}
-</article>"""
-
-
-def _item(passage: Passage, offset: float) -> str:
-    percent = max(1, round(100 * passage.share))
-    quote = f'\n<blockquote dir="auto">{escaped(passage.text)}</blockquote>'
-    return f"""<li>{play_button(passage.span, offset)}
-<span class="share">{percent}%<svg width="64" height="6" viewBox="0 0 100 6" \
-preserveAspectRatio="none" aria-hidden="true"><rect class="all" width="100" height="6"/>\
-<rect width="{percent}" height="6"/></svg></span>{quote if passage.text.strip() else ""}</li>"""
-
-
-def _made(answers: Sequence[Answer]) -> str:
-    usage = answers[0].usage
-    common = definitions(
-        [
-            ("Model", usage.model),
-            ("Budget", usage.budget),
-            ("Reads", _READERS.get(usage.reader, usage.reader)),
-            ("Heard", clock_time(usage.audio_seconds)),
-        ]
-    )
-    if len(answers) == 1:
-        return f"{common}\n<p>{escaped(_cost(usage))}</p>"
-    items = "\n".join(f"<li>{escaped(_cost(answer.usage))}</li>" for answer in answers)
-    return f"{common}\n<ol>\n{items}\n</ol>"
 
 
 def _cost(usage: Usage) -> str:

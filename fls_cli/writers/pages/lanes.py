@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import log2
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from fls_cli.writers.pages.markup import clocks, stretch
 from fls_models.core.results import Passage, Span
 
@@ -35,7 +37,7 @@ class Lane:
 
     label: str
     height: int
-    drawn: str
+    drawn: Markup
 
 
 def heard_lanes(heard: Inspection) -> Iterator[Lane]:
@@ -71,7 +73,7 @@ def evidence_lane(label: str, passages: Sequence[Passage], span: Span, offset: f
             f'height="{_EVIDENCE - 2}" {stretch(passage.span, offset)}>'
             f"<title>{'-'.join(clocks(passage.span))}</title></rect>"
         )
-    return Lane(label, _EVIDENCE, "".join(drawn))
+    return Lane(label, _EVIDENCE, Markup("".join(drawn)))
 
 
 def per_cent(time: float, span: Span) -> float:
@@ -80,8 +82,8 @@ def per_cent(time: float, span: Span) -> float:
     return min(100.0, max(0.0, 100 * (time - span.start) / length)) if length else 0.0
 
 
-def _stretched(count: int, height: int, drawn: str) -> str:
-    return (
+def _stretched(count: int, height: int, drawn: str) -> Markup:
+    return Markup(
         f'<svg width="100%" height="{height}" viewBox="0 0 {count} {height}" '
         f'preserveAspectRatio="none">{drawn}</svg>'
     )

@@ -1,33 +1,41 @@
-"""The page around what it shows: title, player, style and script, with no way to the network."""
+"""Pages from templates: title, player, style and script, with no way to the network."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
-from string import Template
 
-from fls_cli.writers.pages.markup import escaped
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from fls_cli.console.text import clean
+from fls_cli.writers.pages.markup import clocks, stretch
 
 
-def page(*, title: str, name: str, about: str, main: str, audio: bytes, offset: float) -> str:
+def page(template: str, *, audio: bytes, offset: float, **values: object) -> str:
     """A whole HTML document.
 
-    `title`, `name` (the recording's) and `about` (a line below it) are plain text; `main` is HTML.
-    `offset` is the second of the recording at which `audio` (MP3) begins.
+    `template` lies beside this file. Among `values` are `title`, `name` (the recording's) and
+    `about` (a line below it). `offset` is the second of the recording at which `audio` (MP3)
+    begins. Texts stay texts wherever they are put, unless they are `Markup`.
     """
-    style, script = _part("page.css"), _part("page.js")
-    return Template(_part("page.html")).substitute(
-        title=escaped(title),
-        heading=escaped(name),
-        about=escaped(about),
-        main=main,
-        audio=b64encode(audio).decode(),
-        offset=f"{offset:.3f}",
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+    environment = Environment(
+        autoescape=True,
+        finalize=_clean,
+        loader=FunctionLoader(_part),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals |= {"clocks": clocks, "stretch": stretch}
+    environment.filters["hash"] = _hash
+    return environment.get_template(template).render(
+        audio=Markup(b64encode(audio).decode()),
+        offset=offset,
+        style=Markup(_part("page.css")),
+        script=Markup(_part("page.js")),
+        **values,
     )
 
 
@@ -35,6 +43,11 @@ def _part(name: str) -> str:
     return files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _hash(text: str) -> str:
+def _clean(value: object) -> object:
+    """A text from a recording, a question or a file's name without what steers a terminal."""
+    return clean(value).strip() if type(value) is str else value
+
+
+def _hash(text: str) -> Markup:
     """By which the page's own policy knows this text, and lets no other run."""
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+    return Markup(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'")

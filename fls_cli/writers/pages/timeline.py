@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 from typing import TYPE_CHECKING
 
-from fls_cli.writers.pages.lanes import LEVELS, evidence_lane, heard_lanes, per_cent
-from fls_cli.writers.pages.markup import clocks, counted, escaped
+from markupsafe import Markup
+
+from fls_cli.writers.pages.lanes import LEVELS, Lane, evidence_lane, heard_lanes, per_cent
+from fls_cli.writers.pages.markup import clocks, counted
 from fls_models.core.results import Passage, Span
 from fls_models.core.timestamps import clock_time
 
 if TYPE_CHECKING:
     from fls_models.extractor.inspection.inspection import Inspection
 
-_LABEL = 20  # pixels above a lane for what it is
+_LABEL = 20  # pixels above a lane for what it is, as in parts.html
 _GAP = 8  # and below it
 _AXIS = 24
 # The most ticks of the axis; on a narrow page every other one goes without its time.
@@ -35,9 +38,24 @@ class Row:
     passages: Sequence[Passage]
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """What parts.html draws, in pixels from the top: lanes and where each begins, lines, texts."""
+
+    span: Span
+    lanes: Sequence[tuple[int, Lane]]
+    bottom: int
+    height: int
+    borders: Markup
+    axis: Markup
+    described: str
+    legend: str
+    levels: int
+
+
 def timeline(
     span: Span, *, heard: Inspection | None, rows: Sequence[Row] = (), offset: float = 0.0
-) -> str:
+) -> Timeline:
     """A figure of `span` with a legend below it.
 
     Args:
@@ -49,35 +67,31 @@ def timeline(
     shown = [row for row in rows if row.passages]
     lanes = [evidence_lane(row.label, row.passages, span, offset) for row in shown]
     lanes += heard_lanes(heard) if heard else ()
-    bottom = sum(_LABEL + lane.height + _GAP for lane in lanes)
-    stripes, labels, top = "", "", 0
-    for lane in lanes:
-        labels += f'<text class="lane" x="0" y="{top + 14}">{escaped(lane.label)}</text>'
-        stripe = f'<svg y="{top + _LABEL}" width="100%" height="{lane.height}">'
-        stripes += f"{stripe}{lane.drawn}</svg>"
-        top += _LABEL + lane.height + _GAP
-    return f"""<figure class="timeline">
-<svg id="timeline" role="img" aria-label="{escaped(_described(span, heard, shown))}" \
-width="100%" height="{bottom + _AXIS}" data-start="{span.start:.3f}" data-end="{span.end:.3f}">
-{stripes}{_borders(heard, span, bottom) if heard else ""}{labels}{_axis(span, bottom)}
-<line class="playhead" x1="0" x2="0" y1="0" y2="{bottom}"/>
-</svg>
-<figcaption>
-{_legend(heard, bool(shown))}
-</figcaption>
-</figure>"""
-
-
-def _borders(heard: Inspection, span: Span, bottom: int) -> str:
-    """Lines where one pass ends and the next begins."""
-    starts = [one.times[0, 0] for one in heard.sections[1:] if one.frames_before]
-    places = [f"{per_cent(float(start), span):.3f}%" for start in starts]
-    return "".join(
-        f'<line class="border" x1="{place}" x2="{place}" y1="0" y2="{bottom}"/>' for place in places
+    tops = [0, *accumulate(_LABEL + lane.height + _GAP for lane in lanes)]
+    return Timeline(
+        span,
+        list(zip(tops, lanes, strict=False)),
+        bottom=tops[-1],
+        height=tops[-1] + _AXIS,
+        borders=_borders(heard, span, tops[-1]) if heard else Markup(""),
+        axis=_axis(span, tops[-1]),
+        described=_described(span, heard, shown),
+        legend=_legend(heard, bool(shown)),
+        levels=LEVELS if heard and heard.rounds else 0,
     )
 
 
-def _axis(span: Span, top: int) -> str:
+def _borders(heard: Inspection, span: Span, bottom: int) -> Markup:
+    """Lines where one pass ends and the next begins."""
+    starts = [one.times[0, 0] for one in heard.sections[1:] if one.frames_before]
+    places = [f"{per_cent(float(start), span):.3f}%" for start in starts]
+    lines = (
+        f'<line class="border" x1="{place}" x2="{place}" y1="0" y2="{bottom}"/>' for place in places
+    )
+    return Markup("".join(lines))
+
+
+def _axis(span: Span, top: int) -> Markup:
     length = span.end - span.start
     step = next((step for step in _STEPS if length / step <= _TICKS), ceil(length / _TICKS))
     drawn = [f'<line class="axis" x1="0" x2="100%" y1="{top}" y2="{top}"/>']
@@ -94,7 +108,7 @@ def _axis(span: Span, top: int) -> str:
             f'<line class="axis" {tick}/><text class="tick{" odd" if number % 2 else ""}" '
             f'x="{place:.3f}%" y="{top + 19}" text-anchor="{anchor}">{time}</text>'
         )
-    return "".join(drawn)
+    return Markup("".join(drawn))
 
 
 def _described(span: Span, heard: Inspection | None, rows: Sequence[Row]) -> str:
@@ -137,15 +151,4 @@ def _legend(heard: Inspection | None, has_evidence: bool) -> str:
         said.append(_fusion_in_words(heard))
         if len(heard.sections) > 1:
             said.append("Dashed lines part what is read in one pass from the next.")
-    legend = f"<p>{escaped(' '.join(said))}</p>"
-    return f"{legend}\n{_key()}" if heard and heard.rounds else legend
-
-
-def _key() -> str:
-    swatches = "".join(
-        f'<li><svg width="24" height="14" aria-hidden="true"><rect class="fusion level-{level}" '
-        f'width="24" height="14"/></svg> {2 ** (level // 2)}'
-        f"{' or more' if level == LEVELS - 1 else ''}</li>"
-        for level in range(0, LEVELS, 2)
-    )
-    return f'<div class="key"><span>Frames fused into one, about:</span><ul>{swatches}</ul></div>'
+    return " ".join(said)

@@ -11,61 +11,80 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 _END: Any = object()
+_TICK = 0.1
 
 
-def ahead(iterable: Iterable[T], waiting: int) -> Generator[T, None, None]:
-    """The items of `iterable`, in order, drawn by a thread that begins with the first one taken.
+class ReadAhead(Generic[T]):
+    """The items of `iterable`, drawn by a thread from now on.
 
-    An error of the iterable comes out after the items before it. Closing the generator (or its
-    end, or an error) closes the iterable, if that is a generator, and waits until the thread has
-    ended: as long as the iterable takes for the item that it is at.
-
-    Args:
-        iterable: runs in the thread, where torch records gradients unless told otherwise.
-        waiting: how many items, at least 1, are drawn and not yet taken at any time.
-
-    Raises:
-        ValueError: `waiting` is below 1.
+    At most `waiting`, 1 or more, are drawn and not yet taken; ValueError for less. The thread has
+    torch record gradients unless told otherwise.
     """
-    if waiting < 1:
-        raise ValueError(f"at least one item is drawn ahead, not {waiting}")
-    # An item in a tuple, so that it cannot be mistaken for an error or for the end, None.
-    drawn: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
-    room, stopped = Semaphore(waiting), Event()
 
-    def draw() -> None:
+    def __init__(self, iterable: Iterable[T], waiting: int) -> None:
+        if waiting < 1:
+            raise ValueError(f"at least one item is drawn ahead, not {waiting}")
+        # An item in a tuple, so that it cannot be mistaken for an error or for the end, None.
+        self._drawn: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
+        self._room, self._stopped = Semaphore(waiting), Event()
+        self._thread = Thread(target=self._draw, args=(iterable,), name="ahead", daemon=True)
+        self._thread.start()
+
+    def items(self) -> Generator[T, None, None]:
+        """The items, in order and once, an error after those before it; then this is closed."""
+        try:
+            while not self._stopped.is_set() and (found := self._drawn.get()) is not None:
+                if isinstance(found, BaseException):
+                    raise found
+                self._room.release()
+                yield found[0]
+        finally:
+            self.close()
+
+    def put(self, item: T) -> None:
+        """Called by the iterable: an item before the one that it is at. `waiting` is above 1."""
+        self._room.acquire()
+        self._drawn.put((item,))
+
+    def close(self) -> None:
+        """Closes the iterable, if that is a generator, and waits until the thread has ended.
+
+        That is as long as the iterable takes for the item that it is at.
+        """
+        self._stopped.set()
+        while self._thread.is_alive():
+            self._room.release()
+            self._interrupt(self._thread.ident or 0)
+            self._thread.join(_TICK)
+
+    def _interrupt(self, thread: int) -> None:
+        """Ends what a thread waits for; called until it has ended."""
+
+    def _draw(self, iterable: Iterable[T]) -> None:
         try:
             with closing_source(iterable):
                 stream = iter(iterable)
-                while room.acquire() and not stopped.is_set():
+                while self._room.acquire() and not self._stopped.is_set():
                     item = next(stream, _END)
                     if item is _END:
                         break
-                    drawn.put((item,))
+                    self._drawn.put((item,))
                     # Else the last item lives as long as it takes to draw the next.
                     del item
         except BaseException as error:  # raised again where the items are taken
-            drawn.put(error)
+            self._drawn.put(error)
         else:
-            drawn.put(None)
+            self._drawn.put(None)
 
-    thread = Thread(target=draw, name="ahead", daemon=True)
-    thread.start()
-    try:
-        while (entry := drawn.get()) is not None:
-            if isinstance(entry, BaseException):
-                raise entry
-            room.release()
-            yield entry[0]
-    finally:
-        stopped.set()
-        room.release()
-        thread.join()
+
+def ahead(iterable: Iterable[T], waiting: int) -> Generator[T, None, None]:
+    """`ReadAhead.items` of a thread that begins with the first one taken."""
+    yield from ReadAhead(iterable, waiting).items()
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_models.core.cache import NULL_CACHE, Cache
+from fls_models.core.files import digest
 from fls_models.errors import UsageError
 from fls_models.pipelines.frames import FrameModel
 from fls_models.weights.store import fingerprint
@@ -71,7 +71,7 @@ class LargeFrameModel(FrameModel):
     @cached_property
     def _vocabulary_identity(self) -> str | None:
         file = self.running.vocabulary
-        return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+        return None if file is None else digest(file)
 
     @cached_property
     def _vocabulary(self) -> SentencePieces | None:

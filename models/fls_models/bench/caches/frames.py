@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.core.budget import Budget
+from fls_models.core.files import digest, write_whole
 from fls_models.extractor.fused_recording import FusedRecording
 from fls_models.pipelines.frames import FrameModel
 
@@ -52,8 +52,7 @@ class FrameHearing:
     def content(self, audio: Path) -> str:
         """What tells the recording from others, whatever it is called."""
         if audio not in self._contents:
-            with audio.open("rb") as file:
-                self._contents[audio] = hashlib.file_digest(file, "sha256").hexdigest()
+            self._contents[audio] = digest(audio)
         return self._contents[audio]
 
     def _hear(self, audio: Path, budget: str) -> HeardFrames:
@@ -66,7 +65,7 @@ class FrameHearing:
         begun = perf_counter()
         fused = self._model.hear(self._decode(audio), Budget(budget))
         seconds = perf_counter() - begun
-        _write(place, json.dumps({"seconds": seconds}).encode() + b"\n" + fused.pack())
+        write_whole(place, json.dumps({"seconds": seconds}).encode() + b"\n" + fused.pack())
         return HeardFrames(fused, seconds)
 
     def _place(self, audio: Path, budget: str) -> Path:
@@ -76,10 +75,3 @@ class FrameHearing:
         paid = Budget(budget).by(self._model.rates).key()
         folder = self._work / "frames" / f"{card.name}-{paid}-{told}"
         return folder / f"{self.content(audio)[:16]}.fls"
-
-
-def _write(place: Path, content: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_suffix(f".{os.getpid()}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, place)

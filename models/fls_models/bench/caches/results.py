@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from fls_models.core.files import write_whole
 
 
 class Kept:
@@ -32,8 +33,5 @@ class Kept:
             known: dict[str, Any] = json.loads(place.read_text("utf-8"))
             return known
         made = make()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
-        os.replace(unfinished, place)
+        write_whole(place, json.dumps(made, ensure_ascii=False))
         return made

@@ -7,9 +7,7 @@ effort, whatever the file is called.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.core.budget import PAPER, Budget, FrameRates
+from fls_models.core.files import digest, write_whole
 from fls_models.core.results import Sentence, Transcript
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
@@ -92,21 +91,12 @@ class TranscriptCache:
         heard = TimedTranscript(Transcript(language, sentences, listener.until), seconds)
         if place is not None:
             written = {"seconds": seconds, **heard.transcript.as_json()}
-            _write(place, json.dumps(written, ensure_ascii=False))
+            write_whole(place, json.dumps(written, ensure_ascii=False))
         return heard
 
     def _place(self, audio: Path, budget: str) -> Path | None:
         if self._work is None:
             return None
-        with audio.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         paid = Budget(budget).by(self._rates).key("transcribe")
         effort = f"{self._model}-{paid}" + (f"-{self._language}" if self._language else "")
-        return self._work / "transcripts" / effort / f"{content}.json"
-
-
-def _write(place: Path, text: str) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, place)
+        return self._work / "transcripts" / effort / f"{digest(audio)[:16]}.json"

@@ -20,6 +20,7 @@ from typing import Any
 from fls_models.bench.dataset.plan import Plan, entries
 from fls_models.bench.dataset.synthesize import SpokenRecording, speak_recording
 from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.files import replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
@@ -109,12 +110,8 @@ class RecordingsFolder:
     def _keep(self, number: int, spoken: SpokenRecording, save: Save) -> dict[str, Any]:
         file = self._file(number, SUFFIX)
         if spoken.parts:
-            part = file.with_name(f"{file.stem}.{os.getpid()}.part")
-            try:
+            with replacing(file, file.with_name(f"{file.stem}.{os.getpid()}.part")) as part:
                 save(spoken.samples, part)
-                os.replace(part, file)
-            finally:
-                part.unlink(missing_ok=True)
         told = {
             "seconds": round(len(spoken.samples) / SAMPLE_RATE, 3),
             "parts": [

@@ -7,7 +7,6 @@ method, so that an interrupted bench goes on where it stopped. It scores nothing
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -22,6 +21,7 @@ from fls_models.bench.longspeech.measure import Measuring, prompt_for
 from fls_models.bench.longspeech.measurement import Measured, Row
 from fls_models.bench.longspeech.methods import Length, Method
 from fls_models.bench.longspeech.replies import request_for
+from fls_models.core.files import digest
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 
@@ -126,6 +126,5 @@ class LongSpeechEval:
 
     def _content(self, audio: Path) -> str:
         if audio not in self._contents:
-            with audio.open("rb") as file:
-                self._contents[audio] = hashlib.file_digest(file, "sha256").hexdigest()
+            self._contents[audio] = digest(audio)
         return self._contents[audio]

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fls_models.core.files import replacing
 from fls_models.core.optional import optional
 from fls_models.errors import EnvironmentLacks
 from fls_models.lslm.decoder import DecoderLanguageModel
@@ -147,11 +148,10 @@ class Adapted:
         )
         values = {name: one.detach().cpu().contiguous() for name, one in self.parameters.items()}
         text = json.dumps(_plain(config.to_dict()), indent=2, sort_keys=True)
-        part, size = folder / f"{WEIGHTS}.part", sum(one.nbytes for one in values.values())
+        size = sum(one.nbytes for one in values.values())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file(values, part, metadata={"format": "pt"})
-            part.replace(folder / WEIGHTS)
+            with replacing(folder / WEIGHTS) as part:
+                save_file(values, part, metadata={"format": "pt"})
             # The settings last: a folder with both is whole.
             (folder / CONFIG).write_text(f"{text}\n", "utf-8")
         except (OSError, SafetensorError) as error:

@@ -6,7 +6,6 @@ happens meanwhile, the folder holds one whole checkpoint. When there is one is `
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fls_models.core.files import lacks_room, replacing
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
 from fls_models.training.core.optimizer import Optimiser
 
@@ -88,14 +88,13 @@ def save(
     kept = {f"parameter.{name}": value for name, value in values.items()} | optimiser.moments()
     told = {"form": _FORM, "state": asdict(state), "identity": dict(identity)}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _write(_kept_file(folder, state), lambda place: save_file(kept, place))
         if state.best_step == state.step:
             _write(best_file(folder, state), lambda place: save_file(values, place))
         text = json.dumps(told, indent=1)
         _write(folder / _STATE, lambda place: place.write_text(text, "utf-8"))
     except (OSError, SafetensorError) as error:
-        raise _unwritten(folder, error) from error
+        raise unwritten(folder, error) from error
     for file in _files(folder) - {_kept_file(folder, state), best_file(folder, state)}:
         file.unlink(missing_ok=True)
 
@@ -151,11 +150,10 @@ def _files(folder: Path) -> set[Path]:
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    write(part)
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
-    part.replace(path)
+    with replacing(path) as part:
+        write(part)
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
 
 
 def _damaged(folder: Path, error: Exception) -> UsageError:
@@ -164,9 +162,8 @@ def _damaged(folder: Path, error: Exception) -> UsageError:
     )
 
 
-def _unwritten(folder: Path, error: Exception) -> EnvironmentLacks:
-    # safetensors tells of a full disk in words only.
-    code = getattr(error, "errno", None)
-    if code in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error):
+def unwritten(folder: Path, error: Exception) -> EnvironmentLacks:
+    """What to raise where a run's folder takes no more."""
+    if lacks_room(error):
         return DiskFull(f"No room left in {folder}; free some, and the same command goes on.")
     return EnvironmentLacks(f"{folder} cannot be written ({error}); choose another folder.")

@@ -9,7 +9,6 @@ Shapes: T frames (25 a second), D encoder width.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,11 +26,13 @@ from torch import Tensor
 from fls_models.audio.prefetch import closing_source
 from fls_models.audio.windows import Window
 from fls_models.core.constants import WINDOW_SAMPLES
+from fls_models.core.files import digest, replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.signals import undisguised
-from fls_models.errors import DiskFull, EnvironmentLacks, InputError, UsageError
+from fls_models.errors import InputError, UsageError
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.encoding import encode_windows
+from fls_models.training.core.checkpoints import unwritten
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
 """A recording as blocks of 16 kHz mono float32; a generator is closed. Raises InputError."""
@@ -113,7 +114,7 @@ def encode(
     failed: dict[Path, InputError] = {}
     for path in dict.fromkeys(recordings):
         try:
-            key = keys[path] = _digest(path)
+            key = keys[path] = digest(path)
         except OSError as error:
             failed[path] = InputError(f"{path} cannot be read: {error.strerror}.")
             continue
@@ -213,13 +214,11 @@ class _Shards:
             return
         number = len(list(self._place.glob("hidden-*.safetensors")))
         file = self._place / f"hidden-{number:05d}.safetensors"
-        part = file.with_suffix(".part")
         try:
-            self._place.mkdir(parents=True, exist_ok=True)
-            save_file({key: states.contiguous() for key, states in hidden.items()}, part)
-            part.replace(file)
+            with replacing(file, file.with_suffix(".part")) as part:
+                save_file({key: one.contiguous() for key, one in hidden.items()}, part)
         except (OSError, SafetensorError) as error:
-            raise _unwritten(self._place, error) from error
+            raise unwritten(self._place, error) from error
         self._open(file)
 
     def _open(self, file: Path) -> None:
@@ -230,16 +229,3 @@ class _Shards:
                 f"{file} cannot be read ({error}); remove it, and what was in it is encoded again."
             ) from error
         self._where |= dict.fromkeys(opened.keys(), opened)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unwritten(folder: Path, error: Exception) -> EnvironmentLacks:
-    # safetensors tells of a full disk in words only.
-    code = getattr(error, "errno", None)
-    if code in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error):
-        return DiskFull(f"No room left in {folder}; free some, and the same command goes on.")
-    return EnvironmentLacks(f"{folder} cannot be written ({error}); choose another folder.")

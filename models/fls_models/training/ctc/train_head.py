@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from fls_models.core.files import replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
@@ -202,9 +203,9 @@ def train_head(
     )
 
     def made() -> Path:
-        part = folder / f"{HEAD}.part"
-        shutil.copyfile(best.file, part)
-        return part.replace(folder / HEAD)
+        with replacing(folder / HEAD) as part:
+            shutil.copyfile(best.file, part)
+        return folder / HEAD
 
     return Result(processes.once(made), written, best.value, best.loss, best.step)
 

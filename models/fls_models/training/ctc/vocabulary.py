@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from fls_models.core.files import replacing
 from fls_models.core.optional import optional
 from fls_models.errors import UsageError
 
@@ -71,10 +72,8 @@ class Vocabulary(ABC):
     def save(self, folder: Path) -> Path:
         """Writes the file into a folder."""
         file = folder / self.file_name
-        folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.name}.part")
-        part.write_bytes(self.as_bytes())
-        part.replace(file)
+        with replacing(file) as part:
+            part.write_bytes(self.as_bytes())
         return file
 
 

@@ -8,7 +8,6 @@ ends with the same files as one that was not. Questions about clips are others' 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.files import lacks_room, replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
@@ -127,15 +127,16 @@ class ClipFolder:
     def _save(self, samples: Samples, name: str) -> str:
         """16-bit PCM, all or nothing; its place relative to the folder."""
         file = self.place / _CLIPS / name
-        part = file.with_suffix(".part")
-        with _room(self.place):
-            file.parent.mkdir(exist_ok=True)
-            with part.open("wb") as raw, wave.open(raw) as opened:
-                opened.setnchannels(1)
-                opened.setsampwidth(2)
-                opened.setframerate(SAMPLE_RATE)
-                opened.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
-            os.replace(part, file)
+        with (
+            _room(self.place),
+            replacing(file, file.with_suffix(".part")) as part,
+            part.open("wb") as raw,
+            wave.open(raw) as opened,
+        ):
+            opened.setnchannels(1)
+            opened.setsampwidth(2)
+            opened.setframerate(SAMPLE_RATE)
+            opened.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
         return f"{_CLIPS}/{name}"
 
 
@@ -171,10 +172,8 @@ def open_folder(place: Path, recipe: Mapping[str, Any], *, fresh: bool) -> Itera
 
 def write(file: Path, text: str) -> None:
     """A text file in the folder, all or nothing."""
-    part = file.with_name(file.name + ".part")
-    with _room(file.parent):
+    with _room(file.parent), replacing(file) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, file)
 
 
 def _recipe(facts: Path) -> object:
@@ -209,7 +208,7 @@ def _room(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if lacks_room(error):
             raise DiskFull(f"No room left in {place}; free some: the same command goes on.") from (
                 error
             )

@@ -7,7 +7,6 @@ caller's to keep apart.
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fls_models.core.files import lacks_room, replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
 from fls_models.weights.conversion.formats import FORM as FORM
@@ -70,15 +70,13 @@ def install(released: Released, into: Path, *, dtype: str, progress: Progress = 
     filling = into.parent / f".installing-{into.name}"
     try:
         shutil.rmtree(filling, ignore_errors=True)
-        filling.mkdir(parents=True)
-        _check_disk(stored, dtype, filling)
-        _convert(stored, adapter, dtype, filling, progress)
-        _write_settings(released, dtype, tokens, filling)
-        filling.rename(into)
+        with replacing(into, filling):
+            filling.mkdir()
+            _check_disk(stored, dtype, filling)
+            _convert(stored, adapter, dtype, filling, progress)
+            _write_settings(released, dtype, tokens, filling)
     except (OSError, SafetensorError) as failure:
         raise _unwritten(into, failure) from failure
-    finally:
-        shutil.rmtree(filling, ignore_errors=True)
 
 
 def has_head(folder: Path) -> bool:
@@ -247,9 +245,7 @@ def _copy(name: str, sources: list[Path | None], into: Path) -> None:
 
 
 def _unwritten(into: Path, failure: Exception) -> EnvironmentLacks:
-    # safetensors tells of a full disk in words only.
-    code = getattr(failure, "errno", None)
-    if code in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(failure):
+    if lacks_room(failure):
         return DiskFull(f"No room left in {into.parent}; free some, or set FLS_CACHE.")
     return EnvironmentLacks(
         f"{into} cannot be written ({failure}); set FLS_CACHE to a folder that can be written to."
