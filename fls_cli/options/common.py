@@ -68,6 +68,14 @@ def _language(context: typer.Context, option: typer.CallbackParam, value: str | 
     return value
 
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Files, folders, patterns, http(s) addresses or - for a pipe.",
+        show_default=False,
+    ),
+]
 Budget = Annotated[
     str,
     typer.Option(
