@@ -10,8 +10,6 @@ from fls_cli.training.common import AnswerTraining, HeadTraining, encode_all
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from fls_models.lslm.mini.connector import Connector
     from fls_models.lslm.mini.connector_weights import Config
     from fls_models.training.compression.train_answers import Result as Answered
@@ -59,7 +57,7 @@ def train_head(
     asked: HeadTraining, installed: Installed, wanted: ConnectorSettings, place: tuple[str, str]
 ) -> Result:
     """Encodes all recordings and trains a connector on them, at a place: device, precision."""
-    from fls_models.training.ctc.train_connector import train_connector
+    from fls_models.training.ctc import train_connector as training
 
     # Small things first: what is wrong with them is said before hours of encoding.
     language_model = _language_model(installed)
@@ -68,22 +66,24 @@ def train_head(
     if config is None:
         config = _config(wanted, installed, language_model, spelling, encoded)
     asked.begin(encoded, spelling)
-    table: Tensor = language_model.embed(spelling.ids)
-    return train_connector(
+    settings = training.ConnectorTraining(
         config,
         spelling,
+        language_model.embed(spelling.ids),
+        whisper_identity(installed),
+        start,
+        batch_size=asked.batch,
+        device=place[0],
+        precision=place[1],
+    )
+    return training.train_connector(
+        settings,
         asked.taken,
         asked.held,
         asked.plan,
         asked.output,
         encoded=encoded,
-        identity=whisper_identity(installed),
-        table=table,
-        start=start,
-        batch_size=asked.batch,
         processes=asked.processes,
-        device=place[0],
-        precision=place[1],
         progress=asked.session.bars,
         report=asked.report,
     )

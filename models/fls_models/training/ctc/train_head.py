@@ -76,6 +76,23 @@ def usable(
     return found, crowded
 
 
+def chosen(
+    utterances: Sequence[Utterance],
+    dev: Sequence[Utterance],
+    encoded: Encoded,
+    vocabulary: Vocabulary,
+) -> tuple[list[Utterance], list[Utterance]]:
+    """Those to train on, which are `usable`, and those held out; UsageError where one is empty."""
+    taken, _ = usable(utterances, encoded, vocabulary)
+    held = [one for one in dev if one.audio in encoded]
+    if not taken or not held:
+        raise UsageError(
+            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
+            "one of each is needed, of 30 s at most."
+        )
+    return taken, held
+
+
 def new_head(norm: nn.LayerNorm, inner_width: int, tokens: int, seed: int = 0) -> CtcHead:
     """A head with random weights, float32 on the CPU; its norm is a frozen copy of the model's."""
     with torch.random.fork_rng(devices=[]):
@@ -158,13 +175,7 @@ def train_head(
             more processes than batches a step.
         OthersGone: another process has ended.
     """
-    taken, _ = usable(utterances, encoded, vocabulary)
-    held = [one for one in dev if one.audio in encoded]
-    if not taken or not held:
-        raise UsageError(
-            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
-            "one of each is needed, of 30 s at most."
-        )
+    taken, held = chosen(utterances, dev, encoded, vocabulary)
     norm, inner = model.final_norm, inner_width or model.width
     head = new_head(norm, inner, vocabulary.size, plan.seed).to(model.device)
     parameters = {
@@ -193,9 +204,9 @@ def train_head(
     def loss(number: int, dice: torch.Generator) -> Tensor:
         first = number * batch_size
         places = (divmod(at, len(taken)) for at in range(first, first + batch_size))
-        chosen = [order(turn)[place] for turn, place in places]
-        hidden = [encoded[taken[one].audio] for one in chosen]
-        return batch_loss(head, hidden, [ids[one] for one in chosen])
+        batch = [order(turn)[place] for turn, place in places]
+        hidden = [encoded[taken[one].audio] for one in batch]
+        return batch_loss(head, hidden, [ids[one] for one in batch])
 
     best = loop.run(
         loss, lambda: word_error_rate(head, held, encoded, vocabulary), progress, report
