@@ -30,7 +30,6 @@ def summarize(
     style: Annotated[
         str,
         typer.Option(
-            "--style",
             metavar="STYLE",
             help="brief, bullets, or chapters with their start times.",
             autocompletion=lambda incomplete: [s for s in STYLES if s.startswith(incomplete)],

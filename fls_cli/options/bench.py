@@ -17,9 +17,7 @@ from fls_cli.storage.files import check_place
 from fls_models.core.budget import NAMES
 from fls_models.errors import UsageError
 
-Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N lines.")
-]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N lines.")]
 Report = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="A report with all details: .md or .json."),
@@ -27,7 +25,6 @@ Report = Annotated[
 Work = Annotated[
     Path | None,
     typer.Option(
-        "--work",
         metavar="DIR",
         help="Keep transcripts and results here; an interrupted bench goes on where it stopped.",
     ),

@@ -93,7 +93,6 @@ Budget = Annotated[
 TargetLength = Annotated[
     int | None,
     _model(
-        "--target-length",
         metavar="N",
         help="Read this many tokens of a transcript, or frames of the sound, whatever the budget.",
     ),
@@ -116,7 +115,6 @@ Model = Annotated[
 Read = Annotated[
     str,
     _model(
-        "--read",
         metavar="WHAT",
         help="What is read: text of a transcript (mini, small), frames of the sound (mini, large "
         "models), or auto.",
@@ -126,7 +124,6 @@ Read = Annotated[
 Language = Annotated[
     str | None,
     _reading(
-        "--language",
         metavar="CODE",
         help="The language spoken (en, de, ...); detected unless given, or if auto is given.",
         envvar="FLS_LANGUAGE",
@@ -134,32 +131,23 @@ Language = Annotated[
     ),
 ]
 Track = Annotated[
-    int | None,
-    _reading("--track", metavar="N", help="Which audio track, from 0; the default is the best."),
+    int | None, _reading(metavar="N", help="Which audio track, from 0; the default is the best.")
 ]
 Channels = Annotated[
-    str,
-    _reading(
-        "--channels", metavar="mix|left|right|N", help="Which channels are heard; N counts from 1."
-    ),
+    str, _reading(metavar="mix|left|right|N", help="Which channels are heard; N counts from 1.")
 ]
 Raw = Annotated[
     str | None,
     _reading(
-        "--raw",
         metavar="FORMAT:RATE:CHANNELS",
         help="What samples without a header are, as in s16le:8000:1, mulaw or gsm.",
     ),
 ]
-Start = Annotated[str | None, _reading("--start", metavar="TIME", help="From here: 1:02:03, 90s.")]
-End = Annotated[str | None, _reading("--end", metavar="TIME", help="Up to here.")]
+Start = Annotated[str | None, _reading(metavar="TIME", help="From here: 1:02:03, 90s.")]
+End = Annotated[str | None, _reading(metavar="TIME", help="Up to here.")]
 FromFile = Annotated[
     Path | None,
-    _reading(
-        "--from-file",
-        metavar="LIST",
-        help="Read names of sources from this file, one a line; - for stdin.",
-    ),
+    _reading(metavar="LIST", help="Read names of sources from this file, one a line; - for stdin."),
 ]
 Jobs = Annotated[
     int,
@@ -194,7 +182,6 @@ Output = Annotated[
 Evidence = Annotated[
     int | None,
     _output(
-        "--evidence",
         metavar="[N]",
         min=0,
         help=f"Where in the recording the answer comes from: at most N passages, {EVIDENCE} unless "
@@ -204,7 +191,6 @@ Evidence = Annotated[
 Clips = Annotated[
     Path | None,
     _output(
-        "--clips",
         metavar="FOLDER",
         help="Cut these passages out of the recording, as WAV files in this folder.",
     ),
@@ -212,7 +198,6 @@ Clips = Annotated[
 Report = Annotated[
     str | None,
     _output(
-        "--report",
         metavar="PAGE",
         help="Write one HTML page with the sound, the answers and their evidence to play; or a "
         "page for each recording, below this folder/.",
@@ -225,16 +210,11 @@ Quiet = Annotated[
 Offline = Annotated[
     bool, _model("--offline/--no-offline", help="Never fetch model weights.", envvar="FLS_OFFLINE")
 ]
-MaxTokens = Annotated[int, _model("--max-tokens", metavar="N", min=1, help="Longest answer.")]
+MaxTokens = Annotated[int, _model(metavar="N", min=1, help="Longest answer.")]
 Device = Annotated[
-    str,
-    _large(
-        "--device", metavar="DEVICE", help="Where a large model runs: auto, cpu, cuda or cuda:N."
-    ),
+    str, _large(metavar="DEVICE", help="Where a large model runs: auto, cpu, cuda or cuda:N.")
 ]
-Dtype = Annotated[
-    str, _large("--dtype", metavar="DTYPE", help="A large model's weights: nf4, int8 or bf16.")
-]
+Dtype = Annotated[str, _large(metavar="DTYPE", help="A large model's weights: nf4, int8 or bf16.")]
 LowMemory = Annotated[
     bool,
     _large(
@@ -245,9 +225,7 @@ LowMemory = Annotated[
 ]
 Head = Annotated[
     Path | None,
-    _large(
-        "--head", metavar="FILE", help="A CTC head for a model that comes without one: safetensors."
-    ),
+    _large(metavar="FILE", help="A CTC head for a model that comes without one: safetensors."),
 ]
 Vocabulary = Annotated[
     Path | None,
@@ -264,18 +242,11 @@ Compress = Annotated[
 Rope = Annotated[
     str,
     _large(
-        "--rope",
         metavar="WAY",
         help="With --no-compress, how the model's window is stretched to hold all frames: ntk.",
     ),
 ]
 Temperature = Annotated[
-    float,
-    _model(
-        "--temperature",
-        metavar="T",
-        min=0.0,
-        help="0 takes the likeliest word; above, words are drawn.",
-    ),
+    float, _model(metavar="T", min=0.0, help="0 takes the likeliest word; above, words are drawn.")
 ]
-Seed = Annotated[int, _model("--seed", metavar="N", help="For drawing words.")]
+Seed = Annotated[int, _model(metavar="N", help="For drawing words.")]

@@ -31,12 +31,11 @@ class Comparison:
     """Which ways to shorten are compared, at which lengths, by which tasks."""
 
     tasks: Annotated[
-        str, _what("--tasks", metavar="TASK,...", help="asr, qa, dialogue, summary, emotion.")
+        str, _what(metavar="TASK,...", help="asr, qa, dialogue, summary, emotion.")
     ] = "asr,qa,dialogue,summary,emotion"
     methods: Annotated[
         str | None,
         _what(
-            "--methods",
             metavar="METHOD,...",
             help="fusion, random, avgpool, mostsim, single-pass, no-density, uncompressed, "
             "ntk-rope, cascade, with commas; the first four unless given.",
@@ -44,12 +43,11 @@ class Comparison:
         ),
     ] = None
     lengths: Annotated[
-        str | None, _what("--lengths", metavar="N,...", help="Frames that 30 s of audio become.")
+        str | None, _what(metavar="N,...", help="Frames that 30 s of audio become.")
     ] = None
     budgets: Annotated[
         str | None,
         _what(
-            "--budgets",
             metavar="BUDGET,...",
             help="fast, balanced, accurate, with commas; all, where no lengths are given.",
         ),
@@ -94,15 +92,13 @@ class Grading:
     judge: Annotated[
         str | None,
         _judging(
-            "--judge",
             metavar="URL|MODEL",
             help="Grades answers from 1 to 5: an OpenAI-compatible endpoint (its key in "
             f"{KEY}), or a model that reads text, such as mini.",
         ),
     ] = None
     judge_model: Annotated[
-        str | None,
-        _judging("--judge-model", metavar="NAME", help="The model's name at the endpoint."),
+        str | None, _judging(metavar="NAME", help="The model's name at the endpoint.")
     ] = None
 
     def check(self) -> None:
@@ -126,11 +122,11 @@ class CascadeEar:
     """Who writes the text that a cascade reads."""
 
     ear: Annotated[
-        str, typer.Option("--ear", metavar="MODEL", help="Whose Whisper writes the cascade's text.")
+        str, typer.Option(metavar="MODEL", help="Whose Whisper writes the cascade's text.")
     ] = "mini"
-    effort: Annotated[
-        str, typer.Option("--effort", metavar="BUDGET", help="At which effort it listens.")
-    ] = "balanced"
+    effort: Annotated[str, typer.Option(metavar="BUDGET", help="At which effort it listens.")] = (
+        "balanced"
+    )
 
     def check(self) -> None:
         """Raises UsageError for an effort that there is not."""

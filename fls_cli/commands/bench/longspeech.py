@@ -43,11 +43,9 @@ def longspeech_eval(
         ),
     ],
     comparison: Comparison,
-    max_tokens: Annotated[
-        int, typer.Option("--max-tokens", metavar="N", min=1, help="Of a reply.")
-    ] = 128,
+    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Of a reply.")] = 128,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N items.")
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N items.")
     ] = None,
     grading: Grading,
     measured: MeasuredModel,
@@ -55,7 +53,6 @@ def longspeech_eval(
     work: Annotated[
         Path | None,
         typer.Option(
-            "--work",
             metavar="DIR",
             help="Keep results here; an interrupted bench goes on where it stopped.",
         ),

@@ -42,7 +42,6 @@ class _Questions:
     budgets: Annotated[
         str,
         typer.Option(
-            "--budgets",
             metavar="BUDGET,...",
             help="Which to measure, with commas; none: from the true text alone.",
         ),
@@ -50,7 +49,6 @@ class _Questions:
     listen: Annotated[
         str | None,
         typer.Option(
-            "--listen",
             metavar="BUDGET",
             help="Hear every recording once, at this budget's effort, whatever is read of its "
             "transcript.",
@@ -59,7 +57,6 @@ class _Questions:
     free: Annotated[
         int,
         typer.Option(
-            "--free",
             metavar="N",
             min=0,
             help="So many questions answered in words; -o lists every reply beside its reference.",
