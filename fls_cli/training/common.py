@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
 from fls_cli.options.choices import Manners
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fls_models.pipelines.large import LargeFrameModel
     from fls_models.training.core.distributed import Processes
     from fls_models.training.core.encoded_dataset import Encoded
+    from fls_models.training.core.run import Run
     from fls_models.training.core.trainer import Plan, Step
     from fls_models.training.ctc.vocabulary import Vocabulary
     from fls_models.training.data.manifests import Spoken, Utterance
@@ -83,6 +84,17 @@ class _Training(Generic[_Item]):
     def recordings(self) -> list[Path]:
         return [one.audio for one in [*self.taken, *self.held]]
 
+    def run(self, encoded: Encoded) -> Run[_Item]:
+        """It, once all is encoded."""
+        from fls_models.training.core.run import Run
+
+        rest = self.processes, self.session.bars, self.report
+        return Run(self.taken, self.held, self.plan, self.output, encoded, self.batch, *rest)
+
+    def report(self, step: Step, *more: Any) -> None:
+        """One update was made."""
+        raise NotImplementedError
+
     def forget(self) -> None:
         """Begins anew, if that is wanted."""
         from fls_models.training.core import checkpoints
@@ -104,8 +116,7 @@ class HeadTraining(_Training["Utterance"]):
             )
         self.forget()
 
-    def report(self, step: Step) -> None:
-        """One update was made."""
+    def report(self, step: Step, *more: Any) -> None:
         self.told.step(step, rated_by_words)
 
 
@@ -115,10 +126,10 @@ class AnswerTraining(_Training["Spoken"]):
 
     lengths: tuple[int, ...]
 
-    def report(self, step: Step, losses: Mapping[int, float]) -> None:
-        """One update was made."""
-        more = f" ({by_length(losses)})"
-        self.told.step(step, lambda value: f"held out {value:.3f}", more=more)
+    def report(self, step: Step, *more: Any) -> None:
+        [losses] = more
+        told = f" ({by_length(losses)})"
+        self.told.step(step, lambda value: f"held out {value:.3f}", more=told)
 
 
 @contextmanager
@@ -128,10 +139,7 @@ def training(
     """A session of each process that trains, the first of which says how it goes."""
     with joined(device) as processes:
         quiet = manners.quiet or not processes.is_first
-        with (
-            replace(manners, quiet=quiet).session() as session,
-            Telling(session, output) as told,
-        ):
+        with replace(manners, quiet=quiet).session() as session, Telling(session, output) as told:
             yield session, told, processes
 
 

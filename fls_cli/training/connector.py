@@ -104,21 +104,10 @@ def train_head(
         language_model.embed(spelling.ids),
         whisper_identity(installed),
         start,
-        batch_size=asked.batch,
         device=place[0],
         precision=place[1],
     )
-    return training.train_connector(
-        settings,
-        asked.taken,
-        asked.held,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
-        processes=asked.processes,
-        progress=asked.session.bars,
-        report=asked.report,
-    )
+    return training.train_connector(settings, asked.run(encoded))
 
 
 @dataclass(frozen=True)
@@ -215,19 +204,11 @@ def train_answers(
     return train_frame_reading(
         model,
         found,
-        asked.taken,
-        asked.held,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
+        asked.run(encoded),
         identity=f"{whisper_identity(installed)} {fingerprint(installed.llm)} {fingerprint(found)}",
         parts=reading.parts,
         lora=reading.lora.lora,
         lengths=asked.lengths,
-        batch_size=asked.batch,
-        processes=asked.processes,
-        progress=asked.session.bars,
-        report=asked.report,
     )
 
 

@@ -25,6 +25,7 @@ from fls_models.lslm.mini.connector_weights import Config, read
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.training.core import checkpoints
 from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.ctc.train_connector import (
     ConnectorTrainee,
@@ -114,16 +115,10 @@ class Training:
 
     def __call__(self, place: Path, plan: Plan = PLAN, **settings: object) -> Result:
         self.steps = []
-        usual = {"identity": "tiny", "table": self.table, "batch_size": 3}
-        return train_connector(
-            ConnectorTraining(CONFIG, SPELLING, **(usual | settings)),
-            self.corpus,
-            self.corpus[:4],
-            plan,
-            place,
-            encoded=self.encoded,
-            report=self.report,
-        )
+        usual = {"identity": "tiny", "table": self.table}
+        size = int(settings.pop("batch_size", 3))
+        run = Run(self.corpus, self.corpus[:4], plan, place, self.encoded, size, report=self.report)
+        return train_connector(ConnectorTraining(CONFIG, SPELLING, **(usual | settings)), run)
 
 
 @pytest.fixture

@@ -34,18 +34,16 @@ _FORM = "longspeech-data-1"
 class _Shape:
     """Of the benchmark: recordings of which length, how many, and what for."""
 
-    seconds: Annotated[
-        float,
-        typer.Option(metavar="MEAN", help="Of a recording, on average."),
-    ] = 133.0
+    seconds: Annotated[float, typer.Option(metavar="MEAN", help="Of a recording, on average.")] = (
+        133.0
+    )
     longest: Annotated[float, typer.Option(metavar="SECONDS", help="No recording is longer.")] = (
         1000.0
     )
     tasks: Annotated[
         str,
         typer.Option(
-            metavar="TASK,...",
-            help="qa, dialogue, asr, summary: the last two of all recordings.",
+            metavar="TASK,...", help="qa, dialogue, asr, summary: the last two of all recordings."
         ),
     ] = "qa,dialogue"
     limit: Annotated[
@@ -84,6 +82,14 @@ class _Shape:
         """What recordings depend on."""
         told = {"seconds": self.seconds, "longest": self.longest}
         return {**told, "asks": self.asks, "distort": self.distort}
+
+    def plan(self, documents: Sequence[Document], seed: int) -> Plan:
+        """The recordings to be made of documents."""
+        from fls_models.bench.dataset.plan import Plan, plan
+
+        mean, longest = self.seconds, self.longest
+        found = plan(documents, mean=mean, longest=longest, asks=self.asks, seed=seed)
+        return Plan(found.recordings[: self.limit], found.left_out)
 
     def check_questions(self, documents: Sequence[Document]) -> None:
         """Raises UsageError where there are none, and some are to be asked."""
@@ -136,7 +142,6 @@ def longspeech_data(
         from fls_cli.media.ffmpeg.locate import find_ffmpeg
         from fls_cli.training import voices as speaking
         from fls_models.bench.dataset import recordings
-        from fls_models.bench.dataset.plan import Plan, plan
         from fls_models.training.data.documents import digest, read_documents
 
         documents = read_documents(texts)
@@ -144,9 +149,7 @@ def longspeech_data(
         # Better known now than after the first recording was spoken.
         find_ffmpeg()
         systems = speaking.find(voices)
-        longest, asks = shape.longest, shape.asks
-        planned = plan(documents, mean=shape.seconds, longest=longest, asks=asks, seed=seed)
-        planned = Plan(planned.recordings[: shape.limit], planned.left_out)
+        planned = shape.plan(documents, seed)
         recipe = {
             "form": _FORM,
             "texts": digest(documents),
@@ -164,7 +167,7 @@ def longspeech_data(
                 speaking.cast(systems),
                 save_flac,
                 seed=seed,
-                longest=longest,
+                longest=shape.longest,
                 distorts=shape.distort,
                 progress=session.bars,
             )

@@ -53,8 +53,7 @@ def longspeech_eval(
     work: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Keep results here; an interrupted bench goes on where it stopped.",
+            metavar="DIR", help="Keep results here; an interrupted bench goes on where it stopped."
         ),
     ] = None,
     files: ReportFiles,

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from fls_models.bench.qa.conditions import Given
 
 app = CommandLine(
-    help="Measure a model on recordings.\n\n"
-    "Example: fls bench asr examples/asr-sample/sample.jsonl",
+    help="Measure a model on recordings.\n\nExample: fls bench asr examples/asr-sample/sample.jsonl"
 )
 
 

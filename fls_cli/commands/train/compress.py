@@ -147,21 +147,13 @@ def _train_lora(asked: AnswerTraining, engine: Engine, lora: AskedLora) -> Resul
     rank = lora.rank or 128
     return train_compression(
         model,
-        asked.taken,
-        asked.held,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
+        asked.run(encoded),
         identity=loaded.ear,
         base=loaded.card.repo,
         lengths=asked.lengths,
         rank=rank,
         alpha=2.0 * rank if lora.alpha is None else lora.alpha,
         dropout=0.05 if lora.dropout is None else lora.dropout,
-        batch_size=asked.batch,
-        processes=asked.processes,
-        progress=asked.session.bars,
-        report=asked.report,
     )
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 app = CommandLine(
     help="Train parts of a model on your own recordings.\n\n"
     "Models that read frames can be trained: large ones, and mini's connector.\n\n"
-    "Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b -o head/",
+    "Example: fls train ctc speech.jsonl --model qwen2.5-omni-3b -o head/"
 )
 
 
@@ -53,9 +53,7 @@ class _HeadUpdates(Updates):
     batch: Annotated[
         int,
         typer.Option(
-            metavar="N",
-            min=1,
-            help="Recordings that are computed at once; the paper has 16.",
+            metavar="N", min=1, help="Recordings that are computed at once; the paper has 16."
         ),
     ] = 16
     accumulate: Accumulate = 1
@@ -163,17 +161,4 @@ def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> Head
     model = loaded.language_model
     encoded = encode_all(asked, model, loaded.ear)
     asked.begin(encoded, vocabulary)
-    return train_head(
-        model,
-        asked.taken,
-        asked.held,
-        vocabulary,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
-        identity=loaded.ear,
-        batch_size=asked.batch,
-        processes=asked.processes,
-        progress=asked.session.bars,
-        report=asked.report,
-    )
+    return train_head(model, asked.run(encoded), vocabulary, identity=loaded.ear)

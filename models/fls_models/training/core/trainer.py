@@ -108,7 +108,7 @@ class Best:
     loss: float
 
 
-def unheard(step: Step) -> None:
+def unheard(step: Step, *more: object) -> None:
     """A report that nobody reads."""
 
 

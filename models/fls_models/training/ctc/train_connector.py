@@ -14,8 +14,8 @@ of the language model.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,14 +24,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.core.progress import Progress, silent
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
 from fls_models.lslm.mini.connector_weights import Config, write
-from fls_models.training.core.distributed import ALONE, Processes
-from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.precision import FLOAT32, computing
-from fls_models.training.core.trainer import Loop, Plan, Step, unheard
+from fls_models.training.core.run import Run
+from fls_models.training.core.trainer import Loop
 from fls_models.training.ctc.bucketing import LikeLengths
 from fls_models.training.ctc.spec_augment import disturbed
 from fls_models.training.ctc.train_head import chosen, digest
@@ -160,7 +158,6 @@ class ConnectorTraining:
         table: (V, H), the language model's embeddings of the tokens.
         identity: tells the encoder's weights from others.
         start: a connector of the same shape to begin with.
-        batch_size: recordings of a micro-batch.
         precision: `bf16` or `float32`.
     """
 
@@ -169,7 +166,6 @@ class ConnectorTraining:
     table: Tensor
     identity: str
     start: Connector | None = None
-    batch_size: int = 16
     dropout: float = 0.1
     device: str = "cpu"
     precision: str = FLOAT32
@@ -182,16 +178,9 @@ class ConnectorTraining:
 class _Lessons:
     """What a connector learns by: recordings in batches of like length, and those held out."""
 
-    def __init__(
-        self,
-        settings: ConnectorTraining,
-        taken: Sequence[Utterance],
-        held: Sequence[Utterance],
-        encoded: Encoded,
-        seed: int,
-    ) -> None:
-        self._settings, self._taken, self._held = settings, taken, held
-        self._encoded = encoded
+    def __init__(self, settings: ConnectorTraining, run: Run[Utterance]) -> None:
+        self._settings, self._run = settings, run
+        taken, seed = run.taken, run.plan.seed
         letters = Characters.of(one.text for one in taken)
         self.reading = ConnectorTrainee(
             settings.config,
@@ -207,8 +196,8 @@ class _Lessons:
             [vocabulary.encode(one.text) for one in taken]
             for vocabulary in (settings.spelling, letters)
         )
-        frames = [encoded.frames(one.audio) for one in taken]
-        self._order = LikeLengths(frames, settings.batch_size, seed)
+        frames = [run.encoded.frames(one.audio) for one in taken]
+        self._order = LikeLengths(frames, run.batch_size, seed)
 
     @property
     def identity(self) -> dict[str, object]:
@@ -217,12 +206,12 @@ class _Lessons:
         return {
             "stage": "connector",
             "model": settings.identity,
-            "recordings": digest(self._taken, self._encoded),
-            "held out": digest(self._held, self._encoded),
+            "recordings": digest(self._run.taken, self._run.encoded),
+            "held out": digest(self._run.held, self._run.encoded),
             "vocabulary": settings.spelling.identity,
             "shape": asdict(settings.config.shape),
             "start": None if settings.start is None else _digest(settings.start),
-            "batch": settings.batch_size,
+            "batch": self._run.batch_size,
             "dropout": settings.dropout,
             "precision": settings.precision,
         }
@@ -230,7 +219,9 @@ class _Lessons:
     def loss(self, number: int, dice: torch.Generator) -> Tensor:
         """Of a batch by its number, its frames disturbed."""
         batch = self._order(number)
-        frames = [disturbed(self._frames(self._taken[one]), dice).to(self._place) for one in batch]
+        frames = [
+            disturbed(self._frames(self._run.taken[one]), dice).to(self._place) for one in batch
+        ]
         self.reading.train()
         with computing(self._place, self._settings.precision):
             return self.reading.loss(
@@ -243,9 +234,9 @@ class _Lessons:
     def word_error_rate(self) -> float:
         """On what is held out."""
         self.reading.train(False)
-        said = [normalise(one.text) for one in self._held]
+        said = [normalise(one.text) for one in self._run.held]
         written = []
-        for one in self._held:
+        for one in self._run.held:
             frames = self._frames(one).to(self._place)
             with computing(self._place, self._settings.precision):
                 logits, _ = self.reading(frames[None])
@@ -264,51 +255,34 @@ class _Lessons:
 
     def _frames(self, utterance: Utterance) -> Tensor:
         """As Whisper gives them: (T, 2 W) -> (2 T, W) float32."""
-        joined = self._encoded[utterance.audio]
+        joined = self._run.encoded[utterance.audio]
         return joined.float().reshape(-1, self._settings.config.shape.encoder_width)
 
 
-def train_connector(
-    settings: ConnectorTraining,
-    utterances: Sequence[Utterance],
-    dev: Sequence[Utterance],
-    plan: Plan,
-    folder: Path,
-    *,
-    encoded: Encoded,
-    processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step], None] = unheard,
-) -> Result:
+def train_connector(settings: ConnectorTraining, run: Run[Utterance]) -> Result:
     """Trains a connector's adapter, norm and CTC head; an interrupted run goes on.
 
     Recordings of a micro-batch are of like length. Those that `ctc.usable` does not name are left
-    out.
-
-    Args:
-        dev: held out; the word error rate on it decides which connector is best.
-        folder: for the connector and checkpoints.
-        encoded: `whisper_frames` of all recordings, (T, 2 W).
-        processes: share out the batches of each step; the first makes what is made.
-        report: told of each step; its value is the word error rate.
+    out. The run's recordings are encoded as `whisper_frames`, (T, 2 W), and its steps' value is the
+    word error rate.
 
     Raises:
         UsageError: nothing to train on or to hold out; the folder holds another run;
             more processes than batches a step.
         OthersGone: another process has ended.
     """
-    taken, held = chosen(utterances, dev, encoded, settings.spelling)
-    lessons = _Lessons(settings, taken, held, encoded, plan.seed)
+    taken, held = chosen(run, settings.spelling)
+    lessons = _Lessons(settings, replace(run, taken=taken, held=held))
     loop = Loop(
         lessons.reading.parameters_by_name,
-        plan,
-        folder,
+        run.plan,
+        run.folder,
         identity=lessons.identity,
         orthogonalised=lessons.reading.matrices,
-        processes=processes,
+        processes=run.processes,
     )
-    best = loop.run(lessons.loss, lessons.word_error_rate, progress, report)
-    made = processes.once(lambda: lessons.save(best.file, folder))
+    best = loop.run(lessons.loss, lessons.word_error_rate, run.progress, run.report)
+    made = run.processes.once(lambda: lessons.save(best.file, run.folder))
     return Result(made, best.value, best.loss, best.step)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,14 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.core.progress import Progress, silent
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
 from fls_models.lslm.large import LargeSpeechLM
-from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.encoded_dataset import Encoded
-from fls_models.training.core.trainer import Loop, Plan, Step, unheard
+from fls_models.training.core.run import Run
+from fls_models.training.core.trainer import Loop
 from fls_models.training.ctc.vocabulary import Vocabulary, frames_needed
 from fls_models.training.data.manifests import Utterance
 from fls_models.transcription.normalizer import normalise
@@ -76,15 +75,10 @@ def usable(
     return found, crowded
 
 
-def chosen(
-    utterances: Sequence[Utterance],
-    dev: Sequence[Utterance],
-    encoded: Encoded,
-    vocabulary: Vocabulary,
-) -> tuple[list[Utterance], list[Utterance]]:
+def chosen(run: Run[Utterance], vocabulary: Vocabulary) -> tuple[list[Utterance], list[Utterance]]:
     """Those to train on, which are `usable`, and those held out; UsageError where one is empty."""
-    taken, _ = usable(utterances, encoded, vocabulary)
-    held = [one for one in dev if one.audio in encoded]
+    taken, _ = usable(run.taken, run.encoded, vocabulary)
+    held = [one for one in run.held if one.audio in run.encoded]
     if not taken or not held:
         raise UsageError(
             f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
@@ -141,41 +135,30 @@ def word_error_rate(
 
 def train_head(
     model: LargeSpeechLM,
-    utterances: Sequence[Utterance],
-    dev: Sequence[Utterance],
+    run: Run[Utterance],
     vocabulary: Vocabulary,
-    plan: Plan,
-    folder: Path,
     *,
-    encoded: Encoded,
     identity: str,
-    batch_size: int = 16,
     inner_width: int | None = None,
-    processes: Processes = ALONE,
-    progress: Progress = silent,
-    report: Callable[[Step], None] = unheard,
 ) -> Result:
     """Trains a head for a model, in float32 on the model's device; an interrupted run goes on.
 
-    Each recording is taken once before any is taken again, in an order that depends on the seed
-    only. Those that `usable` does not name are left out.
+    The order of recordings depends on the seed only. Those that `usable` does not name are left
+    out.
 
     Args:
-        dev: held out; the word error rate on it decides which head is best.
-        folder: for the head, the vocabulary and checkpoints.
-        encoded: hidden states of all recordings, from this model's encoder.
+        run: its recordings are encoded as hidden states, and its steps' value is the word error
+            rate.
         identity: tells the model's weights from others.
-        batch_size: recordings of a micro-batch.
         inner_width: H; the width of the language model unless given.
-        processes: share out the batches of each step; the first makes what is made.
-        report: told of each step; its value is the word error rate.
 
     Raises:
         UsageError: nothing to train on or to hold out; the folder holds another run;
             more processes than batches a step.
         OthersGone: another process has ended.
     """
-    taken, held = chosen(utterances, dev, encoded, vocabulary)
+    taken, held = chosen(run, vocabulary)
+    plan, folder, encoded, batch_size = run.plan, run.folder, run.encoded, run.batch_size
     norm, inner = model.final_norm, inner_width or model.width
     head = new_head(norm, inner, vocabulary.size, plan.seed).to(model.device)
     parameters = {
@@ -190,9 +173,9 @@ def train_head(
         "batch": batch_size,
         "inner width": inner,
     }
-    loop = Loop(parameters, plan, folder, identity=told, processes=processes)
+    loop = Loop(parameters, plan, folder, identity=told, processes=run.processes)
     # After the loop has agreed: another run's vocabulary is not written over.
-    written = processes.once(lambda: vocabulary.save(folder))
+    written = run.processes.once(lambda: vocabulary.save(folder))
     ids = [vocabulary.encode(one.text) for one in taken]
 
     @lru_cache(maxsize=2)
@@ -209,7 +192,7 @@ def train_head(
         return batch_loss(head, hidden, [ids[one] for one in batch])
 
     best = loop.run(
-        loss, lambda: word_error_rate(head, held, encoded, vocabulary), progress, report
+        loss, lambda: word_error_rate(head, held, encoded, vocabulary), run.progress, run.report
     )
 
     def made() -> Path:
@@ -217,7 +200,7 @@ def train_head(
         shutil.copyfile(best.file, part)
         return part.replace(folder / HEAD)
 
-    return Result(processes.once(made), written, best.value, best.loss, best.step)
+    return Result(run.processes.once(made), written, best.value, best.loss, best.step)
 
 
 def digest(utterances: Sequence[Utterance], encoded: Encoded) -> str:
