@@ -17,8 +17,8 @@ PACKAGES = {"fls_models": ROOT / "models" / "fls_models", "fls_cli": ROOT / "fls
 LAYERS = {
     "fls_models": "errors > core > audio | weights > extractor > lslm > transcription | answering "
     "> pipelines > training > planning > bench",
-    "fls_cli": "console > storage > media > writers | sources > session > machine > training "
-    "> options > commands > app > processes > __main__",
+    "fls_cli": "console > storage > media > writers | sources > session > machine > options "
+    "> training > commands > app > processes > __main__",
 }
 # `load` is the front door: it opens on whatever is behind.
 FRONT_DOORS = {"fls_models", "fls_cli"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,17 +15,17 @@ from fls_cli.console.text import clean, printable
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
-from fls_cli.options.choices import LargeModel, Manners, Passage, Sampling
+from fls_cli.options.choices import LargeModel, Manners, Reading, Recordings, Results, Sampling
 from fls_cli.options.groups import grouped
-from fls_cli.session.engine import Engine
 from fls_cli.session.evidence import Showing
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
-from fls_cli.session.session import Session, open_session
+from fls_cli.session.session import Session
 from fls_cli.sources.patterns import is_pattern, matches
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
+from fls_models.core.budget import Budget
 from fls_models.core.results import NOT_SAID
 from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
@@ -57,25 +57,16 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    budget: options.Budget = "balanced",
-    target_length: options.TargetLength = None,
-    model: options.Model = "auto",
-    read: options.Read = "auto",
-    language: options.Language = None,
-    from_file: options.FromFile = None,
-    passage: Passage,
-    jobs: options.Jobs = 1,
-    keep: options.Cache = True,
+    reading: Reading,
+    recordings: Recordings,
     as_json: options.Json = False,
     evidence: options.Evidence = None,
     clips: options.Clips = None,
     report: options.Report = None,
-    output: options.Output = None,
-    force: options.Force = False,
+    results: Results,
     large: LargeModel,
     no_compress: options.Compress = False,
     rope: options.Rope = "ntk",
-    max_tokens: options.MaxTokens = 256,
     sampling: Sampling,
     manners: Manners,
 ) -> None:
@@ -88,73 +79,61 @@ def ask(
     if rope != "ntk":
         raise UsageError(f"--rope takes ntk, not {rope!r}.")
     showing = Showing.asked(evidence, clips, report, as_json=as_json)
-    sources, questions = _split(arguments or [], question or [], listed=from_file is not None)
+    listed = recordings.from_file is not None
+    sources, questions = _split(arguments or [], question or [], listed=listed)
     request = Request(
         command="ask",
-        engine=Engine(
-            model,
-            large.device,
-            large.dtype,
-            large.low_memory,
-            large.head,
-            compress=not no_compress,
-            read=read,
-            budget=None if target_length else budget,
-        ),
-        budget=budget,
-        stretch=passage.stretch(language),
+        engine=reading.engine(large, compress=not no_compress),
+        budget=reading.budget,
+        stretch=recordings.stretch,
         wish={
             "questions": questions,
-            "manner": [max_tokens, sampling.temperature, sampling.seed],
+            "manner": sampling.as_json(),
             "showing": [showing.evidence, showing.printed, str(showing.clips), showing.report],
         },
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,
-        target_length=target_length,
+        target_length=reading.target_length,
     )
-    with open_session(
-        quiet=manners.quiet, offline=manners.offline, output=output, keep=keep
-    ) as session:
-        from fls_models.core.budget import Budget
-
-        paid = Budget(budget, target_length)
-
-        def task(job: Job) -> list[dict[str, Any]]:
-            from fls_models.answering.answerer import Answerer, GenerationConfig
-
-            showing.check(job)
-            hearing = job.hear()
-            if not hearing.heard.speaks:
-                job.say_silent(in_result=True)
-            asking = Answerer(
-                job.model,
-                job.source.name,
-                hearing.heard,
-                heard_in=hearing.seconds,
-                budget=paid,
-                manner=GenerationConfig(max_tokens, sampling.temperature, sampling.seed),
-                evidence=showing.evidence,
-                progress=session.bars,
-            )
-            headed = len(questions) > 1
-            answers = [
-                _put(asking, text, job, headed=headed, quoted=showing.printed) for text in questions
-            ]
-            showing.show(job, answers)
-            return [_kept(answer) for answer in answers]
-
-        done = Runner(session, ahead=jobs, force=force).run(sources, from_file, request, task)
+    with manners.session(output=results.output, keep=recordings.keep) as session:
+        task = _Asking(questions, showing, reading.paid, sampling)
+        runner = Runner(session, ahead=recordings.jobs, force=results.force)
+        done = runner.run(sources, recordings.from_file, request, task)
         if session.asked > 1 and len(done) > 1:
-            from fls_models.answering.answerer import GenerationConfig
-
-            _over_all(
-                session,
-                request,
-                questions,
-                done,
-                GenerationConfig(max_tokens, sampling.temperature, sampling.seed),
-            )
+            _over_all(session, request, questions, done, sampling.config)
         session.finish()
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """Puts the questions to one recording, and shows what was asked for besides answers."""
+
+    questions: Sequence[str]
+    showing: Showing
+    paid: Budget
+    sampling: Sampling
+
+    def __call__(self, job: Job) -> list[dict[str, Any]]:
+        from fls_models.answering.answerer import Answerer
+
+        self.showing.check(job)
+        hearing = job.hear()
+        if not hearing.heard.speaks:
+            job.say_silent(in_result=True)
+        asking = Answerer(
+            job.model,
+            job.source.name,
+            hearing.heard,
+            heard_in=hearing.seconds,
+            budget=self.paid,
+            manner=self.sampling.config,
+            evidence=self.showing.evidence,
+            progress=job.session.bars,
+        )
+        headed, quoted = len(self.questions) > 1, self.showing.printed
+        answers = [_put(asking, text, job, headed=headed, quoted=quoted) for text in self.questions]
+        self.showing.show(job, answers)
+        return [_kept(answer) for answer in answers]
 
 
 def _put(asking: Answerer, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:

@@ -14,7 +14,7 @@ from fls_cli.console.prompt import at_terminal, piped_lines, typed_lines
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
-from fls_cli.options.choices import LargeModel, Manners, Passage, Sampling
+from fls_cli.options.choices import LargeModel, Manners, Passage, Reading, Sampling
 from fls_cli.options.groups import grouped
 from fls_cli.session.chat import slash_commands
 from fls_cli.session.chat.chat import Chat, Named
@@ -22,13 +22,15 @@ from fls_cli.session.engine import Engine
 from fls_cli.session.evidence import EVIDENCE
 from fls_cli.session.listening import hear
 from fls_cli.session.request import AudioRange, ListenRequest
-from fls_cli.session.session import Session, open_session
+from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.paths import state_folder
 from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from fls_models.answering.answerer import GenerationConfig
+    from fls_models.answering.conversation import Conversation
     from fls_models.answering.model import EncodedRecording
 
 
@@ -43,17 +45,13 @@ def chat(
             show_default=False,
         ),
     ] = None,
-    budget: options.Budget = "balanced",
-    target_length: options.TargetLength = None,
-    model: options.Model = "auto",
-    read: options.Read = "auto",
+    reading: Reading,
     language: options.Language = None,
     passage: Passage,
     keep: options.Cache = True,
     as_json: options.Json = False,
     evidence: options.Evidence = None,
     large: LargeModel,
-    max_tokens: options.MaxTokens = 256,
     sampling: Sampling,
     manners: Manners,
 ) -> None:
@@ -66,49 +64,23 @@ def chat(
     names = sources or []
     _check_names(names)
     stretch = passage.stretch(language)
-    paid = Budget(budget, target_length)
+    paid = reading.paid
     typed = at_terminal()
     with (
-        open_session(quiet=manners.quiet, offline=manners.offline, keep=keep) as session,
+        manners.session(keep=keep) as session,
         open_sources(
             names, failed=session.failing(as_json=as_json), note=session.say, progress=session.bars
         ) as found,
     ):
-        engine = Engine(
-            model,
-            large.device,
-            large.dtype,
-            large.low_memory,
-            large.head,
-            read=read,
-            budget=None if target_length else budget,
-        )
+        engine = reading.engine(large)
         listened = _listen_to_all(session, found, engine, stretch, paid, as_json=as_json)
         if not listened:
             raise typer.Exit(1)
 
-        from fls_models.answering.answerer import Answerer, GenerationConfig
-        from fls_models.answering.conversation import Conversation
-
-        manner = GenerationConfig(max_tokens, sampling.temperature, sampling.seed)
         shown = evidence if evidence is not None else EVIDENCE * as_json
-        loaded = session.model(engine)
-        askings = [
-            Answerer(
-                loaded,
-                one.name,
-                one.heard,
-                heard_in=one.seconds,
-                budget=paid,
-                manner=manner,
-                evidence=shown,
-                progress=session.bars,
-            )
-            for one in listened
-        ]
         talk = Chat(
             session,
-            Conversation(loaded, askings, manner=manner),
+            _conversation(session, engine, listened, paid, sampling.config, shown),
             [Named(one.name, one.heard.duration, one.location, one.flaws) for one in listened],
             as_json=as_json,
             typed=typed,
@@ -166,6 +138,35 @@ def _listen_to_all(
         heard.append(Listened(source.name, source.location, hearing.heard, hearing.seconds, flaws))
     session.bars.close()
     return heard
+
+
+def _conversation(
+    session: Session,
+    engine: Engine,
+    listened: Sequence[Listened],
+    paid: Budget,
+    manner: GenerationConfig,
+    evidence: int,
+) -> Conversation:
+    """About all that was listened to; each answer with so many passages at most."""
+    from fls_models.answering.answerer import Answerer
+    from fls_models.answering.conversation import Conversation
+
+    loaded = session.model(engine)
+    askings = [
+        Answerer(
+            loaded,
+            one.name,
+            one.heard,
+            heard_in=one.seconds,
+            budget=paid,
+            manner=manner,
+            evidence=evidence,
+            progress=session.bars,
+        )
+        for one in listened
+    ]
+    return Conversation(loaded, askings, manner=manner)
 
 
 def _typed(session: Session) -> Iterator[str]:

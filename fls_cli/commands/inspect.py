@@ -15,10 +15,12 @@ import typer
 from fls_cli.console.text import clean, printable
 from fls_cli.media.source import Source, check_readable
 from fls_cli.options import common as options
+from fls_cli.options.choices import LargeModel, Manners, Passage
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
 from fls_cli.session.inspected import inspected
-from fls_cli.session.request import AudioRange, ListenRequest
-from fls_cli.session.session import Session, open_session
+from fls_cli.session.request import ListenRequest
+from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.files import check_place, write_atomically
 from fls_cli.writers.exact_names import with_exact_names
@@ -35,7 +37,9 @@ PICTURES = (".png", ".svg")
 PAGES = (".html",)
 
 
+@grouped
 def inspect_(
+    *,
     file: Annotated[
         str,
         typer.Argument(
@@ -57,19 +61,11 @@ def inspect_(
     budget: options.Budget = "balanced",
     target_length: options.TargetFrames = None,
     model: options.Model = "auto",
-    track: options.Track = None,
-    channels: options.Channels = "mix",
-    raw: options.Raw = None,
-    start: options.Start = None,
-    end: options.End = None,
+    passage: Passage,
     as_json: options.Json = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
-    head: options.Head = None,
+    large: LargeModel,
     vocabulary: options.Vocabulary = None,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    manners: Manners,
 ) -> None:
     """Show what is heard, and which frames are fused.
 
@@ -79,9 +75,9 @@ def inspect_(
     Example: fls inspect lecture.mp3 -o lecture.png
     """
     suffix = _suffix(output, as_json=as_json)
-    engine = Engine(model, device, dtype, low_memory, head, vocabulary, read="frames")
-    stretch = AudioRange.parse(track, start, end, None, channels, raw)
-    with open_session(quiet=quiet, offline=offline, drawn=output is not None) as session:
+    engine = large.engine(model, "frames", vocabulary=vocabulary)
+    stretch = passage.stretch(None)
+    with manners.session(drawn=output is not None) as session:
         from fls_models.core.budget import Budget
 
         Budget(budget, target_length)

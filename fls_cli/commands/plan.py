@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli.options import common as options
+from fls_cli.options.choices import Manners, Passage
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
 from fls_cli.session.job import Job
-from fls_cli.session.request import AudioRange, ListenRequest, Request
+from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.runner import Runner
-from fls_cli.session.session import open_session
 from fls_cli.writers.exact_names import with_exact_names
 from fls_cli.writers.plan_table import plan_json, table
 from fls_models.errors import InputError
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from fls_cli.machine.planner import Plan, Planner
 
 
+@grouped
 def plan(
+    *,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -43,17 +46,12 @@ def plan(
     read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
-    track: options.Track = None,
-    channels: options.Channels = "mix",
-    raw: options.Raw = None,
-    start: options.Start = None,
-    end: options.End = None,
+    passage: Passage,
     as_json: options.Json = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "nf4",
     low_memory: options.LowMemory = False,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    manners: Manners,
 ) -> None:
     """Tell what a question takes, before it is asked.
 
@@ -68,12 +66,12 @@ def plan(
         command="plan",
         engine=engine,
         budget="balanced",
-        stretch=AudioRange.parse(track, start, end, language, channels, raw),
+        stretch=passage.stretch(language),
         wish={},
         suffix=".plan.jsonl",
         as_json=as_json,
     )
-    with open_session(quiet=quiet, offline=offline) as session:
+    with manners.session() as session:
         from fls_cli.machine.planner import Planner
 
         planner = Planner(engine, session.say, again=measure)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
 from fls_cli.storage.files import check_place
 from fls_models.core.budget import NAMES
 from fls_models.errors import UsageError
 
-Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N lines.")
-]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N lines.")]
 Report = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="A report with all details: .md or .json."),
@@ -23,11 +25,26 @@ Report = Annotated[
 Work = Annotated[
     Path | None,
     typer.Option(
-        "--work",
         metavar="DIR",
         help="Keep transcripts and results here; an interrupted bench goes on where it stopped.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class MeasuredModel:
+    """The model that is measured, and how it runs."""
+
+    model: options.Model = "auto"
+    read: options.Read = "auto"
+    head: options.Head = None
+    device: options.Device = "auto"
+    dtype: options.Dtype = "nf4"
+    low_memory: options.LowMemory = False
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(**vars(self))
 
 
 def work_folder(work: Path | None) -> Path | None:
@@ -39,11 +56,20 @@ def work_folder(work: Path | None) -> Path | None:
 
 def budgets_named(given: str) -> list[str]:
     """Names of budgets from a list with commas, each once."""
-    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    wrong = [name for name in names if name not in NAMES]
+    return known("budget", list(dict.fromkeys(listed(given))), NAMES, given)
+
+
+def listed(given: str) -> list[str]:
+    """Names from a list with commas."""
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def known(what: str, names: list[str], known: Sequence[str], given: str) -> list[str]:
+    """The names; UsageError says which of them there are, where some are not or none is given."""
+    wrong = [name for name in names if name not in known]
     if wrong or not names:
         raise UsageError(
-            f"There is no budget {', '.join(wrong) or given!r}; there are: {', '.join(NAMES)}."
+            f"There is no {what} {', '.join(wrong) or given!r}; there are: {', '.join(known)}."
         )
     return names
 

@@ -1,11 +1,19 @@
-"""What several commands take together: which passage, how a large model runs, how much is said."""
+"""What several commands take together: which recordings, which model, how much is said."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from fls_cli.options import common as options
+from fls_cli.session.engine import Engine
 from fls_cli.session.request import AudioRange
+from fls_cli.session.session import Session, open_session
+from fls_models.core.budget import Budget
+
+if TYPE_CHECKING:
+    from fls_models.answering.answerer import GenerationConfig
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,22 @@ class Passage:
         return AudioRange.parse(self.track, self.start, self.end, language, self.channels, self.raw)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """What is heard of which recordings; `jobs` are decoded ahead, `keep` says that it is kept."""
+
+    language: options.Language = None
+    from_file: options.FromFile = None
+    passage: Passage
+    jobs: options.Jobs = 1
+    keep: options.Cache = True
+
+    @property
+    def stretch(self) -> AudioRange:
+        """The passage, parsed; raises UsageError."""
+        return self.passage.stretch(self.language)
+
+
 @dataclass(frozen=True)
 class LargeModel:
     """How a large model runs."""
@@ -32,13 +56,56 @@ class LargeModel:
     low_memory: options.LowMemory = False
     head: options.Head = None
 
+    def engine(self, model: str, read: str, **more: Any) -> Engine:
+        """The model run so; `more` are other fields of its."""
+        return Engine(model, read=read, **vars(self), **more)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which model reads, and how much of a recording."""
+
+    budget: options.Budget = "balanced"
+    target_length: options.TargetLength = None
+    model: options.Model = "auto"
+    read: options.Read = "auto"
+
+    @property
+    def paid(self) -> Budget:
+        """Raises UsageError for a budget that there is not."""
+        return Budget(self.budget, self.target_length)
+
+    def engine(self, large: LargeModel, *, compress: bool = True) -> Engine:
+        """The model, which is told the budget unless that says nothing of how much is read."""
+        budget = None if self.target_length else self.budget
+        return large.engine(self.model, self.read, compress=compress, budget=budget)
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """How words are chosen."""
+    """How words are chosen, and how many at most."""
 
+    max_tokens: options.MaxTokens = 256
     temperature: options.Temperature = 0.0
     seed: options.Seed = 0
+
+    @property
+    def config(self) -> GenerationConfig:
+        from fls_models.answering.answerer import GenerationConfig
+
+        return GenerationConfig(**vars(self))
+
+    def as_json(self) -> list[float]:
+        """What results depend on."""
+        return [self.max_tokens, self.temperature, self.seed]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Where results go."""
+
+    output: options.Output = None
+    force: options.Force = False
 
 
 @dataclass(frozen=True)
@@ -47,3 +114,7 @@ class Manners:
 
     quiet: options.Quiet = False
     offline: options.Offline = False
+
+    def session(self, **more: Any) -> AbstractContextManager[Session]:
+        """A session that has them; `more` are other arguments of `open_session`."""
+        return open_session(quiet=self.quiet, offline=self.offline, **more)

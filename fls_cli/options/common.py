@@ -6,6 +6,7 @@ Those with a variable are settings: users may set them once for all commands (`s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,11 @@ from fls_cli.session.evidence import EVIDENCE
 from fls_cli.storage import settings
 from fls_models.core.budget import NAMES
 
-_READING = "What to read"
-_MODEL = "Model"
-_OUTPUT = "Output"
-_LARGE = "Large models"
+# Options under the headings that they have in the help.
+_reading = partial(typer.Option, rich_help_panel="What to read")
+_model = partial(typer.Option, rich_help_panel="Model")
+_output = partial(typer.Option, rich_help_panel="Output")
+_large = partial(typer.Option, rich_help_panel="Large models")
 
 
 def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]:
@@ -68,9 +70,17 @@ def _language(context: typer.Context, option: typer.CallbackParam, value: str | 
     return value
 
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Files, folders, patterns, http(s) addresses or - for a pipe.",
+        show_default=False,
+    ),
+]
 Budget = Annotated[
     str,
-    typer.Option(
+    _model(
         "--budget",
         "-b",
         metavar="BUDGET",
@@ -78,272 +88,165 @@ Budget = Annotated[
         autocompletion=_complete_budget,
         envvar="FLS_BUDGET",
         callback=_checked,
-        rich_help_panel=_MODEL,
     ),
 ]
 TargetLength = Annotated[
     int | None,
-    typer.Option(
-        "--target-length",
+    _model(
         metavar="N",
         help="Read this many tokens of a transcript, or frames of the sound, whatever the budget.",
-        rich_help_panel=_MODEL,
     ),
 ]
 TargetFrames = Annotated[
     int | None,
-    typer.Option(
-        "--target-length",
-        metavar="N",
-        help="Read this many frames, whatever the budget.",
-        rich_help_panel=_MODEL,
-    ),
+    _model("--target-length", metavar="N", help="Read this many frames, whatever the budget."),
 ]
 Model = Annotated[
     str,
-    typer.Option(
+    _model(
         "--model",
         "-m",
         metavar="MODEL",
         help="auto, a model's name (fls models list), or a folder.",
         autocompletion=_complete_model,
         envvar="FLS_MODEL",
-        rich_help_panel=_MODEL,
     ),
 ]
 Read = Annotated[
     str,
-    typer.Option(
-        "--read",
+    _model(
         metavar="WHAT",
         help="What is read: text of a transcript (mini, small), frames of the sound (mini, large "
         "models), or auto.",
         autocompletion=_complete_read,
-        rich_help_panel=_MODEL,
     ),
 ]
 Language = Annotated[
     str | None,
-    typer.Option(
-        "--language",
+    _reading(
         metavar="CODE",
         help="The language spoken (en, de, ...); detected unless given, or if auto is given.",
         envvar="FLS_LANGUAGE",
         callback=_language,
-        rich_help_panel=_READING,
     ),
 ]
 Track = Annotated[
-    int | None,
-    typer.Option(
-        "--track",
-        metavar="N",
-        help="Which audio track, from 0; the default is the best.",
-        rich_help_panel=_READING,
-    ),
+    int | None, _reading(metavar="N", help="Which audio track, from 0; the default is the best.")
 ]
 Channels = Annotated[
-    str,
-    typer.Option(
-        "--channels",
-        metavar="mix|left|right|N",
-        help="Which channels are heard; N counts from 1.",
-        rich_help_panel=_READING,
-    ),
+    str, _reading(metavar="mix|left|right|N", help="Which channels are heard; N counts from 1.")
 ]
 Raw = Annotated[
     str | None,
-    typer.Option(
-        "--raw",
+    _reading(
         metavar="FORMAT:RATE:CHANNELS",
         help="What samples without a header are, as in s16le:8000:1, mulaw or gsm.",
-        rich_help_panel=_READING,
     ),
 ]
-Start = Annotated[
-    str | None,
-    typer.Option(
-        "--start", metavar="TIME", help="From here: 1:02:03, 90s.", rich_help_panel=_READING
-    ),
-]
-End = Annotated[
-    str | None,
-    typer.Option("--end", metavar="TIME", help="Up to here.", rich_help_panel=_READING),
-]
+Start = Annotated[str | None, _reading(metavar="TIME", help="From here: 1:02:03, 90s.")]
+End = Annotated[str | None, _reading(metavar="TIME", help="Up to here.")]
 FromFile = Annotated[
     Path | None,
-    typer.Option(
-        "--from-file",
-        metavar="LIST",
-        help="Read names of sources from this file, one a line; - for stdin.",
-        rich_help_panel=_READING,
-    ),
+    _reading(metavar="LIST", help="Read names of sources from this file, one a line; - for stdin."),
 ]
 Jobs = Annotated[
     int,
-    typer.Option(
+    _reading(
         "--jobs",
         "-j",
         metavar="N",
         min=1,
         help="Decode so many recordings ahead while the model works.",
         envvar="FLS_JOBS",
-        rich_help_panel=_READING,
     ),
 ]
 Cache = Annotated[
     bool,
-    typer.Option(
+    _reading(
         "--cache/--no-cache",
         help="Keep what was heard, for the next question.",
         # FLS_CACHE is the folder, of weights too.
         envvar="FLS_KEEP",
-        rich_help_panel=_READING,
     ),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="One JSON object a line.", rich_help_panel=_OUTPUT)
-]
+Json = Annotated[bool, _output("--json", help="One JSON object a line.")]
 Output = Annotated[
     str | None,
-    typer.Option(
+    _output(
         "--output",
         "-o",
         metavar="PLACE",
         help="Write to this file, all or nothing; or below this folder/, a file for each source.",
-        rich_help_panel=_OUTPUT,
     ),
 ]
 Evidence = Annotated[
     int | None,
-    typer.Option(
-        "--evidence",
+    _output(
         metavar="[N]",
         min=0,
         help=f"Where in the recording the answer comes from: at most N passages, {EVIDENCE} unless "
         "told. JSON has them anyway.",
-        rich_help_panel=_OUTPUT,
     ),
 ]
 Clips = Annotated[
     Path | None,
-    typer.Option(
-        "--clips",
+    _output(
         metavar="FOLDER",
         help="Cut these passages out of the recording, as WAV files in this folder.",
-        rich_help_panel=_OUTPUT,
     ),
 ]
 Report = Annotated[
     str | None,
-    typer.Option(
-        "--report",
+    _output(
         metavar="PAGE",
         help="Write one HTML page with the sound, the answers and their evidence to play; or a "
         "page for each recording, below this folder/.",
-        rich_help_panel=_OUTPUT,
     ),
 ]
-Force = Annotated[
-    bool,
-    typer.Option("--force", help="Do finished outputs again.", rich_help_panel=_OUTPUT),
-]
+Force = Annotated[bool, _output("--force", help="Do finished outputs again.")]
 Quiet = Annotated[
-    bool,
-    typer.Option(
-        "--quiet/--no-quiet",
-        help="No progress and notes.",
-        envvar="FLS_QUIET",
-        rich_help_panel=_OUTPUT,
-    ),
+    bool, _output("--quiet/--no-quiet", help="No progress and notes.", envvar="FLS_QUIET")
 ]
 Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline/--no-offline",
-        help="Never fetch model weights.",
-        envvar="FLS_OFFLINE",
-        rich_help_panel=_MODEL,
-    ),
+    bool, _model("--offline/--no-offline", help="Never fetch model weights.", envvar="FLS_OFFLINE")
 ]
-MaxTokens = Annotated[
-    int,
-    typer.Option(
-        "--max-tokens", metavar="N", min=1, help="Longest answer.", rich_help_panel=_MODEL
-    ),
-]
+MaxTokens = Annotated[int, _model(metavar="N", min=1, help="Longest answer.")]
 Device = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="DEVICE",
-        help="Where a large model runs: auto, cpu, cuda or cuda:N.",
-        rich_help_panel=_LARGE,
-    ),
+    str, _large(metavar="DEVICE", help="Where a large model runs: auto, cpu, cuda or cuda:N.")
 ]
-Dtype = Annotated[
-    str,
-    typer.Option(
-        "--dtype",
-        metavar="DTYPE",
-        help="A large model's weights: nf4, int8 or bf16.",
-        rich_help_panel=_LARGE,
-    ),
-]
+Dtype = Annotated[str, _large(metavar="DTYPE", help="A large model's weights: nf4, int8 or bf16.")]
 LowMemory = Annotated[
     bool,
-    typer.Option(
+    _large(
         "--low-memory",
         help="Keep a large model's embedding table, and its audio tower while it answers, off the "
         "GPU.",
-        rich_help_panel=_LARGE,
     ),
 ]
 Head = Annotated[
     Path | None,
-    typer.Option(
-        "--head",
-        metavar="FILE",
-        help="A CTC head for a model that comes without one: safetensors.",
-        rich_help_panel=_LARGE,
-    ),
+    _large(metavar="FILE", help="A CTC head for a model that comes without one: safetensors."),
 ]
 Vocabulary = Annotated[
     Path | None,
-    typer.Option(
+    _large(
         "--ctc-vocab",
         metavar="FILE",
         help="The CTC head's SentencePiece model: words are timed by the head.",
-        rich_help_panel=_LARGE,
     ),
 ]
 Compress = Annotated[
     bool,
-    typer.Option(
-        "--no-compress",
-        help="Read every frame of a recording, without fusion: the baseline.",
-        rich_help_panel=_LARGE,
-    ),
+    _large("--no-compress", help="Read every frame of a recording, without fusion: the baseline."),
 ]
 Rope = Annotated[
     str,
-    typer.Option(
-        "--rope",
+    _large(
         metavar="WAY",
         help="With --no-compress, how the model's window is stretched to hold all frames: ntk.",
-        rich_help_panel=_LARGE,
     ),
 ]
 Temperature = Annotated[
-    float,
-    typer.Option(
-        "--temperature",
-        metavar="T",
-        min=0.0,
-        help="0 takes the likeliest word; above, words are drawn.",
-        rich_help_panel=_MODEL,
-    ),
+    float, _model(metavar="T", min=0.0, help="0 takes the likeliest word; above, words are drawn.")
 ]
-Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", help="For drawing words.", rich_help_panel=_MODEL)
-]
+Seed = Annotated[int, _model(metavar="N", help="For drawing words.")]

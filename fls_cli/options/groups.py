@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
@@ -12,24 +12,22 @@ from typing import Any, get_type_hints
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """A command for Typer: a parameter that is a dataclass becomes an option for each field.
 
-    They stand in its place, in the order of the fields; the command gets them as one value.
+    They stand in its place, in the order of the fields, which may be dataclasses themselves; the
+    command gets them as one value.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, type[Any]] = {}
+    groups = {name: kind for name, kind in hints.items() if _is_group(kind)}
     parameters: list[Parameter] = []
     for name, parameter in signature(command).parameters.items():
-        kind = hints[name]
-        if not (isinstance(kind, type) and is_dataclass(kind)):
+        if name in groups:
+            parameters += _options(groups[name])
+        else:
             parameters.append(parameter.replace(annotation=hints[name]))
-            continue
-        groups[name] = kind
-        types = get_type_hints(kind, include_extras=True)
-        parameters += [_option(field, types[field.name]) for field in fields(kind)]
 
     @wraps(command)
     def call(**values: Any) -> None:
         for name, kind in groups.items():
-            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            values[name] = _value(kind, values)
         command(**values)
 
     # Who looks at the signature shall see the options.
@@ -39,6 +37,27 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _option(field: Field[Any], kind: Any) -> Parameter:
-    default = Parameter.empty if field.default is MISSING else field.default
-    return Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and is_dataclass(kind)
+
+
+def _options(group: Any) -> Iterator[Parameter]:
+    kinds = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        kind, default = kinds[field.name], field.default
+        if _is_group(kind):
+            yield from _options(kind)
+        else:
+            default = Parameter.empty if default is MISSING else default
+            yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _value(group: Any, values: dict[str, Any]) -> Any:
+    """The group, its options taken out of the values."""
+    kinds = get_type_hints(group)
+    return group(
+        **{
+            name: _value(kinds[name], values) if _is_group(kinds[name]) else values.pop(name)
+            for name in (field.name for field in fields(group))
+        }
+    )

@@ -1,21 +1,22 @@
-"""What the commands of `fls train` share: options, the model, what it hears, how it goes."""
+"""What the commands of `fls train` share: the model, what it hears, how it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
-from fls_cli.session.engine import DEVICES, fetched
+from fls_cli.options.choices import Manners
+from fls_cli.session.engine import fetched
 from fls_cli.sources.decode import decode
 from fls_cli.storage.paths import cache_folder
-from fls_models.errors import EnvironmentLacks, UsageError
-from fls_models.weights import card, devices
+from fls_models.errors import UsageError
+from fls_models.training.core.distributed import joined
+from fls_models.weights import card
 
 if TYPE_CHECKING:
     from fls_cli.session.engine import Engine
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fls_models.pipelines.large import LargeFrameModel
     from fls_models.training.core.distributed import Processes
     from fls_models.training.core.encoded_dataset import Encoded
+    from fls_models.training.core.run import Run
     from fls_models.training.core.trainer import Plan, Step
     from fls_models.training.ctc.vocabulary import Vocabulary
     from fls_models.training.data.manifests import Spoken, Utterance
@@ -31,45 +33,7 @@ if TYPE_CHECKING:
 
 
 _TOLD_EVERY = 10
-PRECISIONS = ("auto", "bf16", "float32")
-
-
-def _complete(incomplete: str) -> list[str]:
-    """Names of models to train that begin so."""
-    return [name for name in _trainable() if name.startswith(incomplete)]
-
-
-TrainedModel = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="NAME|FOLDER",
-        help="A large model (fls models list), or mini, or the folder of one.",
-        autocompletion=_complete,
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        "--precision",
-        metavar="|".join(PRECISIONS),
-        help="mini only: what training computes in; auto is bf16 on a GPU, float32 on the CPU.",
-        show_default="auto",
-    ),
-]
-Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Updates.")]
-Accumulate = Annotated[
-    int,
-    typer.Option(
-        "--accumulate", metavar="N", min=1, help="Batches an update; processes share them out."
-    ),
-]
-Every = Annotated[
-    int, typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints.")
-]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all that is drawn.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")]
+_Item = TypeVar("_Item", bound="Utterance | Spoken")
 
 
 class Telling:
@@ -106,12 +70,12 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class HeadTraining:
-    """A CTC head that is to be trained, whatever model it is for."""
+class _Training(Generic[_Item]):
+    """What is to be trained on, how long, and where that is told."""
 
     session: Session
-    taken: list[Utterance]
-    held: list[Utterance]
+    taken: list[_Item]
+    held: list[_Item]
     plan: Plan
     output: Path
     batch: int
@@ -123,53 +87,63 @@ class HeadTraining:
     def recordings(self) -> list[Path]:
         return [one.audio for one in [*self.taken, *self.held]]
 
+    def run(self, encoded: Encoded) -> Run[_Item]:
+        """It, once all is encoded."""
+        from fls_models.training.core.run import Run
+
+        rest = self.processes, self.session.bars, self.report
+        return Run(self.taken, self.held, self.plan, self.output, encoded, self.batch, *rest)
+
+    def report(self, step: Step, *more: Any) -> None:
+        """One update was made."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Begins anew, if that is wanted."""
+        from fls_models.training.core import checkpoints
+
+        if self.fresh:
+            self.processes.once(lambda: checkpoints.forget(self.output))
+
+
+class HeadTraining(_Training["Utterance"]):
+    """A CTC head that is to be trained, whatever model it is for."""
+
     def begin(self, encoded: Encoded, vocabulary: Vocabulary) -> None:
         """All is encoded: says what cannot be trained on, and forgets what is to be forgotten."""
-        from fls_models.training.core import checkpoints
         from fls_models.training.ctc.train_head import usable
 
         for one in usable(self.taken, encoded, vocabulary)[1]:
             self.session.say(
                 f"{one.audio} is left out: it is too short for its text, or none of that is known"
             )
-        if self.fresh:
-            self.processes.once(lambda: checkpoints.forget(self.output))
+        self.forget()
 
-    def report(self, step: Step) -> None:
-        """One update was made."""
+    def report(self, step: Step, *more: Any) -> None:
         self.told.step(step, rated_by_words)
 
 
 @dataclass(frozen=True)
-class AnswerTraining:
+class AnswerTraining(_Training["Spoken"]):
     """A model that is to be trained on questions and answers, whatever of it."""
 
-    session: Session
-    taken: list[Spoken]
-    held: list[Spoken]
-    plan: Plan
-    output: Path
     lengths: tuple[int, ...]
-    batch: int
-    fresh: bool
-    told: Telling
-    processes: Processes
 
-    @property
-    def recordings(self) -> list[Path]:
-        return [one.audio for one in [*self.taken, *self.held]]
+    def report(self, step: Step, *more: Any) -> None:
+        [losses] = more
+        told = f" ({by_length(losses)})"
+        self.told.step(step, lambda value: f"held out {value:.3f}", more=told)
 
-    def begin(self) -> None:
-        """All is encoded: forgets what is to be forgotten."""
-        from fls_models.training.core import checkpoints
 
-        if self.fresh:
-            self.processes.once(lambda: checkpoints.forget(self.output))
-
-    def report(self, step: Step, losses: Mapping[int, float]) -> None:
-        """One update was made."""
-        more = f" ({by_length(losses)})"
-        self.told.step(step, lambda value: f"held out {value:.3f}", more=more)
+@contextmanager
+def training(
+    device: str, manners: Manners, output: Path
+) -> Iterator[tuple[Session, Telling, Processes]]:
+    """A session of each process that trains, the first of which says how it goes."""
+    with joined(device) as processes:
+        quiet = manners.quiet or not processes.is_first
+        with replace(manners, quiet=quiet).session() as session, Telling(session, output) as told:
+            yield session, told, processes
 
 
 def by_length(losses: Mapping[int, float]) -> str:
@@ -236,29 +210,6 @@ def _parts(session: Session, name: str) -> Installed:
     assert isinstance(wanted, card.TextCard), "others have no connector"
     store = store_of(wanted, cache_folder())
     return fetched(store, "nf4", offline=session.offline, say=session.say, progress=session.bars)
-
-
-def place(device: str, precision: str | None) -> tuple[str, str]:
-    """Where a connector is trained, and in which precision: by `--device` and `--precision`.
-
-    Raises EnvironmentLacks for a GPU that is not there.
-    """
-    if not devices.is_device(device):
-        raise UsageError(f"--device takes {DEVICES}, not {device!r}.")
-    if precision not in (None, *PRECISIONS):
-        raise UsageError(f"--precision takes {', '.join(PRECISIONS)}, not {precision!r}.")
-    there = 0 if device == "cpu" else devices.count()
-    where = "cpu"
-    if device != "cpu" and (there or device != "auto"):
-        where = "cuda:0" if device in ("auto", "cuda") else device
-        if int(where.removeprefix("cuda:")) >= there:
-            raise EnvironmentLacks(
-                f"PyTorch finds no {where}; `fls doctor` says more, and --device cpu trains on the "
-                "CPU."
-            )
-    if precision in (None, "auto"):
-        precision = "float32" if where == "cpu" else "bf16"
-    return where, str(precision)
 
 
 def encode_all(

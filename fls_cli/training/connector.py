@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from fls_cli.training.common import AnswerTraining, HeadTraining, encode_all
+from fls_cli.training.options import check_above_0
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from fls_models.lslm.mini.connector import Connector
     from fls_models.lslm.mini.connector_weights import Config
     from fls_models.training.compression.train_answers import Result as Answered
@@ -39,14 +40,43 @@ class ConnectorSettings:
     With `init`, its size and its vocabulary are those of the connector in that folder.
     """
 
-    tokens: int | None
-    blocks: int | None
-    width: int | None
-    init: Path | None
+    vocab: Annotated[
+        str | None,
+        typer.Option(
+            metavar="characters|N",
+            help="characters, or N SentencePiece pieces made of the texts; the paper has 10000. "
+            "Of mini: N tokens of its language model.",
+            show_default="characters; mini: 4000",
+        ),
+    ] = None
+    blocks: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="mini only: of the adapter.", show_default="4"),
+    ] = None
+    width: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="mini only: of the adapter.", show_default="512"),
+    ] = None
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="mini only: a connector to go on with; size and vocabulary are its own.",
+        ),
+    ] = None
+
+    def pieces(self, *, connected: bool) -> int | None:
+        """How many pieces or tokens; None for characters, or what is usual."""
+        if self.vocab is None or (self.vocab == "characters" and not connected):
+            return None
+        if not self.vocab.isdecimal() or int(self.vocab) < 1:
+            takes = "a number of tokens" if connected else "`characters` or a number of pieces"
+            raise UsageError(f"--vocab takes {takes}, not {self.vocab!r}.")
+        return int(self.vocab)
 
     def check(self) -> None:
         """Raises UsageError for what does not go together, or is not there."""
-        sizes = {"--vocab": self.tokens, "--blocks": self.blocks, "--width": self.width}
+        sizes = {"--vocab": self.vocab, "--blocks": self.blocks, "--width": self.width}
         given = [option for option, value in sizes.items() if value is not None]
         if self.init is not None and given:
             raise UsageError(
@@ -59,7 +89,7 @@ def train_head(
     asked: HeadTraining, installed: Installed, wanted: ConnectorSettings, place: tuple[str, str]
 ) -> Result:
     """Encodes all recordings and trains a connector on them, at a place: device, precision."""
-    from fls_models.training.ctc.train_connector import train_connector
+    from fls_models.training.ctc import train_connector as training
 
     # Small things first: what is wrong with them is said before hours of encoding.
     language_model = _language_model(installed)
@@ -68,34 +98,40 @@ def train_head(
     if config is None:
         config = _config(wanted, installed, language_model, spelling, encoded)
     asked.begin(encoded, spelling)
-    table: Tensor = language_model.embed(spelling.ids)
-    return train_connector(
+    settings = training.ConnectorTraining(
         config,
         spelling,
-        asked.taken,
-        asked.held,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
-        identity=whisper_identity(installed),
-        table=table,
-        start=start,
-        batch_size=asked.batch,
-        processes=asked.processes,
+        language_model.embed(spelling.ids),
+        whisper_identity(installed),
+        start,
         device=place[0],
         precision=place[1],
-        progress=asked.session.bars,
-        report=asked.report,
     )
+    return training.train_connector(settings, asked.run(encoded))
 
 
 @dataclass(frozen=True)
 class AskedLora:
     """A LoRA as it was asked for; None for what was not."""
 
-    rank: int | None
-    alpha: float | None
-    dropout: float | None
+    rank: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Of the LoRA.", show_default="128; mini: 16"),
+    ] = None
+    alpha: Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", help="Of the LoRA.", show_default="twice the rank"),
+    ] = None
+    dropout: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Of the LoRA.", show_default="0.05; mini: 0"),
+    ] = None
+
+    def check(self) -> None:
+        """Raises UsageError for what no LoRA can have."""
+        check_above_0("--alpha", self.alpha)
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UsageError(f"--dropout takes a share from 0 to below 1, not {self.dropout:g}.")
 
     @property
     def lora(self) -> Lora | None:
@@ -108,21 +144,42 @@ class AskedLora:
         return Lora(self.rank or usual.rank, self.alpha, self.dropout or usual.dropout)
 
 
-def parts_of(train: str | None) -> tuple[str, ...]:
-    """What `--train` names."""
-    found = tuple(part.strip() for part in (train or "lora,projector").split(","))
-    if not set(found) <= set(PARTS):
-        raise UsageError(f"--train takes some of {', '.join(PARTS)}, with commas, not {train!r}.")
-    return found
+@dataclass(frozen=True, kw_only=True)
+class MiniReading:
+    """What of `mini` is trained to read frames; None for what was not asked for."""
+
+    train: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART,...",
+            help="mini only: lora, projector, adapter (with its CTC head), or some of them.",
+            show_default="lora,projector",
+        ),
+    ] = None
+    connector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="mini only: what fls train ctc made; else the connector that mini has.",
+        ),
+    ] = None
+    lora: AskedLora
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What `--train` names."""
+        return tuple(part.strip() for part in (self.train or "lora,projector").split(","))
+
+    def check(self) -> None:
+        """Raises UsageError for a part that there is not."""
+        if not set(self.parts) <= set(PARTS):
+            raise UsageError(
+                f"--train takes some of {', '.join(PARTS)}, with commas, not {self.train!r}."
+            )
 
 
 def train_answers(
-    asked: AnswerTraining,
-    installed: Installed,
-    connector: Path | None,
-    parts: tuple[str, ...],
-    lora: AskedLora,
-    place: tuple[str, str],
+    asked: AnswerTraining, installed: Installed, reading: MiniReading, place: tuple[str, str]
 ) -> Answered:
     """Encodes all clips and trains `mini` on questions about them, at a place."""
     from fls_models.lslm.mini.connector_weights import read_config
@@ -130,8 +187,8 @@ def train_answers(
     from fls_models.training.compression.trainable_mini import TrainableHearing
     from fls_models.weights.store import fingerprint
 
-    _check_there("--connector", connector)
-    found = connector or installed.connector
+    _check_there("--connector", reading.connector)
+    found = reading.connector or installed.connector
     if found is None:
         raise UsageError(
             f"{installed.card.name} has no connector yet; `fls train ctc --model "
@@ -139,7 +196,7 @@ def train_answers(
         )
     check_fits(read_config(found), installed, found)
     encoded = encode_frames(asked, installed)
-    asked.begin()
+    asked.forget()
     device, precision = place
     model = TrainableHearing(
         installed.speech, installed.llm, found, device=device, precision=precision
@@ -147,19 +204,11 @@ def train_answers(
     return train_frame_reading(
         model,
         found,
-        asked.taken,
-        asked.held,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
+        asked.run(encoded),
         identity=f"{whisper_identity(installed)} {fingerprint(installed.llm)} {fingerprint(found)}",
-        parts=parts,
-        lora=lora.lora,
+        parts=reading.parts,
+        lora=reading.lora.lora,
         lengths=asked.lengths,
-        batch_size=asked.batch,
-        processes=asked.processes,
-        progress=asked.session.bars,
-        report=asked.report,
     )
 
 
@@ -207,7 +256,7 @@ def _beginning(
     tokenizer: Any = AutoTokenizer.from_pretrained(installed.llm, local_files_only=True)
     texts = [one.text for one in taken]
     if wanted.init is None:
-        return None, None, Spelling.of(texts, wanted.tokens or TOKENS, tokenizer)
+        return None, None, Spelling.of(texts, wanted.pieces(connected=True) or TOKENS, tokenizer)
     start, config = read(wanted.init)
     check_fits(config, installed, wanted.init)
     # Without its LoRA, which was trained for what it read before.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Voices = Annotated[
     str,
     typer.Option(
-        "--voices",
         metavar="NAME,...",
         help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
         "festival, piper=VOICE.onnx.",

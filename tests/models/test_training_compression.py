@@ -28,6 +28,7 @@ from fls_models.training.compression import train_answers as answering
 from fls_models.training.compression.train_answers import Losses, Result
 from fls_models.training.compression.train_large import train_compression
 from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.data.manifests import Spoken, read_spoken
 
@@ -72,16 +73,16 @@ class Set:
 
     def train(self, folder: Path, plan: Plan = PLAN, **settings: object) -> Result:
         usual: dict[str, object] = {
-            "encoded": self.encoded,
             "identity": "tiny",
             "base": "Qwen/Tiny",
             "lengths": LENGTHS,
             "rank": 8,
             "alpha": 16,
-            "batch_size": 2,
         }
-        train, dev = self.spoken[:4], self.spoken[4:]
-        return train_compression(self.model, train, dev, plan, folder, **(usual | settings))
+        size = int(settings.pop("batch_size", 2))
+        told = {name: settings.pop(name) for name in {"report", "processes"} & settings.keys()}
+        run = Run(self.spoken[:4], self.spoken[4:], plan, folder, self.encoded, size, **told)
+        return train_compression(self.model, run, **(usual | settings))
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -240,19 +241,9 @@ def test_clips_that_were_not_encoded_are_left_out(given: Set, tmp_path: Path) ->
     other = replace(given, spoken=given.spoken[:3] + given.spoken[4:])
     plan = replace(PLAN, steps=2)
     with_lost = one.train(tmp_path / "one", plan)
-    without = train_compression(
-        other.model,
-        other.spoken[:3],
-        other.spoken[3:],
-        plan,
-        tmp_path / "other",
-        encoded=other.encoded,
-        identity="tiny",
-        lengths=LENGTHS,
-        rank=8,
-        alpha=16,
-        batch_size=2,
-    )
+    run = Run(other.spoken[:3], other.spoken[3:], plan, tmp_path / "other", other.encoded, 2)
+    how = {"lengths": LENGTHS, "rank": 8, "alpha": 16}
+    without = train_compression(other.model, run, identity="tiny", **how)
     assert with_lost.after == without.after
     nothing = replace(given, spoken=[lost] * 6)
     with pytest.raises(UsageError, match="0 questions to train on and 0 held out"):

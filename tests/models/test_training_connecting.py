@@ -25,8 +25,14 @@ from fls_models.lslm.mini.connector_weights import Config, read
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 from fls_models.training.core import checkpoints
 from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
-from fls_models.training.ctc.train_connector import ConnectorTrainee, Result, train_connector
+from fls_models.training.ctc.train_connector import (
+    ConnectorTrainee,
+    ConnectorTraining,
+    Result,
+    train_connector,
+)
 from fls_models.training.ctc.unigram_vocabulary import Spelling, Token
 from fls_models.training.data.manifests import Utterance
 
@@ -109,17 +115,10 @@ class Training:
 
     def __call__(self, place: Path, plan: Plan = PLAN, **settings: object) -> Result:
         self.steps = []
-        usual = {"encoded": self.encoded, "identity": "tiny", "table": self.table, "batch_size": 3}
-        return train_connector(
-            CONFIG,
-            SPELLING,
-            self.corpus,
-            self.corpus[:4],
-            plan,
-            place,
-            report=self.report,
-            **(usual | settings),
-        )
+        usual = {"identity": "tiny", "table": self.table}
+        size = int(settings.pop("batch_size", 3))
+        run = Run(self.corpus, self.corpus[:4], plan, place, self.encoded, size, report=self.report)
+        return train_connector(ConnectorTraining(CONFIG, SPELLING, **(usual | settings)), run)
 
 
 @pytest.fixture
@@ -282,17 +281,7 @@ def test_it_learns_in_sixteen_bits(training: Training, tmp_path: Path) -> None:
 def test_vocabulary_and_recordings_have_to_fit(training: Training, tmp_path: Path) -> None:
     other = Spelling([*SPELLING.tokens[:-1], Token(" q", 99, 1.0)])
     with pytest.raises(ValueError, match="vocabulary"):
-        train_connector(
-            CONFIG,
-            other,
-            training.corpus,
-            training.corpus,
-            PLAN,
-            tmp_path,
-            encoded=training.encoded,
-            identity="tiny",
-            table=training.table,
-        )
+        ConnectorTraining(CONFIG, other, training.table, "tiny")
     training.corpus = [replace(one, text="low" * 99) for one in training.corpus]
     with pytest.raises(UsageError, match="0 recordings to train on and 4 held out"):
         training(tmp_path)

@@ -23,6 +23,7 @@ from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.registry import load
 from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
 from fls_models.training.core.encoded_dataset import Encoded, encode
+from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.ctc.train_head import (
     Result,
@@ -115,18 +116,9 @@ class Training:
 
     def __call__(self, place: Path, plan: Plan = PLAN, batch_size: int = 4) -> Result:
         self.steps = []
-        return train_head(
-            self.model,
-            self.corpus,
-            self.corpus,
-            self.letters,
-            plan,
-            place,
-            encoded=self.encoded,
-            identity="tiny",
-            batch_size=batch_size,
-            report=self.report,
-        )
+        size, report = batch_size, self.report
+        run = Run(self.corpus, self.corpus, plan, place, self.encoded, size, report=report)
+        return train_head(self.model, run, self.letters, identity="tiny")
 
 
 @pytest.fixture
@@ -323,7 +315,6 @@ def test_texts_too_long_for_their_frames_are_left_out(
     taken, left = usable([fits, crowded, doubled, unknown, absent], encoded, letters)
     assert taken == [fits]
     assert left == [crowded, doubled, unknown]
+    run = Run([crowded], corpus, PLAN, Path("unused"), encoded, 4)
     with pytest.raises(UsageError, match="0 recordings to train on and 4 held out"):
-        train_head(
-            model, [crowded], corpus, letters, PLAN, Path("unused"), encoded=encoded, identity="x"
-        )
+        train_head(model, run, letters, identity="x")

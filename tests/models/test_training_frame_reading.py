@@ -24,6 +24,7 @@ from fls_models.training.compression.dynamic import fused, surprisals
 from fls_models.training.compression.train_answers import Losses, Result
 from fls_models.training.compression.train_mini import Lora, train_frame_reading
 from fls_models.training.compression.trainable_mini import TrainableHearing
+from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.data.manifests import Spoken
 from fls_models.weights.conversion.gguf import convert
@@ -88,13 +89,11 @@ def train(
 ) -> tuple[Result, TrainableHearing]:
     connector = settings.pop("connector", folder / "connector")
     model = model_in(folder, connector)
-    usual: dict[str, object] = {"identity": "tiny", "lengths": LENGTHS, "batch_size": 2}
-    return (
-        train_frame_reading(
-            model, connector, SPOKEN, SPOKEN, plan, place, encoded=kept, **(usual | settings)
-        ),
-        model,
-    )
+    usual: dict[str, object] = {"identity": "tiny", "lengths": LENGTHS}
+    size = int(settings.pop("batch_size", 2))
+    told = {name: settings.pop(name) for name in {"report", "processes"} & settings.keys()}
+    run = Run(SPOKEN, SPOKEN, plan, place, kept, size, **told)
+    return train_frame_reading(model, connector, run, **(usual | settings)), model
 
 
 def test_it_is_the_model_that_runs(folder: Path, kept: Kept) -> None:

@@ -11,9 +11,9 @@ import typer
 from fls_cli.console.text import clean
 from fls_cli.options import bench as bench_options
 from fls_cli.options import common as options
-from fls_cli.options.bench import budgets_named, form_of, work_folder
-from fls_cli.session.engine import Engine
-from fls_cli.session.session import open_session
+from fls_cli.options.bench import MeasuredModel, budgets_named, form_of, work_folder
+from fls_cli.options.choices import Manners
+from fls_cli.options.groups import grouped
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from fls_models.answering.model import Model
 
 
+@grouped
 def asr(
+    *,
     manifest: Annotated[
         Path,
         typer.Argument(
@@ -40,19 +42,13 @@ def asr(
             help="fast, balanced, accurate, or several with commas.",
         ),
     ] = "balanced",
-    model: options.Model = "auto",
-    read: options.Read = "auto",
-    head: options.Head = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
+    measured: MeasuredModel,
     language: options.Language = None,
     limit: bench_options.Limit = None,
     work: bench_options.Work = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
     output: bench_options.Report = None,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    manners: Manners,
 ) -> None:
     """Measure word errors of transcribing.
 
@@ -65,12 +61,12 @@ def asr(
     budgets = budgets_named(budget)
     form = form_of(output)
     work = work_folder(work)
-    with open_session(quiet=quiet, offline=offline) as session:
+    with manners.session() as session:
         from fls_models.bench.asr import load_manifest, measure
         from fls_models.bench.caches.transcripts import TranscriptCache
 
         utterances = load_manifest(manifest, limit)
-        loaded = session.model(Engine(model, device, dtype, low_memory, head, read=read))
+        loaded = session.model(measured.engine)
         name = loaded.card.name
         if loaded.reads_by != "text":
             name += f", reading {loaded.reads_by}"

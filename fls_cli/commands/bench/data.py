@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,21 +13,96 @@ import typer
 
 from fls_cli import __version__
 from fls_cli.options import common as options
+from fls_cli.options.bench import listed
+from fls_cli.options.groups import grouped
 from fls_cli.session.session import Session, open_session
 from fls_cli.storage.files import check_folder
-from fls_cli.training.common import Seed
 from fls_cli.training.documents import Voices, say_texts
+from fls_cli.training.options import Seed
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.bench.dataset.plan import Plan
     from fls_models.bench.dataset.recordings import RecordingsFolder
+    from fls_models.training.data.documents import Document
 
 # Changes when the same texts and seed give other recordings.
 _FORM = "longspeech-data-1"
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """Of the benchmark: recordings of which length, how many, and what for."""
+
+    seconds: Annotated[float, typer.Option(metavar="MEAN", help="Of a recording, on average.")] = (
+        133.0
+    )
+    longest: Annotated[float, typer.Option(metavar="SECONDS", help="No recording is longer.")] = (
+        1000.0
+    )
+    tasks: Annotated[
+        str,
+        typer.Option(
+            metavar="TASK,...", help="qa, dialogue, asr, summary: the last two of all recordings."
+        ),
+    ] = "qa,dialogue"
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only so many recordings.")
+    ] = None
+    distort: Annotated[
+        bool, typer.Option("--distort", help="Rooms, noise and telephones, as in training data.")
+    ] = False
+
+    def check(self) -> None:
+        """Raises UsageError for what is no task or length."""
+        from fls_models.bench.dataset.plan import TASKS
+
+        names = self.tasks_named
+        if not names or any(name not in TASKS for name in names):
+            raise UsageError(f"--tasks takes {', '.join(TASKS)}, with commas, not {self.tasks!r}.")
+        seconds, longest = self.seconds, self.longest
+        if not (isfinite(seconds) and isfinite(longest) and 0 < seconds <= longest):
+            raise UsageError(
+                "--seconds takes a number above 0, --longest one that is not below it."
+            )
+
+    @property
+    def tasks_named(self) -> list[str]:
+        return list(dict.fromkeys(listed(self.tasks)))
+
+    @property
+    def asks(self) -> bool:
+        """Whether any task is to answer questions."""
+        from fls_models.bench.dataset.plan import ASKING
+
+        return any(task in ASKING for task in self.tasks_named)
+
+    @property
+    def recipe(self) -> dict[str, object]:
+        """What recordings depend on."""
+        told = {"seconds": self.seconds, "longest": self.longest}
+        return {**told, "asks": self.asks, "distort": self.distort}
+
+    def plan(self, documents: Sequence[Document], seed: int) -> Plan:
+        """The recordings to be made of documents."""
+        from fls_models.bench.dataset.plan import Plan, plan
+
+        mean, longest = self.seconds, self.longest
+        found = plan(documents, mean=mean, longest=longest, asks=self.asks, seed=seed)
+        return Plan(found.recordings[: self.limit], found.left_out)
+
+    def check_questions(self, documents: Sequence[Document]) -> None:
+        """Raises UsageError where there are none, and some are to be asked."""
+        if self.asks and not any(one.questions for one in documents):
+            raise UsageError(
+                "These texts come without questions, so that there is nothing to ask; give JSON "
+                "lines with questions, or --tasks asr."
+            )
+
+
+@grouped
 def longspeech_data(
+    *,
     texts: Annotated[
         list[Path],
         typer.Argument(
@@ -44,27 +120,7 @@ def longspeech_data(
         ),
     ],
     voices: Voices = "auto",
-    seconds: Annotated[
-        float,
-        typer.Option("--seconds", metavar="MEAN", help="Of a recording, on average."),
-    ] = 133.0,
-    longest: Annotated[
-        float, typer.Option("--longest", metavar="SECONDS", help="No recording is longer.")
-    ] = 1000.0,
-    tasks: Annotated[
-        str,
-        typer.Option(
-            "--tasks",
-            metavar="TASK,...",
-            help="qa, dialogue, asr, summary: the last two of all recordings.",
-        ),
-    ] = "qa,dialogue",
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many recordings.")
-    ] = None,
-    distort: Annotated[
-        bool, typer.Option("--distort", help="Rooms, noise and telephones, as in training data.")
-    ] = False,
+    shape: _Shape,
     seed: Seed = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Make all recordings in DIR anew.")
@@ -79,70 +135,59 @@ def longspeech_data(
 
     Example: fls bench longspeech-data spiral.jsonl -o long/
     """
-    wanted = _tasks(tasks)
-    if not (isfinite(seconds) and isfinite(longest) and 0 < seconds <= longest):
-        raise UsageError("--seconds takes a number above 0, --longest one that is not below it.")
+    shape.check()
     check_folder(output)
     with open_session(quiet=quiet, offline=True) as session:
         from fls_cli.media.clips.flac import save_flac
         from fls_cli.media.ffmpeg.locate import find_ffmpeg
         from fls_cli.training import voices as speaking
-        from fls_models.bench.dataset.plan import ASKING, Plan, plan
-        from fls_models.bench.dataset.recordings import (
-            MANIFEST,
-            facts_of,
-            open_recordings,
-            write_facts,
-        )
+        from fls_models.bench.dataset import recordings
         from fls_models.training.data.documents import digest, read_documents
 
         documents = read_documents(texts)
-        asks = any(task in ASKING for task in wanted)
-        if asks and not any(one.questions for one in documents):
-            raise UsageError(
-                "These texts come without questions, so that there is nothing to ask; give JSON "
-                "lines with questions, or --tasks asr."
-            )
+        shape.check_questions(documents)
         # Better known now than after the first recording was spoken.
         find_ffmpeg()
         systems = speaking.find(voices)
-        planned = plan(documents, mean=seconds, longest=longest, asks=asks, seed=seed)
-        planned = Plan(planned.recordings[:limit], planned.left_out)
+        planned = shape.plan(documents, seed)
         recipe = {
             "form": _FORM,
             "texts": digest(documents),
             "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
-            "seconds": seconds,
-            "longest": longest,
-            "asks": asks,
-            "distort": distort,
+            **shape.recipe,
             "seed": seed,
         }
         say_texts(session, documents)
         spoken_by = ", ".join(one.name for one in systems)
         session.say(f"{len(planned.recordings)} recordings to be spoken by {spoken_by}")
-        folder = open_recordings(output, recipe, fresh=fresh)
+        folder = recordings.open_recordings(output, recipe, fresh=fresh)
         with _telling(session, folder, planned):
             made = folder.make(
                 planned,
                 speaking.cast(systems),
                 save_flac,
                 seed=seed,
-                longest=longest,
-                distorts=distort,
+                longest=shape.longest,
+                distorts=shape.distort,
                 progress=session.bars,
             )
-        lines = folder.write_manifest(planned, made, wanted)
-        facts = facts_of(planned, documents, made, lines)
-        write_facts(output, recipe, {"fls": __version__, **speaking.versions()}, facts)
-        session.say(
-            f"{facts['recordings']} recordings, {facts['mean_seconds']} s on average, "
-            f"{facts['longest_seconds']} s at most; {len(lines)} lines"
-        )
-        if facts["questions_not_put"]:
-            session.say(f"questions not put: {facts['questions_not_put']}; see {output}/README.md")
-        session.show(f"{output / MANIFEST}\n")
+        lines = folder.write_manifest(planned, made, shape.tasks_named)
+        facts = recordings.facts_of(planned, documents, made, lines)
+        versions = {"fls": __version__, **speaking.versions()}
+        recordings.write_facts(output, recipe, versions, facts)
+        _say(session, facts, len(lines), output)
+        session.show(f"{output / recordings.MANIFEST}\n")
         session.finish()
+
+
+def _say(session: Session, facts: Mapping[str, object], lines: int, output: Path) -> None:
+    """What was made."""
+    session.say(
+        f"{facts['recordings']} recordings, {facts['mean_seconds']} s on average, "
+        f"{facts['longest_seconds']} s at most; {lines} lines"
+    )
+    if facts["questions_not_put"]:
+        session.say(f"questions not put: {facts['questions_not_put']}; see {output}/README.md")
 
 
 @contextmanager
@@ -162,12 +207,3 @@ def _telling(session: Session, folder: RecordingsFolder, plan: Plan) -> Iterator
             "and the same command goes on"
         )
         raise
-
-
-def _tasks(given: str) -> list[str]:
-    from fls_models.bench.dataset.plan import TASKS
-
-    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
-    if not names or any(name not in TASKS for name in names):
-        raise UsageError(f"--tasks takes {', '.join(TASKS)}, with commas, not {given!r}.")
-    return names

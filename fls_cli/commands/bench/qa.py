@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +15,11 @@ from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.text import clean
 from fls_cli.options import bench as bench_options
 from fls_cli.options import common as options
-from fls_cli.options.bench import budgets_named, form_of, work_folder
+from fls_cli.options.bench import MeasuredModel, budgets_named, form_of, work_folder
+from fls_cli.options.choices import Manners
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import Session, open_session
+from fls_cli.session.session import Session
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import bench_report
@@ -28,13 +30,49 @@ if TYPE_CHECKING:
     from fls_models.bench.qa.conditions import Given
 
 app = CommandLine(
-    help="Measure a model on recordings.\n\n"
-    "Example: fls bench asr examples/asr-sample/sample.jsonl",
+    help="Measure a model on recordings.\n\nExample: fls bench asr examples/asr-sample/sample.jsonl"
 )
 
 
+@dataclass(frozen=True)
+class _Questions:
+    """Which are asked, at which budgets."""
+
+    budgets: Annotated[
+        str,
+        typer.Option(
+            metavar="BUDGET,...",
+            help="Which to measure, with commas; none: from the true text alone.",
+        ),
+    ] = "fast,balanced,accurate"
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUDGET",
+            help="Hear every recording once, at this budget's effort, whatever is read of its "
+            "transcript.",
+        ),
+    ] = None
+    free: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="So many questions answered in words; -o lists every reply beside its reference.",
+        ),
+    ] = 40
+    refusals: Annotated[
+        bool,
+        typer.Option(
+            "--refusals/--no-refusals", help="Ask every question of a foreign recording, too."
+        ),
+    ] = True
+
+
 @app.command("qa")
+@grouped
 def qa(
+    *,
     items: Annotated[
         Path,
         typer.Argument(
@@ -44,51 +82,14 @@ def qa(
             show_default=False,
         ),
     ],
-    budgets: Annotated[
-        str,
-        typer.Option(
-            "--budgets",
-            metavar="BUDGET,...",
-            help="Which to measure, with commas; none: from the true text alone.",
-        ),
-    ] = "fast,balanced,accurate",
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            "--listen",
-            metavar="BUDGET",
-            help="Hear every recording once, at this budget's effort, whatever is read of its "
-            "transcript.",
-        ),
-    ] = None,
-    free: Annotated[
-        int,
-        typer.Option(
-            "--free",
-            metavar="N",
-            min=0,
-            help="So many questions answered in words; -o lists every reply beside its reference.",
-        ),
-    ] = 40,
-    refusals: Annotated[
-        bool,
-        typer.Option(
-            "--refusals/--no-refusals", help="Ask every question of a foreign recording, too."
-        ),
-    ] = True,
-    model: options.Model = "auto",
-    read: options.Read = "auto",
-    head: options.Head = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
+    questions: _Questions,
+    measured: MeasuredModel,
     language: options.Language = None,
     limit: bench_options.Limit = None,
     work: bench_options.Work = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
     output: bench_options.Report = None,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    manners: Manners,
 ) -> None:
     """Ask questions about recordings, and count right answers.
 
@@ -98,11 +99,11 @@ def qa(
 
     Example: fls bench qa examples/qa-sample/sample.jsonl --budgets balanced
     """
-    wanted = [] if budgets == "none" else budgets_named(budgets)
-    listen = budgets_named(listen)[0] if listen else None
+    wanted = [] if questions.budgets == "none" else budgets_named(questions.budgets)
+    listen = budgets_named(questions.listen)[0] if questions.listen else None
     form = form_of(output)
     work = work_folder(work)
-    with open_session(quiet=quiet, offline=offline) as session:
+    with manners.session() as session:
         from fls_models.bench.caches.results import Kept
         from fls_models.bench.qa.items import load_items
         from fls_models.bench.qa.qa import QaBench
@@ -115,12 +116,13 @@ def qa(
                 f"{silent} of {len(found)} items of {items} have no audio; "
                 f"`python benchmarks/speak.py {items} --out spoken/` speaks them."
             )
-        engine = Engine(model, device, dtype, low_memory, head, read=read)
+        engine = measured.engine
         loaded = session.model(engine)
         with _given(loaded, language, listen, work) as given:
             true = _true(session, loaded, engine, given)
             bench = QaBench(given, found, Kept(work), session.bars, true=true)
-            report = run(bench, loaded.card.name, len(found), wanted, free, refusals)
+            asked = questions.free, questions.refusals
+            report = run(bench, loaded.card.name, len(found), wanted, *asked)
         if as_json:
             session.show(bench_report.qa_json(report, items.name))
         else:

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fls_cli.options import common as options
+from fls_cli.options.choices import Manners
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import open_session
 from fls_cli.storage.files import check_folder
 from fls_cli.training import connector as connector_training
 from fls_cli.training.common import (
-    Accumulate,
     AnswerTraining,
-    Every,
-    Fresh,
-    Precision,
-    Seed,
-    Steps,
-    Telling,
-    TrainedModel,
     by_length,
     encode_all,
     find_parts,
     is_connected,
     load_large,
-    place,
     refuse,
+    training,
 )
+from fls_cli.training.connector import AskedLora, MiniReading
+from fls_cli.training.options import Course, Place, TrainedModel, Updates, check_above_0
 from fls_models.errors import UsageError
-from fls_models.training.core.distributed import joined, own_device
+from fls_models.training.core.distributed import own_device
 from fls_models.weights import card
 
 if TYPE_CHECKING:
     from fls_models.training.compression.train_answers import Result
 
 
+@dataclass(frozen=True)
+class _Clips:
+    """Which are held out, and how strongly all are fused."""
+
+    dev: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="Held out, to choose the best adapter by; else 5 % of the clips, by source.",
+        ),
+    ] = None
+    lengths: Annotated[
+        str,
+        typer.Option(
+            metavar="N,...",
+            help="Frames that a window of 30 s is fused to; one is drawn for each batch.",
+        ),
+    ] = "750,400,200,100,50,25,12"
+
+    def drawn(self) -> tuple[int, ...]:
+        """The lengths; UsageError for what is none."""
+        parts = [part.strip() for part in self.lengths.split(",")]
+        if not all(part.isdecimal() and int(part) >= 1 for part in parts):
+            raise UsageError(
+                f"--lengths takes numbers from 1 up with commas, not {self.lengths!r}."
+            )
+        return tuple(int(part) for part in parts)
+
+
+@grouped
 def compress(
+    *,
     data: Annotated[
         Path,
         typer.Argument(
@@ -59,81 +85,13 @@ def compress(
         ),
     ],
     model: TrainedModel,
-    dev: Annotated[
-        Path | None,
-        typer.Option(
-            "--dev",
-            metavar="DATA",
-            help="Held out, to choose the best adapter by; else 5 % of the clips, by source.",
-        ),
-    ] = None,
-    lengths: Annotated[
-        str,
-        typer.Option(
-            "--lengths",
-            metavar="N,...",
-            help="Frames that a window of 30 s is fused to; one is drawn for each batch.",
-        ),
-    ] = "750,400,200,100,50,25,12",
-    steps: Steps = 10_000,
-    batch: Annotated[
-        int, typer.Option("--batch", metavar="N", min=1, help="Clips that are computed at once.")
-    ] = 4,
-    accumulate: Accumulate = 4,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            "--lr",
-            metavar="RATE",
-            help="The highest learning rate, then a cosine. Of mini's adapter a tenth, of its "
-            "projector a twentieth.",
-            show_default="0.0002; mini: 0.0003",
-        ),
-    ] = None,
-    train: Annotated[
-        str | None,
-        typer.Option(
-            "--train",
-            metavar="PART,...",
-            help="mini only: lora, projector, adapter (with its CTC head), or some of them.",
-            show_default="lora,projector",
-        ),
-    ] = None,
-    connector: Annotated[
-        Path | None,
-        typer.Option(
-            "--connector",
-            metavar="FOLDER",
-            help="mini only: what fls train ctc made; else the connector that mini has.",
-        ),
-    ] = None,
-    rank: Annotated[
-        int | None,
-        typer.Option(
-            "--rank", metavar="N", min=1, help="Of the LoRA.", show_default="128; mini: 16"
-        ),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option(
-            "--alpha", metavar="NUMBER", help="Of the LoRA.", show_default="twice the rank"
-        ),
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        typer.Option(
-            "--dropout", metavar="SHARE", help="Of the LoRA.", show_default="0.05; mini: 0"
-        ),
-    ] = None,
-    every: Every = 100,
-    seed: Seed = 0,
-    fresh: Fresh = False,
+    clips: _Clips,
+    updates: Updates,
+    reading: MiniReading,
+    course: Course,
     head: options.Head = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    precision: Precision = None,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    place: Place,
+    manners: Manners,
 ) -> None:
     """Train a model on clips that are fused by chance, strongly or weakly.
 
@@ -143,43 +101,35 @@ def compress(
 
     Example: fls train compress clips.jsonl --model qwen2-audio -o tuned/
     """
-    drawn = _lengths(lengths)
-    _check(rate, alpha, dropout)
+    lengths = clips.drawn()
+    check_above_0("--lr", updates.rate)
+    reading.lora.check()
     connected = is_connected(model)
-    device = own_device(device)
-    if rate is None:
-        rate = 3e-4 if connected else 2e-4
+    place = replace(place, device=own_device(place.device))
     if connected:
-        parts = connector_training.parts_of(train)
-        where = place(device, precision)
+        reading.check()
+        where = place.where()
         refuse({"--head": head}, f"{model} has a CTC head of its own, in its connector.")
     else:
-        mini_only = {"--train": train, "--connector": connector, "--precision": precision}
-        refuse(mini_only, f"of {model} a LoRA is trained; that is for mini.")
+        mini_only = {"--train": reading.train, "--connector": reading.connector}
+        asked_for = {**mini_only, "--precision": place.precision}
+        refuse(asked_for, f"of {model} a LoRA is trained; that is for mini.")
         _check_plain(model)
     check_folder(output)
-    with (
-        joined(device) as processes,
-        open_session(quiet=quiet or not processes.is_first, offline=offline) as session,
-        Telling(session, output) as told,
-    ):
-        from fls_models.training.core.trainer import Plan
+    with training(place.device, manners, output) as (session, told, processes):
         from fls_models.training.data.manifests import read_spoken, split
 
+        dev, seed = clips.dev, course.seed
         taken = read_spoken(data)
         taken, held = (taken, read_spoken(dev)) if dev else split(taken, seed=seed)
-        plan = Plan(steps, rate, accumulate=accumulate, every=every, seed=seed)
-        asked = AnswerTraining(
-            session, taken, held, plan, output, drawn, batch, fresh, told, processes
-        )
+        plan = updates.plan(3e-4 if connected else 2e-4, course)
+        run = session, taken, held, plan, output, updates.batch, course.fresh, told, processes
+        asked = AnswerTraining(*run, lengths)
         if connected:
-            lora = connector_training.AskedLora(rank, alpha, dropout)
-            found = connector_training.train_answers(
-                asked, find_parts(session, model, processes), connector, parts, lora, where
-            )
+            parts = find_parts(session, model, processes)
+            found = connector_training.train_answers(asked, parts, reading, where)
         else:
-            engine = Engine(model, device=device, dtype=dtype, head=head)
-            found = _train_lora(asked, engine, rank or 128, alpha, dropout)
+            found = _train_lora(asked, place.engine(model, head), reading.lora)
         before, after = by_length(found.before), by_length(found.after)
         session.say(f"the best is that of step {found.steps}; nats a token by frames a window")
         session.say(f"before {before}; after {after}")
@@ -187,49 +137,25 @@ def compress(
         session.finish()
 
 
-def _train_lora(
-    asked: AnswerTraining, engine: Engine, rank: int, alpha: float | None, dropout: float | None
-) -> Result:
+def _train_lora(asked: AnswerTraining, engine: Engine, lora: AskedLora) -> Result:
     """Trains a LoRA for a large model."""
     from fls_models.training.compression.train_large import train_compression
 
     loaded = load_large(asked.session, engine, asked.processes)
     model = loaded.language_model
     encoded = encode_all(asked, model, loaded.ear)
-    asked.begin()
+    asked.forget()
+    rank = lora.rank or 128
     return train_compression(
         model,
-        asked.taken,
-        asked.held,
-        asked.plan,
-        asked.output,
-        encoded=encoded,
+        asked.run(encoded),
         identity=loaded.ear,
         base=loaded.card.repo,
         lengths=asked.lengths,
         rank=rank,
-        alpha=2.0 * rank if alpha is None else alpha,
-        dropout=0.05 if dropout is None else dropout,
-        batch_size=asked.batch,
-        processes=asked.processes,
-        progress=asked.session.bars,
-        report=asked.report,
+        alpha=2.0 * rank if lora.alpha is None else lora.alpha,
+        dropout=0.05 if lora.dropout is None else lora.dropout,
     )
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) >= 1 for part in parts):
-        raise UsageError(f"--lengths takes numbers from 1 up with commas, not {text!r}.")
-    return tuple(int(part) for part in parts)
-
-
-def _check(rate: float | None, alpha: float | None, dropout: float | None) -> None:
-    for option, value in (("--lr", rate), ("--alpha", alpha)):
-        if value is not None and not (isfinite(value) and value > 0):
-            raise UsageError(f"{option} takes a number above 0, not {value:g}.")
-    if dropout is not None and not 0 <= dropout < 1:
-        raise UsageError(f"--dropout takes a share from 0 to below 1, not {dropout:g}.")
 
 
 def _check_plain(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli import __version__
-from fls_cli.options import common as options
+from fls_cli.options.choices import Manners
+from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
-from fls_cli.session.session import Session, open_session
+from fls_cli.session.session import Session
 from fls_cli.storage.files import check_folder
-from fls_cli.training.common import Seed
 from fls_cli.training.documents import Voices, say_texts
+from fls_cli.training.options import Seed
 from fls_models.errors import UsageError
 from fls_models.weights import card
 
@@ -32,7 +34,71 @@ _FORM = "clips-1"
 _TOLD_EVERY = 10
 
 
+@dataclass(frozen=True)
+class _Speech:
+    """How much is spoken and by whom, and what becomes of it."""
+
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            metavar="H",
+            help="Stop at this much speech; texts are spoken again, by other voices, until then. "
+            "Without it, each text once.",
+        ),
+    ] = None
+    voices: Voices = "auto"
+    held_out: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Of the speech, for the dev manifests; whole documents. 0 for none.",
+        ),
+    ] = 0.05
+    answers: Annotated[
+        str,
+        typer.Option(
+            metavar="none|MODEL",
+            help="A model that reads text, mini or small: its own answers about the transcripts "
+            "are trained on, too.",
+        ),
+    ] = "none"
+
+    def check(self) -> None:
+        """Raises UsageError for what there is not."""
+        if self.hours is not None and not (isfinite(self.hours) and self.hours > 0):
+            raise UsageError(f"--hours takes a number above 0, not {self.hours:g}.")
+        if not 0 <= self.held_out < 1:
+            raise UsageError(f"--held-out takes a share from 0 to below 1, not {self.held_out:g}.")
+        if self.answers == "none" or Path(self.answers).is_dir():
+            return
+        readers = [name for name in card.names() if card.load(name).reads_text]
+        if self.answers not in readers:
+            raise UsageError(
+                f"--answers takes none or a model that reads text ({', '.join(readers)}), not "
+                f"{self.answers!r}."
+            )
+
+    def order(self, documents: Sequence[Document], seed: int) -> Order:
+        """Which documents are held out: the same ones however many hours are made."""
+        from fls_models.training.data.clips import stretches
+        from fls_models.training.data.manifests import split
+        from fls_models.training.data.schedule import Order
+
+        parts = stretches(documents)
+        if not self.held_out:
+            return Order(parts, [], 0.0, self.hours, seed)
+        if len(documents) < 2:
+            raise UsageError(
+                "There is one document only, and what is held out must be of others; give more "
+                "texts, or --held-out 0."
+            )
+        train, held = split(parts, self.held_out, seed)
+        return Order(train, held, self.held_out, self.hours, seed)
+
+
+@grouped
 def data(
+    *,
     texts: Annotated[
         list[Path],
         typer.Argument(
@@ -49,37 +115,10 @@ def data(
             "--output", "-o", metavar="FOLDER", help="For the clips, manifests and a README."
         ),
     ],
-    hours: Annotated[
-        float | None,
-        typer.Option(
-            "--hours",
-            metavar="H",
-            help="Stop at this much speech; texts are spoken again, by other voices, until then. "
-            "Without it, each text once.",
-        ),
-    ] = None,
-    voices: Voices = "auto",
-    held_out: Annotated[
-        float,
-        typer.Option(
-            "--held-out",
-            metavar="SHARE",
-            help="Of the speech, for the dev manifests; whole documents. 0 for none.",
-        ),
-    ] = 0.05,
-    answers: Annotated[
-        str,
-        typer.Option(
-            "--answers",
-            metavar="none|MODEL",
-            help="A model that reads text, mini or small: its own answers about the transcripts "
-            "are trained on, too.",
-        ),
-    ] = "none",
+    speech: _Speech,
     seed: Seed = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make all clips in FOLDER anew.")] = False,
-    quiet: options.Quiet = False,
-    offline: options.Offline = False,
+    manners: Manners,
 ) -> None:
     """Make training data from texts, read by synthetic voices.
 
@@ -89,17 +128,17 @@ def data(
 
     Example: fls train data notes/*.txt --hours 2 -o data/
     """
-    _check(hours, held_out, answers)
+    speech.check()
     check_folder(output)
-    with open_session(quiet=quiet, offline=offline) as session:
+    with manners.session() as session:
         from fls_cli.training import voices as speaking
         from fls_models.training.data.clip_folder import open_folder
         from fls_models.training.data.documents import digest, read_documents
         from fls_models.training.data.write_manifests import write_facts, write_manifests
 
         documents = read_documents(texts)
-        order = _order(documents, held_out, hours, seed)
-        systems = speaking.find(voices)
+        order = speech.order(documents, seed)
+        systems = speaking.find(speech.voices)
         say_texts(session, documents)
         session.say(f"spoken by {', '.join(one.name for one in systems)}")
         recipe = {
@@ -107,18 +146,19 @@ def data(
             "texts": digest(documents),
             "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
             "seed": seed,
-            "held_out": held_out,
+            "held_out": speech.held_out,
         }
         with open_folder(output, recipe, fresh=fresh) as folder, _Telling(session, output) as told:
             told.begin(folder.made)
             made = folder.make(
                 order, speaking.cast(systems), progress=session.bars, report=told.clip
             )
-            answer = (
-                None if answers == "none" else told.counting(_answers(session, answers, output))
-            )
+            answer = None
+            if speech.answers != "none":
+                answer = told.counting(_answers(session, speech.answers, output))
             written = write_manifests(output, made, documents, seed, answer)
-            about = {"answers": answers, "versions": {"fls": __version__, **speaking.versions()}}
+            versions = {"fls": __version__, **speaking.versions()}
+            about = {"answers": speech.answers, "versions": versions}
             write_facts(output, made, documents, recipe, about)
         skipped = sum(one.skipped for one in made)
         if skipped:
@@ -178,39 +218,6 @@ class _Telling:
     def _count(self, made: Made) -> None:
         self._clips += made.audio is not None
         self._seconds += made.seconds
-
-
-def _check(hours: float | None, held_out: float, answers: str) -> None:
-    if hours is not None and not (isfinite(hours) and hours > 0):
-        raise UsageError(f"--hours takes a number above 0, not {hours:g}.")
-    if not 0 <= held_out < 1:
-        raise UsageError(f"--held-out takes a share from 0 to below 1, not {held_out:g}.")
-    if answers == "none" or Path(answers).is_dir():
-        return
-    readers = [name for name in card.names() if card.load(name).reads_text]
-    if answers not in readers:
-        raise UsageError(
-            f"--answers takes none or a model that reads text ({', '.join(readers)}), not "
-            f"{answers!r}."
-        )
-
-
-def _order(documents: Sequence[Document], share: float, hours: float | None, seed: int) -> Order:
-    """Which documents are held out: the same ones however many hours are made."""
-    from fls_models.training.data.clips import stretches
-    from fls_models.training.data.manifests import split
-    from fls_models.training.data.schedule import Order
-
-    parts = stretches(documents)
-    if not share:
-        return Order(parts, [], 0.0, hours, seed)
-    if len(documents) < 2:
-        raise UsageError(
-            "There is one document only, and what is held out must be of others; give more texts, "
-            "or --held-out 0."
-        )
-    train, held = split(parts, share, seed)
-    return Order(train, held, share, hours, seed)
 
 
 def _answers(session: Session, name: str, output: Path) -> Answer:

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fls_models.core.progress import Progress, ignore
+from fls_models.core.progress import Progress
 from fls_models.errors import UsageError
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.prompts import Prompt
 from fls_models.training.compression.dynamic import draw, members, surprisals
-from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.encoded_dataset import Encoded
-from fls_models.training.core.trainer import Loop, Plan, Step
+from fls_models.training.core.run import Run
+from fls_models.training.core.trainer import Loop, Step
 from fls_models.training.data.manifests import Spoken
 
 Losses = Mapping[int, float]
@@ -89,53 +89,35 @@ class Trainee(ABC):
                 one.copy_(values[name])
 
 
-def usable(
-    spoken: Sequence[Spoken], dev: Sequence[Spoken], encoded: Encoded
-) -> tuple[list[Spoken], list[Spoken]]:
-    """Those that were encoded; UsageError where none is left to train on, or to hold out."""
-    taken, held = ([one for one in some if one.audio in encoded] for some in (spoken, dev))
+def usable(run: Run[Spoken]) -> Run[Spoken]:
+    """With those that were encoded; UsageError where none is left to train on, or to hold out."""
+    taken, held = (
+        [one for one in some if one.audio in run.encoded] for some in (run.taken, run.held)
+    )
     if not taken or not held:
         raise UsageError(
             f"{len(taken)} questions to train on and {len(held)} held out can be used; at least "
             "one of each is needed, about clips of 30 s at most."
         )
-    return taken, held
+    return replace(run, taken=taken, held=held)
 
 
 def train_answers(
-    trainee: Trainee,
-    taken: Sequence[Spoken],
-    held: Sequence[Spoken],
-    plan: Plan,
-    folder: Path,
-    *,
-    encoded: Encoded,
-    told: Mapping[str, object],
-    lengths: Sequence[int],
-    batch_size: int,
-    processes: Processes = ALONE,
-    progress: Progress = ignore,
-    report: Callable[[Step, Losses], None] = ignore,
+    trainee: Trainee, run: Run[Spoken], *, told: Mapping[str, object], lengths: Sequence[int]
 ) -> Result:
     """Trains what the trainee names; an interrupted run goes on.
 
-    Each clip is taken once before any is taken again.
-
     Args:
-        taken, held: all of them encoded. The mean of the losses at all lengths on `held` decides
-            which parameters are best.
-        folder: for what is made, and checkpoints.
+        run: all of its clips are encoded. The mean of the losses at all lengths on those held out
+            decides which parameters are best. A micro-batch is fused to one length.
         told: what the run depends on besides the plan, the questions, lengths and batches.
         lengths: frames that a window becomes, at least 1 each.
-        batch_size: clips of a micro-batch, all fused to one length.
-        processes: share out the batches of each step; the first evaluates and makes what is made.
-        progress: its stages `train` and `evaluate` count steps, and questions at each length.
-        report: told of each step, and of the losses at each length where it was evaluated.
 
     Raises:
         UsageError: the folder holds another run; more processes than batches a step.
         OthersGone: another process has ended.
     """
+    taken, held, encoded, batch_size = run.taken, run.held, run.encoded, run.batch_size
     if not lengths or min(lengths) < 1 or batch_size < 1:
         raise ValueError("lengths and the batch's size are at least 1")
     identity = {
@@ -147,22 +129,22 @@ def train_answers(
         "batch": batch_size,
         "prompt": [trainee.prompt.system, trainee.prompt.opening, trainee.prompt.audio],
     }
-    stage = _Stage(trainee, encoded, batch_size, progress)
+    stage = _Stage(trainee, encoded, batch_size, run.progress)
     # The loop first: it refuses another run's folder before anything is computed.
     loop = Loop(
         trainee.parameters,
-        plan,
-        folder,
+        run.plan,
+        run.folder,
         identity=identity,
         shares=trainee.shares,
-        processes=processes,
+        processes=run.processes,
     )
     # Nothing is trained until the loop runs, whatever checkpoints there are.
-    before = processes.once(lambda: stage.evaluate(held, lengths))
+    before = run.processes.once(lambda: stage.evaluate(held, lengths))
     last: dict[int, float] = {}
 
     def loss(number: int, dice: torch.Generator) -> Tensor:
-        chosen = members(len(taken), batch_size, number, plan.seed)
+        chosen = members(len(taken), batch_size, number, run.plan.seed)
         trainee.train()
         return stage.loss([taken[one] for one in chosen], draw(lengths, dice))
 
@@ -171,15 +153,15 @@ def train_answers(
         return sum(last.values()) / len(last)
 
     def tell(step: Step) -> None:
-        report(step, {} if step.value is None else dict(last))
+        run.report(step, {} if step.value is None else dict(last))
 
-    best = loop.run(loss, evaluate, progress, tell)
+    best = loop.run(loss, evaluate, run.progress, tell)
 
     def made() -> tuple[Losses, Path]:
         trainee.fill(load_file(best.file))
-        return stage.evaluate(held, lengths), trainee.save(folder)
+        return stage.evaluate(held, lengths), trainee.save(run.folder)
 
-    after, place = processes.once(made)
+    after, place = run.processes.once(made)
     return Result(place, before, after, best.loss, best.step)
 
 

@@ -7,31 +7,22 @@ adapter. How training goes is `answering`'s work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.lslm.mini.connector_weights import LoraShape, read_lora, write
 from fls_models.lslm.prompts import ASK
 from fls_models.training.compression.dynamic import LENGTHS, fused
 from fls_models.training.compression.lora import Adapted, Settings
-from fls_models.training.compression.train_answers import (
-    Losses,
-    Result,
-    Trainee,
-    train_answers,
-    usable,
-)
+from fls_models.training.compression.train_answers import Result, Trainee, train_answers, usable
 from fls_models.training.compression.trainable_mini import TrainableHearing
-from fls_models.training.core.distributed import ALONE, Processes
-from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.precision import computing
-from fls_models.training.core.trainer import Plan, Step
+from fls_models.training.core.run import Run
 from fls_models.training.ctc.train_connector import CONNECTOR
 from fls_models.training.data.manifests import Spoken
 
@@ -118,20 +109,12 @@ class _Joined(Trainee):
 def train_frame_reading(
     model: TrainableHearing,
     connector: Path,
-    spoken: Sequence[Spoken],
-    dev: Sequence[Spoken],
-    plan: Plan,
-    folder: Path,
+    run: Run[Spoken],
     *,
-    encoded: Encoded,
     identity: str,
     parts: Collection[str] = (LORA, PROJECTOR),
     lora: Lora | None = None,
     lengths: Sequence[int] = LENGTHS,
-    batch_size: int = 4,
-    processes: Processes = ALONE,
-    progress: Progress = ignore,
-    report: Callable[[Step, Losses], None] = ignore,
 ) -> Result:
     """Trains parts of `mini` on its device; an interrupted run goes on.
 
@@ -141,15 +124,12 @@ def train_frame_reading(
 
     Args:
         connector: the folder that the model has its connector from.
-        dev: held out. The mean of the losses at all lengths decides what is best.
-        encoded: `whisper_frames` of all clips. Clips that are not there are left out.
+        run: its clips are encoded as `whisper_frames`.
         identity: tells the model's and the connector's weights from others.
         parts: of `PARTS`, at least one.
         lora: for a connector without one.
         lengths: frames that a whole window becomes, at least 1 each; shorter clips become as many
             as they are of a window.
-        batch_size: clips of a micro-batch, all fused to one length.
-        processes: as `train_answers` has them.
 
     Raises:
         UsageError: nothing to train on or to hold out; the folder holds another run; the LoRA that
@@ -158,7 +138,7 @@ def train_frame_reading(
     """
     if not parts or not set(parts) <= set(PARTS):
         raise ValueError(f"parts are some of {', '.join(PARTS)}")
-    taken, held = usable(spoken, dev, encoded)
+    run = usable(run)
     settings, values = _lora_of(model, connector, parts, lora)
     told = {
         "stage": "frame reading",
@@ -170,23 +150,10 @@ def train_frame_reading(
     with ExitStack() as stack:
         adapted = None
         if settings is not None:
-            adapted = stack.enter_context(Adapted(model, settings, seed=plan.seed))
+            adapted = stack.enter_context(Adapted(model, settings, seed=run.plan.seed))
             if values:
                 adapted.fill(values)
-        return train_answers(
-            _Joined(model, parts, adapted),
-            taken,
-            held,
-            plan,
-            folder,
-            encoded=encoded,
-            told=told,
-            lengths=lengths,
-            batch_size=batch_size,
-            processes=processes,
-            progress=progress,
-            report=report,
-        )
+        return train_answers(_Joined(model, parts, adapted), run, told=told, lengths=lengths)
 
 
 def _lora_of(

@@ -14,8 +14,8 @@ of the language model.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,18 +24,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fls_models.core.progress import Progress, ignore
-from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
 from fls_models.lslm.mini.connector_weights import Config, write
-from fls_models.training.core.distributed import ALONE, Processes
-from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.precision import FLOAT32, computing
-from fls_models.training.core.trainer import Loop, Plan, Step
+from fls_models.training.core.run import Run
+from fls_models.training.core.trainer import Loop
 from fls_models.training.ctc.bucketing import LikeLengths
 from fls_models.training.ctc.spec_augment import disturbed
-from fls_models.training.ctc.train_head import digest, usable
+from fls_models.training.ctc.train_head import chosen, digest
 from fls_models.training.ctc.unigram_vocabulary import Spelling
 from fls_models.training.ctc.vocabulary import Characters
 from fls_models.training.data.manifests import Utterance
@@ -151,131 +148,142 @@ def _ctc(logits: Tensor, counts: Tensor, texts: Sequence[Sequence[int]]) -> Tens
     return total * (_SCALE / len(texts))
 
 
-def train_connector(
-    config: Config,
-    spelling: Spelling,
-    utterances: Sequence[Utterance],
-    dev: Sequence[Utterance],
-    plan: Plan,
-    folder: Path,
-    *,
-    encoded: Encoded,
-    identity: str,
-    table: Tensor,
-    start: Connector | None = None,
-    batch_size: int = 16,
-    dropout: float = 0.1,
-    device: str = "cpu",
-    precision: str = FLOAT32,
-    processes: Processes = ALONE,
-    progress: Progress = ignore,
-    report: Callable[[Step], None] = ignore,
-) -> Result:
+@dataclass(frozen=True)
+class ConnectorTraining:
+    """What is trained, and how.
+
+    Attributes:
+        config: how large the connector is, whose tokens it reads and what it stands between.
+        spelling: the head's tokens, those of the config.
+        table: (V, H), the language model's embeddings of the tokens.
+        identity: tells the encoder's weights from others.
+        start: a connector of the same shape to begin with.
+        precision: `bf16` or `float32`.
+    """
+
+    config: Config
+    spelling: Spelling
+    table: Tensor
+    identity: str
+    start: Connector | None = None
+    dropout: float = 0.1
+    device: str = "cpu"
+    precision: str = FLOAT32
+
+    def __post_init__(self) -> None:
+        if self.spelling.ids != self.config.tokens or len(self.table) != len(self.config.tokens):
+            raise ValueError("the vocabulary is not the connector's")
+
+
+class _Lessons:
+    """What a connector learns by: recordings in batches of like length, and those held out."""
+
+    def __init__(self, settings: ConnectorTraining, run: Run[Utterance]) -> None:
+        self._settings, self._run = settings, run
+        taken, seed = run.taken, run.plan.seed
+        letters = Characters.of(one.text for one in taken)
+        self.reading = ConnectorTrainee(
+            settings.config,
+            letters.size,
+            settings.table,
+            dropout=settings.dropout,
+            seed=seed,
+            start=settings.start,
+        )
+        self._place = torch.device(settings.device)
+        self.reading.to(self._place)
+        self._tokens, self._characters = (
+            [vocabulary.encode(one.text) for one in taken]
+            for vocabulary in (settings.spelling, letters)
+        )
+        frames = [run.encoded.frames(one.audio) for one in taken]
+        self._order = LikeLengths(frames, run.batch_size, seed)
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """Tells this training from others."""
+        settings = self._settings
+        return {
+            "stage": "connector",
+            "model": settings.identity,
+            "recordings": digest(self._run.taken, self._run.encoded),
+            "held out": digest(self._run.held, self._run.encoded),
+            "vocabulary": settings.spelling.identity,
+            "shape": asdict(settings.config.shape),
+            "start": None if settings.start is None else _digest(settings.start),
+            "batch": self._run.batch_size,
+            "dropout": settings.dropout,
+            "precision": settings.precision,
+        }
+
+    def loss(self, number: int, dice: torch.Generator) -> Tensor:
+        """Of a batch by its number, its frames disturbed."""
+        batch = self._order(number)
+        frames = [
+            disturbed(self._frames(self._run.taken[one]), dice).to(self._place) for one in batch
+        ]
+        self.reading.train()
+        with computing(self._place, self._settings.precision):
+            return self.reading.loss(
+                frames,
+                [self._tokens[one] for one in batch],
+                [self._characters[one] for one in batch],
+            )
+
+    @torch.no_grad()
+    def word_error_rate(self) -> float:
+        """On what is held out."""
+        self.reading.train(False)
+        said = [normalise(one.text) for one in self._run.held]
+        written = []
+        for one in self._run.held:
+            frames = self._frames(one).to(self._place)
+            with computing(self._place, self._settings.precision):
+                logits, _ = self.reading(frames[None])
+            written.append(normalise(self._settings.spelling.decode(greedy(logits[0]))))
+        return float(align(said, written).wer)
+
+    @torch.no_grad()
+    def save(self, parameters: Path, folder: Path) -> Path:
+        """The connector with the parameters in a checkpoint's file, its vocabulary beside it."""
+        for name, value in load_file(parameters).items():
+            self.reading.parameters_by_name[name].copy_(value)
+        # In 16 bits, as it is to be trained on.
+        write(self.reading.connector, self._settings.config, folder / CONNECTOR, int8=False)
+        self._settings.spelling.save(folder / CONNECTOR)
+        return folder / CONNECTOR
+
+    def _frames(self, utterance: Utterance) -> Tensor:
+        """As Whisper gives them: (T, 2 W) -> (2 T, W) float32."""
+        joined = self._run.encoded[utterance.audio]
+        return joined.float().reshape(-1, self._settings.config.shape.encoder_width)
+
+
+def train_connector(settings: ConnectorTraining, run: Run[Utterance]) -> Result:
     """Trains a connector's adapter, norm and CTC head; an interrupted run goes on.
 
     Recordings of a micro-batch are of like length. Those that `ctc.usable` does not name are left
-    out.
-
-    Args:
-        config: how large it is, whose tokens it reads and what it stands between.
-        spelling: the head's tokens, those of the config.
-        dev: held out; the word error rate on it decides which connector is best.
-        folder: for the connector and checkpoints.
-        encoded: `whisper_frames` of all recordings, (T, 2 W).
-        identity: tells the encoder's weights from others.
-        table: (V, H), the language model's embeddings of the tokens.
-        start: a connector of the same shape to begin with.
-        batch_size: recordings of a micro-batch.
-        precision: `bf16` or `float32`.
-        processes: share out the batches of each step; the first makes what is made.
-        report: told of each step; its value is the word error rate.
+    out. The run's recordings are encoded as `whisper_frames`, (T, 2 W), and its steps' value is the
+    word error rate.
 
     Raises:
         UsageError: nothing to train on or to hold out; the folder holds another run;
             more processes than batches a step.
         OthersGone: another process has ended.
     """
-    if spelling.ids != config.tokens or len(table) != len(config.tokens):
-        raise ValueError("the vocabulary is not the connector's")
-    taken, _ = usable(utterances, encoded, spelling)
-    held = [one for one in dev if one.audio in encoded]
-    if not taken or not held:
-        raise UsageError(
-            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
-            "one of each is needed, of 30 s at most."
-        )
-    letters = Characters.of(one.text for one in taken)
-    reading = ConnectorTrainee(
-        config, letters.size, table, dropout=dropout, seed=plan.seed, start=start
-    )
-    reading.to(device)
-    told = {
-        "stage": "connector",
-        "model": identity,
-        "recordings": digest(taken, encoded),
-        "held out": digest(held, encoded),
-        "vocabulary": spelling.identity,
-        "shape": asdict(config.shape),
-        "start": None if start is None else _digest(start),
-        "batch": batch_size,
-        "dropout": dropout,
-        "precision": precision,
-    }
-    parameters = reading.parameters_by_name
+    taken, held = chosen(run, settings.spelling)
+    lessons = _Lessons(settings, replace(run, taken=taken, held=held))
     loop = Loop(
-        parameters,
-        plan,
-        folder,
-        identity=told,
-        orthogonalised=reading.matrices,
-        processes=processes,
+        lessons.reading.parameters_by_name,
+        run.plan,
+        run.folder,
+        identity=lessons.identity,
+        orthogonalised=lessons.reading.matrices,
+        processes=run.processes,
     )
-    tokens, characters = (
-        [vocabulary.encode(one.text) for one in taken] for vocabulary in (spelling, letters)
-    )
-    order = LikeLengths([encoded.frames(one.audio) for one in taken], batch_size, plan.seed)
-    place = torch.device(device)
-
-    def loss(number: int, dice: torch.Generator) -> Tensor:
-        chosen = order(number)
-        frames = [
-            disturbed(_apart(encoded[taken[one].audio], config), dice).to(place) for one in chosen
-        ]
-        reading.train()
-        with computing(place, precision):
-            return reading.loss(
-                frames, [tokens[one] for one in chosen], [characters[one] for one in chosen]
-            )
-
-    @torch.no_grad()
-    def evaluate() -> float:
-        reading.train(False)
-        said = [normalise(one.text) for one in held]
-        written = []
-        for one in held:
-            frames = _apart(encoded[one.audio], config).to(place)
-            with computing(place, precision):
-                logits, _ = reading(frames[None])
-            written.append(normalise(spelling.decode(greedy(logits[0]))))
-        return float(align(said, written).wer)
-
-    best = loop.run(loss, evaluate, progress, report)
-
-    def made() -> Path:
-        with torch.no_grad():
-            for name, value in load_file(best.file).items():
-                parameters[name].copy_(value)
-        # In 16 bits, as it is to be trained on.
-        write(reading.connector, config, folder / CONNECTOR, int8=False)
-        spelling.save(folder / CONNECTOR)
-        return folder / CONNECTOR
-
-    return Result(processes.once(made), best.value, best.loss, best.step)
-
-
-def _apart(joined: Tensor, config: Config) -> Tensor:
-    """Frames as Whisper gives them: (T, 2 W) -> (2 T, W) float32."""
-    return joined.float().reshape(-1, config.shape.encoder_width)
+    best = loop.run(lessons.loss, lessons.word_error_rate, run.progress, run.report)
+    made = run.processes.once(lambda: lessons.save(best.file, run.folder))
+    return Result(made, best.value, best.loss, best.step)
 
 
 def _digest(connector: Connector) -> str:

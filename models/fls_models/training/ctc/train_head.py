@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,14 +22,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.core.files import replacing
-from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
 from fls_models.lslm.large import LargeSpeechLM
-from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.encoded_dataset import Encoded
-from fls_models.training.core.trainer import Loop, Plan, Step
+from fls_models.training.core.run import Run
+from fls_models.training.core.trainer import Loop
 from fls_models.training.ctc.vocabulary import Vocabulary, frames_needed
 from fls_models.training.data.manifests import Utterance
 from fls_models.transcription.normalizer import normalise
@@ -75,6 +74,18 @@ def usable(
         fits = bool(ids) and frames_needed(ids) <= encoded.frames(one.audio)
         (found if fits else crowded).append(one)
     return found, crowded
+
+
+def chosen(run: Run[Utterance], vocabulary: Vocabulary) -> tuple[list[Utterance], list[Utterance]]:
+    """Those to train on, which are `usable`, and those held out; UsageError where one is empty."""
+    taken, _ = usable(run.taken, run.encoded, vocabulary)
+    held = [one for one in run.held if one.audio in run.encoded]
+    if not taken or not held:
+        raise UsageError(
+            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
+            "one of each is needed, of 30 s at most."
+        )
+    return taken, held
 
 
 def new_head(norm: nn.LayerNorm, inner_width: int, tokens: int, seed: int = 0) -> CtcHead:
@@ -125,47 +136,30 @@ def word_error_rate(
 
 def train_head(
     model: LargeSpeechLM,
-    utterances: Sequence[Utterance],
-    dev: Sequence[Utterance],
+    run: Run[Utterance],
     vocabulary: Vocabulary,
-    plan: Plan,
-    folder: Path,
     *,
-    encoded: Encoded,
     identity: str,
-    batch_size: int = 16,
     inner_width: int | None = None,
-    processes: Processes = ALONE,
-    progress: Progress = ignore,
-    report: Callable[[Step], None] = ignore,
 ) -> Result:
     """Trains a head for a model, in float32 on the model's device; an interrupted run goes on.
 
-    Each recording is taken once before any is taken again, in an order that depends on the seed
-    only. Those that `usable` does not name are left out.
+    The order of recordings depends on the seed only. Those that `usable` does not name are left
+    out.
 
     Args:
-        dev: held out; the word error rate on it decides which head is best.
-        folder: for the head, the vocabulary and checkpoints.
-        encoded: hidden states of all recordings, from this model's encoder.
+        run: its recordings are encoded as hidden states, and its steps' value is the word error
+            rate.
         identity: tells the model's weights from others.
-        batch_size: recordings of a micro-batch.
         inner_width: H; the width of the language model unless given.
-        processes: share out the batches of each step; the first makes what is made.
-        report: told of each step; its value is the word error rate.
 
     Raises:
         UsageError: nothing to train on or to hold out; the folder holds another run;
             more processes than batches a step.
         OthersGone: another process has ended.
     """
-    taken, _ = usable(utterances, encoded, vocabulary)
-    held = [one for one in dev if one.audio in encoded]
-    if not taken or not held:
-        raise UsageError(
-            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
-            "one of each is needed, of 30 s at most."
-        )
+    taken, held = chosen(run, vocabulary)
+    plan, folder, encoded, batch_size = run.plan, run.folder, run.encoded, run.batch_size
     norm, inner = model.final_norm, inner_width or model.width
     head = new_head(norm, inner, vocabulary.size, plan.seed).to(model.device)
     parameters = {
@@ -180,9 +174,9 @@ def train_head(
         "batch": batch_size,
         "inner width": inner,
     }
-    loop = Loop(parameters, plan, folder, identity=told, processes=processes)
+    loop = Loop(parameters, plan, folder, identity=told, processes=run.processes)
     # After the loop has agreed: another run's vocabulary is not written over.
-    written = processes.once(lambda: vocabulary.save(folder))
+    written = run.processes.once(lambda: vocabulary.save(folder))
     ids = [vocabulary.encode(one.text) for one in taken]
 
     @lru_cache(maxsize=2)
@@ -194,12 +188,12 @@ def train_head(
     def loss(number: int, dice: torch.Generator) -> Tensor:
         first = number * batch_size
         places = (divmod(at, len(taken)) for at in range(first, first + batch_size))
-        chosen = [order(turn)[place] for turn, place in places]
-        hidden = [encoded[taken[one].audio] for one in chosen]
-        return batch_loss(head, hidden, [ids[one] for one in chosen])
+        batch = [order(turn)[place] for turn, place in places]
+        hidden = [encoded[taken[one].audio] for one in batch]
+        return batch_loss(head, hidden, [ids[one] for one in batch])
 
     best = loop.run(
-        loss, lambda: word_error_rate(head, held, encoded, vocabulary), progress, report
+        loss, lambda: word_error_rate(head, held, encoded, vocabulary), run.progress, run.report
     )
 
     def made() -> Path:
@@ -207,7 +201,7 @@ def train_head(
             shutil.copyfile(best.file, part)
         return folder / HEAD
 
-    return Result(processes.once(made), written, best.value, best.loss, best.step)
+    return Result(run.processes.once(made), written, best.value, best.loss, best.step)
 
 
 def digest(utterances: Sequence[Utterance], encoded: Encoded) -> str:
