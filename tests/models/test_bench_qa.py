@@ -119,7 +119,9 @@ def items(tmp_path: Path) -> list[Item]:
 
 def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Knowing]:
     llm = Knowing()
-    card = SimpleNamespace(name="knowing", max_frames=1600, thresholds=Thresholds(0.7, 9.0))
+    card = SimpleNamespace(
+        name="knowing", reads_text=True, max_frames=1600, thresholds=Thresholds(0.7, 9.0)
+    )
     reads = ContextCache(llm)
     model = SimpleNamespace(
         card=card,

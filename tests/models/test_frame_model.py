@@ -355,7 +355,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
 
 def uncompressed(model: LargeFrameModel, **changes: Any) -> LargeFrameModel:
     other = smaller(model, **changes)
-    other.running = replace(other.running, compress=False)
+    other.compress = False
     return other
 
 
