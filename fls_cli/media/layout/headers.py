@@ -23,8 +23,8 @@ _HEADERS: dict[str, tuple[bytes, int, bytes]] = {
     "amr": (b"#!AMR", 0, rb"#!AMR[\n-]"),
     "asf": (_ASF, 0, re.escape(_ASF)),
     "aiff": (b"FORM", 0, rb"FORM....AIF[FC]"),
-    "w64": (b"riff\x2e\x91\xcf\x11", 0, rb"riff"),
-    "caf": (b"caff\0\x01", 0, rb"caff"),
+    "w64": (b"riff\x2e\x91\xcf\x11", 0, rb"riff\x2e\x91\xcf\x11"),
+    "caf": (b"caff\0\x01", 0, rb"caff\0\x01"),
 }
 HEADERS = {name: re.compile(there, re.DOTALL) for name, (_, _, there) in _HEADERS.items()}
 """How a recording of each kind begins."""
