@@ -37,6 +37,11 @@ class Ending:
     complaints: str = ""
     is_read: bool = True
 
+    @property
+    def breaks_off(self) -> bool:
+        """Whether ffmpeg says so, as it does of Matroska that was never finished."""
+        return "File ended prematurely" in self.complaints
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -145,7 +150,7 @@ def _broken_part(info: MediaInfo, ending: Ending) -> list[Flaw]:
     promised = info.promised(ending.number)
     lost = None if promised is None else promised - ending.closed - (ending.end - ending.begin)
     part = info.parts[ending.number]
-    lacking = part.missing > 0 or part.torn or ending.code != 0
+    lacking = part.missing > 0 or part.torn or ending.breaks_off or ending.code != 0
     if not _is_early(info, ending, lost, lacking=lacking):
         return []
     if lost is None or lost < _WORTH_TELLING:
@@ -168,7 +173,7 @@ def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
         text = f"ffmpeg stopped after {read:.1f} s{of} ({how}); only those are used."
         return [Flaw("cut off", text, start + read, lost)]
     part = info.parts[ending.number]
-    lacking = part.missing > 0 or part.torn
+    lacking = part.missing > 0 or part.torn or ending.breaks_off
     lacking = lacking and (end is None or read < end - start - _TOLERANCE)
     if not _is_early(info, ending, lost, lacking=lacking):
         return []

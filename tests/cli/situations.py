@@ -457,7 +457,8 @@ SITUATIONS: dict[str, Situation] = {
         for first, second in (
             ("mp3", "wav"), ("mp3", "ogg"), ("mp3", "m4a"), ("mp3", "aac"), ("aac", "mp3"),
             ("wav", "mp3"), ("wav", "ogg"), ("m4a", "mp3"), ("flac", "mp3"), ("mkv", "m4a"),
-            ("ogg", "flac"), ("avi", "mp3"),
+            ("ogg", "flac"), ("avi", "mp3"), ("wav", "ts"), ("m4a", "wv"), ("ogg", "ac3"),
+            ("mp3", "au"), ("flv", "wav"), ("caf", "wav"),
         )
     },
     **{
@@ -617,6 +618,9 @@ SITUATIONS: dict[str, Situation] = {
         4.0, (1.0, 3.0), close=0.1,
     ),
     "live webm": Situation(encoded("live.webm", *OPUS, "-live", "1"), 4.0, (1.0, 3.0)),
+    "live webm, cut off": Situation(
+        cut(encoded("broken.webm", *OPUS, "-live", "1"), 0.6), 3.0, (1.0,), ("cut off",), close=0.2
+    ),
     "mp4 with an edit list": Situation(edited_mp4, 3.5, (0.5, 2.5), close=0.15),
     "m4a with an empty edit": Situation(
         with_edits((2.0, 0.0), (2.0, None), (5.5, 2.5)), 9.5, (1.0, 4.5), ("gap",), close=0.1

@@ -234,6 +234,14 @@ def test_mp4_without_its_index(videos: Path, tmp_path: Path) -> None:
         hear(tmp_path / "cut.mp4")
 
 
+def test_caf_without_its_index(videos: Path, tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    run_ffmpeg("-i", videos / "late-index.mp4", "-vn", "-c:a", "alac", tmp_path / "whole.caf")
+    whole = (tmp_path / "whole.caf").read_bytes()
+    (tmp_path / "cut.caf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(NotMedia, match=r"its index \(pakt\) is missing"):
+        hear(tmp_path / "cut.caf")
+
+
 def test_sound_shorter_than_the_picture_is_no_damage(videos: Path) -> None:
     heard = hear(videos / "short-sound.mkv")
     assert heard.seconds == pytest.approx(2, abs=0.1)

@@ -48,9 +48,16 @@ def unreadable(source: Source, code: int, text: str, look_closer: Callable[[], s
             "give the media file itself."
         )
     opening = _opening(source)
+    # Where it is known what follows the sound.
     if "moov atom not found" in text and opening[4:8] in _MP4_OPENINGS:
+        index = "moov"
+    elif opening.startswith(b"caff") and "Missing packet table" in text:
+        index = "pakt"
+    else:
+        index = ""
+    if index:
         return NotMedia(
-            f"{source.name}: its index (moov) is missing, so the file is cut off; get the whole "
+            f"{source.name}: its index ({index}) is missing, so the file is cut off; get the whole "
             "file."
         )
     if _WEB_PAGE.match(opening):

@@ -6,9 +6,9 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from fls_cli.media.layout.audio_frames import ADTS, MPEG, promised_seconds
+from fls_cli.media.layout.audio_frames import MPEG, promised_seconds
 from fls_cli.media.layout.frame_runs import FrameKind, Run
-from fls_cli.media.layout.headers import frames_begin, joined_behind, next_header
+from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part
 
 # Less may be the cut between two recordings.
@@ -32,8 +32,7 @@ def frame_parts(data: Bytes, kind: FrameKind) -> tuple[Part, ...]:
         following = found[number + 1].begin if number + 1 < len(found) else len(data)
         if part.end is not None and following > part.end:
             at = next_header(data, part.end, following, tags=False)
-            others_too = [other for other in (MPEG, ADTS) if other is not kind]
-            if frames_begin(data, part.end, others_too):
+            if begins_here(data, part.end, but=kind):
                 at = part.end
             if at is not None:
                 others += joined_behind(data, at, following, tags=False)

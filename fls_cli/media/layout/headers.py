@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fls_cli.media.layout.audio_frames import ADTS, MPEG
+from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
 from fls_cli.media.layout.frame_runs import FrameKind
 from fls_cli.media.layout.kinds import Bytes, Part
+
+
+def _bytes_with(bit: int) -> bytes:
+    """A pattern for a byte that has this bit."""
+    return b"[" + b"".join(rb"\x%02x" % byte for byte in range(256) if byte & bit) + b"]"
+
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 # By ffmpeg's name: what is looked for, how far behind the beginning it stands, and what is there.
@@ -23,28 +29,37 @@ _HEADERS: dict[str, tuple[bytes, int, bytes]] = {
     "amr": (b"#!AMR", 0, rb"#!AMR[\n-]"),
     "asf": (_ASF, 0, re.escape(_ASF)),
     "aiff": (b"FORM", 0, rb"FORM....AIF[FC]"),
-    "w64": (b"riff\x2e\x91\xcf\x11", 0, rb"riff"),
-    "caf": (b"caff\0\x01", 0, rb"caff"),
+    "w64": (b"riff\x2e\x91\xcf\x11", 0, rb"riff\x2e\x91\xcf\x11"),
+    "caf": (b"caff\0\x01", 0, rb"caff\0\x01"),
+    "au": (b".snd\0\0", 0, rb"\.snd\0\0.{6}\0\0\0[\x01-\x1b]"),
+    "tta": (b"TTA1", 0, rb"TTA1[\x01-\x03]\0.\0[\x08\x10\x18]\0"),
+    # A block of version 4 that is the first of all, and of its channels.
+    "wv": (b"wvpk", 0, rb"wvpk....[\x02-\x10]\x04.{6}\0{4}.{5}" + _bytes_with(8)),
+    "rm": (b".RMF\0\0\0\x12", 0, rb"\.RMF\0\0\0\x12"),
 }
 HEADERS = {name: re.compile(there, re.DOTALL) for name, (_, _, there) in _HEADERS.items()}
 """How a recording of each kind begins."""
 _PATTERNS = {sign: (behind, HEADERS[name]) for name, (sign, behind, _) in _HEADERS.items()}
+# What has no header, and is looked for only where another recording ends: packets of MPEG-TS, packs
+# of MPEG-PS.
+_STREAMS = re.compile(rb"G.{187}G.{187}G|\0\0\x01\xba[!-/D-\x7f]", re.DOTALL)
 _TAG = re.compile(rb"ID3[\x02-\x04]\0.([\0-\x7f]{4})", re.DOTALL)
 # All at once: a pass for each would take as long as decoding does.
 _SIGNS = re.compile(b"|".join(map(re.escape, (*_PATTERNS, b"ID3"))))
 
 
-def begins_here(data: Bytes, at: int) -> bool:
-    """Whether a recording of a known kind begins at a byte."""
+def begins_here(data: Bytes, at: int, but: FrameKind | None = None) -> bool:
+    """Whether a recording of a known kind begins at a byte, one without frames of kind `but`."""
     if any(
         data[at + behind : at + behind + len(sign)] == sign and pattern.match(data, at)
         for sign, (behind, pattern) in _PATTERNS.items()
     ):
         return True
-    return frames_begin(data, at)
+    kinds = [kind for kind in (MPEG, ADTS, AC3) if kind is not but]
+    return _STREAMS.match(data, at) is not None or _frames_begin(data, at, kinds)
 
 
-def frames_begin(data: Bytes, at: int, kinds: Sequence[FrameKind] = (MPEG, ADTS)) -> bool:
+def _frames_begin(data: Bytes, at: int, kinds: Sequence[FrameKind]) -> bool:
     """Whether frames of one of these kinds begin at a byte, or a tag that such frames follow."""
     tag = _TAG.match(data, at)
     if tag is not None:
@@ -67,7 +82,7 @@ def next_header(
         at = found.start() - behind
         if at < begin or not pattern.match(data, at):
             continue
-        if pattern is not _TAG or (tags and frames_begin(data, at)):
+        if pattern is not _TAG or (tags and _frames_begin(data, at, (MPEG, ADTS))):
             return at
     return None
 

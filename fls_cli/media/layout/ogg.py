@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fls_cli.media.layout.headers import joined_behind, next_header
+from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
 from fls_cli.media.layout.kinds import Bytes, Part
 
 _HEADER = 27
@@ -25,7 +25,9 @@ def ogg_parts(data: Bytes) -> tuple[Part, ...]:
         whole = end == len(data) or data[end : end + 4] == b"OggS"
         # Where a page is cut off, another may begin inside of what it claims.
         at = end if whole else at + _HEADER
-    other = next_header(data, end) if end < len(data) else None
+    other = None
+    if end < len(data):
+        other = end if begins_here(data, end) else next_header(data, end)
     if other is not None:
         return (*found, Part(begin, other), *joined_behind(data, other))
     return (*found, Part(begin, None, torn=end > len(data)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +16,8 @@ from pathlib import Path
 
 from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
 from fls_cli.media.layout.frames import frame_parts
-from fls_cli.media.layout.headers import HEADERS
-from fls_cli.media.layout.joined_kinds import Kind, unknown_end
+from fls_cli.media.layout.headers import HEADERS, begins_here
+from fls_cli.media.layout.joined_kinds import Kind
 from fls_cli.media.layout.kinds import UNKNOWN, WHOLE, WORTH_TELLING, Bytes, Part
 from fls_cli.media.layout.matroska import MATROSKA
 from fls_cli.media.layout.ogg import ogg_parts
@@ -105,7 +104,7 @@ def _mp4_parts(data: Bytes) -> tuple[Part, ...]:
 
 def _flv_end(data: Bytes, at: int) -> int | None:
     at += 13
-    while at + 11 <= len(data) and data[at] & 0x1F in (8, 9, 18):
+    while at + 11 <= len(data) and data[at] & 0xDF in (8, 9, 18):
         end = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big")
         # Each is followed by how long it is.
         if end + 4 <= len(data) and int.from_bytes(data[end : end + 4], "big") != end - at:
@@ -131,7 +130,7 @@ def _w64_end(data: Bytes, at: int) -> int | None:
 
 def _caf_end(data: Bytes, at: int) -> int | None:
     at += 8
-    while at + 12 <= len(data) and data[at : at + 4] != b"caff":
+    while at + 12 <= len(data) and not begins_here(data, at):
         (size,) = struct.unpack(">q", data[at + 4 : at + 12])
         if size < 0 and data[at : at + 4] == b"data":
             return None
@@ -194,17 +193,6 @@ def _asf_end(data: Bytes, at: int) -> int | None:
 _MP4 = Kind(HEADERS["mov"], _mp4_end)
 
 
-def _kind(
-    header: bytes, end: Callable[[Bytes, int], int | None] = unknown_end
-) -> Callable[[Bytes], tuple[Part, ...]]:
-    return Kind(re.compile(header, re.DOTALL), end).parts
-
-
-def _bytes_with(bit: int) -> bytes:
-    """A pattern for a byte that has this bit."""
-    return b"[" + b"".join(rb"\x%02x" % byte for byte in range(256) if byte & bit) + b"]"
-
-
 # Where zeros may be silence, or room for an index.
 _OF_SAMPLES = frozenset({"wav", "aiff", "au", "w64", "caf", "mov"})
 _WITHOUT_PARTS = frozenset({"mpeg", "nut", "dts"})
@@ -222,11 +210,10 @@ _READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
     "aiff": Kind(HEADERS["aiff"], _aiff_end).parts,
     "w64": Kind(HEADERS["w64"], _w64_end).parts,
     "caf": Kind(HEADERS["caf"], _caf_end).parts,
-    "au": _kind(rb"\.snd\0\0.{6}\0\0\0[\x01-\x1b]", _au_end),
-    "tta": _kind(rb"TTA1[\x01-\x03]\0.\0[\x08\x10\x18]\0"),
-    # A block of version 4 that is the first of all, and of its channels.
-    "wv": _kind(rb"wvpk....[\x02-\x10]\x04.{6}\0{4}.{5}" + _bytes_with(8)),
-    "rm": _kind(rb"\.RMF\0\0\0\x12"),
+    "au": Kind(HEADERS["au"], _au_end).parts,
+    "tta": Kind(HEADERS["tta"]).parts,
+    "wv": Kind(HEADERS["wv"]).parts,
+    "rm": Kind(HEADERS["rm"]).parts,
     "mp3": partial(frame_parts, kind=MPEG),
     "aac": partial(frame_parts, kind=ADTS),
     "ac3": partial(frame_parts, kind=AC3),

@@ -42,7 +42,7 @@ _CUDA_PIECE_ELEMENTS = 2**24
 def halving_schedule(frames: int, target: int) -> tuple[int, ...]:
     """Half as many frames a round, the last round straight to L: for several windows (Eq. 5).
 
-    >>> halving(3211, 200)
+    >>> halving_schedule(3211, 200)
     (1605, 802, 401, 200)
     """
     _check(target)
@@ -56,9 +56,9 @@ def halving_schedule(frames: int, target: int) -> tuple[int, ...]:
 def training_schedule(frames: int, target: int) -> tuple[int, ...]:
     """Down the rungs of training, the last step to L wherever L lies: for one window.
 
-    >>> ladder(750, 100)
+    >>> training_schedule(750, 100)
     (400, 200, 100)
-    >>> ladder(750, 150)
+    >>> training_schedule(750, 150)
     (400, 200, 150)
     """
     _check(target)
