@@ -19,7 +19,7 @@ _HOW = (
     "all: the items of all tasks that have choices",
     "choices: the correct choice is the likeliest reply, per token",
     "facts: what the reply holds of the reference or its facts, by the rule of bench/facts.py",
-    "WER: both sides after bench/normaliser.py",
+    "WER: both sides after Whisper's English normaliser",
     "TFLOPs: counted from the model's dimensions (bench/cost.py), up to the reply's last word",
     "hear: decoding and encoding, once for all methods; for the cascade, Whisper's transcript",
     "fuse, read (prefill), reply: means an item. RTF: all of it for a second of audio",

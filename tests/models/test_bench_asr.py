@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fls_models.bench.asr import compare, load_manifest, measure
@@ -69,6 +69,8 @@ def test_errors_by_kind(said, heard, replaced, left_out, put_in):
     assert found.words == 3
 
 
+# No deadline: the first text loads transformers.
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcde"), min_size=1), st.lists(st.sampled_from("abcde")))
 def test_errors_lie_between_the_difference_and_the_length(said, heard):
     found = compare("x", " ".join(said), " ".join(heard))

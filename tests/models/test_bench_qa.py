@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fls_models.answering.answerability import Answerability
@@ -224,6 +224,20 @@ def test_a_number(answer: str, held: bool):
     assert holds_fact(answer, question, choices, 2) is held
 
 
+@pytest.mark.parametrize(
+    ("answer", "held"), [("20%", True), ("Twenty percent.", True), ("$20.", False), ("15%", False)]
+)
+def test_a_number_and_its_unit_are_two_words(answer: str, held: bool):
+    choices = ["Outcomes worse by 20%", "Outcomes worse by 15%"]
+    assert holds_fact(answer, "What were the outcomes?", choices, 0) is held
+
+
+def test_one_is_a_number():
+    choices = ["One session of fast walking", "A long sleep"]
+    assert holds_fact("1 session of fast walking.", "What helps?", choices, 0)
+    assert not holds_fact("Two sessions of fast walking.", "What helps?", choices, 0)
+
+
 def test_words_with_one_stem_are_one():
     choices = ["A holographic choir", "An all-animal cast"]
     assert holds_fact("The choir was made of holograms.", "What was new?", choices, 0)
@@ -242,6 +256,8 @@ def test_what_the_question_holds_does_not_count():
     assert holds_fact("It stopped.", question, choices, 0)
 
 
+# No deadline: the first text loads transformers.
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=4), st.text(), st.text())
 def test_at_most_one_choice_is_held(choices: list[str], answer: str, question: str):
     held = [holds_fact(answer, question, choices, index) for index in range(len(choices))]

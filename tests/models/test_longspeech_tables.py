@@ -192,8 +192,8 @@ def test_gains_are_of_the_same_items(rows: list[Row]) -> None:
     assert gain_cells([found])[1] == (
         ("fusion over random", "200", "qa", "choices %", "2", "+50.0 [+0.0, +100.0]"),
     )
-    heard = item("c", "asr", transcript="one two three four")
-    wer = [row(heard, text="one two three four"), row(heard, "random", text="one two three")]
+    heard = item("c", "asr", transcript="nobody knows her name")
+    wer = [row(heard, text="nobody knows her name"), row(heard, "random", text="nobody knows her")]
     [gain] = gains_of(wer)
     # Fewer errors are better.
     assert (gain.metric, gain.gain.value) == ("wer", 0.25)
@@ -239,8 +239,8 @@ def many() -> list[Row]:
                         likelihoods=likelihoods, flops=flops, hear=1.0,
                     )
                 )  # fmt: skip
-                heard = item(f"w{number}", "asr", transcript="one two three four")
-                text = "one two three" if dice.random() < good else "one"
+                heard = item(f"w{number}", "asr", transcript="nobody knows her name")
+                text = "nobody knows her" if dice.random() < good else "nobody"
                 found.append(
                     row(heard, method, length, frames=2 * int(length), text=text, flops=flops)
                 )

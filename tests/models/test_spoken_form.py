@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from fls_models.errors import EnvironmentLacks
@@ -42,9 +42,12 @@ def test_numbers(written: str, said: str) -> None:
     assert in_words(written) == said
 
 
-# Not of 1: "$1" is one dollar.
+# Not of 1: "$1" is one dollar. No deadline: the first text loads transformers.
+@settings(deadline=None)
 @given(some.integers(2, 10**9), some.sampled_from(["{}", "{:,}", "${}", "{}%", "the {}th"]))
 def test_a_listener_writes_the_same_number(number: int, form: str) -> None:
+    # Whisper's normaliser reads ordinals beyond a hundred in pieces: "thirty-six thousand ninth".
+    assume(number < 100 or "th" not in form)
     written = form.format(number)
     said = in_words(written)
     assert not re.search(r"\d", said)

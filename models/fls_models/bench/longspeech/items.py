@@ -9,6 +9,7 @@ understood, too. It knows nothing of models and scores.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -230,12 +231,17 @@ def _reference(
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(choices):
         correct = answer
     elif isinstance(answer, str):
-        same = [i for i, choice in enumerate(choices) if normalise(choice) == normalise(answer)]
+        same = [i for i, choice in enumerate(choices) if _plain(choice) == _plain(answer)]
         letters = [i for i in range(len(choices)) if answer.strip() == "ABCDEFGHIJ"[i : i + 1]]
         correct = next(iter(same or letters), None)
     if correct is None:
         raise UsageError(f"{where}: answer is one of the choices, or its index from 0.")
     return choices[correct], correct
+
+
+def _plain(text: str) -> str:
+    """For telling whether two are one choice: scoring's form would drop what is in brackets."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def _transcript(raw: dict[str, Any]) -> str | None:

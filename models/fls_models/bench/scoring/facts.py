@@ -1,8 +1,8 @@
 """Does an answer in words hold the right fact? A rule on strings, so that anybody gets the same.
 
 Of a choice counts what it adds: its numbers, and its content words that the question does not hold
-already (all of them, if it adds none). Everything is normalised first, so that `fifteen` is 15 and
-`colour` is color. An answer holds the right fact when
+already (all of them, if it adds none). Everything is normalised first, so that `fifteen` is 15.
+An answer holds the right fact when
 
 * it names every number of the correct choice,
 * it covers at least 60 % of what the correct choice adds, and
@@ -11,9 +11,9 @@ already (all of them, if it adds none). Everything is normalised first, so that 
 Two words are the same when they are equal or begin with the same five letters or more that make up
 60 % of the longer one (holographic, holograms); two words of an answer may be one of the choice
 (angel list, AngelList). An answer that says the fact in other words counts as wrong, one that
-negates it as right: the report lists every answer. Of SPIRAL's training part, the rule accepts
-98 of 100 correct choices as their own answer, 91 of 100 sentences that the answer lies in,
-and no wrong choice.
+negates it as right: the report lists every answer. Of SPIRAL's training part, 772 questions, the
+rule accepts 759 correct choices as their own answer, 702 sentences that the answer lies in, and
+no wrong choice.
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ _EMPTY_WORDS = """
     those through to too under up use used uses using very was we were what when where which who
     whom whose why will with would you your
 """
-_EMPTY = frozenset(normalise(_EMPTY_WORDS).split())
+_EMPTY = frozenset(_EMPTY_WORDS.split())
+# A number and its unit are two words, so that "20%" covers most of "improved by 20%".
+_UNITS = str.maketrans(
+    {"%": " percent ", "$": " dollars ", "£": " pounds ", "€": " euros ", "¢": " cents "}
+)
 
 
 def holds_fact(answer: str, question: str, choices: Sequence[str], correct: int) -> bool:
     """Whether an answer names the correct choice, and none of the others as well."""
-    said = normalise(answer).split()
+    said = _words(answer)
     said += [one + other for one, other in pairwise(said) if not _is_number(one + other)]
-    asked = normalise(question).split()
+    asked = _words(question)
     shares = [_covered(_added(choice, asked), said) for choice in choices]
     numbers = [word for word in _added(choices[correct], asked) if _is_number(word)]
     right = shares.pop(correct)
@@ -53,9 +57,13 @@ def holds_fact(answer: str, question: str, choices: Sequence[str], correct: int)
     )
 
 
+def _words(text: str) -> list[str]:
+    return normalise(text).translate(_UNITS).split()
+
+
 def _added(choice: str, asked: Sequence[str]) -> list[str]:
     """What a choice says beyond the question."""
-    words = list(dict.fromkeys(normalise(choice).split()))
+    words = list(dict.fromkeys(_words(choice)))
     content = [word for word in words if word not in _EMPTY] or words
     return [word for word in content if not any(_same(word, known) for known in asked)] or content
 
@@ -80,4 +88,5 @@ def _same(one: str, other: str) -> bool:
 
 
 def _is_number(word: str) -> bool:
-    return word[0].isdecimal()
+    # Whisper's normaliser writes 1 as a word.
+    return word == "one" or word[0].isdecimal()

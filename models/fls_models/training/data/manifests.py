@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 
 from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
-from fls_models.transcription.normalizer import normalise
 
 _UTTERANCE = '{"audio": "talk.wav", "text": "what is said"}'
 _SPOKEN = '{"audio": "talk.wav", "question": "Who speaks?", "answer": "A teacher."}'
@@ -60,7 +59,7 @@ def read_utterances(jsonl: Path) -> list[Utterance]:
     for number, raw in read_lines(jsonl):
         audio, source = _places(jsonl, number, raw, _UTTERANCE)
         text = _words(jsonl, number, raw, "text", _UTTERANCE)
-        if not normalise(text):
+        if not any(letter.isalnum() for letter in text):
             raise UsageError(f"{jsonl}, line {number}: the text {text!r} has no words.")
         found.append(Utterance(audio, text, source))
     return _some(jsonl, found)

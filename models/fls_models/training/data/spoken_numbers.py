@@ -1,7 +1,7 @@
 """Numbers in running English text, in words: years, ordinals, money, shares, times, units.
 
 `In 1990 12% of 1,500 km` becomes `In nineteen ninety twelve percent of one thousand five hundred
-kilometers`. The reverse, for comparing transcripts, is `bench.numerals`.
+kilometers`. The reverse, for comparing transcripts, is `transcription.normalizer`.
 """
 
 from __future__ import annotations
