@@ -36,6 +36,7 @@ from fls_models.lslm.prompts import ASK, question
 from fls_models.training.compression.dynamic import fused, surprisals
 from fls_models.training.compression.lora import Adapted, Settings
 from fls_models.training.compression.trainable_mini import TrainableHearing
+from fls_models.training.core.checkpoints import fill
 from fls_models.training.core.precision import computing
 from fls_models.training.data import instructions as exercises
 from fls_models.training.data.documents import Question
@@ -118,7 +119,10 @@ class AnsweringStage:
         if there is not None:
             pairs = connector_weights.read_lora(connector, self.model.config)
             sides = {f"{name}.lora_A.weight": one.down for name, one in pairs.items()}
-            self.lora.fill(sides | {f"{name}.lora_B.weight": one.up for name, one in pairs.items()})
+            fill(
+                self.lora.parameters,
+                sides | {f"{name}.lora_B.weight": one.up for name, one in pairs.items()},
+            )
         self.model.connector.requires_grad_(True)
         self.parameters: dict[str, nn.Parameter] = {
             **{f"lora.{name}": one for name, one in self.lora.parameters.items()},

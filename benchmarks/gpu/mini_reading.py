@@ -21,8 +21,8 @@ from fls_models.audio.windows import frame_count
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
+from fls_models.training.core.batches import LikeLengths
 from fls_models.training.core.precision import computing
-from fls_models.training.ctc.bucketing import LikeLengths
 from fls_models.training.ctc.spec_augment import disturbed
 from fls_models.training.ctc.train_connector import ConnectorTrainee
 from fls_models.training.ctc.unigram_vocabulary import Spelling

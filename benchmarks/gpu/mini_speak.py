@@ -33,7 +33,7 @@ from mini_takes import (
 )
 from numpy.typing import NDArray
 
-from fls_models.training.data.clips import Cast, TextSpan, speak, stretches
+from fls_models.training.data.clips import Cast, TextSpan, speak, text_spans
 from fls_models.training.data.documents import Document
 
 _SEED = 0
@@ -117,7 +117,7 @@ def order(
     whole = {one.source: len(one.lines) for one in (*train, *held)}
 
     def marked(documents: list[Document]) -> list[tuple[TextSpan, bool]]:
-        return [(one, len(one.lines) == whole[one.source]) for one in stretches(documents, _LINES)]
+        return [(one, len(one.lines) == whole[one.source]) for one in text_spans(documents, _LINES)]
 
     # Of a long document that is held out, one stretch is enough.
     for one in marked(held):

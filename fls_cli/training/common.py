@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
     from fls_models.weights.store import Installed
 
 
-_TOLD_EVERY = 10
+_REPORT_EVERY = 10
 _Item = TypeVar("_Item", bound="Utterance | Spoken")
 
 
-class Telling:
+class StepReporter(AbstractContextManager["StepReporter"]):
     """Says how training goes: each time it was evaluated, a few times before, and interrupted."""
 
     def __init__(self, session: Session, output: Path) -> None:
@@ -44,15 +43,7 @@ class Telling:
         self._output = output
         self._any = False
 
-    def __enter__(self) -> Telling:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt) and self._any:
             self._session.say(
                 f"interrupted; a checkpoint is in {self._output}, and the same command goes on"
@@ -61,7 +52,7 @@ class Telling:
     def step(self, step: Step, evaluated: Callable[[float], str], more: str = "") -> None:
         """One update was made; `evaluated` puts its evaluation into words, `more` follows them."""
         self._any = True
-        if step.value is None and step.number % _TOLD_EVERY:
+        if step.value is None and step.number % _REPORT_EVERY:
             return
         line = f"step {step.number} of {step.steps}: loss {step.loss:.3f}"
         if step.value is not None:
@@ -74,25 +65,25 @@ class _Training(Generic[_Item]):
     """What is to be trained on, how long, and where that is told."""
 
     session: Session
-    taken: list[_Item]
-    held: list[_Item]
+    train: list[_Item]
+    dev: list[_Item]
     plan: Plan
     output: Path
     batch: int
     fresh: bool
-    told: Telling
+    reporter: StepReporter
     processes: Processes
 
     @property
     def recordings(self) -> list[Path]:
-        return [one.audio for one in [*self.taken, *self.held]]
+        return [item.audio for item in [*self.train, *self.dev]]
 
     def run(self, encoded: Encoded) -> Run[_Item]:
         """It, once all is encoded."""
         from fls_models.training.core.run import Run
 
-        rest = self.processes, self.session.bars, self.report
-        return Run(self.taken, self.held, self.plan, self.output, encoded, self.batch, *rest)
+        reporting = self.processes, self.session.bars, self.report
+        return Run(self.train, self.dev, self.plan, self.output, encoded, self.batch, *reporting)
 
     def report(self, step: Step, *more: Any) -> None:
         """One update was made."""
@@ -113,14 +104,15 @@ class HeadTraining(_Training["Utterance"]):
         """All is encoded: says what cannot be trained on, and forgets what is to be forgotten."""
         from fls_models.training.ctc.train_head import usable
 
-        for one in usable(self.taken, encoded, vocabulary)[1]:
+        for utterance in usable(self.train, encoded, vocabulary)[1]:
             self.session.say(
-                f"{one.audio} is left out: it is too short for its text, or none of that is known"
+                f"{utterance.audio} is left out: it is too short for its text, or none of that is "
+                "known"
             )
         self.forget()
 
     def report(self, step: Step, *more: Any) -> None:
-        self.told.step(step, rated_by_words)
+        self.reporter.step(step, rated_by_words)
 
 
 @dataclass(frozen=True)
@@ -129,21 +121,21 @@ class AnswerTraining(_Training["Spoken"]):
 
     lengths: tuple[int, ...]
 
-    def report(self, step: Step, *more: Any) -> None:
-        [losses] = more
-        told = f" ({by_length(losses)})"
-        self.told.step(step, lambda value: f"held out {value:.3f}", more=told)
+    def report(self, step: Step, *arguments: Any) -> None:
+        [losses] = arguments
+        more = f" ({by_length(losses)})"
+        self.reporter.step(step, lambda value: f"held out {value:.3f}", more=more)
 
 
 @contextmanager
 def training(
     device: str, manners: Manners, output: Path
-) -> Iterator[tuple[Session, Telling, Processes]]:
+) -> Iterator[tuple[Session, StepReporter, Processes]]:
     """A session of each process that trains, the first of which says how it goes."""
     with joined(device) as processes:
-        quiet = manners.quiet or not processes.is_first
-        with replace(manners, quiet=quiet).session() as session, Telling(session, output) as told:
-            yield session, told, processes
+        manners = replace(manners, quiet=manners.quiet or not processes.is_first)
+        with manners.session() as session, StepReporter(session, output) as reporter:
+            yield session, reporter, processes
 
 
 def by_length(losses: Mapping[int, float]) -> str:
@@ -164,21 +156,22 @@ def is_connected(name: str) -> bool:
     # A folder that bears a model's name is given as ./mini.
     if name not in ("", "auto", *card.names()) and Path(name).is_dir():
         return has_parts(Path(name))
-    if name in ("", "auto") or name not in _trainable():
+    trainable = card.that_read_frames()
+    if name in ("", "auto") or name not in trainable:
         if name not in ("", "auto"):
             # Says which there are, where there is none of that name.
             card.load(name)
         raise UsageError(
             f"Only models that read frames can be trained; --model takes one of "
-            f"{', '.join(_trainable())}, or a folder, not {name!r}."
+            f"{', '.join(trainable)}, or a folder, not {name!r}."
         )
     return card.load(name).reads_text
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:
     """Refuses options that were given (are not None) and do not go with the model."""
-    if given := [name for name, value in options.items() if value is not None]:
-        raise UsageError(f"{', '.join(given)}: {why}")
+    if names := [name for name, value in options.items() if value is not None]:
+        raise UsageError(f"{', '.join(names)}: {why}")
 
 
 def load_large(session: Session, engine: Engine, processes: Processes) -> LargeFrameModel:
@@ -195,38 +188,34 @@ def load_large(session: Session, engine: Engine, processes: Processes) -> LargeF
 
 def find_parts(session: Session, name: str, processes: Processes) -> Installed:
     """What a model with a connector is made of, fetched first if need be; nothing is loaded."""
-    # The first fetches it.
-    with processes.first_ahead():
-        return _parts(session, name)
-
-
-def _parts(session: Session, name: str) -> Installed:
     from fls_models.weights.local import from_parts
     from fls_models.weights.store import store_of
 
-    if name not in card.names():
-        return from_parts(Path(name))
-    wanted = card.load(name)
-    assert isinstance(wanted, card.TextCard), "others have no connector"
-    store = store_of(wanted, cache_folder())
-    return fetched(store, "nf4", offline=session.offline, say=session.say, progress=session.bars)
+    # The first fetches it.
+    with processes.first_ahead():
+        if name not in card.names():
+            return from_parts(Path(name))
+        model_card = card.load(name)
+        assert isinstance(model_card, card.TextCard), "others have no connector"
+        store, offline = store_of(model_card, cache_folder()), session.offline
+        return fetched(store, "nf4", offline=offline, say=session.say, progress=session.bars)
 
 
 def encode_all(
-    asked: HeadTraining | AnswerTraining, encoder: SpeechEncoder, identity: str
+    task: HeadTraining | AnswerTraining, encoder: SpeechEncoder, identity: str
 ) -> Encoded:
     """What an encoder makes of all recordings; what is wrong with some of them is said."""
     from fls_models.training.core.encoded_dataset import encode
 
-    session, recordings = asked.session, asked.recordings
+    session, recordings = task.session, task.recordings
     session.asked = len(set(recordings))
     # The others find on disk what the first encodes.
-    with asked.processes.first_ahead():
+    with task.processes.first_ahead():
         encoded = encode(
             encoder,
             recordings,
             decode,
-            asked.output / "encoded",
+            task.output / "encoded",
             # Recordings are known by their bytes there, too.
             identity=identity + "".join(decoder_parts().values()),
             progress=session.bars,
@@ -236,7 +225,3 @@ def encode_all(
     for path in encoded.too_long:
         session.say(f"{path} is left out: it lasts longer than 30 s; cut it at pauses first")
     return encoded
-
-
-def _trainable() -> list[str]:
-    return card.that_read_frames()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,10 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from fls_models.lslm.mini.connector import Connector
     from fls_models.lslm.mini.connector_weights import Config
+    from fls_models.training.compression.lora import Settings
     from fls_models.training.compression.train_answers import Result as Answered
-    from fls_models.training.compression.train_mini import Lora
     from fls_models.training.core.encoded_dataset import Encoded
-    from fls_models.training.ctc.train_connector import Result
+    from fls_models.training.ctc.train_head import Result
     from fls_models.training.ctc.unigram_vocabulary import Spelling
     from fls_models.training.data.manifests import Utterance
     from fls_models.weights.store import Installed
@@ -29,7 +29,7 @@ _KERNEL = 31
 # Attention costs a third more, and Whisper's own layers have looked at the whole window.
 _HEADS = 0
 _INNER = 3
-# As `frame_reading` has them, which is not imported for a help text.
+# As `train_mini` has them, which is not imported for a help text.
 PARTS = ("lora", "projector", "adapter")
 
 
@@ -77,41 +77,45 @@ class ConnectorSettings:
     def check(self) -> None:
         """Raises UsageError for what does not go together, or is not there."""
         sizes = {"--vocab": self.vocab, "--blocks": self.blocks, "--width": self.width}
-        given = [option for option, value in sizes.items() if value is not None]
-        if self.init is not None and given:
+        options = [option for option, value in sizes.items() if value is not None]
+        if self.init is not None and options:
             raise UsageError(
-                f"{', '.join(given)}: --init goes on with a connector whose size is settled."
+                f"{', '.join(options)}: --init goes on with a connector whose size is settled."
             )
         _check_there("--init", self.init)
 
 
 def train_head(
-    asked: HeadTraining, installed: Installed, wanted: ConnectorSettings, place: tuple[str, str]
+    task: HeadTraining,
+    installed: Installed,
+    settings: ConnectorSettings,
+    placement: tuple[str, str],
 ) -> Result:
     """Encodes all recordings and trains a connector on them, at a place: device, precision."""
-    from fls_models.training.ctc import train_connector as training
+    from fls_models.lslm.mini.language_model import MiniLanguageModel
+    from fls_models.training.ctc.train_connector import train_connector
 
     # Small things first: what is wrong with them is said before hours of encoding.
-    language_model = _language_model(installed)
-    start, config, spelling = _beginning(wanted, installed, asked.taken)
-    encoded = encode_frames(asked, installed)
+    language_model = MiniLanguageModel(installed.llm)
+    start, config, spelling = _beginning(settings, installed, task.train)
+    encoded = encode_frames(task, installed)
     if config is None:
-        config = _config(wanted, installed, language_model, spelling, encoded)
-    asked.begin(encoded, spelling)
-    settings = training.ConnectorTraining(
+        config = _config(settings, installed, language_model, spelling, encoded)
+    task.begin(encoded, spelling)
+    return train_connector(
         config,
+        task.run(encoded),
         spelling,
         language_model.embed(spelling.ids),
-        whisper_identity(installed),
-        start,
-        device=place[0],
-        precision=place[1],
+        identity=whisper_identity(installed),
+        start=start,
+        device=placement[0],
+        precision=placement[1],
     )
-    return training.train_connector(settings, asked.run(encoded))
 
 
 @dataclass(frozen=True)
-class AskedLora:
+class LoraOptions:
     """A LoRA as it was asked for; None for what was not."""
 
     rank: Annotated[
@@ -133,15 +137,13 @@ class AskedLora:
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout takes a share from 0 to below 1, not {self.dropout:g}.")
 
-    @property
-    def lora(self) -> Lora | None:
-        """None where nothing was: a LoRA that is there is gone on with, whatever it is."""
-        from fls_models.training.compression.train_mini import Lora
+    def settings(self, rank: int, dropout: float) -> Settings:
+        """With these where nothing else was."""
+        from fls_models.training.compression.lora import Settings
 
-        if self.rank is self.alpha is self.dropout is None:
-            return None
-        usual = Lora()
-        return Lora(self.rank or usual.rank, self.alpha, self.dropout or usual.dropout)
+        rank = self.rank or rank
+        alpha = 2.0 * rank if self.alpha is None else self.alpha
+        return Settings(rank, alpha, dropout if self.dropout is None else self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,7 @@ class MiniReading:
             help="mini only: what fls train ctc made; else the connector that mini has.",
         ),
     ] = None
-    lora: AskedLora
+    lora: LoraOptions
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -179,7 +181,7 @@ class MiniReading:
 
 
 def train_answers(
-    asked: AnswerTraining, installed: Installed, reading: MiniReading, place: tuple[str, str]
+    task: AnswerTraining, installed: Installed, reading: MiniReading, placement: tuple[str, str]
 ) -> Answered:
     """Encodes all clips and trains `mini` on questions about them, at a place."""
     from fls_models.lslm.mini.connector_weights import read_config
@@ -188,36 +190,39 @@ def train_answers(
     from fls_models.weights.store import fingerprint
 
     _check_there("--connector", reading.connector)
-    found = reading.connector or installed.connector
-    if found is None:
+    folder = reading.connector or installed.connector
+    if folder is None:
         raise UsageError(
             f"{installed.card.name} has no connector yet; `fls train ctc --model "
             f"{installed.card.name}` makes one for --connector."
         )
-    check_fits(read_config(found), installed, found)
-    encoded = encode_frames(asked, installed)
-    asked.forget()
-    device, precision = place
+    check_fits(read_config(folder), installed, folder)
+    encoded = encode_frames(task, installed)
+    task.forget()
+    device, precision = placement
     model = TrainableHearing(
-        installed.speech, installed.llm, found, device=device, precision=precision
+        installed.speech, installed.llm, folder, device=device, precision=precision
     )
     return train_frame_reading(
         model,
-        found,
-        asked.run(encoded),
-        identity=f"{whisper_identity(installed)} {fingerprint(installed.llm)} {fingerprint(found)}",
+        folder,
+        task.run(encoded),
+        identity=" ".join(
+            [whisper_identity(installed), *map(fingerprint, (installed.llm, folder))]
+        ),
         parts=reading.parts,
-        lora=reading.lora.lora,
-        lengths=asked.lengths,
+        # A LoRA that is there is gone on with, whatever it is, where none was asked for.
+        lora=None if reading.lora == LoraOptions() else reading.lora.settings(16, 0.0),
+        lengths=task.lengths,
     )
 
 
-def encode_frames(asked: HeadTraining | AnswerTraining, installed: Installed) -> Encoded:
+def encode_frames(task: HeadTraining | AnswerTraining, installed: Installed) -> Encoded:
     """What Whisper's encoder makes of all recordings."""
     from fls_models.lslm.mini.whisper_encoder import WhisperFrames
 
     encoder = WhisperFrames(installed.speech)
-    return encode_all(asked, encoder, whisper_identity(installed))
+    return encode_all(task, encoder, whisper_identity(installed))
 
 
 def whisper_identity(installed: Installed) -> str:
@@ -243,32 +248,30 @@ def _check_there(option: str, folder: Path | None) -> None:
 
 
 def _beginning(
-    wanted: ConnectorSettings, installed: Installed, taken: list[Utterance]
+    settings: ConnectorSettings, installed: Installed, utterances: list[Utterance]
 ) -> tuple[Connector | None, Config | None, Spelling]:
     """The connector to go on with, if there is one, and what the head is to read."""
-    from dataclasses import replace
-
     from transformers import AutoTokenizer
 
     from fls_models.lslm.mini.connector_weights import read
     from fls_models.training.ctc.unigram_vocabulary import Spelling
 
     tokenizer: Any = AutoTokenizer.from_pretrained(installed.llm, local_files_only=True)
-    texts = [one.text for one in taken]
-    if wanted.init is None:
-        return None, None, Spelling.of(texts, wanted.pieces(connected=True) or TOKENS, tokenizer)
-    start, config = read(wanted.init)
-    check_fits(config, installed, wanted.init)
+    texts = [utterance.text for utterance in utterances]
+    if settings.init is None:
+        return None, None, Spelling.of(texts, settings.pieces(connected=True) or TOKENS, tokenizer)
+    start, config = read(settings.init)
+    check_fits(config, installed, settings.init)
     # Without its LoRA, which was trained for what it read before.
     config = replace(config, lora=None)
-    kept = wanted.init / Spelling.file_name
-    if kept.is_file() and (spelling := Spelling.read(kept)).ids == config.tokens:
+    vocabulary = settings.init / Spelling.file_name
+    if vocabulary.is_file() and (spelling := Spelling.read(vocabulary)).ids == config.tokens:
         return start, config, spelling
     return start, config, Spelling.again(config.tokens, texts, tokenizer)
 
 
 def _config(
-    wanted: ConnectorSettings,
+    settings: ConnectorSettings,
     installed: Installed,
     language_model: Any,
     spelling: Spelling,
@@ -280,11 +283,11 @@ def _config(
     first = next(iter(encoded), None)
     if first is None:
         raise UsageError("None of the recordings could be encoded; there is nothing to train on.")
-    width = wanted.width or WIDTH
+    width = settings.width or WIDTH
     shape = Shape(
         encoder_width=encoded[first].shape[-1] // 2,
         width=width,
-        blocks=wanted.blocks or BLOCKS,
+        blocks=settings.blocks or BLOCKS,
         heads=_HEADS,
         kernel=_KERNEL,
         inner_width=_INNER * width,
@@ -299,9 +302,3 @@ def _config(
         # Nothing here makes the language model read more or less than it could.
         window=int(language_model.body.config.max_position_embeddings),
     )
-
-
-def _language_model(installed: Installed) -> Any:
-    from fls_models.lslm.mini.language_model import MiniLanguageModel
-
-    return MiniLanguageModel(installed.llm)

@@ -36,21 +36,18 @@ TrainedModel = Annotated[
         autocompletion=_complete,
     ),
 ]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        metavar="|".join(PRECISIONS),
-        help="mini only: what training computes in; auto is bf16 on a GPU, float32 on the CPU.",
-        show_default="auto",
-    ),
-]
-Steps = Annotated[int, typer.Option(metavar="N", min=1, help="Updates.")]
 Accumulate = Annotated[
     int, typer.Option(metavar="N", min=1, help="Batches an update; processes share them out.")
 ]
-Every = Annotated[int, typer.Option(metavar="N", min=1, help="Steps between checkpoints.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of all that is drawn.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")]
+Voices = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME,...",
+        help="Who speaks: auto for all that are installed, or hibari, flite, espeak-ng, "
+        "festival, piper=VOICE.onnx.",
+    ),
+]
 
 
 def check_above_0(option: str, value: float | None) -> None:
@@ -63,16 +60,20 @@ def check_above_0(option: str, value: float | None) -> None:
 class Course:
     """When a run is saved, by which dice it goes, and whether it begins anew."""
 
-    every: Every = 100
+    eval_every: Annotated[
+        int, typer.Option("--every", metavar="N", min=1, help="Steps between checkpoints.")
+    ] = 100
     seed: Seed = 0
-    fresh: Fresh = False
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the run in FOLDER and begin anew.")
+    ] = False
 
 
 @dataclass(frozen=True)
 class Updates:
     """How many, of how much, and how large."""
 
-    steps: Steps = 10_000
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Updates.")] = 10_000
     batch: Annotated[
         int, typer.Option(metavar="N", min=1, help="Clips that are computed at once.")
     ] = 4
@@ -92,8 +93,8 @@ class Updates:
         from fls_models.training.core.trainer import Plan
 
         rate = usual_rate if self.rate is None else self.rate
-        every, seed = course.every, course.seed
-        return Plan(self.steps, rate, accumulate=self.accumulate, every=every, seed=seed)
+        steps, interval, seed = self.steps, course.eval_every, course.seed
+        return Plan(steps, rate, accumulate=self.accumulate, eval_every=interval, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,19 @@ class Place:
 
     device: options.Device = "auto"
     dtype: options.Dtype = "nf4"
-    precision: Precision = None
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(PRECISIONS),
+            help="mini only: what training computes in; auto is bf16 on a GPU, float32 on the CPU.",
+            show_default="auto",
+        ),
+    ] = None
 
     def engine(self, model: str, head: Path | None = None) -> Engine:
         return Engine(model, device=self.device, dtype=self.dtype, head=head)
 
-    def where(self) -> tuple[str, str]:
+    def placement(self) -> tuple[str, str]:
         """Where a connector is trained, and in which precision.
 
         Raises EnvironmentLacks for a GPU that is not there.
@@ -119,15 +127,15 @@ class Place:
             raise UsageError(f"--device takes {DEVICES}, not {device!r}.")
         if precision not in (None, *PRECISIONS):
             raise UsageError(f"--precision takes {', '.join(PRECISIONS)}, not {precision!r}.")
-        there = 0 if device == "cpu" else devices.count()
-        where = "cpu"
-        if device != "cpu" and (there or device != "auto"):
-            where = "cuda:0" if device in ("auto", "cuda") else device
-            if int(where.removeprefix("cuda:")) >= there:
+        gpu_count = 0 if device == "cpu" else devices.count()
+        chosen_device = "cpu"
+        if device != "cpu" and (gpu_count or device != "auto"):
+            chosen_device = "cuda:0" if device in ("auto", "cuda") else device
+            if int(chosen_device.removeprefix("cuda:")) >= gpu_count:
                 raise EnvironmentLacks(
-                    f"PyTorch finds no {where}; `fls doctor` says more, and --device cpu trains on "
-                    "the CPU."
+                    f"PyTorch finds no {chosen_device}; `fls doctor` says more, and --device cpu "
+                    "trains on the CPU."
                 )
         if precision in (None, "auto"):
-            precision = "float32" if where == "cpu" else "bf16"
-        return where, str(precision)
+            precision = "float32" if chosen_device == "cpu" else "bf16"
+        return chosen_device, str(precision)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fls_cli.session.session import Session
     from fls_models.training.data.clips import Voice
+    from fls_models.training.data.documents import Document
 
 # Of voices, those that are not as high as they are by nature.
 _PITCHED = 0.5
@@ -71,32 +73,20 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """How a voice speaks: `speed` 1.0 is its own, `lowered` by which factor its pitch falls."""
-
-    speed: float
-    lowered: float
-
-    @property
-    def pace(self) -> float:
-        """What the synthesis is asked for, so that it is `speed` once it was lowered."""
-        return self.speed * self.lowered
-
-    def __str__(self) -> str:
-        return f"speed {self.speed:.2f} lowered {self.lowered:.2f}"
-
-
-@dataclass(frozen=True)
 class Speaker:
-    """A `Voice` of a system. What goes wrong in the synthesis is NotSpoken."""
+    """A `Voice` of a system. What goes wrong in the synthesis is NotSpoken.
+
+    `speed` 1.0 is its own; `lowered` is the factor by which its pitch falls.
+    """
 
     who: str
-    delivery: Delivery
+    speed: float
+    lowered: float
     synthesise: Say
 
     @property
     def name(self) -> str:
-        return f"{self.who} {self.delivery}"
+        return f"{self.who} speed {self.speed:.2f} lowered {self.lowered:.2f}"
 
     def say(self, text: str, seed: int) -> NDArray[np.float32]:
         import numpy as np
@@ -104,7 +94,8 @@ class Speaker:
         from fls_models.training.data.clips import NotSpoken
 
         try:
-            samples, rate = self.synthesise(text, self.delivery.pace, seed)
+            # At the pace that is `speed` once it was lowered.
+            samples, rate = self.synthesise(text, self.speed * self.lowered, seed)
         except (EnvironmentLacks, NotSpoken):
             raise
         except Exception as error:
@@ -112,7 +103,7 @@ class Speaker:
             raise NotSpoken(f"{type(error).__name__}: {error}") from error
         if not np.isfinite(samples).all():
             raise NotSpoken("it made no sound")
-        return played(samples, rate, self.delivery.lowered)
+        return played(samples, rate, self.lowered)
 
 
 @dataclass(frozen=True)
@@ -123,32 +114,32 @@ class System:
     kind: Kind
     speakers: Mapping[str, Say]
 
-    def draw(self, chance: Random) -> Speaker:
+    def draw(self, rng: Random) -> Speaker:
         """Somebody, who speaks by chance slower or faster, lower or higher."""
-        who = chance.choice(list(self.speakers))
-        speed, lowered = chance.uniform(0.85, 1.25), chance.uniform(0.80, 1.22)
-        if chance.random() >= _PITCHED or not self.kind.pitched:
+        who = rng.choice(list(self.speakers))
+        speed, lowered = rng.uniform(0.85, 1.25), rng.uniform(0.80, 1.22)
+        if rng.random() >= _PITCHED or not self.kind.pitched:
             lowered = 1.0
-        return Speaker(f"{self.name}:{who}", Delivery(speed, lowered), self.speakers[who])
+        return Speaker(f"{self.name}:{who}", speed, lowered, self.speakers[who])
 
 
 def cast(systems: Sequence[System]) -> Callable[[Random], Voice]:
     """Draws voices of all of these, the better-sounding more often."""
 
-    def draw(chance: Random) -> Voice:
-        [system] = chance.choices(systems, [one.kind.share for one in systems])
-        return system.draw(chance)
+    def draw(rng: Random) -> Voice:
+        [system] = rng.choices(systems, [system.kind.share for system in systems])
+        return system.draw(rng)
 
     return draw
 
 
-def find(asked: str) -> list[System]:
+def find(names: str) -> list[System]:
     """The systems of `auto` (those that are here) or of names with commas.
 
     Raises UsageError for what there is none of, and EnvironmentLacks that names what provides
     what is missing.
     """
-    if asked == "auto":
+    if names == "auto":
         # Piper speaks only with the file of a voice.
         here = [name for name, kind in KINDS.items() if name != "piper" and kind.is_here]
         if not here:
@@ -159,7 +150,7 @@ def find(asked: str) -> list[System]:
             )
         return [System(name, KINDS[name], KINDS[name].open("")) for name in here]
     systems: dict[str, System] = {}
-    for part in asked.split(","):
+    for part in names.split(","):
         name, _, value = part.strip().partition("=")
         if name not in KINDS or (value and name != "piper"):
             raise UsageError(
@@ -175,13 +166,21 @@ def find(asked: str) -> list[System]:
     return list(systems.values())
 
 
+def say_texts(session: Session, documents: Sequence[Document]) -> None:
+    """How much there is, and how much of it no voice is given."""
+    sentences = sum(len(document.lines) for document in documents)
+    left_out = sum(sum(document.left_out.values()) for document in documents)
+    more = f"; {left_out} left out" if left_out else ""
+    session.say(f"{len(documents)} documents, {sentences} sentences{more}")
+
+
 def versions() -> dict[str, str]:
     """Those of the packages that take part, as far as they are installed."""
-    found = {}
+    installed = {}
     for name in ("hibari-tts", "piper-tts", "soxr", "num2words"):
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
 def played(samples: NDArray[np.float32], rate: int, lowered: float) -> NDArray[np.float32]:

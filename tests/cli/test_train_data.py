@@ -320,7 +320,7 @@ def test_a_program_that_speaks() -> None:
     voice = system.draw(Random(1))
     samples = voice.say("one two three four five", 0)
     assert samples.dtype == np.float32
-    assert len(samples) / 16_000 == pytest.approx(1.0 / voice.delivery.speed, rel=0.01)
+    assert len(samples) / 16_000 == pytest.approx(1.0 / voice.speed, rel=0.01)
     assert float(np.abs(samples).max()) == pytest.approx(9000 / 32768, rel=0.01)
     with pytest.raises(NotSpoken, match="no phone for that"):
         voice.say("unspeakable", 0)
@@ -331,8 +331,8 @@ def test_played_slower_it_is_lower_and_lasts_as_long(lowered: float) -> None:
     pytest.importorskip("soxr")
     system = voices.find("flite")[0]
     say = system.speakers["slt"]
-    plain = voices.Speaker("flite:slt", voices.Delivery(1.0, 1.0), say).say("a b c d e", 0)
-    other = voices.Speaker("flite:slt", voices.Delivery(1.0, lowered), say).say("a b c d e", 0)
+    plain = voices.Speaker("flite:slt", 1.0, 1.0, say).say("a b c d e", 0)
+    other = voices.Speaker("flite:slt", 1.0, lowered, say).say("a b c d e", 0)
     assert len(other) == pytest.approx(len(plain), rel=0.01)
     assert pitch_of(plain) == pytest.approx(400, abs=2)
     assert pitch_of(other) == pytest.approx(400 / lowered, abs=4)

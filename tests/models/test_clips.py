@@ -16,9 +16,9 @@ import pytest
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
 from fls_models.training.data.clip_folder import JOURNAL, open_folder
-from fls_models.training.data.clips import NotSpoken, TextSpan, Voice, levelled, speak, stretches
+from fls_models.training.data.clips import NotSpoken, TextSpan, Voice, levelled, speak, text_spans
 from fls_models.training.data.documents import Document, Line
-from fls_models.training.data.schedule import Made, Order
+from fls_models.training.data.schedule import JournalEntry, Order
 
 RATE = 16_000
 WORD = 0.4
@@ -66,12 +66,12 @@ def counted(count: int, words: int = 8, name: str = "s") -> list[str]:
 
 
 def one_stretch(sentences: Sequence[str], speakers: str = "A") -> TextSpan:
-    [found] = stretches([document("talk", sentences, speakers)], most=1000)
+    [found] = text_spans([document("talk", sentences, speakers)], max_lines=1000)
     return found
 
 
 def test_documents_are_cut_into_stretches() -> None:
-    found = stretches([document("a", counted(90)), document("b", counted(3))], most=40)
+    found = text_spans([document("a", counted(90)), document("b", counted(3))], max_lines=40)
     assert [(one.source, one.at, len(one.lines)) for one in found] == [
         ("a", 0, 40),
         ("a", 40, 40),
@@ -166,10 +166,12 @@ RECIPE = {"seed": 0, "voices": ["hum"]}
 
 def order(hours: float | None = None, share: float = 0.2, seed: int = 0) -> Order:
     texts = [document(f"d{at}", counted(20, name=f"d{at}s")) for at in range(4)]
-    return Order(stretches(texts[:3]), stretches(texts[3:]), share, hours, seed)
+    return Order(text_spans(texts[:3]), text_spans(texts[3:]), share, hours, seed)
 
 
-def make(folder: Path, wanted: Order, troupe: Troupe | None = None, **more: Any) -> list[Made]:
+def make(
+    folder: Path, wanted: Order, troupe: Troupe | None = None, **more: Any
+) -> list[JournalEntry]:
     with open_folder(folder, RECIPE, fresh=False) as opened:
         return opened.make(wanted, troupe or Troupe(), **more)
 
@@ -186,7 +188,7 @@ def test_each_text_is_spoken_once_without_a_goal(tmp_path: Path) -> None:
     wanted = order()
     made = make(tmp_path, wanted)
     said = sorted(line for one in made for line in one.lines)
-    all_lines = [line.text for one in [*wanted.train, *wanted.held] for line in one.lines]
+    all_lines = [line.text for one in [*wanted.train, *wanted.dev] for line in one.lines]
     assert said == sorted(all_lines)
     assert {one.source for one in made if one.held} == {"d3"}
     for one in made:
@@ -219,7 +221,7 @@ class Stop(Exception):
 def test_an_interrupted_run_ends_with_the_same_files(tmp_path: Path) -> None:
     make(tmp_path / "whole", order(hours=0.06))
 
-    def stop(made: Made) -> None:
+    def stop(made: JournalEntry) -> None:
         if made.audio == "clips/000004.wav":
             raise Stop
 
@@ -230,7 +232,7 @@ def test_an_interrupted_run_ends_with_the_same_files(tmp_path: Path) -> None:
         journal.write(b'{"round": 0, "source')
     (tmp_path / "cut/clips/000005.part").write_bytes(b"RIFF")
     kept = (tmp_path / "cut/clips/000002.wav").stat()
-    new: list[Made] = []
+    new: list[JournalEntry] = []
     make(tmp_path / "cut", order(hours=0.06), report=new.append)
     assert new[0].audio == "clips/000005.wav"
     assert (tmp_path / "cut/clips/000002.wav").stat().st_mtime_ns == kept.st_mtime_ns
@@ -262,7 +264,7 @@ def test_a_folder_of_other_clips_is_refused_unless_fresh(tmp_path: Path) -> None
     ):
         pass
     with open_folder(tmp_path, other, fresh=True) as folder:
-        assert folder.made == []
+        assert folder.entries == []
         assert [one.name for one in (tmp_path / "clips").iterdir()] == ["mine.wav"]
     assert json.loads((tmp_path / "data.json").read_text())["recipe"] == other
 
@@ -289,7 +291,7 @@ def test_a_damaged_journal_names_its_line(tmp_path: Path) -> None:
 
 
 def test_texts_that_nobody_can_say_end_with_an_error(tmp_path: Path) -> None:
-    texts = stretches([document("a", ["An unspeakable thing."] * 3)])
+    texts = text_spans([document("a", ["An unspeakable thing."] * 3)])
     for hours in (None, 1.0):
         with pytest.raises(EnvironmentLacks, match="No voice could say"):
             make(tmp_path / str(hours), Order(texts, [], 0.0, hours, 0))

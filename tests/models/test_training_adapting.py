@@ -21,6 +21,7 @@ from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE
 from fls_models.training.compression.dynamic import surprisals
 from fls_models.training.compression.lora import Adapted, Settings
+from fls_models.training.core.checkpoints import fill
 from fls_models.weights.conversion.lora import Adapter
 
 SMALL = Settings(rank=8, alpha=16, dropout=0.0)
@@ -34,7 +35,7 @@ def scramble(adapted: Adapted, seed: int = 4) -> None:
         name: 0.1 * torch.randn(one.shape, generator=dice)
         for name, one in adapted.parameters.items()
     }
-    adapted.fill(drawn)
+    fill(adapted.parameters, drawn)
 
 
 def weights(model: LargeSpeechLM) -> dict[str, Tensor]:

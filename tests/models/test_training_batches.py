@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fls_models.training.ctc.bucketing import LikeLengths
+from fls_models.training.core.batches import LikeLengths
 from fls_models.training.ctc.spec_augment import disturbed
 
 

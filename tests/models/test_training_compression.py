@@ -25,6 +25,7 @@ from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE
 from fls_models.lslm.registry import load
 from fls_models.training.compression import train_answers as answering
+from fls_models.training.compression.lora import Settings
 from fls_models.training.compression.train_answers import Losses, Result
 from fls_models.training.compression.train_large import train_compression
 from fls_models.training.core.encoded_dataset import Encoded, encode
@@ -34,7 +35,7 @@ from fls_models.training.data.manifests import Spoken, read_spoken
 
 ANSWERS = ("The red one.", "No.", "At noon, by train.", "Ada.", "In a week.")
 LENGTHS = (750, 50, 12)
-PLAN = Plan(steps=6, learning_rate=0.01, every=2, seed=1)
+PLAN = Plan(steps=6, learning_rate=0.01, eval_every=2, seed=1)
 
 
 def write_corpus(folder: Path) -> Path:
@@ -76,8 +77,7 @@ class Set:
             "identity": "tiny",
             "base": "Qwen/Tiny",
             "lengths": LENGTHS,
-            "rank": 8,
-            "alpha": 16,
+            "lora": Settings(8, 16),
         }
         size = int(settings.pop("batch_size", 2))
         told = {name: settings.pop(name) for name in {"report", "processes"} & settings.keys()}
@@ -155,11 +155,11 @@ def test_from_a_manifest_to_a_model_that_answers_better(given: Set, tmp_path: Pa
     assert after.keys() == frozen.keys()
     assert all(torch.equal(after[name], value) for name, value in frozen.items())
 
-    settings = json.loads((result.made / "adapter_config.json").read_text("utf-8"))
+    settings = json.loads((result.folder / "adapter_config.json").read_text("utf-8"))
     assert settings["base_model_name_or_path"] == "Qwen/Tiny"
     # As it is used: beside the base, and installed with it.
     shutil.copytree(given.released, tmp_path / "both")
-    shutil.copytree(result.made, tmp_path / "both" / "adapter")
+    shutil.copytree(result.folder, tmp_path / "both" / "adapter")
     trained = loaded(tmp_path / "both", tmp_path / "installed")
     for length in LENGTHS:
         expected = said_of(trained, given, length)
@@ -170,7 +170,7 @@ def test_the_loss_falls_on_four_clips(given: Set, tmp_path: Path) -> None:
     losses: list[float] = []
     given.train(
         tmp_path,
-        Plan(steps=40, learning_rate=0.02, every=40),
+        Plan(steps=40, learning_rate=0.02, eval_every=40),
         batch_size=4,
         report=lambda step, _: losses.append(step.loss),
     )
@@ -198,7 +198,8 @@ def test_an_interrupted_run_ends_with_the_same_numbers(
     assert (again.steps, again.loss) == (whole.steps, whole.loss)
     assert (again.before, again.after) == (whole.before, whole.after)
     one, other = (
-        result.made.joinpath("adapter_model.safetensors").read_bytes() for result in (whole, again)
+        result.folder.joinpath("adapter_model.safetensors").read_bytes()
+        for result in (whole, again)
     )
     assert one == other
 
@@ -208,10 +209,10 @@ def test_every_length_is_drawn(given: Set, tmp_path: Path, monkeypatch) -> None:
 
     def watch(self: object, batch: object, length: int) -> Tensor:
         drawn.append(length)
-        return sum(one.sum() for one in self._trainee.parameters.values())
+        return sum(one.sum() for one in self.trainee.parameters.values())
 
     monkeypatch.setattr(answering._Stage, "loss", watch)
-    given.train(tmp_path, replace(PLAN, steps=60, accumulate=2, every=60))
+    given.train(tmp_path, replace(PLAN, steps=60, accumulate=2, eval_every=60))
     assert len(drawn) == 120
     # 40 each, five standard deviations of a binomial are 26.
     assert all(abs(drawn.count(length) - 40) < 26 for length in LENGTHS)
@@ -229,7 +230,7 @@ def test_another_run_in_the_folder_is_refused(given: Set, tmp_path: Path) -> Non
     first = given.train(tmp_path, plan)
     again = given.train(tmp_path, plan)
     assert again.after == first.after
-    for changed in ({"lengths": (750, 12)}, {"rank": 4}, {"identity": "other"}):
+    for changed in ({"lengths": (750, 12)}, {"lora": Settings(4, 16)}, {"identity": "other"}):
         with pytest.raises(UsageError, match="another folder keeps both"):
             given.train(tmp_path, plan, **changed)
     assert not any("lora_" in name for name, _ in given.model.body.named_parameters())
@@ -242,7 +243,7 @@ def test_clips_that_were_not_encoded_are_left_out(given: Set, tmp_path: Path) ->
     plan = replace(PLAN, steps=2)
     with_lost = one.train(tmp_path / "one", plan)
     run = Run(other.spoken[:3], other.spoken[3:], plan, tmp_path / "other", other.encoded, 2)
-    how = {"lengths": LENGTHS, "rank": 8, "alpha": 16}
+    how = {"lengths": LENGTHS, "lora": Settings(8, 16)}
     without = train_compression(other.model, run, identity="tiny", **how)
     assert with_lost.after == without.after
     nothing = replace(given, spoken=[lost] * 6)

@@ -29,15 +29,14 @@ from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.ctc.train_connector import (
     ConnectorTrainee,
-    ConnectorTraining,
-    Result,
     train_connector,
 )
+from fls_models.training.ctc.train_head import Result
 from fls_models.training.ctc.unigram_vocabulary import Spelling, Token
 from fls_models.training.data.manifests import Utterance
 
 PITCH = {"low": 300.0, "mid": 800.0, "high": 2000.0, "top": 5000.0}
-PLAN = Plan(60, 6e-3, every=30)
+PLAN = Plan(60, 6e-3, eval_every=30)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SPELLING = Spelling(
     [Token(one, 10 + at, 5.0) for at, one in enumerate([*LETTERS, " h", " l", " mid", " t"])]
@@ -118,7 +117,8 @@ class Training:
         usual = {"identity": "tiny", "table": self.table}
         size = int(settings.pop("batch_size", 3))
         run = Run(self.corpus, self.corpus[:4], plan, place, self.encoded, size, report=self.report)
-        return train_connector(ConnectorTraining(CONFIG, SPELLING, **(usual | settings)), run)
+        spelling = settings.pop("spelling", SPELLING)
+        return train_connector(CONFIG, run, spelling, **(usual | settings))
 
 
 @pytest.fixture
@@ -163,10 +163,10 @@ def test_the_loss_falls(trained: tuple[Result, list[Step]]) -> None:
 
 def test_what_is_written_is_the_best_there_was(trained: tuple[Result, list[Step]]) -> None:
     result, _ = trained
-    connector, config = read(result.connector)
+    connector, config = read(result.path)
     assert config == CONFIG
-    assert Spelling.read(result.connector / "spelling.json").tokens == SPELLING.tokens
-    place = result.connector.parent
+    assert Spelling.read(result.path / "spelling.json").tokens == SPELLING.tokens
+    place = result.path.parent
     best = load_file(place / f"best-{result.steps:07d}.safetensors")
     found = connector.state_dict()
     for name, value in best.items():
@@ -178,7 +178,7 @@ def test_what_is_written_is_the_best_there_was(trained: tuple[Result, list[Step]
 def test_the_projector_waits_for_the_language_model(
     trained: tuple[Result, list[Step]], training: Training
 ) -> None:
-    connector, _ = read(trained[0].connector)
+    connector, _ = read(trained[0].path)
     assert torch.allclose(connector.projector.blank, training.table.mean(0), atol=1e-6)
     assert not connector.projector.rest.weight.any()
     assert not connector.projector.rest.bias.any()
@@ -187,7 +187,7 @@ def test_the_projector_waits_for_the_language_model(
 def test_after_an_interruption_the_same_connector_comes_out(
     training: Training, tmp_path: Path
 ) -> None:
-    plan = Plan(8, 1e-3, every=3, seed=5)
+    plan = Plan(8, 1e-3, eval_every=3, seed=5)
     whole = training(tmp_path / "whole", plan)
     expected = training.steps
     for stop in (2, 3):
@@ -201,9 +201,9 @@ def test_after_an_interruption_the_same_connector_comes_out(
         found = training(place, plan)
         assert told + training.steps == expected
         for name in ("config.json", "connector.safetensors", "spelling.json"):
-            written = (found.connector / name).read_bytes()
-            assert written == (whole.connector / name).read_bytes()
-        assert replace(found, connector=whole.connector) == whole
+            written = (found.path / name).read_bytes()
+            assert written == (whole.path / name).read_bytes()
+        assert replace(found, path=whole.path) == whole
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_muon_trains_the_linear_maps_of_the_adapter(
         if isinstance(one, nn.Linear)
     }
     assert set(reading.matrices) == linear
-    kept = load_file(next(trained[0].connector.parent.glob("state-*.safetensors")))
+    kept = load_file(next(trained[0].path.parent.glob("state-*.safetensors")))
     moments = {kind: set[str]() for kind in ("momentum_buffer", "exp_avg", "parameter")}
     for name in kept:
         kind, parameter = name.split(".", 1)
@@ -259,7 +259,7 @@ def test_muon_trains_the_linear_maps_of_the_adapter(
 def test_it_goes_on_from_a_connector(
     trained: tuple[Result, list[Step]], training: Training, tmp_path: Path
 ) -> None:
-    start, _ = read(trained[0].connector)
+    start, _ = read(trained[0].path)
     with torch.no_grad():
         start.projector.blank.fill_(7.0)
     training(tmp_path, Plan(3, 1e-5), start=start)
@@ -281,7 +281,7 @@ def test_it_learns_in_sixteen_bits(training: Training, tmp_path: Path) -> None:
 def test_vocabulary_and_recordings_have_to_fit(training: Training, tmp_path: Path) -> None:
     other = Spelling([*SPELLING.tokens[:-1], Token(" q", 99, 1.0)])
     with pytest.raises(ValueError, match="vocabulary"):
-        ConnectorTraining(CONFIG, other, training.table, "tiny")
+        training(tmp_path, spelling=other)
     training.corpus = [replace(one, text="low" * 99) for one in training.corpus]
     with pytest.raises(UsageError, match="0 recordings to train on and 4 held out"):
         training(tmp_path)

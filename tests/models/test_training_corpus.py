@@ -136,7 +136,6 @@ def test_texts_become_ids_and_ids_texts(vocabulary: Vocabulary) -> None:
         ids = vocabulary.encode(text)
         assert set(ids) <= set(range(vocabulary.size))
         assert vocabulary.decode(ids) == plain(text)
-    assert vocabulary.blank == vocabulary.size
     assert vocabulary.decode([]) == ""
     # What it has no token for is left out.
     assert vocabulary.decode(vocabulary.encode("the ж trees")) == "the trees"

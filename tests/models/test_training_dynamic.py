@@ -17,7 +17,8 @@ from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import UNTAUGHT
 from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import ASK, TRANSCRIBE
-from fls_models.training.compression.dynamic import LENGTHS, draw, fused, members, surprisals
+from fls_models.training.compression.dynamic import LENGTHS, draw, fused, surprisals
+from fls_models.training.core.batches import members
 
 REQUESTS = (
     ("Who?", "Ada."),

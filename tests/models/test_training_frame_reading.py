@@ -21,9 +21,11 @@ from fls_models.lslm.mini.connector_weights import Config, read, read_config, re
 from fls_models.lslm.mini.speech_model import MiniSpeechLM
 from fls_models.lslm.prompts import ASK
 from fls_models.training.compression.dynamic import fused, surprisals
+from fls_models.training.compression.lora import Settings
 from fls_models.training.compression.train_answers import Losses, Result
-from fls_models.training.compression.train_mini import Lora, train_frame_reading
+from fls_models.training.compression.train_mini import train_frame_reading
 from fls_models.training.compression.trainable_mini import TrainableHearing
+from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Plan, Step
 from fls_models.training.data.manifests import Spoken
@@ -31,7 +33,7 @@ from fls_models.weights.conversion.gguf import convert
 
 HIDDEN, TOKENS = 64, tuple(range(30, 50))
 ANSWERS = ("The red one.", "No.", "At noon.")
-PLAN = Plan(steps=3, learning_rate=0.02, every=2, seed=1)
+PLAN = Plan(steps=3, learning_rate=0.02, eval_every=2, seed=1)
 LENGTHS = (750, 50)
 
 
@@ -48,6 +50,8 @@ class Kept(dict[Path, Tensor]):
 
     def key(self, audio: Path) -> str:
         return str(audio)
+
+    digest = Encoded.digest
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +129,10 @@ def test_gradients_go_through_what_is_fused(folder: Path, kept: Kept) -> None:
 
 
 def test_the_loss_falls_and_what_is_frozen_stays(folder: Path, kept: Kept, tmp_path: Path) -> None:
-    result, model = train(folder, kept, tmp_path, replace(PLAN, steps=10, every=5))
+    result, model = train(folder, kept, tmp_path, replace(PLAN, steps=10, eval_every=5))
     assert all(result.after[length] < result.before[length] for length in LENGTHS)
     before, _ = read(folder / "connector")
-    after, config = read(result.made)
+    after, config = read(result.folder)
     assert (config.lora is not None, config.lora and config.lora.rank) == (True, 16)
     # LoRA and projector; of the rest, what 8 bits make of it.
     assert not torch.equal(after.projector.blank, before.projector.blank)
@@ -136,12 +140,12 @@ def test_the_loss_falls_and_what_is_frozen_stays(folder: Path, kept: Kept, tmp_p
         if not name.startswith("projector."):
             # As it was trained with: on the model itself it is the same to the bit.
             assert torch.equal(model.connector.state_dict()[name], value), name
-    assert set(read_lora(result.made, config)) == {
+    assert set(read_lora(result.folder, config)) == {
         f"layers.{layer}.self_attn.{one}_proj" for layer in range(2) for one in "qkvo"
     }
     assert not any("lora" in name for name, _ in model.body.named_parameters())
     # It is what mini runs with.
-    runs = MiniSpeechLM(folder / "speech", folder / "llm", result.made)
+    runs = MiniSpeechLM(folder / "speech", folder / "llm", result.folder)
     recording = runs.project(runs._connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
     asked, said = SPOKEN[1].question, SPOKEN[1].answer
     plain = MiniSpeechLM(folder / "speech", folder / "llm", folder / "connector")
@@ -154,7 +158,7 @@ def test_the_adapter_is_trained_where_it_is_named(folder: Path, kept: Kept, tmp_
     result, _ = train(folder, kept, tmp_path, parts=("adapter",))
     names = set(load_file(next(tmp_path.glob("best-*.safetensors"))))
     assert {name.split(".")[1] for name in names} == {"adapter", "norm", "ctc"}
-    assert read_config(result.made).lora is None
+    assert read_config(result.folder).lora is None
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes(
@@ -171,24 +175,26 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
         train(folder, kept, tmp_path / "cut", parts=parts, report=stop)
     torch.manual_seed(9)
     again, _ = train(folder, kept, tmp_path / "cut", parts=parts)
-    assert replace(again, made=whole.made) == whole
+    assert replace(again, folder=whole.folder) == whole
     for name in ("config.json", "connector.safetensors", "lora.safetensors"):
-        assert (again.made / name).read_bytes() == (whole.made / name).read_bytes()
+        assert (again.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     with pytest.raises(UsageError, match="--fresh"):
         train(folder, kept, tmp_path / "cut", parts=("lora",))
 
 
 def test_a_lora_that_is_there_is_gone_on_with(folder: Path, kept: Kept, tmp_path: Path) -> None:
     plan = replace(PLAN, steps=1)
-    first, _ = train(folder, kept, tmp_path / "one", plan, lora=Lora(rank=4))
-    on, _ = train(folder, kept, tmp_path / "two", plan, connector=first.made, parts=("projector",))
+    first, _ = train(folder, kept, tmp_path / "one", plan, lora=Settings(4, 8.0, 0.0))
+    on, _ = train(
+        folder, kept, tmp_path / "two", plan, connector=first.folder, parts=("projector",)
+    )
     assert all(
         on.before[length] == pytest.approx(first.after[length], abs=0.02) for length in LENGTHS
     )
-    lora = read_config(on.made).lora
+    lora = read_config(on.folder).lora
     assert lora is not None
     assert (lora.rank, lora.alpha) == (4, 8.0)
-    kept_pairs, pairs = (read_lora(one.made, read_config(one.made)) for one in (first, on))
+    kept_pairs, pairs = (read_lora(one.folder, read_config(one.folder)) for one in (first, on))
     assert all(torch.equal(pairs[name].up, pair.up) for name, pair in kept_pairs.items())
     with pytest.raises(UsageError, match="leave --rank and --alpha out"):
-        train(folder, kept, tmp_path / "three", connector=first.made, lora=Lora(rank=8))
+        train(folder, kept, tmp_path / "three", connector=first.folder, lora=Settings(8, 16.0, 0.0))

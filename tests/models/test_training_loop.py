@@ -18,7 +18,7 @@ from fls_models.errors import UsageError
 from fls_models.training.core import checkpoints
 from fls_models.training.core.trainer import Best, Loop, Plan, Step
 
-PLAN = Plan(steps=30, learning_rate=0.05, accumulate=2, every=7, seed=3)
+PLAN = Plan(steps=30, learning_rate=0.05, accumulate=2, eval_every=7, seed=3)
 # Of the line's: three columns, eight rows.
 MATRIX = ("0.weight",)
 
@@ -98,7 +98,7 @@ def test_the_loss_falls_and_the_best_is_kept(whole: tuple[Line, Best]) -> None:
 
 
 def test_rates_rise_and_fall() -> None:
-    plan = Plan(steps=100, learning_rate=2.0, warm_up=0.1)
+    plan = Plan(steps=100, learning_rate=2.0, warmup_ratio=0.1)
     rates = [plan.rate(step) for step in range(100)]
     assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
     assert rates[10] == 2.0
@@ -162,7 +162,7 @@ def test_what_is_not_named_is_trained_as_by_adamw_alone(tmp_path: Path) -> None:
             ]
             return torch.stack(parts).sum()
 
-        plan = Plan(9, 0.01, clip=1e9, every=9)
+        plan = Plan(9, 0.01, clip=1e9, eval_every=9)
         loop = Loop(held, plan, folder, shares={"matrix": share}, orthogonalised=orthogonalised)
         loop.run(loss, lambda: 0.0)
         return load_file(folder / "state-0000009.safetensors")
@@ -295,8 +295,8 @@ def test_a_folder_holds_one_checkpoint_and_no_pickle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("plan", "identity", "said"),
     [
-        (Plan(30, 0.05, accumulate=2, every=7, seed=4), {}, "seed 3, not 4"),
-        (Plan(30, 0.06, accumulate=2, every=7, seed=3), {}, "learning_rate 0.05, not 0.06"),
+        (Plan(30, 0.05, accumulate=2, eval_every=7, seed=4), {}, "seed 3, not 4"),
+        (Plan(30, 0.06, accumulate=2, eval_every=7, seed=3), {}, "learning_rate 0.05, not 0.06"),
         (PLAN, {"corpus": "b"}, "corpus 'a', not 'b'"),
     ],
 )
@@ -323,7 +323,7 @@ def test_another_optimiser_is_another_run(tmp_path: Path, before: Collection[str
 
 def test_how_often_it_is_evaluated_may_change(tmp_path: Path) -> None:
     Line(tmp_path).run()
-    Line(tmp_path, Plan(30, 0.05, accumulate=2, every=5, seed=3)).run()
+    Line(tmp_path, Plan(30, 0.05, accumulate=2, eval_every=5, seed=3)).run()
 
 
 @pytest.mark.parametrize("damage", ["state.json", "state-0000030.safetensors"])
@@ -387,6 +387,6 @@ def test_progress_and_plans(tmp_path: Path) -> None:
     line = Line(tmp_path, Plan(3, 0.1))
     line.loop.run(line.loss, line.value, lambda *told: seen.append(told))
     assert seen == [("train", done, 3) for done in range(4)]
-    for wrong in ({"steps": 0}, {"learning_rate": 0.0}, {"warm_up": 1.0}, {"every": 0}):
+    for wrong in ({"steps": 0}, {"learning_rate": 0.0}, {"warmup_ratio": 1.0}, {"eval_every": 0}):
         with pytest.raises(ValueError, match=r"above 0|at least 1"):
             Plan(**{"steps": 1, "learning_rate": 0.1, **wrong})  # type: ignore[arg-type]

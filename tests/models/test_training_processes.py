@@ -22,7 +22,7 @@ from fls_models.training.core.distributed import ALONE, Processes, joined, own_d
 from fls_models.training.core.trainer import Best, Loop, Plan, Step
 
 # Three batches a step: one of two processes has two of them.
-PLAN = Plan(steps=12, learning_rate=0.05, accumulate=3, every=5, seed=3)
+PLAN = Plan(steps=12, learning_rate=0.05, accumulate=3, eval_every=5, seed=3)
 
 
 class Run:

@@ -17,8 +17,7 @@ from fls_cli.options.bench import listed
 from fls_cli.options.groups import grouped
 from fls_cli.session.session import Session, open_session
 from fls_cli.storage.files import check_folder
-from fls_cli.training.documents import Voices, say_texts
-from fls_cli.training.options import Seed
+from fls_cli.training.options import Seed, Voices
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def longspeech_data(
             **shape.recipe,
             "seed": seed,
         }
-        say_texts(session, documents)
+        speaking.say_texts(session, documents)
         spoken_by = ", ".join(one.name for one in systems)
         session.say(f"{len(planned.recordings)} recordings to be spoken by {spoken_by}")
         folder = recordings.open_recordings(output, recipe, fresh=fresh)

@@ -24,7 +24,7 @@ from fls_cli.training.common import (
     refuse,
     training,
 )
-from fls_cli.training.connector import AskedLora, MiniReading
+from fls_cli.training.connector import LoraOptions, MiniReading
 from fls_cli.training.options import Course, Place, TrainedModel, Updates, check_above_0
 from fls_models.errors import UsageError
 from fls_models.training.core.distributed import own_device
@@ -108,61 +108,61 @@ def compress(
     place = replace(place, device=own_device(place.device))
     if connected:
         reading.check()
-        where = place.where()
+        placement = place.placement()
         refuse({"--head": head}, f"{model} has a CTC head of its own, in its connector.")
     else:
-        mini_only = {"--train": reading.train, "--connector": reading.connector}
-        asked_for = {**mini_only, "--precision": place.precision}
-        refuse(asked_for, f"of {model} a LoRA is trained; that is for mini.")
+        mini_only = {
+            "--train": reading.train,
+            "--connector": reading.connector,
+            "--precision": place.precision,
+        }
+        refuse(mini_only, f"of {model} a LoRA is trained; that is for mini.")
         _check_plain(model)
     check_folder(output)
-    with training(place.device, manners, output) as (session, told, processes):
+    with training(place.device, manners, output) as (session, reporter, processes):
         from fls_models.training.data.manifests import read_spoken, split
 
         dev, seed = clips.dev, course.seed
-        taken = read_spoken(data)
-        taken, held = (taken, read_spoken(dev)) if dev else split(taken, seed=seed)
+        items = read_spoken(data)
+        items, dev_items = (items, read_spoken(dev)) if dev else split(items, seed=seed)
         plan = updates.plan(3e-4 if connected else 2e-4, course)
-        run = session, taken, held, plan, output, updates.batch, course.fresh, told, processes
-        asked = AnswerTraining(*run, lengths)
+        sizes = plan, output, updates.batch, course.fresh
+        task = AnswerTraining(session, items, dev_items, *sizes, reporter, processes, lengths)
         if connected:
             parts = find_parts(session, model, processes)
-            found = connector_training.train_answers(asked, parts, reading, where)
+            result = connector_training.train_answers(task, parts, reading, placement)
         else:
-            found = _train_lora(asked, place.engine(model, head), reading.lora)
-        before, after = by_length(found.before), by_length(found.after)
-        session.say(f"the best is that of step {found.steps}; nats a token by frames a window")
+            result = _train_lora(task, place.engine(model, head), reading.lora)
+        before, after = by_length(result.before), by_length(result.after)
+        session.say(f"the best is that of step {result.steps}; nats a token by frames a window")
         session.say(f"before {before}; after {after}")
-        session.show(f"{found.made}\n")
+        session.show(f"{result.folder}\n")
         session.finish()
 
 
-def _train_lora(asked: AnswerTraining, engine: Engine, lora: AskedLora) -> Result:
+def _train_lora(task: AnswerTraining, engine: Engine, lora: LoraOptions) -> Result:
     """Trains a LoRA for a large model."""
     from fls_models.training.compression.train_large import train_compression
 
-    loaded = load_large(asked.session, engine, asked.processes)
+    loaded = load_large(task.session, engine, task.processes)
     model = loaded.language_model
-    encoded = encode_all(asked, model, loaded.ear)
-    asked.forget()
-    rank = lora.rank or 128
+    encoded = encode_all(task, model, loaded.ear)
+    task.forget()
     return train_compression(
         model,
-        asked.run(encoded),
+        task.run(encoded),
         identity=loaded.ear,
         base=loaded.card.repo,
-        lengths=asked.lengths,
-        rank=rank,
-        alpha=2.0 * rank if lora.alpha is None else lora.alpha,
-        dropout=0.05 if lora.dropout is None else lora.dropout,
+        lengths=task.lengths,
+        lora=lora.settings(128, 0.05),
     )
 
 
 def _check_plain(name: str) -> None:
     """Refuses a model whose own LoRA is merged: another on top would not fit the released base."""
     if name in card.names():
-        found = card.load(name)
-        if isinstance(found, card.FrameCard) and found.adapter:
+        model_card = card.load(name)
+        if isinstance(model_card, card.FrameCard) and model_card.adapter:
             raise UsageError(
                 f"{name} has an adapter of its own merged in; train one for --model qwen2-audio."
             )

@@ -33,8 +33,7 @@ from fls_cli.training.options import Accumulate, Course, Place, TrainedModel, Up
 from fls_models.training.core.distributed import own_device
 
 if TYPE_CHECKING:
-    from fls_models.training.ctc.train_connector import Result as ConnectorResult
-    from fls_models.training.ctc.train_head import Result as HeadResult
+    from fls_models.training.ctc.train_head import Result
 
 app = CommandLine(
     help="Train parts of a model on your own recordings.\n\n"
@@ -100,7 +99,7 @@ def ctc(
             help="Held out, to choose the best head by; else 5 % of the recordings, by source.",
         ),
     ] = None,
-    wanted: ConnectorSettings,
+    settings: ConnectorSettings,
     updates: _HeadUpdates,
     course: Course,
     place: Place,
@@ -116,49 +115,46 @@ def ctc(
     """
     connected = is_connected(model)
     place = replace(place, device=own_device(place.device))
-    pieces = wanted.pieces(connected=connected)
+    pieces = settings.pieces(connected=connected)
     if connected:
-        wanted.check()
-        where = place.where()
+        settings.check()
+        placement = place.placement()
     else:
-        mini_only = {"--blocks": wanted.blocks, "--width": wanted.width, "--init": wanted.init}
-        asked_for = {**mini_only, "--precision": place.precision}
-        refuse(asked_for, f"{model} has no connector; that is for mini.")
+        sizes = {"--blocks": settings.blocks, "--width": settings.width}
+        mini_only = {**sizes, "--init": settings.init, "--precision": place.precision}
+        refuse(mini_only, f"{model} has no connector; that is for mini.")
     check_above_0("--lr", updates.rate)
     check_folder(output)
-    with training(place.device, manners, output) as (session, told, processes):
+    with training(place.device, manners, output) as (session, reporter, processes):
         from fls_models.training.data.manifests import read_utterances, split
 
-        taken = read_utterances(manifest)
+        items = read_utterances(manifest)
         # All that is wrong with the request is said before a model is loaded.
-        taken, held = (taken, read_utterances(dev)) if dev else split(taken, seed=course.seed)
+        items, dev_items = (items, read_utterances(dev)) if dev else split(items, seed=course.seed)
         plan = updates.plan(1e-3 if connected else 5e-4, course)
-        asked = HeadTraining(
-            session, taken, held, plan, output, updates.batch, course.fresh, told, processes
-        )
-        found: HeadResult | ConnectorResult
+        course_of_run = plan, output, updates.batch, course.fresh
+        task = HeadTraining(session, items, dev_items, *course_of_run, reporter, processes)
         if connected:
             parts = find_parts(session, model, processes)
-            found = connector_training.train_head(asked, parts, wanted, where)
-            what, made = "connector", found.connector
+            result = connector_training.train_head(task, parts, settings, placement)
         else:
-            found = _train_head(asked, place.engine(model), pieces)
-            what, made = "head", found.head
-        rated = f"{rated_by_words(found.word_error_rate)} on what was held out"
-        session.say(f"the best {what} is that of step {found.steps}: {rated}")
-        session.show(f"{made}\n")
+            result = _train_head(task, place.engine(model), pieces)
+        rated = f"{rated_by_words(result.word_error_rate)} on what was held out"
+        what = "connector" if connected else "head"
+        session.say(f"the best {what} is that of step {result.steps}: {rated}")
+        session.show(f"{result.path}\n")
         session.finish()
 
 
-def _train_head(asked: HeadTraining, engine: Engine, pieces: int | None) -> HeadResult:
+def _train_head(task: HeadTraining, engine: Engine, pieces: int | None) -> Result:
     """Trains a head for a large model."""
     from fls_models.training.ctc.train_head import train_head
     from fls_models.training.ctc.vocabulary import Characters, Pieces
 
-    texts = [one.text for one in asked.taken]
+    texts = [utterance.text for utterance in task.train]
     vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)
-    loaded = load_large(asked.session, engine, asked.processes)
+    loaded = load_large(task.session, engine, task.processes)
     model = loaded.language_model
-    encoded = encode_all(asked, model, loaded.ear)
-    asked.begin(encoded, vocabulary)
-    return train_head(model, asked.run(encoded), vocabulary, identity=loaded.ear)
+    encoded = encode_all(task, model, loaded.ear)
+    task.begin(encoded, vocabulary)
+    return train_head(model, task.run(encoded), vocabulary, identity=loaded.ear)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +15,7 @@ from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
 from fls_cli.session.session import Session
 from fls_cli.storage.files import check_folder
-from fls_cli.training.documents import Voices, say_texts
-from fls_cli.training.options import Seed
+from fls_cli.training.options import Seed, Voices, check_above_0
 from fls_models.errors import UsageError
 from fls_models.weights import card
 
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
 
     from fls_models.training.data.documents import Document
     from fls_models.training.data.instructions import Request
-    from fls_models.training.data.schedule import Made, Order
+    from fls_models.training.data.schedule import JournalEntry, Order
     from fls_models.training.data.write_manifests import Answer
 
 # Changes when the same texts and seed give other clips.
 _FORM = "clips-1"
 # Minutes of speech between two lines that say how it goes.
-_TOLD_EVERY = 10
+_REPORT_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ class _Speech:
 
     def check(self) -> None:
         """Raises UsageError for what there is not."""
-        if self.hours is not None and not (isfinite(self.hours) and self.hours > 0):
-            raise UsageError(f"--hours takes a number above 0, not {self.hours:g}.")
+        check_above_0("--hours", self.hours)
         if not 0 <= self.held_out < 1:
             raise UsageError(f"--held-out takes a share from 0 to below 1, not {self.held_out:g}.")
         if self.answers == "none" or Path(self.answers).is_dir():
@@ -80,11 +78,11 @@ class _Speech:
 
     def order(self, documents: Sequence[Document], seed: int) -> Order:
         """Which documents are held out: the same ones however many hours are made."""
-        from fls_models.training.data.clips import stretches
+        from fls_models.training.data.clips import text_spans
         from fls_models.training.data.manifests import split
         from fls_models.training.data.schedule import Order
 
-        parts = stretches(documents)
+        parts = text_spans(documents)
         if not self.held_out:
             return Order(parts, [], 0.0, self.hours, seed)
         if len(documents) < 2:
@@ -92,8 +90,8 @@ class _Speech:
                 "There is one document only, and what is held out must be of others; give more "
                 "texts, or --held-out 0."
             )
-        train, held = split(parts, self.held_out, seed)
-        return Order(train, held, self.held_out, self.hours, seed)
+        train, dev = split(parts, self.held_out, seed)
+        return Order(train, dev, self.held_out, self.hours, seed)
 
 
 @grouped
@@ -139,35 +137,36 @@ def data(
         documents = read_documents(texts)
         order = speech.order(documents, seed)
         systems = speaking.find(speech.voices)
-        say_texts(session, documents)
-        session.say(f"spoken by {', '.join(one.name for one in systems)}")
+        speaking.say_texts(session, documents)
+        session.say(f"spoken by {', '.join(system.name for system in systems)}")
         recipe = {
             "form": _FORM,
             "texts": digest(documents),
-            "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
+            "voices": [f"{system.name}: {', '.join(system.speakers)}" for system in systems],
             "seed": seed,
             "held_out": speech.held_out,
         }
-        with open_folder(output, recipe, fresh=fresh) as folder, _Telling(session, output) as told:
-            told.begin(folder.made)
-            made = folder.make(
-                order, speaking.cast(systems), progress=session.bars, report=told.clip
+        reporting = _ClipReporter(session, output)
+        with open_folder(output, recipe, fresh=fresh) as folder, reporting as reporter:
+            reporter.begin(folder.entries)
+            entries = folder.make(
+                order, speaking.cast(systems), progress=session.bars, report=reporter.clip
             )
             answer = None
             if speech.answers != "none":
-                answer = told.counting(_answers(session, speech.answers, output))
-            written = write_manifests(output, made, documents, seed, answer)
+                answer = reporter.counting(_answers(session, speech.answers, output))
+            manifests = write_manifests(output, entries, documents, seed, answer)
             versions = {"fls": __version__, **speaking.versions()}
             about = {"answers": speech.answers, "versions": versions}
-            write_facts(output, made, documents, recipe, about)
-        skipped = sum(one.skipped for one in made)
+            write_facts(output, entries, documents, recipe, about)
+        skipped = sum(entry.skipped for entry in entries)
         if skipped:
             session.say(f"no voice could say {skipped} of the sentences; they are left out")
-        session.show("".join(f"{place}\n" for place in written))
+        session.show("".join(f"{manifest}\n" for manifest in manifests))
         session.finish()
 
 
-class _Telling:
+class _ClipReporter(AbstractContextManager["_ClipReporter"]):
     """Says how it goes, and what to do after Ctrl-C."""
 
     def __init__(self, session: Session, output: Path) -> None:
@@ -175,10 +174,7 @@ class _Telling:
         self._output = output
         self._clips = 0
         self._seconds = 0.0
-        self._told = 0.0
-
-    def __enter__(self) -> _Telling:
-        return self
+        self._reported_seconds = 0.0
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt) and self._clips:
@@ -187,37 +183,37 @@ class _Telling:
                 "goes on"
             )
 
-    def begin(self, made: Sequence[Made]) -> None:
+    def begin(self, entries: Sequence[JournalEntry]) -> None:
         """These are there already."""
-        for one in made:
-            self._count(one)
-        self._told = self._seconds
+        for entry in entries:
+            self._count(entry)
+        self._reported_seconds = self._seconds
         if self._clips:
             self._session.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes, are there")
 
-    def clip(self, made: Made) -> None:
+    def clip(self, entry: JournalEntry) -> None:
         """One more was made."""
-        self._count(made)
-        if self._seconds >= self._told + 60 * _TOLD_EVERY:
-            self._told = self._seconds
+        self._count(entry)
+        if self._seconds >= self._reported_seconds + 60 * _REPORT_EVERY:
+            self._reported_seconds = self._seconds
             self._session.say(f"{self._clips} clips, {self._seconds / 60:.0f} minutes")
 
     def counting(self, answer: Answer) -> Answer:
         """The same, and the bar moves."""
-        done = 0
+        count = 0
 
         def counted(transcript: str, request: Request) -> str:
-            nonlocal done
-            self._session.bars("answer", done, self._clips)
-            said = answer(transcript, request)
-            done += 1
-            return said
+            nonlocal count
+            self._session.bars("answer", count, self._clips)
+            text = answer(transcript, request)
+            count += 1
+            return text
 
         return counted
 
-    def _count(self, made: Made) -> None:
-        self._clips += made.audio is not None
-        self._seconds += made.seconds
+    def _count(self, entry: JournalEntry) -> None:
+        self._clips += entry.audio is not None
+        self._seconds += entry.seconds
 
 
 def _answers(session: Session, name: str, output: Path) -> Answer:

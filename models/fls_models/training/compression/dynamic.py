@@ -25,27 +25,9 @@ LENGTHS = (WINDOW_FRAMES, *TRAINING_LENGTHS)
 """Lengths of a window in the paper's training: 750, which leaves it as it is, 400, ..., 12."""
 
 
-def draw(lengths: Sequence[int], dice: torch.Generator) -> int:
+def draw(lengths: Sequence[int], generator: torch.Generator) -> int:
     """One of them, each as likely as the others."""
-    return lengths[int(torch.randint(len(lengths), (), generator=dice))]
-
-
-def members(count: int, size: int, number: int, seed: int) -> list[int]:
-    """Which of `count` things are in micro-batch `number`, from 0: a function of its arguments.
-
-    Things are drawn without replacement until all were; each pass has an order of its own. A batch
-    may hold the end of one pass and the beginning of the next.
-    """
-    passes: dict[int, list[int]] = {}
-    found = []
-    for place in range(number * size, (number + 1) * size):
-        turn, at = divmod(place, count)
-        if turn not in passes:
-            # Far apart: passes of one seed are not those of the next, shifted by one.
-            dice = torch.Generator().manual_seed((seed << 20) + turn)
-            passes[turn] = torch.randperm(count, generator=dice).tolist()
-        found.append(passes[turn][at])
-    return found
+    return lengths[int(torch.randint(len(lengths), (), generator=generator))]
 
 
 def fused(encoder: SpeechEncoder, hidden: Tensor, length: int, *, by_share: bool = False) -> Tensor:
@@ -59,7 +41,7 @@ def fused(encoder: SpeechEncoder, hidden: Tensor, length: int, *, by_share: bool
     and their weights, have none.
     """
     density = torch.no_grad()(density_from(encoder.blank_probability))
-    done = []
+    windows = []
     for window in torch.split(hidden, WINDOW_FRAMES):
         share = len(window) / WINDOW_FRAMES if by_share else 1.0
         target = max(1, round(length * share))
@@ -68,8 +50,8 @@ def fused(encoder: SpeechEncoder, hidden: Tensor, length: int, *, by_share: bool
             spans = torch.stack([edges[:-1], edges[1:]], dim=-1)
             frames = Frames(window, density(window), spans)
             window = fuse(frames, target, density, training_schedule).frames.hidden
-        done.append(window)
-    return torch.cat(done)
+        windows.append(window)
+    return torch.cat(windows)
 
 
 def surprisals(
@@ -85,13 +67,13 @@ def surprisals(
     Returns:
         For each conversation (k,) float32, on the model's device.
     """
-    embeddings = pad_sequence([one for one, _ in conversations], batch_first=True)
+    embeddings = pad_sequence([embedded for embedded, _ in conversations], batch_first=True)
     labels = pad_sequence(
-        [one for _, one in conversations], batch_first=True, padding_value=UNTAUGHT
+        [targets for _, targets in conversations], batch_first=True, padding_value=UNTAUGHT
     ).to(embeddings.device)
-    lengths = torch.tensor([len(one) for _, one in conversations], device=embeddings.device)
-    places = torch.arange(labels.shape[1], device=embeddings.device).expand_as(labels)
-    hidden = model.through(embeddings, places, places < lengths[:, None])
+    lengths = torch.tensor([len(targets) for _, targets in conversations], device=embeddings.device)
+    positions = torch.arange(labels.shape[1], device=embeddings.device).expand_as(labels)
+    hidden = model.through(embeddings, positions, positions < lengths[:, None])
     # Logits are a vocabulary wide: only those that a token is held against are computed.
     taught = labels[:, 1:] != UNTAUGHT
     logits = model.logits(hidden[:, :-1][taught]).float()

@@ -6,20 +6,17 @@ is never changed; which loss trains it is left to others, and `lora` merges what
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from fls_models.core.files import replacing
 from fls_models.core.optional import optional
@@ -29,7 +26,7 @@ from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.qwen2_5_omni import Qwen25Omni
 from fls_models.weights.conversion.quantization import bitsandbytes
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 
 _TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 # For PEFT on the whole model of transformers: its tower has projections of these names, too.
@@ -50,7 +47,7 @@ class Settings:
             raise ValueError("rank is at least 1, alpha finite, dropout from 0 to below 1")
 
 
-class Adapted:
+class Adapted(AbstractContextManager["Adapted"]):
     """A LoRA on a model's language model; used with `with`, it is taken off in the end.
 
     A is drawn with `seed`, B is 0: the model answers as before until B is trained. Both are
@@ -76,45 +73,29 @@ class Adapted:
         peft, body = _peft(), cast(Any, model.body)
         self.settings = settings
         self._body = body
-        config = peft.LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=list(_TARGETS),
-        )
+        config = self._config(target_modules=list(_TARGETS))
         if model.device.type == "cpu":
             # Where the model has answered before, bitsandbytes may have repacked 4 bits for the
             # CPU (see `train`), and unpacks them when they are asked for.
             body.state_dict()
         # PEFT asks the model and not the layers, which `quantised` has put there by itself.
         kinds = {type(module).__name__ for module in body.modules()}
-        told = {
+        flags = {
             "is_loaded_in_4bit": "Linear4bit" in kinds,
             "is_loaded_in_8bit": "Linear8bitLt" in kinds,
         }
-        body.__dict__.update(told)
+        body.__dict__.update(flags)
         with torch.random.fork_rng(devices=[]):
             # The CPU's alone: that is where PEFT draws.
             torch.default_generator.manual_seed(seed)
             peft.inject_adapter_in_model(config, body, _NAME)
-        for name in (*told, "peft_config"):
+        for name in (*flags, "peft_config"):
             body.__dict__.pop(name, None)
-        self.parameters = self._found(_prefix(model))
+        self.parameters = self._trainable(_prefix(model))
         if checkpointing:
             _switch(body, "enable", {"use_reentrant": False})
         self._checkpointing = checkpointing
         self.train(False)
-
-    def __enter__(self) -> Adapted:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.take_off()
 
     def train(self, mode: bool = True) -> None:
         """With dropout, and computing again if asked for; or (False) as the model answers."""
@@ -124,12 +105,6 @@ class Adapted:
             # a way back through what it has packed.
             module.training |= type(module).__name__ == "Linear4bit"
 
-    def fill(self, values: Mapping[str, Tensor]) -> None:
-        """Gives the parameters these values."""
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(values[name])
-
     def save(self, folder: Path, base: str) -> None:
         """Writes `adapter_config.json` and `adapter_model.safetensors` as PEFT does, in float32.
 
@@ -137,30 +112,28 @@ class Adapted:
         nothing that reads the adapter here looks for it. Raises EnvironmentLacks when the folder
         cannot be written to.
         """
-        config = _peft().LoraConfig(
-            r=self.settings.rank,
-            lora_alpha=self.settings.alpha,
-            lora_dropout=self.settings.dropout,
+        config = self._config(
             target_modules=_WITHIN,
             base_model_name_or_path=base,
             task_type="CAUSAL_LM",
             inference_mode=True,
         )
-        values = {name: one.detach().cpu().contiguous() for name, one in self.parameters.items()}
-        text = json.dumps(_plain(config.to_dict()), indent=2, sort_keys=True)
-        size = sum(one.nbytes for one in values.values())
+        values = {
+            name: value.detach().cpu().contiguous() for name, value in self.parameters.items()
+        }
+        size = sum(value.nbytes for value in values.values())
         try:
             with replacing(folder / WEIGHTS) as part:
                 save_file(values, part, metadata={"format": "pt"})
             # The settings last: a folder with both is whole.
-            (folder / CONFIG).write_text(f"{text}\n", "utf-8")
+            config.save_pretrained(folder)
         except (OSError, SafetensorError) as error:
             raise EnvironmentLacks(
                 f"{folder} cannot be written ({error}); with {size / 1e6:.0f} MB "
                 "free there, the same command goes on from what is kept."
             ) from error
 
-    def take_off(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """The model as it was."""
         if self._checkpointing:
             _switch(self._body, "disable")
@@ -170,16 +143,22 @@ class Adapted:
                 self._body.set_submodule(name, module.get_base_layer())
         self._body.train(False)
 
-    def _found(self, prefix: str) -> dict[str, nn.Parameter]:
-        found = {}
+    def _config(self, **more: Any) -> Any:
+        shape = self.settings
+        return _peft().LoraConfig(
+            r=shape.rank, lora_alpha=shape.alpha, lora_dropout=shape.dropout, **more
+        )
+
+    def _trainable(self, prefix: str) -> dict[str, nn.Parameter]:
+        parameters = {}
         for name, parameter in self._body.named_parameters():
             # Nothing but the adapter has a gradient.
             parameter.requires_grad_(f".{_NAME}." in name and ".lora_" in name)
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
                 plain = re.sub(rf"\.{_NAME}(?=\.weight$)", "", name)
-                found[f"{prefix}{plain}"] = parameter
-        return found
+                parameters[f"{prefix}{plain}"] = parameter
+        return parameters
 
 
 def _prefix(model: DecoderLanguageModel) -> str:
@@ -193,18 +172,10 @@ def _prefix(model: DecoderLanguageModel) -> str:
     return f"base_model.model.{layout}."
 
 
-def _switch(body: Any, way: str, *how: Any) -> None:
+def _switch(body: Any, action: str, *arguments: Any) -> None:
     """Checkpointing of activations, which transformers has renamed."""
-    renamed = getattr(body, f"activation_checkpointing_{way}", None)
-    (renamed or getattr(body, f"gradient_checkpointing_{way}"))(*how)
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON has it: PEFT's sets and enumerations have an order and are words there."""
-    return {
-        key: sorted(value) if isinstance(value, set) else getattr(value, "value", value)
-        for key, value in settings.items()
-    }
+    renamed = getattr(body, f"activation_checkpointing_{action}", None)
+    (renamed or getattr(body, f"gradient_checkpointing_{action}"))(*arguments)
 
 
 def _peft() -> Any:

@@ -2,17 +2,16 @@
 
 Each micro-batch is fused to one length, and the loss is that of the answers' tokens
 (arXiv 2507.14815, stage 2). What is trained, of which model, is a `Trainee`'s affair. Encoding
-(`encoded`), fusing (`dynamic`) and the loop are others' work. Each process computes on one device:
-no model is spread over several.
+(`encoded_dataset`), fusing (`dynamic`) and the loop are others' work. Each process computes on one
+device: no model is spread over several.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,10 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fls_models.core.progress import Progress
-from fls_models.errors import UsageError
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.prompts import Prompt
-from fls_models.training.compression.dynamic import draw, members, surprisals
+from fls_models.training.compression.dynamic import draw, surprisals
+from fls_models.training.core.batches import members
+from fls_models.training.core.checkpoints import fill
 from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Loop, Step
@@ -38,13 +38,13 @@ class Result:
     """What came of it.
 
     Attributes:
-        made: the folder with what was trained: the best there was.
+        folder: with what was trained: the best there was.
         before, after: losses of the model without it and with it.
         loss: of the last step's batches, nats a token.
         steps: after how many it was best.
     """
 
-    made: Path
+    folder: Path
     before: Losses
     after: Losses
     loss: float
@@ -82,49 +82,31 @@ class Trainee(ABC):
     def save(self, folder: Path) -> Path:
         """Writes what was trained below a folder; where."""
 
-    def fill(self, values: Mapping[str, Tensor]) -> None:
-        """Gives the parameters these values."""
-        with torch.no_grad():
-            for name, one in self.parameters.items():
-                one.copy_(values[name])
-
-
-def usable(run: Run[Spoken]) -> Run[Spoken]:
-    """With those that were encoded; UsageError where none is left to train on, or to hold out."""
-    taken, held = (
-        [one for one in some if one.audio in run.encoded] for some in (run.taken, run.held)
-    )
-    if not taken or not held:
-        raise UsageError(
-            f"{len(taken)} questions to train on and {len(held)} held out can be used; at least "
-            "one of each is needed, about clips of 30 s at most."
-        )
-    return replace(run, taken=taken, held=held)
-
 
 def train_answers(
-    trainee: Trainee, run: Run[Spoken], *, told: Mapping[str, object], lengths: Sequence[int]
+    trainee: Trainee, run: Run[Spoken], *, identity: Mapping[str, object], lengths: Sequence[int]
 ) -> Result:
     """Trains what the trainee names; an interrupted run goes on.
 
     Args:
         run: all of its clips are encoded. The mean of the losses at all lengths on those held out
             decides which parameters are best. A micro-batch is fused to one length.
-        told: what the run depends on besides the plan, the questions, lengths and batches.
+        identity: what the run depends on besides the plan, the questions, lengths and batches.
         lengths: frames that a window becomes, at least 1 each.
 
     Raises:
         UsageError: the folder holds another run; more processes than batches a step.
         OthersGone: another process has ended.
     """
-    taken, held, encoded, batch_size = run.taken, run.held, run.encoded, run.batch_size
+    train, dev = run.train, run.dev
+    encoded, batch_size = run.encoded, run.batch_size
     if not lengths or min(lengths) < 1 or batch_size < 1:
         raise ValueError("lengths and the batch's size are at least 1")
-    identity = {
-        **told,
+    run_identity = {
+        **identity,
         "form": trainee.model.context_form,
-        "questions": _digest(taken, encoded),
-        "held out": _digest(held, encoded),
+        "questions": encoded.digest((item.audio, item.question, item.answer) for item in train),
+        "held out": encoded.digest((item.audio, item.question, item.answer) for item in dev),
         "lengths": list(lengths),
         "batch": batch_size,
         "prompt": [trainee.prompt.system, trainee.prompt.opening, trainee.prompt.audio],
@@ -135,78 +117,72 @@ def train_answers(
         trainee.parameters,
         run.plan,
         run.folder,
-        identity=identity,
+        identity=run_identity,
         shares=trainee.shares,
         processes=run.processes,
     )
     # Nothing is trained until the loop runs, whatever checkpoints there are.
-    before = run.processes.once(lambda: stage.evaluate(held, lengths))
+    before = run.processes.once(lambda: stage.evaluate(dev, lengths))
     last: dict[int, float] = {}
 
-    def loss(number: int, dice: torch.Generator) -> Tensor:
-        chosen = members(len(taken), batch_size, number, run.plan.seed)
+    def loss(number: int, generator: torch.Generator) -> Tensor:
+        batch = members(len(train), batch_size, number, run.plan.seed)
         trainee.train()
-        return stage.loss([taken[one] for one in chosen], draw(lengths, dice))
+        return stage.loss([train[index] for index in batch], draw(lengths, generator))
 
     def evaluate() -> float:
-        last.update(stage.evaluate(held, lengths))
+        last.update(stage.evaluate(dev, lengths))
         return sum(last.values()) / len(last)
 
-    def tell(step: Step) -> None:
+    def report(step: Step) -> None:
         run.report(step, {} if step.value is None else dict(last))
 
-    best = loop.run(loss, evaluate, run.progress, tell)
+    best = loop.run(loss, evaluate, run.progress, report)
 
-    def made() -> tuple[Losses, Path]:
-        trainee.fill(load_file(best.file))
-        return stage.evaluate(held, lengths), trainee.save(run.folder)
+    def save() -> tuple[Losses, Path]:
+        fill(trainee.parameters, load_file(best.file))
+        return stage.evaluate(dev, lengths), trainee.save(run.folder)
 
-    after, place = run.processes.once(made)
-    return Result(place, before, after, best.loss, best.step)
+    after, folder = run.processes.once(save)
+    return Result(folder, before, after, best.loss, best.step)
 
 
+@dataclass(frozen=True)
 class _Stage:
-    """How well a trainee answers about fused clips."""
+    """How well a trainee answers about fused clips, computed in batches of a size."""
 
-    def __init__(self, trainee: Trainee, encoded: Encoded, size: int, progress: Progress) -> None:
-        self._trainee = trainee
-        self._encoded = encoded
-        self._size = size
-        self._progress = progress
+    trainee: Trainee
+    encoded: Encoded
+    size: int
+    progress: Progress
 
     def loss(self, batch: Sequence[Spoken], length: int) -> Tensor:
         """Nats a token, over all tokens of the batch."""
         return torch.cat(self._surprisals(batch, length)).mean()
 
     @torch.no_grad()
-    def evaluate(self, held: Sequence[Spoken], lengths: Sequence[int]) -> dict[int, float]:
+    def evaluate(self, items: Sequence[Spoken], lengths: Sequence[int]) -> dict[int, float]:
         """Nats a token over all tokens of the held out answers, for each length."""
-        self._trainee.train(False)
-        found: dict[int, float] = {}
-        total = len(held) * len(lengths)
+        self.trainee.train(False)
+        losses: dict[int, float] = {}
+        total = len(items) * len(lengths)
         for length in lengths:
             parts: list[Tensor] = []
-            for first in range(0, len(held), self._size):
-                self._progress("evaluate", len(found) * len(held) + first, total)
-                parts += self._surprisals(held[first : first + self._size], length)
+            for first in range(0, len(items), self.size):
+                self.progress("evaluate", len(losses) * len(items) + first, total)
+                parts += self._surprisals(items[first : first + self.size], length)
             # Summed on the CPU and in 64 bits: batches of any size give the same number.
-            found[length] = float(torch.cat(parts).double().cpu().mean())
-        self._progress("evaluate", total, total)
-        return found
+            losses[length] = float(torch.cat(parts).double().cpu().mean())
+        self.progress("evaluate", total, total)
+        return losses
 
     def _surprisals(self, batch: Sequence[Spoken], length: int) -> list[Tensor]:
-        trainee, model = self._trainee, self._trainee.model
+        trainee, model = self.trainee, self.trainee.model
         conversations = []
-        for one in batch:
-            recording = trainee.read(self._encoded[one.audio].to(model.device), length)
+        for item in batch:
+            recording = trainee.read(self.encoded[item.audio].to(model.device), length)
             conversations.append(
-                model.conversation(trainee.prompt, recording, one.question, one.answer)
+                model.conversation(trainee.prompt, recording, item.question, item.answer)
             )
         with trainee.computing():
             return surprisals(model, conversations)
-
-
-def _digest(spoken: Sequence[Spoken], encoded: Encoded) -> str:
-    """Tells clips, questions and answers from others, in whatever folder they lie."""
-    told = [(encoded.key(one.audio), one.question, one.answer) for one in spoken]
-    return hashlib.sha256(repr(told).encode()).hexdigest()

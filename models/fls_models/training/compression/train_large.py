@@ -1,13 +1,14 @@
 """Stage 2 of the recipe: a LoRA learns to read fused frames of any length (arXiv 2507.14815).
 
 The loss goes through the large model's language model: encoder, projector and CTC head stay as they
-are. How it goes is `answering`'s work, the adapter is `adapting`'s.
+are. How it goes is `train_answers`' work, the adapter is `lora`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import astuple
 from pathlib import Path
 
 from torch import Tensor
@@ -16,7 +17,7 @@ from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import TRANSCRIBE, Prompt
 from fls_models.training.compression.dynamic import LENGTHS, fused
 from fls_models.training.compression.lora import Adapted, Settings
-from fls_models.training.compression.train_answers import Result, Trainee, train_answers, usable
+from fls_models.training.compression.train_answers import Result, Trainee, train_answers
 from fls_models.training.core.precision import BF16, FLOAT32, computing
 from fls_models.training.core.run import Run
 from fls_models.training.data.manifests import Spoken
@@ -58,9 +59,7 @@ def train_compression(
     identity: str,
     base: str = "",
     lengths: Sequence[int] = LENGTHS,
-    rank: int = 128,
-    alpha: float = 256,
-    dropout: float = 0.05,
+    lora: Settings,
     checkpointing: bool = True,
     prompt: Prompt = TRANSCRIBE,
 ) -> Result:
@@ -74,9 +73,9 @@ def train_compression(
         run: its clips are encoded as hidden states.
         identity: tells the model's weights, and a head of its own, from others.
         base: the name of the model's base, for whoever reads the adapter's settings.
+        lora: what is put on, and trained.
         lengths: frames that a window becomes, at least 1 each; one above the window's own number
             leaves it as it is.
-        rank, alpha, dropout: of the LoRA.
         checkpointing: computes activations again instead of keeping them: a third more work, and
             memory for one layer's instead of all.
         prompt: what stands around the clip; questions come as they are given.
@@ -85,8 +84,9 @@ def train_compression(
         UsageError: nothing to train on or to hold out; the folder holds another run.
         EnvironmentLacks: PEFT is not installed.
     """
-    run = usable(run)
-    told = {"stage": "compression", "model": identity, "lora": [rank, alpha, dropout]}
-    settings = Settings(rank, alpha, dropout)
-    with Adapted(model, settings, seed=run.plan.seed, checkpointing=checkpointing) as adapted:
-        return train_answers(_Large(model, adapted, base, prompt), run, told=told, lengths=lengths)
+    run = run.usable("questions", "about clips of 30 s at most")
+    run_identity = {"stage": "compression", "model": identity, "lora": list(astuple(lora))}
+    with Adapted(model, lora, seed=run.plan.seed, checkpointing=checkpointing) as adapted:
+        return train_answers(
+            _Large(model, adapted, base, prompt), run, identity=run_identity, lengths=lengths
+        )

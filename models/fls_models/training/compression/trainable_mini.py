@@ -58,8 +58,8 @@ class TrainableHearing(MiniSpeechLM):
 
     def heard(self, frames: Tensor) -> Tensor:
         """The adapter's hidden states of a clip: (T, 2 W) -> (T, D) float32, with gradients."""
-        apart = frames.float().reshape(1, -1, self.config.shape.encoder_width)
-        hidden: Tensor = self._connector.adapter(apart)[0]
+        batch = frames.float().reshape(1, -1, self.config.shape.encoder_width)
+        hidden: Tensor = self._connector.adapter(batch)[0]
         return hidden.float()
 
     def embedded(self, hidden: Tensor) -> Tensor:
@@ -70,8 +70,7 @@ class TrainableHearing(MiniSpeechLM):
 def _dequantised(layer: Int8Linear, dtype: torch.dtype) -> nn.Linear:
     """The layer that 8 bits stand for: weight = scale * levels."""
     rows, columns = layer.weight.shape
-    with torch.device("meta"):
-        plain = nn.Linear(columns, rows, bias=layer.bias is not None)
+    plain = nn.Linear(columns, rows, bias=layer.bias is not None, device="meta")
     weight = (layer.weight.float() * layer.scale[:, None]).to(dtype)
     plain.weight = nn.Parameter(weight, requires_grad=False)
     if layer.bias is not None:

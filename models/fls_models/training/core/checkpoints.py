@@ -1,7 +1,7 @@
 """What a training run keeps: parameters and moments as safetensors, the rest as JSON; no pickles.
 
 `state.json` names the files that belong to it and is replaced last, all or nothing: whatever
-happens meanwhile, the folder holds one whole checkpoint. When there is one is `loop`'s affair.
+happens meanwhile, the folder holds one whole checkpoint. When there is one is `trainer`'s affair.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from fls_models.core.files import lacks_room, replacing
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
@@ -25,6 +26,7 @@ from fls_models.training.core.optimizer import Optimiser
 
 _STATE = "state.json"
 _FORM = 1
+_FILE = re.compile(r"(best|state)-[0-9]{7}\.safetensors(\.part)?")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def find(folder: Path, identity: Mapping[str, object]) -> State | None:
     """
     try:
         raw = json.loads((folder / _STATE).read_text("utf-8"))
-        state, kept = State(**raw["state"]), dict(raw["identity"])
+        state, saved = State(**raw["state"]), dict(raw["identity"])
         if raw["form"] != _FORM:
             raise ValueError(f"form {raw['form']}")
     except (FileNotFoundError, NotADirectoryError):
@@ -60,13 +62,15 @@ def find(folder: Path, identity: Mapping[str, object]) -> State | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from error
     # As it comes out of a file: tuples are lists there.
-    asked = json.loads(json.dumps(identity))
-    if kept != asked:
-        names = [name for name in {**kept, **asked} if kept.get(name) != asked.get(name)]
-        told = ", ".join(f"{name} {kept.get(name)!r}, not {asked.get(name)!r}" for name in names)
+    requested = json.loads(json.dumps(identity))
+    if saved != requested:
+        pairs = [(name, saved.get(name), requested.get(name)) for name in {**saved, **requested}]
+        differences = ", ".join(
+            f"{name} {old!r}, not {new!r}" for name, old, new in pairs if old != new
+        )
         raise UsageError(
-            f"{folder} holds a training run with {told}. --fresh begins anew there; another folder "
-            "keeps both."
+            f"{folder} holds a training run with {differences}. --fresh begins anew there; another "
+            "folder keeps both."
         )
     return state
 
@@ -84,15 +88,15 @@ def save(
     """
     if not state.step:
         return
-    values = {name: one.detach().contiguous() for name, one in parameters.items()}
-    kept = {f"parameter.{name}": value for name, value in values.items()} | optimiser.moments()
-    told = {"form": _FORM, "state": asdict(state), "identity": dict(identity)}
+    values = {name: parameter.detach().contiguous() for name, parameter in parameters.items()}
+    tensors = {f"parameter.{name}": value for name, value in values.items()} | optimiser.moments()
+    payload = {"form": _FORM, "state": asdict(state), "identity": dict(identity)}
     try:
-        _write(_kept_file(folder, state), lambda place: save_file(kept, place))
+        _write(_kept_file(folder, state), lambda path: save_file(tensors, path))
         if state.best_step == state.step:
-            _write(best_file(folder, state), lambda place: save_file(values, place))
-        text = json.dumps(told, indent=1)
-        _write(folder / _STATE, lambda place: place.write_text(text, "utf-8"))
+            _write(best_file(folder, state), lambda path: save_file(values, path))
+        text = json.dumps(payload, indent=1)
+        _write(folder / _STATE, lambda path: path.write_text(text, "utf-8"))
     except (OSError, SafetensorError) as error:
         raise unwritten(folder, error) from error
     for file in _files(folder) - {_kept_file(folder, state), best_file(folder, state)}:
@@ -110,16 +114,23 @@ def load(
     Raises UsageError when the files are not those of these parameters.
     """
     try:
-        kept = load_file(_kept_file(folder, state))
-        for name, one in parameters.items():
-            value = kept[f"parameter.{name}"]
-            if value.shape != one.shape or value.dtype != one.dtype:
+        tensors = load_file(_kept_file(folder, state))
+        for name, parameter in parameters.items():
+            value = tensors[f"parameter.{name}"]
+            if value.shape != parameter.shape or value.dtype != parameter.dtype:
                 raise ValueError(f"{name} is {value.dtype} {tuple(value.shape)}")
             with torch.no_grad():
-                one.copy_(value)
-        optimiser.remember(kept)
+                parameter.copy_(value)
+        optimiser.remember(tensors)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise _damaged(folder, error) from error
+
+
+def fill(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
+    """Gives each parameter the value of its name."""
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
 
 
 def forget(folder: Path) -> None:
@@ -140,20 +151,14 @@ def _kept_file(folder: Path, state: State) -> Path:
 
 
 def _files(folder: Path) -> set[Path]:
-    digits = "[0-9]" * 7
-    return {
-        file
-        for name in ("best", "state")
-        for ending in ("", ".part")
-        for file in folder.glob(f"{name}-{digits}.safetensors{ending}")
-    }
+    return {file for file in folder.glob("*.safetensors*") if _FILE.fullmatch(file.name)}
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:
     with replacing(path) as part:
         write(part)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def _damaged(folder: Path, error: Exception) -> UsageError:

@@ -1,7 +1,7 @@
 """The processes of one run: who of them does what, and how they agree.
 
 A launcher (`accelerate launch`, `torchrun`) starts the same command several times, on a GPU each.
-They share out the batches of each update (`loop`); whatever is to be done once, the first does.
+They share out the batches of each update (`trainer`); whatever is to be done once, the first does.
 Without a launcher there is one process, and nothing is loaded or waited for here.
 """
 
@@ -22,7 +22,7 @@ from fls_models.weights import devices
 if TYPE_CHECKING:
     from torch import Tensor
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 # The others wait while the first encodes hours of speech, or evaluates.
 _PATIENCE = timedelta(days=7)
@@ -56,8 +56,8 @@ class Processes:
             from accelerate.utils import reduce  # type: ignore[import-untyped]
 
             with _together(), torch.no_grad():
-                for one in tensors:
-                    one.copy_(reduce(one.contiguous(), "sum"))
+                for tensor in tensors:
+                    tensor.copy_(reduce(tensor.contiguous(), "sum"))
 
     def spread_(self, tensors: Iterable[Tensor]) -> None:
         """Puts the first process's tensors into the place of all others'."""
@@ -66,20 +66,20 @@ class Processes:
             from accelerate.utils import broadcast
 
             with _together(), torch.no_grad():
-                for one in tensors:
-                    one.copy_(broadcast(one.detach().clone().contiguous()))
+                for tensor in tensors:
+                    tensor.copy_(broadcast(tensor.detach().clone().contiguous()))
 
-    def once(self, make: Callable[[], _Made]) -> _Made:
+    def once(self, make: Callable[[], _Result]) -> _Result:
         """What the first process makes, in all of them; the others wait for it."""
         if self.count == 1:
             return make()
         from accelerate.utils import broadcast_object_list
 
-        told: list[Any] = [make() if self.is_first else None]
+        payload: list[Any] = [make() if self.is_first else None]
         with _together():
-            broadcast_object_list(told)
-        made: _Made = told[0]
-        return made
+            broadcast_object_list(payload)
+        result: _Result = payload[0]
+        return result
 
     def wait(self) -> None:
         """Until all of them are here."""
@@ -138,7 +138,12 @@ def joined(device: str) -> Iterator[Processes]:
     if launched() == 1:
         yield ALONE
         return
-    state = _state(device)
+    accelerate = optional("accelerate", f"Training in {launched()} processes")
+    on_gpu = device.startswith("cuda")
+    # What is said between processes goes by the CPU: it fails where one has ended, and a GPU
+    # would wait.
+    backend = "cuda:nccl,cpu:gloo" if on_gpu else "gloo"
+    state = accelerate.PartialState(cpu=not on_gpu, backend=backend, timeout=_PATIENCE)
     processes = Processes(int(state.process_index), int(state.num_processes))
     if processes.count != launched():
         raise EnvironmentLacks(
@@ -149,15 +154,6 @@ def joined(device: str) -> Iterator[Processes]:
     # Not after an error: others may be waiting for what does not come.
     processes.wait()
     state.destroy_process_group()
-
-
-def _state(device: str) -> Any:
-    accelerate = optional("accelerate", f"Training in {launched()} processes")
-    if device.startswith("cuda"):
-        # What is said between processes goes by the CPU: it fails where one has ended, and a GPU
-        # would wait.
-        return accelerate.PartialState(backend="cuda:nccl,cpu:gloo", timeout=_PATIENCE)
-    return accelerate.PartialState(cpu=True, backend="gloo", timeout=_PATIENCE)
 
 
 @contextmanager

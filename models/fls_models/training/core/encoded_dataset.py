@@ -13,6 +13,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ class Encoded(Mapping[Path, Tensor]):
         """SHA-256 of a recording's file."""
         return self._keys[audio]
 
+    def digest(self, rows: Iterable[tuple[Path, *tuple[str, ...]]]) -> str:
+        """Tells recordings, and texts about them, from others, in whatever folder they lie."""
+        content = [(self.key(audio), *texts) for audio, *texts in rows]
+        return hashlib.sha256(repr(content).encode()).hexdigest()
+
     def frames(self, audio: Path) -> int:
         """T of a recording; nothing else of it is read."""
         return self._shards.count(self._keys[audio])
@@ -107,10 +113,10 @@ def encode(
         UsageError: a file in the folder cannot be read.
         DiskFull, EnvironmentLacks: the folder cannot be written to.
     """
-    place = folder / hashlib.sha256(f"{_FORM} {identity}".encode()).hexdigest()[:16]
-    shards = _Shards(place)
+    model_folder = folder / hashlib.sha256(f"{_FORM} {identity}".encode()).hexdigest()[:16]
+    shards = _Shards(model_folder)
     keys: dict[Path, str] = {}
-    missing: dict[str, Path] = {}
+    paths_by_key: dict[str, Path] = {}
     failed: dict[Path, InputError] = {}
     for path in dict.fromkeys(recordings):
         try:
@@ -119,49 +125,49 @@ def encode(
             failed[path] = InputError(f"{path} cannot be read: {error.strerror}.")
             continue
         if key not in shards:
-            missing.setdefault(key, path)
-    drawn = _Decoding(decode, missing)
-    done = len(keys) - len(missing)
-    progress("encode", done, len(keys))
-    waiting: dict[str, Tensor] = {}
-    with closing(encode_windows(encoder, drawn.windows(), batch_size)) as encoded:
+            paths_by_key.setdefault(key, path)
+    decoding = _Decoding(decode, paths_by_key)
+    count = len(keys) - len(paths_by_key)
+    progress("encode", count, len(keys))
+    pending: dict[str, Tensor] = {}
+    with closing(encode_windows(encoder, decoding.windows(), batch_size)) as encoded:
         try:
             with undisguised():
                 for _, frames in encoded:
-                    waiting[drawn.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
-                    if sum(states.nbytes for states in waiting.values()) >= shard_bytes:
-                        shards.write(waiting)
-                        waiting = {}
-                    done += 1
-                    progress("encode", done, len(keys))
+                    pending[decoding.keys.popleft()] = frames.hidden.to("cpu", torch.bfloat16)
+                    if sum(states.nbytes for states in pending.values()) >= shard_bytes:
+                        shards.write(pending)
+                        pending = {}
+                    count += 1
+                    progress("encode", count, len(keys))
         except (KeyboardInterrupt, SystemExit):
-            shards.write(waiting)
+            shards.write(pending)
             raise
-    shards.write(waiting)
+    shards.write(pending)
     progress("encode", len(keys), len(keys))
     result = Encoded(shards, keys)
-    result.too_long = [path for path in keys if keys[path] in drawn.too_long]
-    named = {path: drawn.failed[keys[path]] for path in keys if keys[path] in drawn.failed}
-    result.failed = failed | named
+    result.too_long = [path for path in keys if keys[path] in decoding.too_long]
+    result.failed = failed | {
+        path: decoding.failed[key] for path, key in keys.items() if key in decoding.failed
+    }
     return result
 
 
+@dataclass(frozen=True)
 class _Decoding:
     """Makes one window of each recording, in the thread that encoding draws from."""
 
-    def __init__(self, decode: Decode, recordings: Mapping[str, Path]) -> None:
-        self._decode = decode
-        self._recordings = recordings
-        # Frames come back in the order of their windows, so that a queue is enough.
-        self.keys: deque[str] = deque()
-        self.too_long: set[str] = set()
-        self.failed: dict[str, InputError] = {}
+    decode: Decode
+    recordings: Mapping[str, Path]
+    # Frames come back in the order of their windows, so that a queue is enough.
+    keys: deque[str] = field(default_factory=deque)
+    too_long: set[str] = field(default_factory=set)
+    failed: dict[str, InputError] = field(default_factory=dict)
 
     def windows(self) -> Generator[Window, None, None]:
-        for key, path in self._recordings.items():
+        for key, path in self.recordings.items():
             try:
-                samples = self._samples(path)
-                window = None if samples is None else Window(torch.from_numpy(samples))
+                window = self._window(path)
             except InputError as error:
                 self.failed[key] = error
                 continue
@@ -171,11 +177,11 @@ class _Decoding:
             self.keys.append(key)
             yield window
 
-    def _samples(self, path: Path) -> NDArray[np.float32] | None:
+    def _window(self, path: Path) -> Window | None:
         """The whole recording; None when it is longer than a window, of which no more is read."""
         blocks: list[NDArray[np.float32]] = []
         count = 0
-        decoded = self._decode(path)
+        decoded = self.decode(path)
         with closing_source(decoded):
             for block in decoded:
                 count += len(block)
@@ -185,40 +191,40 @@ class _Decoding:
                 blocks.append(block.copy())
         if not count:
             raise InputError(f"{path} holds no sound.")
-        return np.concatenate(blocks)
+        return Window(torch.from_numpy(np.concatenate(blocks)))
 
 
 class _Shards:
     """The files of one model."""
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._files = ExitStack()
-        self._where: dict[str, Any] = {}
-        for file in sorted(place.glob("hidden-*.safetensors")):
+        self._shards_by_key: dict[str, Any] = {}
+        for file in sorted(folder.glob("hidden-*.safetensors")):
             self._open(file)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._where
+        return key in self._shards_by_key
 
     def read(self, key: str) -> Tensor:
-        hidden: Tensor = self._where[key].get_tensor(key)
+        hidden: Tensor = self._shards_by_key[key].get_tensor(key)
         return hidden
 
     def count(self, key: str) -> int:
-        return int(self._where[key].get_slice(key).get_shape()[0])
+        return int(self._shards_by_key[key].get_slice(key).get_shape()[0])
 
     def write(self, hidden: Mapping[str, Tensor]) -> None:
         """Keeps more of them in a new file, all or nothing."""
         if not hidden:
             return
-        number = len(list(self._place.glob("hidden-*.safetensors")))
-        file = self._place / f"hidden-{number:05d}.safetensors"
+        number = len(list(self._folder.glob("hidden-*.safetensors")))
+        file = self._folder / f"hidden-{number:05d}.safetensors"
         try:
             with replacing(file, file.with_suffix(".part")) as part:
-                save_file({key: one.contiguous() for key, one in hidden.items()}, part)
+                save_file({key: states.contiguous() for key, states in hidden.items()}, part)
         except (OSError, SafetensorError) as error:
-            raise unwritten(self._place, error) from error
+            raise unwritten(self._folder, error) from error
         self._open(file)
 
     def _open(self, file: Path) -> None:
@@ -228,4 +234,4 @@ class _Shards:
             raise UsageError(
                 f"{file} cannot be read ({error}); remove it, and what was in it is encoded again."
             ) from error
-        self._where |= dict.fromkeys(opened.keys(), opened)
+        self._shards_by_key |= dict.fromkeys(opened.keys(), opened)

@@ -5,21 +5,27 @@ layers in neural networks", https://kellerjordan.github.io/posts/muon/) sees a m
 the momentum with all singular values brought to about 1, so that directions in which the gradient
 is weak are learnt as well. Times 0.2 sqrt(max(rows, columns)), as arXiv 2502.16982 has it, its
 numbers are as large as AdamW's usually are, and one learning rate serves both. When a step is made
-and what becomes of moments are `loop`'s and `checkpoints`' affairs.
+and what becomes of moments are `trainer`'s and `checkpoints`' affairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_MOMENTS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
-    torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
-    torch.optim.Muon: ("momentum_buffer",),
-}
+_Groups = list[dict[str, Any]]
+_adamw: Callable[[_Groups], torch.optim.Optimizer] = partial(torch.optim.AdamW, weight_decay=0.0)
+_muon: Callable[[_Groups], torch.optim.Optimizer] = partial(
+    torch.optim.Muon,
+    weight_decay=0.0,
+    momentum=0.95,
+    nesterov=True,
+    adjust_lr_fn="match_rms_adamw",
+)
 
 
 class Optimiser:
@@ -42,7 +48,7 @@ class Optimiser:
         if unknown := set(orthogonalised) - parameters.keys():
             raise ValueError(f"not trained at all: {', '.join(sorted(unknown))}")
         self._parameters = dict(parameters)
-        self._trains: dict[str, torch.optim.Optimizer] = {}
+        self._by_name: dict[str, torch.optim.Optimizer] = {}
         for make, matrices in ((_adamw, False), (_muon, True)):
             names = [name for name in parameters if (name in orthogonalised) is matrices]
             groups: dict[float, list[nn.Parameter]] = {}
@@ -50,53 +56,37 @@ class Optimiser:
                 groups.setdefault(shares.get(name, 1.0), []).append(parameters[name])
             # Neither takes an empty list.
             if names:
-                made = make([{"params": held, "share": share} for share, held in groups.items()])
-                self._trains |= dict.fromkeys(names, made)
-        self._both = list(dict.fromkeys(self._trains.values()))
+                optimizer = make(
+                    [{"params": members, "share": share} for share, members in groups.items()]
+                )
+                self._by_name |= dict.fromkeys(names, optimizer)
+        self._optimizers = list(dict.fromkeys(self._by_name.values()))
 
     def zero_grad(self) -> None:
         """Forgets all gradients; none is left, not even zeros."""
-        for one in self._both:
-            one.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def step(self, rate: float) -> None:
         """One update of all that has a gradient, with a learning rate."""
-        for one in self._both:
-            for group in one.param_groups:
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
-            one.step()
+            optimizer.step()
 
     def moments(self) -> dict[str, Tensor]:
         """What is remembered of earlier gradients, as `MOMENT.PARAMETER`."""
         return {
             f"{moment}.{name}": value.contiguous()
-            for name, one in self._parameters.items()
-            for moment, value in self._trains[name].state.get(one, {}).items()
+            for name, parameter in self._parameters.items()
+            for moment, value in self._by_name[name].state.get(parameter, {}).items()
         }
 
-    def remember(self, kept: Mapping[str, Tensor]) -> None:
-        """Takes moments in the place of those that are there; all else in `kept` is passed over."""
-        for name, one in self._parameters.items():
-            trains = self._trains[name]
-            moments = {
+    def remember(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes moments in the place of those that are there; `parameter.NAME` is passed over."""
+        for key, value in tensors.items():
+            moment, _, name = key.partition(".")
+            if moment != "parameter" and (parameter := self._parameters.get(name)) is not None:
                 # AdamW counts on the CPU.
-                moment: kept[f"{moment}.{name}"].to("cpu" if moment == "step" else one.device)
-                for moment in _MOMENTS[type(trains)]
-                if f"{moment}.{name}" in kept
-            }
-            if moments:
-                trains.state[one] = moments
-
-
-def _adamw(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, weight_decay=0.0)
-
-
-def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    return torch.optim.Muon(
-        groups,
-        weight_decay=0.0,
-        momentum=0.95,
-        nesterov=True,
-        adjust_lr_fn="match_rms_adamw",
-    )
+                value = value.to("cpu" if moment == "step" else parameter.device)
+                self._by_name[name].state[parameter][moment] = value

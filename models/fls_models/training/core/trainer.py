@@ -3,8 +3,8 @@
 What the loss is and how good the result is are callables given from outside. All that happens
 depends on the seed, the number of the step and the parameters, which are kept, so that a run that
 was interrupted ends with the same numbers as one that was not. What is kept is `checkpoints`' work,
-what a gradient makes of a parameter `optimiser`'s. Several processes make the same steps together
-that one makes (`processes`).
+what a gradient makes of a parameter `optimizer`'s. Several processes make the same steps together
+that one makes (`distributed`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +28,8 @@ from fls_models.training.core.checkpoints import State
 from fls_models.training.core.distributed import ALONE, Processes
 from fls_models.training.core.optimizer import Optimiser
 
-_NONE: Mapping[str, object] = {}
-_ALIKE: Mapping[str, float] = {}
+_EMPTY: Mapping[str, Any] = {}
+_KEYS = {"warmup_ratio": "warm_up"}
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,26 @@ class Plan:
     Attributes:
         steps: updates of the parameters.
         learning_rate: the highest one.
-        warm_up: share of the steps in which it is reached.
+        warmup_ratio: share of the steps in which it is reached.
         accumulate: micro-batches whose gradients' mean makes an update.
         clip: bound of the gradients' norm, all parameters taken together.
-        every: steps from one evaluation and checkpoint to the next.
+        eval_every: steps from one evaluation and checkpoint to the next.
         seed: of all that is drawn.
     """
 
     steps: int
     learning_rate: float
-    warm_up: float = 0.03
+    warmup_ratio: float = 0.03
     accumulate: int = 1
     clip: float = 1.0
-    every: int = 100
+    eval_every: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.accumulate, self.every) < 1:
-            raise ValueError("steps, accumulate and every are at least 1")
-        if not (0 <= self.warm_up < 1 and self.learning_rate > 0 and self.clip > 0):
-            raise ValueError("learning rate and clip are above 0, warm_up is from 0 to below 1")
+        if min(self.steps, self.accumulate, self.eval_every) < 1:
+            raise ValueError("steps, accumulate and eval_every are at least 1")
+        if not (0 <= self.warmup_ratio < 1 and self.learning_rate > 0 and self.clip > 0):
+            raise ValueError("learning_rate and clip are above 0, warmup_ratio from 0 to below 1")
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0.
@@ -66,7 +67,7 @@ class Plan:
         r / 2 (1 + cos(pi (n - W) / (N - W))): the cosine of arXiv 1608.03983, eq. 5, without
         restarts.
         """
-        warm = min(math.ceil(self.warm_up * self.steps), self.steps - 1)
+        warm = min(math.ceil(self.warmup_ratio * self.steps), self.steps - 1)
         if step < warm:
             return self.learning_rate * (step + 1) / warm
         passed = (step - warm) / (self.steps - warm)
@@ -132,8 +133,8 @@ class Loop:
         plan: Plan,
         folder: Path,
         *,
-        identity: Mapping[str, object] = _NONE,
-        shares: Mapping[str, float] = _ALIKE,
+        identity: Mapping[str, object] = _EMPTY,
+        shares: Mapping[str, float] = _EMPTY,
         orthogonalised: Collection[str] = (),
         processes: Processes = ALONE,
     ) -> None:
@@ -148,10 +149,10 @@ class Loop:
         self._parameters = dict(parameters)
         self._plan = plan
         self._folder = folder
-        told = asdict(plan)
-        # When to look changes nothing of what is seen.
-        del told["every"]
-        self._identity = {**told, **identity}
+        # When to look changes nothing of what is seen. Checkpoints have the ratio as `warm_up`.
+        course = {_KEYS.get(name, name): value for name, value in asdict(plan).items()}
+        del course["eval_every"]
+        self._identity = {**course, **identity}
         if orthogonalised:
             matrices = len(set(orthogonalised))
             self._identity["optimiser"] = f"Muon for {matrices} matrices, AdamW for all else"
@@ -195,15 +196,15 @@ class Loop:
         processes.spread_(self._parameters.values())
         progress("train", self._state.step, plan.steps)
         try:
-            while (done := self._state.step) < plan.steps or self._is_due(done):
+            while (step := self._state.step) < plan.steps or self._is_due(step):
                 with undisguised():
                     # After an interruption, an evaluation may be all that is missing of a step.
-                    made = None if self._is_due(done) else self._update(loss)
+                    update = None if self._is_due(step) else self._update(loss)
                     progress("train", self._state.step, plan.steps)
                     if self._is_due(self._state.step):
-                        made = self._evaluated(processes.once(evaluate), made)
-                    if made is not None:
-                        report(made)
+                        update = self._evaluated(processes.once(evaluate), update)
+                    if update is not None:
+                        report(update)
         except (KeyboardInterrupt, SystemExit, OthersGone):
             with undisturbed():
                 self._keep(self._state)
@@ -213,7 +214,7 @@ class Loop:
 
     def _is_due(self, step: int) -> bool:
         """Whether it is to be evaluated and has not been."""
-        due = step > 0 and (step % self._plan.every == 0 or step == self._plan.steps)
+        due = step > 0 and (step % self._plan.eval_every == 0 or step == self._plan.steps)
         return due and self._state.evaluated < step
 
     def _update(self, loss: Callable[[int, torch.Generator], Tensor]) -> Step:
@@ -222,15 +223,17 @@ class Loop:
         total = 0.0
         for turn in range(self._processes.index, plan.accumulate, self._processes.count):
             number = step * plan.accumulate + turn
-            with _drawing(plan.seed, number, self._parameters) as dice, torch.enable_grad():
-                found = loss(number, dice)
-                (found / plan.accumulate).backward()  # type: ignore[no-untyped-call]
-            total += found.item() / plan.accumulate
+            with _drawing(plan.seed, number, self._parameters) as generator, torch.enable_grad():
+                batch_loss = loss(number, generator)
+                (batch_loss / plan.accumulate).backward()  # type: ignore[no-untyped-call]
+            total += batch_loss.item() / plan.accumulate
         total = self._agreed(total)
         parameters = list(self._parameters.values())
         # A process that left in the middle of this would keep the others' GPUs waiting for it.
         with undisturbed():
-            self._processes.sum_(one.grad for one in parameters if one.grad is not None)
+            self._processes.sum_(
+                parameter.grad for parameter in parameters if parameter.grad is not None
+            )
             norm = float(nn.utils.clip_grad_norm_(parameters, plan.clip))
         if not (math.isfinite(total) and math.isfinite(norm)):
             raise UsageError(
@@ -250,19 +253,19 @@ class Loop:
         A parameter that none reached has none: it is passed over, which with zeros it would not be.
         """
         parameters = list(self._parameters.values())
-        reached = [float(one.grad is not None) for one in parameters]
-        told = torch.tensor([total, *reached], dtype=torch.float64)
-        self._processes.sum_([told])
-        for one, count in zip(parameters, told[1:].tolist(), strict=True):
-            if count and one.grad is None:
-                one.grad = torch.zeros_like(one)
-        return float(told[0])
+        reached = [float(parameter.grad is not None) for parameter in parameters]
+        sums = torch.tensor([total, *reached], dtype=torch.float64)
+        self._processes.sum_([sums])
+        for parameter, count in zip(parameters, sums[1:].tolist(), strict=True):
+            if count and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return float(sums[0])
 
     def _keep(self, state: State) -> None:
         if self._processes.is_first:
             checkpoints.save(self._folder, state, self._identity, self._parameters, self._optimiser)
 
-    def _evaluated(self, value: float, made: Step | None) -> Step:
+    def _evaluated(self, value: float, update: Step | None) -> Step:
         state = replace(self._state, evaluated=self._state.step)
         # The first counts even if it is no number; of equals, the one that was trained longest.
         better = not state.best_step or value <= state.best or math.isnan(state.best)
@@ -271,11 +274,11 @@ class Loop:
         with undisturbed():
             self._keep(state)
             self._state = state
-        if made is None:
+        if update is None:
             # It was made before an interruption.
             rate = self._plan.rate(state.step - 1)
-            made = Step(state.step, self._plan.steps, state.loss, rate, math.nan)
-        return replace(made, value=value, best=better)
+            update = Step(state.step, self._plan.steps, state.loss, rate, math.nan)
+        return replace(update, value=value, best=better)
 
 
 @contextmanager
@@ -284,8 +287,8 @@ def _drawing(
 ) -> Iterator[torch.Generator]:
     """A generator for a micro-batch; torch's own are set alike, and set back afterwards."""
     digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
-    drawn = int.from_bytes(digest[:8], "big") >> 1
-    devices = {one.device for one in parameters.values() if one.device.type == "cuda"}
-    with torch.random.fork_rng(devices=sorted({device.index or 0 for device in devices})):
-        torch.manual_seed(drawn)
-        yield torch.Generator().manual_seed(drawn)
+    batch_seed = int.from_bytes(digest[:8], "big") >> 1
+    gpus = {parameter.device.index or 0 for parameter in parameters.values() if parameter.is_cuda}
+    with torch.random.fork_rng(devices=sorted(gpus)):
+        torch.manual_seed(batch_seed)
+        yield torch.Generator().manual_seed(batch_seed)

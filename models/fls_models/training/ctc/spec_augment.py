@@ -16,29 +16,29 @@ _SHORTEST, _LONGEST = 2, 24
 _WIDTH_SHARES = 64, 8
 
 
-def disturbed(frames: Tensor, dice: torch.Generator) -> Tensor:
+def disturbed(frames: Tensor, generator: torch.Generator) -> Tensor:
     """Frames (T, W) float on the CPU, at 50 Hz, with noise and with stretches of them at 0.
 
     A copy: up to 7 masks of 2 to 23 frames, and every other time one of a 64th to an 8th of the
-    width. All chance comes from `dice`.
+    width. All chance comes from `generator`.
     """
     count, width = frames.shape
-    loud = float(frames.std()) * _NOISE * float(torch.rand((), generator=dice))
-    found = frames + loud * torch.randn(frames.shape, generator=dice)
-    for _ in range(_drawn(0, _TIME_MASKS, dice)):
-        found[_stretch(count, _SHORTEST, _LONGEST - 1, dice)] = 0
-    if _drawn(0, 1, dice):
-        least, most = (max(1, width // share) for share in _WIDTH_SHARES)
-        found[:, _stretch(width, least, most, dice)] = 0
-    return found
+    noise_level = float(frames.std()) * _NOISE * float(torch.rand((), generator=generator))
+    result = frames + noise_level * torch.randn(frames.shape, generator=generator)
+    for _ in range(_draw(0, _TIME_MASKS, generator)):
+        result[_span(count, _SHORTEST, _LONGEST - 1, generator)] = 0
+    if _draw(0, 1, generator):
+        min_width, max_width = (max(1, width // share) for share in _WIDTH_SHARES)
+        result[:, _span(width, min_width, max_width, generator)] = 0
+    return result
 
 
-def _stretch(whole: int, least: int, most: int, dice: torch.Generator) -> slice:
-    length = _drawn(least, most, dice)
-    first = _drawn(0, max(0, whole - length), dice)
+def _span(size: int, min_length: int, max_length: int, generator: torch.Generator) -> slice:
+    length = _draw(min_length, max_length, generator)
+    first = _draw(0, max(0, size - length), generator)
     return slice(first, first + length)
 
 
-def _drawn(least: int, most: int, dice: torch.Generator) -> int:
-    """From `least` to `most`, both among them."""
-    return least + int(torch.randint(most - least + 1, (), generator=dice))
+def _draw(low: int, high: int, generator: torch.Generator) -> int:
+    """From `low` to `high`, both among them."""
+    return low + int(torch.randint(high - low + 1, (), generator=generator))

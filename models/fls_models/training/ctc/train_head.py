@@ -1,20 +1,19 @@
 """Stage 1 of the recipe: a CTC head is trained on what a frozen encoder hears (arXiv 2507.14815).
 
 The head's norm is the model's own final norm and stays as it is; projector and output layer are
-new. Nothing else of the model is touched. Encoding (`encoded`), the vocabulary and the loop are
-others' work.
+new. Nothing else of the model is touched. Encoding (`encoded_dataset`), the vocabulary and the loop
+are others' work.
 
 Shapes: T frames, B recordings of a batch, D encoder width, H inner width, V tokens and one blank.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.core.files import replacing
-from fls_models.errors import UsageError
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
 from fls_models.lslm.large import LargeSpeechLM
+from fls_models.training.core.batches import members
 from fls_models.training.core.encoded_dataset import Encoded
 from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Loop
@@ -44,15 +43,13 @@ class Result:
     """What came of it.
 
     Attributes:
-        head: safetensors with the released names, which `--head` takes: the best there was.
-        vocabulary: the file beside it.
-        word_error_rate: of the head on what was held out, 0 upwards.
-        loss: of the last step's batch, nats a token.
-        steps: after how many the head was best.
+        path: the head's file or the connector's folder, the vocabulary with it: the best there was.
+        word_error_rate: on what was held out, 0 upwards.
+        loss: of the last step's batch.
+        steps: after how many it was best.
     """
 
-    head: Path
-    vocabulary: Path
+    path: Path
     word_error_rate: float
     loss: float
     steps: int
@@ -65,27 +62,29 @@ def usable(
 
     What was not encoded is among neither.
     """
-    found: list[Utterance] = []
-    crowded: list[Utterance] = []
-    for one in utterances:
-        if one.audio not in encoded:
+    fitting: list[Utterance] = []
+    misfits: list[Utterance] = []
+    for utterance in utterances:
+        if utterance.audio not in encoded:
             continue
-        ids = vocabulary.encode(one.text)
-        fits = bool(ids) and frames_needed(ids) <= encoded.frames(one.audio)
-        (found if fits else crowded).append(one)
-    return found, crowded
+        ids = vocabulary.encode(utterance.text)
+        fits = bool(ids) and frames_needed(ids) <= encoded.frames(utterance.audio)
+        (fitting if fits else misfits).append(utterance)
+    return fitting, misfits
 
 
-def chosen(run: Run[Utterance], vocabulary: Vocabulary) -> tuple[list[Utterance], list[Utterance]]:
-    """Those to train on, which are `usable`, and those held out; UsageError where one is empty."""
-    taken, _ = usable(run.taken, run.encoded, vocabulary)
-    held = [one for one in run.held if one.audio in run.encoded]
-    if not taken or not held:
-        raise UsageError(
-            f"{len(taken)} recordings to train on and {len(held)} held out can be used; at least "
-            "one of each is needed, of 30 s at most."
-        )
-    return taken, held
+def chosen(run: Run[Utterance], vocabulary: Vocabulary) -> Run[Utterance]:
+    """With what is `usable` to train on, and encoded to hold out; UsageError where one is empty."""
+    utterances, _ = usable(run.train, run.encoded, vocabulary)
+    return replace(run, train=utterances).usable("recordings", "of 30 s at most")
+
+
+def digests(run: Run[Utterance]) -> dict[str, str]:
+    """Tells recordings and their texts from others, for a run's identity."""
+    return {
+        name: run.encoded.digest((utterance.audio, utterance.text) for utterance in utterances)
+        for name, utterances in (("recordings", run.train), ("held out", run.dev))
+    }
 
 
 def new_head(norm: nn.LayerNorm, inner_width: int, tokens: int, seed: int = 0) -> CtcHead:
@@ -108,14 +107,22 @@ def batch_loss(head: CtcHead, hidden: Sequence[Tensor], ids: Sequence[Sequence[i
     device = head.linear.weight.device
     # (T, B, D): ctc_loss has time first, and hidden states are laid out for that, as transposed
     # logits can slow the way back through the large output layer down.
-    padded = pad_sequence([one.to(device) for one in hidden])
+    padded = pad_sequence([states.to(device) for states in hidden])
     log_probabilities = head(padded).log_softmax(-1)
+    return ctc_loss(log_probabilities, [len(states) for states in hidden], ids)
+
+
+def ctc_loss(
+    log_probabilities: Tensor, lengths: Sequence[int], ids: Sequence[Sequence[int]], **options: Any
+) -> Tensor:
+    """That of torch: (T, B, V + 1), of which the blank is last, B numbers of frames, B texts."""
     return F.ctc_loss(
         log_probabilities,
-        torch.tensor([token for text in ids for token in text], device=device),
-        torch.tensor([len(one) for one in hidden]),
+        torch.tensor([token for text in ids for token in text], device=log_probabilities.device),
+        torch.tensor(lengths),
         torch.tensor([len(text) for text in ids]),
-        blank=head.linear.out_features - 1,
+        blank=log_probabilities.shape[-1] - 1,
+        **options,
     )
 
 
@@ -125,13 +132,11 @@ def write_down(head: CtcHead, hidden: Tensor, vocabulary: Vocabulary) -> str:
     return vocabulary.decode(greedy(head(hidden.to(head.linear.weight.device))))
 
 
-def word_error_rate(
-    head: CtcHead, dev: Sequence[Utterance], encoded: Encoded, vocabulary: Vocabulary
-) -> float:
+def word_error_rate(dev: Sequence[Utterance], transcribe: Callable[[Path], str]) -> float:
     """Errors per word over all texts together, both sides normalised as `fls bench asr` does."""
-    said = [normalise(one.text) for one in dev]
-    written = [normalise(write_down(head, encoded[one.audio], vocabulary)) for one in dev]
-    return float(align(said, written).wer)
+    texts = [normalise(utterance.text) for utterance in dev]
+    transcripts = [normalise(transcribe(utterance.audio)) for utterance in dev]
+    return float(align(texts, transcripts).wer)
 
 
 def train_head(
@@ -144,6 +149,7 @@ def train_head(
 ) -> Result:
     """Trains a head for a model, in float32 on the model's device; an interrupted run goes on.
 
+    What is made is safetensors with the released names, which `--head` takes.
     The order of recordings depends on the seed only. Those that `usable` does not name are left
     out.
 
@@ -158,53 +164,40 @@ def train_head(
             more processes than batches a step.
         OthersGone: another process has ended.
     """
-    taken, held = chosen(run, vocabulary)
-    plan, folder, encoded, batch_size = run.plan, run.folder, run.encoded, run.batch_size
+    run = chosen(run, vocabulary)
+    utterances, encoded, batch_size = run.train, run.encoded, run.batch_size
+    plan, folder = run.plan, run.folder
     norm, inner = model.final_norm, inner_width or model.width
     head = new_head(norm, inner, vocabulary.size, plan.seed).to(model.device)
     parameters = {
-        f"{PREFIX}{name}": one for name, one in head.named_parameters() if one.requires_grad
+        f"{PREFIX}{name}": value for name, value in head.named_parameters() if value.requires_grad
     }
-    told = {
+    run_identity = {
         "stage": "ctc",
         "model": identity,
-        "recordings": digest(taken, encoded),
-        "held out": digest(held, encoded),
+        **digests(run),
         "vocabulary": vocabulary.identity,
         "batch": batch_size,
         "inner width": inner,
     }
-    loop = Loop(parameters, plan, folder, identity=told, processes=run.processes)
+    loop = Loop(parameters, plan, folder, identity=run_identity, processes=run.processes)
     # After the loop has agreed: another run's vocabulary is not written over.
-    written = run.processes.once(lambda: vocabulary.save(folder))
-    ids = [vocabulary.encode(one.text) for one in taken]
+    run.processes.once(lambda: vocabulary.save(folder))
+    ids = [vocabulary.encode(utterance.text) for utterance in utterances]
 
-    @lru_cache(maxsize=2)
-    def order(turn: int) -> list[int]:
-        dice = torch.Generator().manual_seed((plan.seed << 20) + turn)
-        shuffled: list[int] = torch.randperm(len(taken), generator=dice).tolist()
-        return shuffled
+    def loss(number: int, generator: torch.Generator) -> Tensor:
+        batch = members(len(utterances), batch_size, number, plan.seed)
+        hidden = [encoded[utterances[index].audio] for index in batch]
+        return batch_loss(head, hidden, [ids[index] for index in batch])
 
-    def loss(number: int, dice: torch.Generator) -> Tensor:
-        first = number * batch_size
-        places = (divmod(at, len(taken)) for at in range(first, first + batch_size))
-        batch = [order(turn)[place] for turn, place in places]
-        hidden = [encoded[taken[one].audio] for one in batch]
-        return batch_loss(head, hidden, [ids[one] for one in batch])
+    def evaluate() -> float:
+        return word_error_rate(run.dev, lambda audio: write_down(head, encoded[audio], vocabulary))
 
-    best = loop.run(
-        loss, lambda: word_error_rate(head, held, encoded, vocabulary), run.progress, run.report
-    )
+    best = loop.run(loss, evaluate, run.progress, run.report)
 
-    def made() -> Path:
+    def save() -> Path:
         with replacing(folder / HEAD) as part:
             shutil.copyfile(best.file, part)
         return folder / HEAD
 
-    return Result(run.processes.once(made), written, best.value, best.loss, best.step)
-
-
-def digest(utterances: Sequence[Utterance], encoded: Encoded) -> str:
-    """Tells recordings and their texts from others, in whatever folder they lie."""
-    told = [(encoded.key(one.audio), one.text) for one in utterances]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return Result(run.processes.once(save), best.value, best.loss, best.step)

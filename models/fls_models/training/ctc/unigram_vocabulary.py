@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,12 +62,12 @@ def spoken(text: str) -> str:
     "well, it's late isn't it."
     """
     text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES).translate(_MARKS)).lower()
-    kept = (
-        one if one in "'.,?" or unicodedata.category(one)[0] in "LMN" else " "
+    signs = (
+        sign if sign in "'.,?" or unicodedata.category(sign)[0] in "LMN" else " "
         # Again: some letters become marks only now.
-        for one in text.translate(_MARKS)
+        for sign in text.translate(_MARKS)
     )
-    text = re.sub(r"\s+([.,?])", r"\1", "".join(kept))
+    text = re.sub(r"\s+([.,?])", r"\1", "".join(signs))
     text = re.sub(r"([.,?])(?=[^\s.,?])", r"\1 ", text)
     text = re.sub(r"[.,?]+(?=[.,?])", "", text)
     text = re.sub(r"(?<!\w)'|'(?!\w)", "", text)
@@ -81,11 +81,11 @@ class Spelling(Vocabulary):
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self.tokens = tuple(tokens)
-        self._places = {one.text: place for place, one in enumerate(self.tokens)}
-        if len(self._places) != len(self.tokens):
+        self._indices = {token.text: index for index, token in enumerate(self.tokens)}
+        if len(self._indices) != len(self.tokens):
             raise ValueError("a token is there twice")
-        self._longest = max(len(one.text) for one in self.tokens)
-        self._spelled: dict[str, tuple[int, ...]] = {}
+        self._max_length = max(len(token.text) for token in self.tokens)
+        self._cache: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def of(cls, texts: Iterable[str], size: int, tokenizer: Tokenizer) -> Spelling:
@@ -98,22 +98,23 @@ class Spelling(Vocabulary):
         for word, count in words.items():
             for token in tokenizer.encode(word, add_special_tokens=False):
                 counts[tokenizer.decode([token])] += count
-        letters = sorted({one for word in words for one in word} - {*_LETTERS, " "})
-        singles = [*_LETTERS, *letters, " ", *(f" {one}" for one in (*_LETTERS[:-3], *letters))]
-        ids = {one: _only(tokenizer, one) for one in dict.fromkeys(singles)}
-        chosen = {text: token for text, token in ids.items() if token is not None}
-        if len(chosen) > size:
-            raise UsageError(f"Single letters alone are {len(chosen)} tokens; --vocab takes more.")
+        letters = sorted({letter for word in words for letter in word} - {*_LETTERS, " "})
+        beginnings = [f" {letter}" for letter in (*_LETTERS[:-3], *letters)]
+        singles = [*_LETTERS, *letters, " ", *beginnings]
+        single_ids = {text: _only(tokenizer, text) for text in singles}
+        ids = {text: single for text, single in single_ids.items() if single is not None}
+        if len(ids) > size:
+            raise UsageError(f"Single letters alone are {len(ids)} tokens; --vocab takes more.")
         # Ties are broken by the text, not by the order of a dictionary.
-        for text, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
-            if len(chosen) == size:
+        for text, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            if len(ids) == size:
                 break
-            if text in chosen or not _WHOLE.fullmatch(text):
+            if text in ids or not _WHOLE.fullmatch(text):
                 continue
-            if (found := _only(tokenizer, text)) is not None:
-                chosen[text] = found
+            if (single := _only(tokenizer, text)) is not None:
+                ids[text] = single
         return cls(
-            _costed([Token(text, token, 0.0) for text, token in chosen.items()], counts)
+            _costed([Token(text, single, 0.0) for text, single in ids.items()], counts)
         )._fitted(words)
 
     @classmethod
@@ -124,7 +125,7 @@ class Spelling(Vocabulary):
         """
         words = _words(texts)
         try:
-            tokens = [Token(tokenizer.decode([one]), one, 0.0) for one in ids]
+            tokens = [Token(tokenizer.decode([token_id]), token_id, 0.0) for token_id in ids]
             # Whatever they were: with equal costs the fewest tokens spell a word.
             return cls(_costed(tokens, {}))._fitted(words)
         except (ValueError, IndexError, OverflowError) as error:
@@ -140,7 +141,7 @@ class Spelling(Vocabulary):
             if raw["form"] != _FORM:
                 raise ValueError(f"form {raw['form']}")
             return cls(
-                [Token(str(text), int(one), float(cost)) for text, one, cost in raw["tokens"]]
+                [Token(str(text), int(number), float(cost)) for text, number, cost in raw["tokens"]]
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{file} is no vocabulary of a connector ({error}).") from error
@@ -152,60 +153,59 @@ class Spelling(Vocabulary):
     @property
     def ids(self) -> tuple[int, ...]:
         """The language model's tokens, in the order of the head's classes."""
-        return tuple(one.id for one in self.tokens)
+        return tuple(token.id for token in self.tokens)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, made `spoken` first; signs that no token spells are left out."""
-        return [place for unit in _units(spoken(text)) for place in self._cheapest(unit)]
+        return [index for unit in _units(spoken(text)) for index in self._cheapest(unit)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return " ".join("".join(self.tokens[one].text for one in ids).split())
+        return " ".join("".join(self.tokens[index].text for index in ids).split())
 
     def as_bytes(self) -> bytes:
-        told = {"form": _FORM, "tokens": [[one.text, one.id, one.cost] for one in self.tokens]}
-        return json.dumps(told, ensure_ascii=False, indent=0).encode()
+        tokens = [[token.text, token.id, token.cost] for token in self.tokens]
+        payload = {"form": _FORM, "tokens": tokens}
+        return json.dumps(payload, ensure_ascii=False, indent=0).encode()
 
     def _cheapest(self, unit: str) -> tuple[int, ...]:
         """Viterbi over the costs; of equals, the one with the longest first token."""
-        if (known := self._spelled.get(unit)) is not None:
-            return known
-        text = "".join(one for one in unit if one in self._places)
+        if (cached := self._cache.get(unit)) is not None:
+            return cached
+        text = "".join(letter for letter in unit if letter in self._indices)
         if text.isspace():
             # Nothing is left of the word but the space before it.
             text = ""
         best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
         for end in range(1, len(text) + 1):
-            found: tuple[float, tuple[int, ...]] = (math.inf, ())
-            for begin in range(max(0, end - self._longest), end):
-                place = self._places.get(text[begin:end])
-                if place is None:
+            candidate: tuple[float, tuple[int, ...]] = (math.inf, ())
+            for begin in range(max(0, end - self._max_length), end):
+                index = self._indices.get(text[begin:end])
+                if index is None:
                     continue
-                cost = best[begin][0] + self.tokens[place].cost
-                if cost < found[0]:
-                    found = (cost, (*best[begin][1], place))
-            best.append(found)
-        self._spelled[unit] = best[-1][1]
+                cost = best[begin][0] + self.tokens[index].cost
+                if cost < candidate[0]:
+                    candidate = (cost, (*best[begin][1], index))
+            best.append(candidate)
+        self._cache[unit] = best[-1][1]
         return best[-1][1]
 
     def _fitted(self, words: Mapping[str, int]) -> Spelling:
         """Costs by how often this spelling uses its tokens, again and again."""
-        one = self
+        spelling = self
         for _ in range(_ROUNDS):
             counts: Counter[str] = Counter()
             for word, count in words.items():
-                for place in one._cheapest(word):
-                    counts[one.tokens[place].text] += count
-            one = Spelling(_costed(one.tokens, counts))
-        return one
+                for index in spelling._cheapest(word):
+                    counts[spelling.tokens[index].text] += count
+            spelling = Spelling(_costed(spelling.tokens, counts))
+        return spelling
 
 
 def _costed(tokens: Sequence[Token], counts: Mapping[str, int]) -> list[Token]:
     total = max(1, sum(counts.values()))
     # Rounded: a file holds them to the last digit.
-    costs = [-math.log((counts.get(one.text, 0) + _UNUSED) / total) for one in tokens]
-    return [
-        Token(one.text, one.id, round(cost, 4)) for one, cost in zip(tokens, costs, strict=True)
-    ]
+    costs = (-math.log((counts.get(token.text, 0) + _UNUSED) / total) for token in tokens)
+    return [replace(token, cost=round(cost, 4)) for token, cost in zip(tokens, costs, strict=True)]
 
 
 def _words(texts: Iterable[str]) -> Counter[str]:
@@ -214,14 +214,14 @@ def _words(texts: Iterable[str]) -> Counter[str]:
 
 def _units(text: str) -> list[str]:
     """Words with the space before them, and the mark behind them by itself."""
-    found = []
+    units = []
     for word in text.split():
         bare = word.rstrip(".,?")
-        found += [f" {bare}"] * bool(bare) + [*word[len(bare) :]]
-    return found
+        units += [f" {bare}"] * bool(bare) + [*word[len(bare) :]]
+    return units
 
 
 def _only(tokenizer: Tokenizer, text: str) -> int | None:
     """The one token that is the text."""
-    found = tokenizer.encode(text, add_special_tokens=False)
-    return found[0] if len(found) == 1 else None
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    return ids[0] if len(ids) == 1 else None

@@ -2,7 +2,7 @@
 
 Ids run from 0 to V - 1; V is the blank. Texts are `plain` before they become ids: small letters,
 marks, digits and apostrophes, with single spaces between words. What is done to texts before they
-are compared is the bench's `normaliser`; what is done with ids is others' work.
+are compared is the bench's `normalizer`; what is done with ids is others' work.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ def plain(text: str) -> str:
     a space, and single spaces stand between words.
     """
     text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
-    kept = (sign if sign == "'" or unicodedata.category(sign)[0] in "LMN" else " " for sign in text)
-    return " ".join("".join(kept).split())
+    signs = (
+        sign if sign == "'" or unicodedata.category(sign)[0] in "LMN" else " " for sign in text
+    )
+    return " ".join("".join(signs).split())
 
 
 class Vocabulary(ABC):
@@ -60,11 +62,6 @@ class Vocabulary(ABC):
         """The file's content."""
 
     @property
-    def blank(self) -> int:
-        """V."""
-        return self.size
-
-    @property
     def identity(self) -> str:
         """Tells it from others."""
         return hashlib.sha256(self.as_bytes()).hexdigest()
@@ -84,7 +81,7 @@ class Characters(Vocabulary):
 
     def __init__(self, characters: Sequence[str]) -> None:
         self._characters = list(characters)
-        self._ids = {one: at for at, one in enumerate(self._characters)}
+        self._ids = {character: at for at, character in enumerate(self._characters)}
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Characters:
@@ -98,7 +95,7 @@ class Characters(Vocabulary):
             raw = json.loads(file.read_text("utf-8"))
             if raw["form"] != _FORM:
                 raise ValueError(f"form {raw['form']}")
-            return cls([str(one) for one in raw["characters"]])
+            return cls([str(character) for character in raw["characters"]])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{file} is no vocabulary of a CTC head ({error}).") from error
 
@@ -107,14 +104,14 @@ class Characters(Vocabulary):
         return len(self._characters)
 
     def encode(self, text: str) -> list[int]:
-        return [self._ids[one] for one in plain(text) if one in self._ids]
+        return [self._ids[character] for character in plain(text) if character in self._ids]
 
     def decode(self, ids: Sequence[int]) -> str:
-        return " ".join("".join(self._characters[one] for one in ids).split())
+        return " ".join("".join(self._characters[index] for index in ids).split())
 
     def as_bytes(self) -> bytes:
-        told = {"form": _FORM, "characters": self._characters}
-        return json.dumps(told, ensure_ascii=False, indent=1).encode()
+        payload = {"form": _FORM, "characters": self._characters}
+        return json.dumps(payload, ensure_ascii=False, indent=1).encode()
 
 
 class Pieces(Vocabulary):
@@ -132,11 +129,11 @@ class Pieces(Vocabulary):
 
         Raises UsageError when the texts are too few for that many, or have more characters.
         """
-        library, written = _sentencepiece(), io.BytesIO()
+        library, model = _sentencepiece(), io.BytesIO()
         try:
             library.SentencePieceTrainer.train(
                 sentence_iterator=map(plain, texts),
-                model_writer=written,
+                model_writer=model,
                 vocab_size=size,
                 model_type="unigram",
                 character_coverage=1.0,
@@ -151,12 +148,12 @@ class Pieces(Vocabulary):
             )
         except (RuntimeError, OSError) as error:
             limit = re.search(r"<= (\d+)", str(error))
-            told = f"at most {limit[1]}" if limit else "another number"
+            remedy = f"at most {limit[1]}" if limit else "another number"
             raise UsageError(
-                f"These texts do not make {size} pieces; --vocab takes {told} for them, or "
+                f"These texts do not make {size} pieces; --vocab takes {remedy} for them, or "
                 "`characters`."
             ) from error
-        return cls(written.getvalue())
+        return cls(model.getvalue())
 
     @property
     def size(self) -> int:
@@ -164,12 +161,12 @@ class Pieces(Vocabulary):
 
     def encode(self, text: str) -> list[int]:
         unknown = self._processor.unk_id()
-        found: list[int] = self._processor.encode(plain(text))
-        return [one for one in found if one != unknown]
+        ids: list[int] = self._processor.encode(plain(text))
+        return [piece for piece in ids if piece != unknown]
 
     def decode(self, ids: Sequence[int]) -> str:
         unknown = self._processor.unk_id()
-        text: str = self._processor.decode([int(one) for one in ids if one != unknown])
+        text: str = self._processor.decode([int(piece) for piece in ids if piece != unknown])
         return " ".join(text.split())
 
     def as_bytes(self) -> bytes:

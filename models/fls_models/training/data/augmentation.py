@@ -45,50 +45,48 @@ class Distortion:
 
     def as_json(self) -> dict[str, Any]:
         """Only what is done."""
-        told: dict[str, Any] = {"gain": round(self.gain, 1)}
+        payload: dict[str, Any] = {"gain": round(self.gain, 1)}
         if self.reverb:
-            told["reverb"] = [round(one, 2) for one in self.reverb]
+            payload["reverb"] = [round(value, 2) for value in self.reverb]
         if self.band:
-            told["band"] = list(self.band)
+            payload["band"] = list(self.band)
         if self.noise:
-            told["noise"] = [self.noise[0], round(self.noise[1], 1)]
-            told["wandering"] = self.wandering
-        return told
+            payload["noise"] = [self.noise[0], round(self.noise[1], 1)]
+            payload["wandering"] = self.wandering
+        return payload
 
 
-def draw(chance: np.random.Generator) -> Distortion:
+def draw(rng: np.random.Generator) -> Distortion:
     """A distortion by chance: a room for a third of all clips, noise for half, a band for 30 %."""
     # Always all numbers, so that a change to one kind leaves the others as they were drawn.
-    room, limited, loud, wander = chance.random(4)
-    reverb = (float(chance.uniform(0.15, 0.8)), float(chance.uniform(4, 18)))
-    band = (int(chance.choice(_LOWS)), int(chance.choice(_HIGHS)))
-    colour = str(chance.choice(["white", "pink", "pink", "brown"]))
-    noise = (colour, float(chance.uniform(3, 30)))
+    room_draw, band_draw, noise_draw, wander_draw = rng.random(4)
+    reverb = (float(rng.uniform(0.15, 0.8)), float(rng.uniform(4, 18)))
+    band = (int(rng.choice(_LOWS)), int(rng.choice(_HIGHS)))
+    colour = str(rng.choice(["white", "pink", "pink", "brown"]))
+    noise = (colour, float(rng.uniform(3, 30)))
     return Distortion(
-        reverb if room < 0.35 else None,
-        band if limited < 0.3 else None,
-        noise if loud < 0.55 else None,
-        bool(wander < 0.4),
-        float(chance.uniform(-14, 6)),
+        reverb if room_draw < 0.35 else None,
+        band if band_draw < 0.3 else None,
+        noise if noise_draw < 0.55 else None,
+        bool(wander_draw < 0.4),
+        float(rng.uniform(-14, 6)),
     )
 
 
-def apply(samples: Samples, distortion: Distortion, chance: np.random.Generator) -> Samples:
+def apply(samples: Samples, distortion: Distortion, rng: np.random.Generator) -> Samples:
     """A clip as it arrives: as long as before, within -1..1."""
     if distortion.reverb:
-        samples = reverberated(samples, *distortion.reverb, chance)
+        samples = reverberated(samples, *distortion.reverb, rng)
     if distortion.band:
         samples = band_limited(samples, *distortion.band)
     if distortion.noise:
         colour, ratio = distortion.noise
-        samples = noisy(samples, colour, ratio, chance, wandering=distortion.wandering)
+        samples = noisy(samples, colour, ratio, rng, wandering=distortion.wandering)
     louder: Samples = np.clip(samples * np.float32(10 ** (distortion.gain / 20)), -1, 1)
     return louder
 
 
-def reverberated(
-    samples: Samples, decay: float, below: float, chance: np.random.Generator
-) -> Samples:
+def reverberated(samples: Samples, decay: float, below: float, rng: np.random.Generator) -> Samples:
     """Samples as in a room: noise that decays exponentially stands for all its reflections.
 
     Args:
@@ -97,7 +95,7 @@ def reverberated(
     """
     length = int(SAMPLE_RATE * min(0.6, decay))
     times = np.arange(length) / SAMPLE_RATE
-    response = chance.standard_normal(length) * 10 ** (-3 * times / decay)
+    response = rng.standard_normal(length) * 10 ** (-3 * times / decay)
     # Nothing comes back within 2 ms: no wall is that near.
     response[: SAMPLE_RATE // 500] = 0
     response *= 10 ** (-below / 20) / np.sqrt((response**2).sum())
@@ -118,22 +116,22 @@ def noisy(
     samples: Samples,
     colour: str,
     ratio: float,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     *,
     wandering: bool = False,
 ) -> Samples:
     """Samples and noise, `ratio` dB weaker than they are: power over the whole length."""
-    added = coloured(len(samples), colour, chance)
+    noise = coloured(len(samples), colour, rng)
     if wandering:
         points = np.linspace(0, len(samples), 12)
-        added *= np.interp(np.arange(len(samples)), points, chance.uniform(0.1, 1, 12))
-    signal, noise = np.mean(np.square(samples, dtype=np.float64)), np.mean(added**2)
-    added *= np.sqrt(float(signal) / max(float(noise), 1e-20)) * 10 ** (-ratio / 20)
-    return (samples + added).astype(np.float32)
+        noise *= np.interp(np.arange(len(samples)), points, rng.uniform(0.1, 1, 12))
+    signal_power, noise_power = np.mean(np.square(samples, dtype=np.float64)), np.mean(noise**2)
+    noise *= np.sqrt(float(signal_power) / max(float(noise_power), 1e-20)) * 10 ** (-ratio / 20)
+    return (samples + noise).astype(np.float32)
 
 
-def coloured(length: int, colour: str, chance: np.random.Generator) -> NDArray[np.float64]:
+def coloured(length: int, colour: str, rng: np.random.Generator) -> NDArray[np.float64]:
     """Noise (length,) whose power falls with frequency as `COLOURS` says; any loudness."""
-    spectrum = np.fft.rfft(chance.standard_normal(length))
+    spectrum = np.fft.rfft(rng.standard_normal(length))
     frequencies = np.maximum(np.arange(len(spectrum)), 1)
     return np.fft.irfft(spectrum / frequencies ** (COLOURS[colour] / 2), length)

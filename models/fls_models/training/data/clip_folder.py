@@ -28,7 +28,7 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DiskFull, EnvironmentLacks, UsageError
 from fls_models.training.data.augmentation import Samples
 from fls_models.training.data.clips import Cast, Clip, speak
-from fls_models.training.data.schedule import Made, Order, Walk
+from fls_models.training.data.schedule import JournalEntry, Order, Walk
 
 JOURNAL = "clips.jsonl"
 FACTS = "data.json"
@@ -43,7 +43,7 @@ class ClipFolder:
     def __init__(self, place: Path, journal: BinaryIO) -> None:
         self.place = place
         self._journal = journal
-        self.made = _read(place / JOURNAL, journal)
+        self.entries = _read(place / JOURNAL, journal)
 
     def make(
         self,
@@ -51,8 +51,8 @@ class ClipFolder:
         cast: Cast,
         *,
         progress: Progress = ignore,
-        report: Callable[[Made], None] = ignore,
-    ) -> list[Made]:
+        report: Callable[[JournalEntry], None] = ignore,
+    ) -> list[JournalEntry]:
         """Makes the clips of an order that are not there yet; all of them, in their order.
 
         Args:
@@ -63,42 +63,42 @@ class ClipFolder:
             UsageError: the journal is of something else.
             EnvironmentLacks: no voice says anything; DiskFull.
         """
-        known, found = iter(self.made), list[Made]()
+        journaled, entries = iter(self.entries), list[JournalEntry]()
         seconds = {False: 0.0, True: 0.0}
         lines = barren = 0
-        total = sum(len(one.lines) for one in [*order.train, *order.held])
-        walks = {False: Walk(order.train, order), True: Walk(order.held, order)}
+        total = sum(len(entry.lines) for entry in [*order.train, *order.dev])
+        walks = {False: Walk(order.train, order), True: Walk(order.dev, order)}
         goal = None if order.hours is None else order.hours * 3600
         while True:
-            made_so_far = sum(seconds.values())
-            progress("speak", *((lines, total) if goal is None else (made_so_far, goal)))
-            if goal is not None and made_so_far >= goal:
+            total_seconds = sum(seconds.values())
+            progress("speak", *((lines, total) if goal is None else (total_seconds, goal)))
+            if goal is not None and total_seconds >= goal:
                 break
-            side = seconds[True] <= order.share * made_so_far
+            side = seconds[True] <= order.share * total_seconds
             side = side if not walks[side].is_over else not side
             walk = walks[side]
             if walk.is_over:
                 break
-            one = next(known, None)
-            if one is None:
-                one = self._next(walk, cast, order.seed, held=side)
-                report(one)
-            walk.advance(one)
-            found.append(one)
-            seconds[side] += one.seconds
-            lines += one.after - one.first
-            barren = 0 if one.audio else barren + 1
-            if barren > len(order.train) + len(order.held):
+            entry = next(journaled, None)
+            if entry is None:
+                entry = self._next(walk, cast, order.seed, held=side)
+                report(entry)
+            walk.advance(entry)
+            entries.append(entry)
+            seconds[side] += entry.seconds
+            lines += entry.after - entry.first
+            barren = 0 if entry.audio else barren + 1
+            if barren > len(order.train) + len(order.dev):
                 break
-        if not any(one.audio for one in found):
+        if not any(entry.audio for entry in entries):
             raise EnvironmentLacks("No voice could say any of these texts; try others (--voices).")
         progress("speak", 1, 1)
-        return found
+        return entries
 
-    def _next(self, walk: Walk, cast: Cast, seed: int, *, held: bool) -> Made:
-        stretch, first = walk.stretch, walk.first
-        clip = speak(stretch, first, cast, f"{seed} {walk.round}")
-        number = sum(one.audio is not None for one in self.made)
+    def _next(self, walk: Walk, cast: Cast, seed: int, *, held: bool) -> JournalEntry:
+        text_span, first = walk.text_span, walk.first
+        clip = speak(text_span, first, cast, f"{seed} {walk.round}")
+        number = sum(entry.audio is not None for entry in self.entries)
         facts: dict[str, Any] = {}
         if clip.lines:
             facts = {
@@ -109,18 +109,17 @@ class ClipFolder:
                 "distortions": clip.distortion.as_json(),
                 "part": self._part(clip, number, Random(f"{seed} part {number}")),
             }
-        one = Made(
-            walk.round, stretch.source, stretch.at, first, clip.after, clip.skipped, held, **facts
-        )
+        place = walk.round, text_span.source, text_span.at, first, clip.after
+        entry = JournalEntry(*place, clip.skipped, held, **facts)
         with _room(self.place):
-            self._journal.write(f"{json.dumps(asdict(one), ensure_ascii=False)}\n".encode())
+            self._journal.write(f"{json.dumps(asdict(entry), ensure_ascii=False)}\n".encode())
             self._journal.flush()
-        self.made.append(one)
-        return one
+        self.entries.append(entry)
+        return entry
 
-    def _part(self, clip: Clip, number: int, chance: Random) -> tuple[str, int] | None:
-        drawn, count = chance.random(), chance.randint(1, max(1, len(clip.lines) - 1))
-        if drawn >= _PARTS or len(clip.lines) < 2:
+    def _part(self, clip: Clip, number: int, rng: Random) -> tuple[str, int] | None:
+        draw, count = rng.random(), rng.randint(1, max(1, len(clip.lines) - 1))
+        if draw >= _PARTS or len(clip.lines) < 2:
             return None
         return self._save(clip.until(count), f"{number:06d}-part.wav"), count
 
@@ -183,24 +182,25 @@ def _recipe(facts: Path) -> object:
         return None
 
 
-def _read(file: Path, journal: BinaryIO) -> list[Made]:
+def _read(file: Path, journal: BinaryIO) -> list[JournalEntry]:
     """The journal's lines; one that was not finished is cut off."""
     journal.seek(0)
     content = journal.read()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         journal.truncate(len(whole))
-    found = []
+    entries = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             raw = json.loads(line)
             raw |= {name: tuple(raw[name]) for name in ("lines", "voices")}
-            found.append(Made(**raw | {"part": tuple(raw["part"]) if raw["part"] else None}))
+            raw["part"] = tuple(raw["part"]) if raw["part"] else None
+            entries.append(JournalEntry(**raw))
         except (ValueError, KeyError, TypeError):
             raise UsageError(
                 f"{file}, line {number}, is damaged; --fresh makes all clips anew."
             ) from None
-    return found
+    return entries
 
 
 @contextmanager

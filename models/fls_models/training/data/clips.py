@@ -1,6 +1,6 @@
 """Documents to clips: which sentences are said together, by which voices, for at most 29.5 s.
 
-A document is cut into stretches of some forty sentences; a stretch into clips, one after the other.
+A document is cut into spans of some forty sentences; a span into clips, one after the other.
 How much fits into a clip is known only when it was spoken, so a clip begins where the one before it
 ended, and nothing else of that one matters: whoever knows where it ended can go on. Voices are
 given from outside; files are others' work.
@@ -68,14 +68,14 @@ class TextSpan:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A piece of a stretch as it was said.
+    """A piece of a span as it was said.
 
     Attributes:
         samples: (n,), n <= 29.5 s.
-        lines: what is said; empty when nothing of the rest of the stretch could be.
+        lines: what is said; empty when nothing of the rest of the span could be.
         ends: seconds at which each line ends.
         voices: names, in the order in which they begin to speak.
-        after: the next clip of the stretch begins with this line of it.
+        after: the next clip of the span begins with this line of it.
         skipped: lines in between that no voice could say.
     """
 
@@ -92,92 +92,93 @@ class Clip:
         return self.samples[: round(self.ends[line - 1] * SAMPLE_RATE) + _AFTER]
 
 
-def stretches(documents: Sequence[Document], most: int = 40) -> list[TextSpan]:
+def text_spans(documents: Sequence[Document], max_lines: int = 40) -> list[TextSpan]:
     """Documents in parts of at most so many lines."""
     return [
-        TextSpan(one.source, at, one.lines[at : at + most])
-        for one in documents
-        for at in range(0, len(one.lines), most)
+        TextSpan(document.source, at, document.lines[at : at + max_lines])
+        for document in documents
+        for at in range(0, len(document.lines), max_lines)
     ]
 
 
-def speak(stretch: TextSpan, first: int, cast: Cast, seed: str) -> Clip:
-    """The clip that begins with the line `first` of a stretch; each speaker has an own voice.
+def speak(text_span: TextSpan, first: int, cast: Cast, seed: str) -> Clip:
+    """The clip that begins with the line `first` of a span; each speaker has an own voice.
 
     The same for the same arguments. Lines that cannot be said, or last longer than a clip, are
     skipped.
 
     Raises EnvironmentLacks when voices fail again and again.
     """
-    chance = Random(f"{seed} {stretch.source} {stretch.at} {first}")
+    rng = Random(f"{seed} {text_span.source} {text_span.at} {first}")
     limit = LONGEST * SAMPLE_RATE
-    wanted = _FULL if chance.random() < _FULL_SHARE else chance.uniform(4, _FULL)
+    target_seconds = _FULL if rng.random() < _FULL_SHARE else rng.uniform(4, _FULL)
     # Times in samples; silence first, then sentences with pauses between them.
-    parts = [_pause(chance.uniform(0, 0.5))]
+    parts = [_pause(rng.uniform(0, 0.5))]
     length = len(parts[0])
     voices: dict[str, Voice] = {}
-    said: list[Line] = []
+    lines: list[Line] = []
     ends: list[float] = []
     skipped = 0
     saying = Saying()
     after = first
-    while after < len(stretch.lines):
-        line = stretch.lines[after]
-        voice = voices.get(line.speaker) or cast(chance)
-        samples = saying(voice, line.text, chance)
+    while after < len(text_span.lines):
+        line = text_span.lines[after]
+        voice = voices.get(line.speaker) or cast(rng)
+        samples = saying(voice, line.text, rng)
         end = length + len(samples)
-        if said and len(samples) and end > wanted * SAMPLE_RATE:
+        if lines and len(samples) and end > target_seconds * SAMPLE_RATE:
             break
         after += 1
         if not len(samples) or end > limit:
             skipped += 1
             continue
         voices[line.speaker] = voice
-        gap = _pause(chance.choice([chance.uniform(0.08, 0.35), chance.uniform(0.2, 0.9)]))
+        gap = _pause(rng.choice([rng.uniform(0.08, 0.35), rng.uniform(0.2, 0.9)]))
         parts += [samples, gap]
         length = end + len(gap)
-        said.append(line)
+        lines.append(line)
         ends.append(end / SAMPLE_RATE)
     dry = np.concatenate(parts)[: int(limit)]
-    dice = np.random.default_rng(chance.getrandbits(64))
-    distortion = distortions.draw(dice)
-    samples = distortions.apply(dry, distortion, dice) if said else _pause(0)
+    noise_rng = np.random.default_rng(rng.getrandbits(64))
+    distortion = distortions.draw(noise_rng)
+    samples = distortions.apply(dry, distortion, noise_rng) if lines else _pause(0)
     names = tuple(voice.name for voice in voices.values())
-    return Clip(samples, tuple(said), tuple(ends), names, distortion, after, skipped)
+    return Clip(samples, tuple(lines), tuple(ends), names, distortion, after, skipped)
 
 
+@dataclass
 class Saying:
     """Has voices say sentences, and is patient with those that cannot: for so many in a row."""
 
-    def __init__(self) -> None:
-        self._failures = 0
+    failures: int = 0
 
-    def __call__(self, voice: Voice, text: str, chance: Random) -> Samples:
+    def __call__(self, voice: Voice, text: str, rng: Random) -> Samples:
         """A sentence, levelled; () where the voice cannot say it.
 
         Raises EnvironmentLacks when voices fail again and again.
         """
         try:
-            samples = levelled(voice.say(text, chance.randrange(10**6)))
+            samples = levelled(voice.say(text, rng.randrange(10**6)))
         except NotSpoken as error:
-            self._failures += 1
-            if self._failures == _MOST_FAILURES:
+            self.failures += 1
+            if self.failures == _MOST_FAILURES:
                 raise EnvironmentLacks(
                     f"{voice.name} fails on one sentence after the other: {error}; try others "
                     "with --voices."
                 ) from None
             return _pause(0)
-        self._failures = 0
+        self.failures = 0
         return samples
 
 
 def levelled(samples: Samples) -> Samples:
     """A sentence without the silence around it, as loud as any other; () if it is only silence."""
-    size = np.abs(samples)
-    loud = np.flatnonzero(size > 10 ** (_SILENCE / 20) * max(1e-4, float(size.max(initial=0))))
-    if not len(loud):
+    magnitude = np.abs(samples)
+    peak = max(1e-4, float(magnitude.max(initial=0)))
+    audible = np.flatnonzero(magnitude > 10 ** (_SILENCE / 20) * peak)
+    if not len(audible):
         return _pause(0)
-    samples = samples[max(0, loud[0] - _BEFORE) : loud[-1] + _AFTER]
+    samples = samples[max(0, audible[0] - _BEFORE) : audible[-1] + _AFTER]
     loudness = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return (samples * (_LOUDNESS / loudness)).astype(np.float32)
 

@@ -27,9 +27,9 @@ class OwnAnswers:
     def __init__(self, model: Model, identity: str, folder: Path, max_tokens: int = 120) -> None:
         self._model = model
         self._identity = identity
-        self._manner = GenerationConfig(max_tokens)
+        self._generation = GenerationConfig(max_tokens)
         self._file = folder / ANSWERS
-        self._kept = self._read()
+        self._answers = self._read()
 
     def answer(self, transcript: str, request: Request) -> str:
         """The answer to a request, greedily decoded, of at most three sentences; "" if it has none.
@@ -37,27 +37,30 @@ class OwnAnswers:
         Decoded now or before.
         """
         key = json.dumps([self._identity, transcript, request.prompt.system, request.request])
-        if key not in self._kept:
+        if key not in self._answers:
             llm = self._model.language_model
             embedded = llm.embed(llm.tokenize(f" {transcript}"))
             context = llm.read(request.prompt, embedded)
-            text = self._manner.decode(llm, context, request.request, sentences=_SENTENCES)
-            self._kept[key] = text
+            text = self._generation.decode(llm, context, request.request, sentences=_SENTENCES)
+            self._answers[key] = text
             with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "answer": text}, ensure_ascii=False) + "\n")
-        return self._kept[key]
+                file.write(_line(key, text))
+        return self._answers[key]
 
     def _read(self) -> dict[str, str]:
         """What is there; a line that was not finished is decoded again."""
-        kept: dict[str, str] = {}
+        answers: dict[str, str] = {}
         if not self._file.is_file():
-            return kept
+            return answers
         for line in self._file.read_text("utf-8").split("\n"):
             try:
                 raw = json.loads(line)
-                kept[raw["key"]] = raw["answer"]
+                answers[raw["key"]] = raw["answer"]
             except (ValueError, KeyError, TypeError):
                 continue
-        told = [json.dumps({"key": key, "answer": kept[key]}, ensure_ascii=False) for key in kept]
-        write(self._file, "".join(f"{line}\n" for line in told))
-        return kept
+        write(self._file, "".join(_line(key, answer) for key, answer in answers.items()))
+        return answers
+
+
+def _line(key: str, answer: str) -> str:
+    return json.dumps({"key": key, "answer": answer}, ensure_ascii=False) + "\n"

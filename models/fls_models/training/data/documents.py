@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
     Raises UsageError for what is no text, a line that does not fit (it is named), no sentence at
     all, and EnvironmentLacks when numbers cannot be put into words.
     """
-    found: list[Document] = []
+    documents: list[Document] = []
     names: Counter[str] = Counter()
     for path in files(paths):
         for document in _read(path):
@@ -74,27 +74,25 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
             more = names[document.source]
             source = document.source if more == 1 else f"{document.source} ({more})"
             if document.lines:
-                found.append(
-                    Document(source, document.lines, document.questions, document.left_out)
-                )
-    if not found:
+                documents.append(replace(document, source=source))
+    if not documents:
         raise UsageError("There is no English sentence in these texts that could be spoken.")
-    return found
+    return documents
 
 
 def digest(documents: Sequence[Document]) -> str:
     """Tells texts in spoken form, their speakers and questions from others."""
-    told = [(one.source, one.lines, one.questions) for one in documents]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    content = [(document.source, document.lines, document.questions) for document in documents]
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
     """The files named, and those in the folders named; each once."""
-    found: dict[Path, Path] = {}
+    paths_by_target: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
             inside = sorted(
-                one for one in path.rglob("*") if one.suffix in SUFFIXES and one.is_file()
+                file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file()
             )
             if not inside:
                 raise UsageError(f"{path} is a folder without {', '.join(SUFFIXES)} files.")
@@ -102,9 +100,9 @@ def files(paths: Sequence[Path]) -> list[Path]:
             inside = [path]
         else:
             raise UsageError(f"There is no file {path}.")
-        for one in inside:
-            found.setdefault(one.resolve(), one)
-    return list(found.values())
+        for file in inside:
+            paths_by_target.setdefault(file.resolve(), file)
+    return list(paths_by_target.values())
 
 
 def _read(path: Path) -> Iterator[Document]:
@@ -160,12 +158,12 @@ def _turns(where: str, raw: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _questions(where: str, raw: dict[str, Any]) -> Iterator[Question]:
     """Those of `questions`, and the one that the line itself puts."""
-    asked = raw.get("questions", [])
-    if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
+    questions = raw.get("questions", [])
+    if not isinstance(questions, list) or not all(isinstance(fields, dict) for fields in questions):
         raise UsageError(f"{where}: 'questions' is a list of {_QUESTION}.")
-    for one in [raw, *asked] if "question" in raw else asked:
-        question, answer = one.get("question"), one.get("answer")
-        choices, key = one.get("choices", []), one.get("key_sentence")
+    for fields in [raw, *questions] if "question" in raw else questions:
+        question, answer = fields.get("question"), fields.get("answer")
+        choices, key = fields.get("choices", []), fields.get("key_sentence")
         listed = isinstance(choices, list) and all(isinstance(each, str) for each in choices)
         # Benches name the right choice by its index.
         if listed and type(answer) is int and 0 <= answer < len(choices):

@@ -2,7 +2,7 @@
 
 Of three kinds: to write down what is said, and to go on with it; questions that came with the text,
 about clips in which the answer is said; and requests that a language model which reads the
-transcript is to answer itself (`own_answers`). All are worded in several ways. Chance comes as a
+transcript is to answer itself (`distillation`). All are worded in several ways. Chance comes as a
 generator: the same one gives the same exercises.
 """
 
@@ -76,48 +76,48 @@ class Request:
     request: str
 
 
-def transcription(lines: Sequence[str], chance: Random) -> Exercise:
+def transcription(lines: Sequence[str], rng: Random) -> Exercise:
     """To write down the lines of a clip."""
-    return Exercise(chance.choice(TRANSCRIBING), " ".join(lines))
+    return Exercise(rng.choice(TRANSCRIBING), " ".join(lines))
 
 
-def continuation(lines: Sequence[str], heard: int, chance: Random) -> Exercise:
-    """To say the line that follows the first `heard` lines, which are all that is heard."""
-    if not 0 < heard < len(lines):
-        raise ValueError(f"{heard} of {len(lines)} lines leave nothing to go on with")
-    return Exercise(chance.choice(CONTINUING), lines[heard])
+def continuation(lines: Sequence[str], line_count: int, rng: Random) -> Exercise:
+    """To say the line that follows the first `line_count` lines, which are all that is heard."""
+    if not 0 < line_count < len(lines):
+        raise ValueError(f"{line_count} of {len(lines)} lines leave nothing to go on with")
+    return Exercise(rng.choice(CONTINUING), lines[line_count])
 
 
 def own_questions(
-    questions: Sequence[Question], lines: Sequence[str], chance: Random, *, whole: bool
+    questions: Sequence[Question], lines: Sequence[str], rng: Random, *, whole: bool
 ) -> list[Exercise]:
     """Questions of the document that a clip with these lines answers; all of them when `whole`.
 
     A question belongs to a clip in which its key sentence is said; without one, all words of four
     letters or more of its answer. Every other one with choices names them and wants a letter.
     """
-    found = []
-    for one in answered(questions, lines, whole=whole):
-        wording = chance.random()
-        if one.choices and wording < 0.5:
-            found.append(_by_letter(one))
+    exercises = []
+    for question in answered(questions, lines, whole=whole):
+        wording = rng.random()
+        if question.choices and wording < 0.5:
+            exercises.append(_by_letter(question))
         else:
-            found.append(Exercise(_asked(one.question, wording), one.answer))
-    return found
+            exercises.append(Exercise(_asked(question.question, wording), question.answer))
+    return exercises
 
 
 def request(
-    questions: Sequence[Question], lines: Sequence[str], chance: Random, *, whole: bool
+    questions: Sequence[Question], lines: Sequence[str], rng: Random, *, whole: bool
 ) -> Request:
     """What a language model is to answer about a clip: a summary, a question of its document that
     the clip answers (a small model makes answers up to others), or a general one.
     """
-    kind, wording = chance.random(), chance.random()
+    kind, wording = rng.random(), rng.random()
     if kind < 0.4:
-        question = chance.choice(SUMMARISING)
+        question = rng.choice(SUMMARISING)
         return Request(question, SUMMARISE, f"\n\n{question}")
-    asked = answered(questions, lines, whole=whole) if kind < 0.7 else []
-    question = chance.choice([one.question for one in asked] or GENERAL)
+    candidates = answered(questions, lines, whole=whole) if kind < 0.7 else []
+    question = rng.choice([candidate.question for candidate in candidates] or GENERAL)
     return Request(_asked(question, wording), ASK, prompts.question(question))
 
 
@@ -126,13 +126,13 @@ def _asked(question: str, wording: float) -> str:
     return question if wording < 0.75 else prompts.question(question).strip()
 
 
-def _by_letter(one: Question) -> Exercise:
+def _by_letter(question: Question) -> Exercise:
     listed = "\n".join(
-        f"{letter}. {choice}" for letter, choice in zip(_LETTERS, one.choices, strict=False)
+        f"{letter}. {choice}" for letter, choice in zip(_LETTERS, question.choices, strict=False)
     )
-    letter = _LETTERS[one.choices.index(one.answer)]
+    letter = _LETTERS[question.choices.index(question.answer)]
     return Exercise(
-        f"{one.question}\n{listed}\nReply with the letter of the right answer only.", letter
+        f"{question.question}\n{listed}\nReply with the letter of the right answer only.", letter
     )
 
 
@@ -144,13 +144,13 @@ def answered(
     """
     if whole:
         return questions
-    said = set(normalise(" ".join(lines)).split())
-    return [one for one in questions if _answers(said, one)]
+    words = set(normalise(" ".join(lines)).split())
+    return [question for question in questions if _answers(words, question)]
 
 
-def _answers(said: set[str], one: Question) -> bool:
-    if one.key is not None:
-        words = set(normalise(one.key).split())
-        return bool(words) and len(words & said) >= _HELD * len(words)
-    words = {word for word in normalise(one.answer).split() if re.search(r"\w{4}|\d", word)}
-    return bool(words) and words <= said
+def _answers(spoken_words: set[str], question: Question) -> bool:
+    if question.key is not None:
+        words = set(normalise(question.key).split())
+        return bool(words) and len(words & spoken_words) >= _HELD * len(words)
+    words = {word for word in normalise(question.answer).split() if re.search(r"\w{4}|\d", word)}
+    return bool(words) and words <= spoken_words

@@ -55,14 +55,14 @@ def read_utterances(jsonl: Path) -> list[Utterance]:
     Raises UsageError that names the line for what does not fit, a file that is not there, or a
     text without words.
     """
-    found = []
+    utterances = []
     for number, raw in read_lines(jsonl):
         audio, source = _places(jsonl, number, raw, _UTTERANCE)
         text = _words(jsonl, number, raw, "text", _UTTERANCE)
         if not any(letter.isalnum() for letter in text):
             raise UsageError(f"{jsonl}, line {number}: the text {text!r} has no words.")
-        found.append(Utterance(audio, text, source))
-    return _some(jsonl, found)
+        utterances.append(Utterance(audio, text, source))
+    return _some(jsonl, utterances)
 
 
 def read_spoken(jsonl: Path) -> list[Spoken]:
@@ -70,14 +70,14 @@ def read_spoken(jsonl: Path) -> list[Spoken]:
 
     `"transcript"` and `"source"` may be left out. Raises UsageError as `read_utterances` does.
     """
-    found = []
+    questions = []
     for number, raw in read_lines(jsonl):
         audio, source = _places(jsonl, number, raw, _SPOKEN)
         question = _words(jsonl, number, raw, "question", _SPOKEN)
         answer = _words(jsonl, number, raw, "answer", _SPOKEN)
         transcript = _optional(jsonl, number, raw, "transcript")
-        found.append(Spoken(audio, question, answer, transcript, source))
-    return _some(jsonl, found)
+        questions.append(Spoken(audio, question, answer, transcript, source))
+    return _some(jsonl, questions)
 
 
 def split(things: Sequence[S], share: float = 0.05, seed: int = 0) -> tuple[list[S], list[S]]:
@@ -102,15 +102,15 @@ def split(things: Sequence[S], share: float = 0.05, seed: int = 0) -> tuple[list
         )
     groups = list(documents.values())
     random.Random(seed).shuffle(groups)
-    wanted = min(max(1, round(share * len(things))), len(things) - 1)
-    held: set[int] = set()
+    target = min(max(1, round(share * len(things))), len(things) - 1)
+    dev: set[int] = set()
     for group in groups:
-        if len(held) + len(group) <= wanted:
-            held.update(group)
-    if not held:
-        held.update(sorted(groups, key=len)[0])
-    train = [thing for at, thing in enumerate(things) if at not in held]
-    return train, [thing for at, thing in enumerate(things) if at in held]
+        if len(dev) + len(group) <= target:
+            dev.update(group)
+    if not dev:
+        dev.update(sorted(groups, key=len)[0])
+    train = [thing for at, thing in enumerate(things) if at not in dev]
+    return train, [thing for at, thing in enumerate(things) if at in dev]
 
 
 def _places(jsonl: Path, number: int, raw: dict[str, Any], form: str) -> tuple[Path, str | None]:
@@ -134,7 +134,7 @@ def _optional(jsonl: Path, number: int, raw: dict[str, Any], name: str) -> str |
     return value
 
 
-def _some(jsonl: Path, found: list[S]) -> list[S]:
-    if not found:
+def _some(jsonl: Path, items: list[S]) -> list[S]:
+    if not items:
         raise UsageError(f"{jsonl} holds no recordings.")
-    return found
+    return items

@@ -1,6 +1,6 @@
 """In which order texts are spoken: so many hours of them, each text before any is spoken again.
 
-A walk goes through the stretches of documents clip by clip, and can be led over the clips that were
+A walk goes through the spans of documents clip by clip, and can be led over the clips that were
 made before, so that it goes on where they end. Making clips is others' work.
 """
 
@@ -16,13 +16,13 @@ from fls_models.training.data.clips import TextSpan
 
 
 @dataclass(frozen=True)
-class Made:
+class JournalEntry:
     """A line of the journal.
 
     Attributes:
         round: how often all texts had been spoken before.
-        at, first, after: the stretch's place in its document; the clip's first line in the
-            stretch, and the next clip's.
+        at, first, after: the span's place in its document; the clip's first line in the
+            span, and the next clip's.
         audio: the recording, relative to the folder; None where no line could be said.
         lines: what is said, a sentence each.
         part: the recording of the beginning alone, and how many lines that is.
@@ -53,52 +53,52 @@ class Order:
     """How much is made of what.
 
     Attributes:
-        train, held: stretches of documents to train on and of those held out; either may be empty.
+        train, dev: spans of documents to train on and of those held out; either may be empty.
         share: of the seconds, how many are to be of what is held out.
         hours: stop when that much was made; None: when every text was spoken once.
     """
 
     train: Sequence[TextSpan]
-    held: Sequence[TextSpan]
+    dev: Sequence[TextSpan]
     share: float
     hours: float | None
     seed: int
 
 
 class Walk:
-    """Goes through the stretches, in another order in each round, clip by clip."""
+    """Goes through the spans, in another order in each round, clip by clip."""
 
-    def __init__(self, stretches: Sequence[TextSpan], order: Order) -> None:
+    def __init__(self, text_spans: Sequence[TextSpan], order: Order) -> None:
         self.round = 0
         self.first = 0
-        self._stretches = stretches
+        self._text_spans = text_spans
         self._order = order
         self._turn = 0
         self._shuffled = self._shuffle()
 
     @property
     def is_over(self) -> bool:
-        return not self._stretches or (self._order.hours is None and self.round > 0)
+        return not self._text_spans or (self._order.hours is None and self.round > 0)
 
     @property
-    def stretch(self) -> TextSpan:
+    def text_span(self) -> TextSpan:
         return self._shuffled[self._turn]
 
-    def advance(self, made: Made) -> None:
+    def advance(self, entry: JournalEntry) -> None:
         """A clip was made from here, now or before."""
-        here = (self.round, self.stretch.source, self.stretch.at, self.first)
-        if (made.round, made.source, made.at, made.first) != here or made.after <= self.first:
+        here = (self.round, self.text_span.source, self.text_span.at, self.first)
+        if (entry.round, entry.source, entry.at, entry.first) != here or entry.after <= self.first:
             raise UsageError(
                 "The clips that are there do not fit these texts; --fresh makes all clips anew."
             )
-        self.first = made.after
-        if self.first >= len(self.stretch.lines):
+        self.first = entry.after
+        if self.first >= len(self.text_span.lines):
             self._turn, self.first = self._turn + 1, 0
         if self._turn == len(self._shuffled):
             self.round, self._turn = self.round + 1, 0
             self._shuffled = self._shuffle()
 
     def _shuffle(self) -> list[TextSpan]:
-        shuffled = list(self._stretches)
+        shuffled = list(self._text_spans)
         Random(f"{self._order.seed} {self.round}").shuffle(shuffled)
         return shuffled

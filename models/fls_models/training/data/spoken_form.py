@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fls_models.training.data.spoken_numbers import in_words
+from fls_models.training.data.spoken_numbers import in_words, table
 
 MARKUP = "markup"
 FORMULA = "formula"
@@ -45,25 +45,16 @@ _MARKUP = (
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
     (re.compile(r"(?<![\w*_])([*_])(?=\S)([^*_\n]+?)(?<=\S)\1(?![\w*_])"), r"\2"),
 )
-_TITLES = """
+_ABBREVIATIONS = table("""
 Mr Mister, Mrs Missus, Ms Miss, Dr Doctor, Prof Professor, Rev Reverend, Hon Honorable,
 Capt Captain, Col Colonel, St Saint, Gen General, Lt Lieutenant, Sgt Sergeant, Gov Governor,
 Sen Senator, Rep Representative, Jr Junior, Sr Senior, Mt Mount, vs versus, etc et cetera,
 approx approximately, dept department, e.g for example, i.e that is, cf compare
-"""
-_MONTH_NAMES = """
+""")
+_MONTHS = table("""
 Jan January, Feb February, Mar March, Apr April, Aug August, Sept September, Sep September,
 Oct October, Nov November, Dec December
-"""
-
-
-def _table(text: str) -> dict[str, str]:
-    pairs = (one.strip().partition(" ") for one in text.split(","))
-    return {short: words for short, _, words in pairs}
-
-
-_ABBREVIATIONS = _table(_TITLES)
-_MONTHS = _table(_MONTH_NAMES)
+""")
 _WRITTEN_OUT = re.compile(r"\b(" + "|".join(map(re.escape, _ABBREVIATIONS)) + r")\.(?!\w)")
 _MONTH = re.compile(r"\b(" + "|".join(_MONTHS) + r")\.?(?=\s\d)")
 _AFTER = (
@@ -120,24 +111,24 @@ def spoken_form(text: str) -> SpokenForm:
 
     Raises EnvironmentLacks when there are numbers and num2words is not installed.
     """
-    kept: list[str] = []
+    sentences: list[str] = []
     left_out: Counter[str] = Counter()
     for paragraph in _paragraphs(text):
-        for sentence in _sentences(spoken(paragraph)):
+        for sentence in filter(None, _END.split(spoken(paragraph))):
             why = unspeakable(sentence)
             if why is None:
-                kept += _cut(_ascii(sentence))
+                sentences += _cut(_ascii(sentence))
             else:
                 left_out[why] += 1
-    return SpokenForm(tuple(kept), dict(left_out))
+    return SpokenForm(tuple(sentences), dict(left_out))
 
 
 def spoken(text: str) -> str:
     """One paragraph without markup, in words; what has no spoken form stays as it is."""
     text = unicodedata.normalize("NFC", text).translate(_PLAIN)
     text = _WRITTEN_OUT.sub(_written_out, text)
-    text = _MONTH.sub(lambda found: _MONTHS[found[1]], text)
-    text = _SPELLED.sub(lambda found: found[0].replace("_", "").upper(), _APART.sub(r"\1", text))
+    text = _MONTH.sub(lambda match: _MONTHS[match[1]], text)
+    text = _SPELLED.sub(lambda match: match[0].replace("_", "").upper(), _APART.sub(r"\1", text))
     text = _INITIALS.sub(_joined, text)
     text = _INITIAL.sub(r"\1", text)
     # An address or a formula is not read aloud: its numbers stay for it to be told by.
@@ -181,15 +172,8 @@ def _paragraphs(text: str) -> Iterator[str]:
     for pattern, plain in _MARKUP:
         text = pattern.sub(plain, text)
     for paragraph in re.split(r"\n\s*\n", text):
-        joined = " ".join(paragraph.replace("`", "").split())
-        if joined:
+        if joined := " ".join(paragraph.replace("`", "").split()):
             yield joined
-
-
-def _sentences(text: str) -> Iterator[str]:
-    for sentence in _END.split(text):
-        if sentence:
-            yield sentence
 
 
 def _cut(sentence: str) -> list[str]:
@@ -207,21 +191,21 @@ def _cut(sentence: str) -> list[str]:
     return [*pieces, " ".join(words)]
 
 
-def _written_out(found: re.Match[str]) -> str:
+def _written_out(match: re.Match[str]) -> str:
     """An abbreviation in words; where its full stop ended a sentence, one stays."""
-    rest = found.string[found.end() :]
-    ends = found[1] in ("etc", "Jr", "Sr") and (not rest.strip() or re.match(r"\s+[A-Z]", rest))
-    return _ABBREVIATIONS[found[1]] + "." * bool(ends)
+    rest = match.string[match.end() :]
+    ends = match[1] in ("etc", "Jr", "Sr") and (not rest.strip() or re.match(r"\s+[A-Z]", rest))
+    return _ABBREVIATIONS[match[1]] + "." * bool(ends)
 
 
-def _joined(found: re.Match[str]) -> str:
+def _joined(match: re.Match[str]) -> str:
     """`U.S.` as US, `a.m.` as AM; where a sentence ended with it, it still does."""
-    letters = re.sub(r"[.\s]", "", found[0])
-    ends = _BEGINS.match(found.string, found.end())
-    return letters.upper() + "." * bool(ends) + " " * found[0].endswith(" ")
+    letters = re.sub(r"[.\s]", "", match[0])
+    ends = _BEGINS.match(match.string, match.end())
+    return letters.upper() + "." * bool(ends) + " " * match[0].endswith(" ")
 
 
 def _ascii(text: str) -> str:
     """Latin letters without their accents."""
-    apart = unicodedata.normalize("NFKD", text)
-    return "".join(sign for sign in apart if not unicodedata.combining(sign))
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign))

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any
 
 from fls_models.core.optional import optional
 
 _MONEY = {"$": ("dollar", "cent"), "£": ("pound", ""), "€": ("euro", "cent")}
-_UNIT_NAMES = """
+
+
+def table(text: str) -> dict[str, str]:
+    """`km kilometers, m meters` by what stands before the first space of each."""
+    pairs = (pair.strip().partition(" ") for pair in text.split(","))
+    return {short: words for short, _, words in pairs}
+
+
+_UNITS = table("""
 km kilometers, m meters, cm centimeters, mm millimeters, kg kilograms, mg milligrams, g grams,
 mph miles per hour, km/h kilometers per hour, ft feet, lbs pounds, Hz hertz, kHz kilohertz,
 MHz megahertz, GHz gigahertz, KB kilobytes, MB megabytes, GB gigabytes, TB terabytes,
 ms milliseconds, °C degrees Celsius, °F degrees Fahrenheit, ° degrees, % percent
-"""
-_UNITS = {
-    unit: words for unit, _, words in (one.strip().partition(" ") for one in _UNIT_NAMES.split(","))
-}
+""")
 _SCALE = r"(?:\s(?:thousand|million|billion|trillion)\b)"
 _AMOUNT = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 # A number is left alone inside addresses and formulas, which are not read aloud anyway.
@@ -59,18 +63,18 @@ def in_words(text: str) -> str:
     text = _MONEYED.sub(_money, text)
     text = _TIME.sub(_time, text)
     text = _SPAN.sub(r"\1 to ", text)
-    text = _MEASURED.sub(lambda found: f"{_number(found[1])} {_unit(found[1], found[2])}", text)
-    text = _DATE.sub(lambda found: f"{found[1]} {_say(int(found[2]), 'ordinal')}", text)
-    text = _DECADE.sub(lambda found: _plural(_year(int(found[1]))), text)
-    text = _ORDINAL.sub(lambda found: _say(int(found[1].replace(",", "")), "ordinal"), text)
+    text = _MEASURED.sub(lambda match: f"{_number(match[1])} {_unit(match[1], match[2])}", text)
+    text = _DATE.sub(lambda match: f"{match[1]} {_say(int(match[2]), 'ordinal')}", text)
+    text = _DECADE.sub(lambda match: _plural(_year(int(match[1]))), text)
+    text = _ORDINAL.sub(lambda match: _say(int(match[1].replace(",", "")), "ordinal"), text)
     return _PLAIN.sub(_plain, text)
 
 
-def _plain(found: re.Match[str]) -> str:
-    digits = found[2]
-    if not found[1] and re.fullmatch(r"1[1-9]\d\d|20\d\d", digits):
+def _plain(match: re.Match[str]) -> str:
+    digits = match[2]
+    if not match[1] and re.fullmatch(r"1[1-9]\d\d|20\d\d", digits):
         return _year(int(digits))
-    return "minus " * bool(found[1]) + _number(digits)
+    return "minus " * bool(match[1]) + _number(digits)
 
 
 def _number(digits: str) -> str:
@@ -78,51 +82,48 @@ def _number(digits: str) -> str:
     digits = digits.replace(",", "")
     whole = digits.partition(".")[0]
     if len(whole) > 15 or (len(whole) > 1 and whole[0] == "0"):
-        return " ".join("point" if one == "." else _say(int(one)) for one in digits)
+        return " ".join("point" if digit == "." else _say(int(digit)) for digit in digits)
     return _say(Decimal(digits) if "." in digits else int(digits))
 
 
 def _year(year: int) -> str:
-    if 2000 <= year <= 2009:
-        return _say(year)
-    return _say(year, "year")
+    return _say(year, "cardinal" if 2000 <= year <= 2009 else "year")
 
 
-def _money(found: re.Match[str]) -> str:
-    one, small = _MONEY[found[1]]
-    digits, scale = found[2], found[3]
+def _money(match: re.Match[str]) -> str:
+    unit, subunit = _MONEY[match[1]]
+    digits, scale = match[2], match[3]
     whole, _, cents = digits.partition(".")
-    if scale or not (len(cents) == 2 and small):
-        return f"{_number(digits)}{scale} {one}{_s(digits if not scale else '2')}"
-    said = f"{_number(whole)} {one}{_s(whole)}" if int(whole.replace(",", "")) else ""
+    if scale or not (len(cents) == 2 and subunit):
+        return f"{_number(digits)}{scale} {unit}{_s(digits if not scale else '2')}"
+    words = f"{_number(whole)} {unit}{_s(whole)}" if int(whole.replace(",", "")) else ""
     if int(cents):
-        said += " and " * bool(said) + f"{_say(int(cents))} {small}{_s(str(int(cents)))}"
-    return said or f"zero {one}s"
+        words += " and " * bool(words) + f"{_say(int(cents))} {subunit}{_s(str(int(cents)))}"
+    return words or f"zero {unit}s"
 
 
-def _time(found: re.Match[str]) -> str:
-    hour, minute = int(found[1]), int(found[2])
+def _time(match: re.Match[str]) -> str:
+    hour, minute = int(match[1]), int(match[2])
     if hour > 24 or minute > 59:
-        return found[0]
+        return match[0]
     if not minute:
-        return _say(hour) + (
-            "" if re.match(r"\s?[AP]M\b", found.string[found.end() :]) else " o'clock"
-        )
+        meridiem = re.match(r"\s?[AP]M\b", match.string[match.end() :])
+        return _say(hour) + ("" if meridiem else " o'clock")
     return f"{_say(hour)} {'oh ' if minute < 10 else ''}{_say(minute)}"
 
 
 def _unit(digits: str, unit: str) -> str:
-    said = _UNITS[unit]
-    if digits != "1" or unit == "%" or said == "hertz":
-        return said
-    if said == "feet":
+    words = _UNITS[unit]
+    if digits != "1" or unit == "%" or words == "hertz":
+        return words
+    if words == "feet":
         return "foot"
-    first, _, rest = said.partition(" ")
+    first, _, rest = words.partition(" ")
     return f"{first.removesuffix('s')} {rest}".strip()
 
 
-def _fraction(found: re.Match[str]) -> str:
-    return f"{found[1]} and {_HALVES[found[2]]}" if found[1] else _HALVES[found[2]]
+def _fraction(match: re.Match[str]) -> str:
+    return f"{match[1]} and {_HALVES[match[2]]}" if match[1] else _HALVES[match[2]]
 
 
 def _plural(words: str) -> str:
@@ -134,9 +135,5 @@ def _s(digits: str) -> str:
 
 
 def _say(number: int | Decimal, to: str = "cardinal") -> str:
-    words = str(_num2words()(number, to=to))
-    return words.replace(",", "").replace("-", " ")
-
-
-def _num2words() -> Any:
-    return optional("num2words", "Putting numbers into words").num2words
+    library = optional("num2words", "Putting numbers into words")
+    return str(library.num2words(number, to=to)).replace(",", "").replace("-", " ")
