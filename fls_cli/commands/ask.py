@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,9 +22,8 @@ from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.session.session import Session
 from fls_cli.sources.patterns import is_pattern, matches
-from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
-from fls_models.core.budget import Budget
 from fls_models.core.results import NOT_SAID
 from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
@@ -78,14 +76,14 @@ def ask(
     """
     if rope != "ntk":
         raise UsageError(f"--rope takes ntk, not {rope!r}.")
-    showing = Showing.asked(evidence, clips, report, as_json=as_json)
+    showing = Showing.parse(evidence, clips, report, as_json=as_json)
     listed = recordings.from_file is not None
     sources, questions = _split(arguments or [], question or [], listed=listed)
     request = Request(
         command="ask",
         engine=reading.engine(large, compress=not no_compress),
         budget=reading.budget,
-        stretch=recordings.stretch,
+        audio_range=recordings.stretch,
         wish={
             "questions": questions,
             "manner": sampling.as_json(),
@@ -95,62 +93,55 @@ def ask(
         as_json=as_json,
         target_length=reading.target_length,
     )
-    with manners.session(output=results.output, keep=recordings.keep) as session:
-        task = _Asking(questions, showing, reading.paid, sampling)
+    with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
+        paid, generation = reading.paid, sampling.config
+
+        def task(job: Job) -> list[dict[str, Any]]:
+            from fls_models.answering.answerer import Answerer
+
+            showing.check(job)
+            hearing = job.hear()
+            if not hearing.recording.speaks:
+                job.say_silent(in_result=True)
+            answerer = Answerer(
+                job.model,
+                job.source.name,
+                hearing.recording,
+                heard_in=hearing.seconds,
+                budget=paid,
+                manner=generation,
+                evidence=showing.evidence,
+                progress=session.bars,
+            )
+            headed, quoted = len(questions) > 1, showing.printed
+            answers = [
+                _put(answerer, text, job, headed=headed, quoted=quoted) for text in questions
+            ]
+            showing.show(job, answers)
+            return [_kept(answer) for answer in answers]
+
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         done = runner.run(sources, recordings.from_file, request, task)
-        if session.asked > 1 and len(done) > 1:
-            _over_all(session, request, questions, done, sampling.config)
+        if session.source_count > 1 and len(done) > 1:
+            _over_all(session, request, questions, done, generation)
         session.finish()
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """Puts the questions to one recording, and shows what was asked for besides answers."""
-
-    questions: Sequence[str]
-    showing: Showing
-    paid: Budget
-    sampling: Sampling
-
-    def __call__(self, job: Job) -> list[dict[str, Any]]:
-        from fls_models.answering.answerer import Answerer
-
-        self.showing.check(job)
-        hearing = job.hear()
-        if not hearing.heard.speaks:
-            job.say_silent(in_result=True)
-        asking = Answerer(
-            job.model,
-            job.source.name,
-            hearing.heard,
-            heard_in=hearing.seconds,
-            budget=self.paid,
-            manner=self.sampling.config,
-            evidence=self.showing.evidence,
-            progress=job.session.bars,
-        )
-        headed, quoted = len(self.questions) > 1, self.showing.printed
-        answers = [_put(asking, text, job, headed=headed, quoted=quoted) for text in self.questions]
-        self.showing.show(job, answers)
-        return [_kept(answer) for answer in answers]
-
-
-def _put(asking: Answerer, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:
+def _put(answerer: Answerer, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:
     """Writes the answer to one question, with a heading and its evidence if they are wanted."""
     as_json = job.request.as_json
     if headed and not as_json:
         job.write(f"> {question}\n")
     ending = next((flaw for flaw in job.flaws if flaw.kind == "cut off"), None)
     if job.streams and not as_json and ending is None:
-        answer = asking.answer(question, lambda piece: job.write(clean(piece)))
+        answer = answerer.answer(question, lambda piece: job.write(clean(piece)))
         job.write("\n")
     else:
-        answer = asking.answer(question)
+        answer = answerer.answer(question)
         if ending is not None and answer.answer == NOT_SAID:
             answer = replace(answer, answer=_not_said_until(ending))
         if as_json:
-            job.write(job.json_line(answer_json(answer, job.flaws)))
+            job.write_json(answer_json(answer, job.flaws))
         else:
             job.write(answer_text(answer))
     if quoted and not as_json:
@@ -178,7 +169,7 @@ def _over_all(
     request: Request,
     questions: Sequence[str],
     done: Sequence[tuple[Source, Any]],
-    manner: GenerationConfig,
+    generation: GenerationConfig,
 ) -> None:
     """Shows one answer from all recordings to each question."""
     from fls_models.answering.aggregate import RecordingAnswer, gather
@@ -186,26 +177,26 @@ def _over_all(
     if not request.as_json:
         session.show("==> all recordings <==\n")
     for turn, text in enumerate(questions):
-        heard = {source.name: told[turn] for source, told in done}
+        answers = {source.name: parts[turn] for source, parts in done}
         if len(questions) > 1 and not request.as_json:
             session.show(f"> {text}\n")
         voices = [
-            RecordingAnswer(name, one["answered"], one["answer"], one["strength"])
-            for name, one in heard.items()
+            RecordingAnswer(name, answer["answered"], answer["answer"], answer["strength"])
+            for name, answer in answers.items()
         ]
-        found = gather(lambda: session.model(request.engine), text, voices, manner=manner)
+        summary = gather(lambda: session.model(request.engine), text, voices, manner=generation)
         if request.as_json:
             evidence = [
                 {"source": name, **passage}
-                for name in found.sources
-                for passage in heard[name]["evidence"]
+                for name in summary.sources
+                for passage in answers[name]["evidence"]
             ]
-            told = {**found.as_json(), "answer": clean(found.answer).strip(), "evidence": evidence}
-            named = with_exact_names(told, {source.name: source.location for source, _ in done})
-            session.show(json.dumps(named, ensure_ascii=False) + "\n")
+            texts = {"answer": clean(summary.answer).strip(), "evidence": evidence}
+            locations = {source.name: source.location for source, _ in done}
+            session.show(json_line({**summary.as_json(), **texts}, locations))
             continue
-        session.show(clean(found.answer).strip() + "\n")
-        for name in found.sources:
+        session.show(clean(summary.answer).strip() + "\n")
+        for name in summary.sources:
             session.show(f"- {name}\n")
 
 

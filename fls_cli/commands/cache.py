@@ -27,26 +27,26 @@ def info(as_json: AsJson = False) -> None:
 
     Example: fls cache info
     """
-    found = open_cache().info()
+    content = open_cache().info()
     if as_json:
         row = {
-            "folder": str(found.folder),
-            "limit": found.limit,
-            "entries": found.entries,
-            "bytes": found.bytes,
-            "kinds": [asdict(kind) for kind in found.kinds],
+            "folder": str(content.folder),
+            "limit": content.limit,
+            "entries": content.entries,
+            "bytes": content.bytes,
+            "kinds": [asdict(kind) for kind in content.kinds],
         }
         typer.echo(json.dumps(row, indent=2))
         return
     rows = [("kind", "entries", "size")]
-    rows += [(kind.name, str(kind.entries), _mb(kind.bytes)) for kind in found.kinds]
-    rows += [("total", str(found.entries), _mb(found.bytes))]
+    rows += [(kind.name, str(kind.entries), _mb(kind.bytes)) for kind in content.kinds]
+    rows += [("total", str(content.entries), _mb(content.bytes))]
     width = max(len(name) for name, _, _ in rows)
     for name, entries, size in rows:
         typer.echo(f"{name:<{width}}  {entries:>7}  {size:>10}")
     typer.echo("")
-    typer.echo(f"folder:  {clean(str(found.folder))}")
-    typer.echo(f"limit:   {_mb(found.limit)}; FLS_CACHE_SIZE sets another")
+    typer.echo(f"folder:  {clean(str(content.folder))}")
+    typer.echo(f"limit:   {_mb(content.limit)}; FLS_CACHE_SIZE sets another")
 
 
 @app.command()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,11 +16,11 @@ from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners, Passage, Reading, Sampling
 from fls_cli.options.groups import grouped
 from fls_cli.session.chat import slash_commands
-from fls_cli.session.chat.chat import Chat, Named
+from fls_cli.session.chat.chat import Chat, ChatRecording
 from fls_cli.session.engine import Engine
 from fls_cli.session.evidence import EVIDENCE
 from fls_cli.session.listening import hear
-from fls_cli.session.request import AudioRange, ListenRequest
+from fls_cli.session.request import ListenRequest
 from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.paths import state_folder
@@ -31,7 +30,6 @@ from fls_models.errors import InputError, UsageError
 if TYPE_CHECKING:
     from fls_models.answering.answerer import GenerationConfig
     from fls_models.answering.conversation import Conversation
-    from fls_models.answering.model import EncodedRecording
 
 
 @grouped
@@ -63,26 +61,31 @@ def chat(
     """
     names = sources or []
     _check_names(names)
-    stretch = passage.stretch(language)
+    audio_range = passage.stretch(language)
     paid = reading.paid
     typed = at_terminal()
     with (
-        manners.session(keep=keep) as session,
+        manners.session(keep=keep, as_json=as_json) as session,
         open_sources(
-            names, failed=session.failing(as_json=as_json), note=session.say, progress=session.bars
-        ) as found,
+            names, failed=session.fail, note=session.say, progress=session.bars
+        ) as all_sources,
     ):
         engine = reading.engine(large)
-        listened = _listen_to_all(session, found, engine, stretch, paid, as_json=as_json)
-        if not listened:
+        # All are looked at before a model is loaded for the first.
+        requests = [
+            ListenRequest(source, audio_range, paid.name, paid.target_length)
+            for source in all_sources
+            if session.is_there(source)
+        ]
+        recordings = _listen_to_all(session, engine, requests)
+        if not recordings:
             raise typer.Exit(1)
 
-        shown = evidence if evidence is not None else EVIDENCE * as_json
+        passages = evidence if evidence is not None else EVIDENCE * as_json
         talk = Chat(
             session,
-            _conversation(session, engine, listened, paid, sampling.config, shown),
-            [Named(one.name, one.heard.duration, one.location, one.flaws) for one in listened],
-            as_json=as_json,
+            _conversation(session, engine, recordings, paid, sampling.config, passages),
+            recordings,
             typed=typed,
             echoed=not (typed and sys.stdout.isatty()),
         )
@@ -90,32 +93,13 @@ def chat(
         raise typer.Exit(code or int(session.has_failures))
 
 
-@dataclass(frozen=True)
-class Listened:
-    """A recording that was heard; `seconds` is what that took, by stage."""
-
-    name: str
-    location: str
-    heard: EncodedRecording
-    seconds: Mapping[str, float]
-    flaws: Sequence[Flaw]
-
-
 def _listen_to_all(
-    session: Session,
-    found: Sequence[Source],
-    engine: Engine,
-    stretch: AudioRange,
-    paid: Budget,
-    *,
-    as_json: bool,
-) -> list[Listened]:
-    heard: list[Listened] = []
-    # All are looked at before a model is loaded for the first.
-    sources = [source for source in found if session.is_there(source, as_json=as_json)]
-    for done, source in enumerate(sources):
-        session.bars.files(done, len(sources))
-        wanted = ListenRequest(source, stretch, paid.name, paid.target_length)
+    session: Session, engine: Engine, requests: Sequence[ListenRequest]
+) -> list[ChatRecording]:
+    recordings: list[ChatRecording] = []
+    for done, request in enumerate(requests):
+        session.bars.files(done, len(requests))
+        source = request.source
         flaws: list[Flaw] = []
 
         def warn(flaw: Flaw, source: Source = source, flaws: list[Flaw] = flaws) -> None:
@@ -125,27 +109,27 @@ def _listen_to_all(
         try:
             source.begin()
             hearing = hear(
-                session.model_for(engine, wanted),
-                wanted,
+                session.model_for(engine, request),
+                request,
                 memory=session.memory,
                 warn=warn,
                 progress=session.bars,
             )
         except InputError as error:
-            session.blame(source, error, as_json=as_json)
+            session.blame(source, error)
             continue
-        session.is_whole(source, as_json=as_json)
-        heard.append(Listened(source.name, source.location, hearing.heard, hearing.seconds, flaws))
+        session.is_whole(source)
+        recordings.append(ChatRecording(source, hearing.recording, hearing.seconds, flaws))
     session.bars.close()
-    return heard
+    return recordings
 
 
 def _conversation(
     session: Session,
     engine: Engine,
-    listened: Sequence[Listened],
+    recordings: Sequence[ChatRecording],
     paid: Budget,
-    manner: GenerationConfig,
+    generation: GenerationConfig,
     evidence: int,
 ) -> Conversation:
     """About all that was listened to; each answer with so many passages at most."""
@@ -156,17 +140,17 @@ def _conversation(
     askings = [
         Answerer(
             loaded,
-            one.name,
-            one.heard,
-            heard_in=one.seconds,
+            recording.name,
+            recording.content,
+            heard_in=recording.seconds,
             budget=paid,
-            manner=manner,
+            manner=generation,
             evidence=evidence,
             progress=session.bars,
         )
-        for one in listened
+        for recording in recordings
     ]
-    return Conversation(loaded, askings, manner=manner)
+    return Conversation(loaded, askings, manner=generation)
 
 
 def _typed(session: Session) -> Iterator[str]:

@@ -12,6 +12,7 @@ import typer
 from fls_cli.console.text import printable
 from fls_cli.storage import settings
 from fls_cli.storage.files import make_folder, write_atomically
+from fls_cli.storage.paths import config_file
 from fls_models.errors import EnvironmentLacks, UsageError
 
 
@@ -40,14 +41,17 @@ def config(
     if path or init:
         typer.echo(_file())
         return
-    found = settings.chosen()
+    choices = settings.chosen()
     if as_json:
         rows = [
-            {"name": one.setting.name, "value": one.value, "source": one.source} for one in found
+            {"name": choice.setting.name, "value": choice.value, "source": choice.source}
+            for choice in choices
         ]
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    lines = [(one.setting.name, _shown(one.value), printable(one.source)) for one in found]
+    lines = [
+        (choice.setting.name, _shown(choice.value), printable(choice.source)) for choice in choices
+    ]
     name_width, value_width = (max(len(line[column]) for line in lines) for column in (0, 1))
     for name, value, source in lines:
         typer.echo(f"{name:<{name_width}}  {value:<{value_width}}  {source}")
@@ -58,7 +62,7 @@ def _shown(value: settings.Value) -> str:
 
 
 def _file() -> Path:
-    file = settings.config_file()
+    file = config_file()
     if file is None:
         raise EnvironmentLacks(
             "There is no home folder to keep settings in; set FLS_CONFIG to a file."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,18 +15,9 @@ from fls_cli.console.text import printable
 from fls_models.errors import EnvironmentLacks, FlsError
 
 if TYPE_CHECKING:
-    from fls_cli.machine.doctor import State, Verdict
+    from fls_cli.machine.doctor import Verdict
 
 _MARKS = {"ok": "ok", "optional": "--", "problem": "!!"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line."""
-
-    check: str
-    state: State
-    text: str
 
 
 def doctor(
@@ -44,26 +34,25 @@ def doctor(
     """
     from fls_cli.machine.doctor import checks
 
-    found = [_found(name, check) for name, check in checks()]
+    findings = [(name, *_verdict(check)) for name, check in checks()]
     if as_json:
-        rows = [asdict(finding) for finding in found]
+        rows = [dict(zip(("check", "state", "text"), finding, strict=True)) for finding in findings]
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        width = max(len(finding.check) for finding in found)
-        for finding in found:
-            mark, text = _MARKS[finding.state], printable(finding.text)
-            typer.echo(f"{mark}  {finding.check:<{width}}  {text}")
-    if any(finding.state == "problem" for finding in found):
+        width = max(len(name) for name, _, _ in findings)
+        for name, state, text in findings:
+            typer.echo(f"{_MARKS[state]}  {name:<{width}}  {printable(text)}")
+    if any(state == "problem" for _, state, _ in findings):
         raise typer.Exit(EnvironmentLacks.exit_code)
 
 
-def _found(name: str, check: Callable[[], Verdict]) -> Finding:
+def _verdict(check: Callable[[], Verdict]) -> Verdict:
     try:
-        return Finding(name, *check())
+        return check()
     except FlsError as error:
-        return Finding(name, "problem", str(error))
+        return "problem", str(error)
     # Whatever is broken here must not hide what the other checks find.
     except Exception as error:
         from fls_cli.machine.doctor import reason
 
-        return Finding(name, "problem", f"this check failed ({reason(error)})")
+        return "problem", f"this check failed ({reason(error)})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from contextlib import closing
@@ -18,12 +17,11 @@ from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners, Passage
 from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
-from fls_cli.session.inspected import inspected
 from fls_cli.session.request import ListenRequest
 from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.files import check_place, write_atomically
-from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.inspection_json import inspection_json
 from fls_cli.writers.inspection_text import alphabet_for, inspection_lines, is_overview
 from fls_models.core.optional import optional
@@ -76,8 +74,8 @@ def inspect_(
     """
     suffix = _suffix(output, as_json=as_json)
     engine = large.engine(model, "frames", vocabulary=vocabulary)
-    stretch = passage.stretch(None)
-    with manners.session(drawn=output is not None) as session:
+    audio_range = passage.stretch(None)
+    with manners.session(as_json=as_json, drawn=output is not None) as session:
         from fls_models.core.budget import Budget
 
         Budget(budget, target_length)
@@ -88,17 +86,17 @@ def inspect_(
                 [source] = sources
                 try:
                     check_readable(source)
-                    wanted = ListenRequest(source, stretch, budget, target_length)
-                    found = _inspected(session, engine, wanted)
+                    request = ListenRequest(source, audio_range, budget, target_length)
+                    inspection = _inspected(session, engine, request)
                     if output is not None:
-                        write_atomically(output, _drawn(found, wanted, suffix))
+                        write_atomically(output, _drawn(inspection, request, suffix))
                     else:
-                        _show(session, found, source, as_json=as_json)
-                    session.is_whole(source, as_json=as_json)
+                        _show(session, inspection, source, as_json=as_json)
+                    session.is_whole(source)
                 except InputError as error:
-                    session.blame(source, error, as_json=as_json)
+                    session.blame(source, error)
         except InputError as error:
-            session.fail(printable(file), error, as_json=as_json, location=file)
+            session.fail(file, error)
         session.finish()
 
 
@@ -121,41 +119,40 @@ def _suffix(output: Path | None, *, as_json: bool) -> str:
     return suffix
 
 
-def _inspected(session: Session, engine: Engine, wanted: ListenRequest) -> Inspection:
+def _inspected(session: Session, engine: Engine, request: ListenRequest) -> Inspection:
     """The recording as the model hears it for a question."""
     # A file that is none is told before a model is loaded.
-    total = wanted.seconds()
-    model = session.model_for(engine, wanted)
+    total = request.seconds()
+    model = session.model_for(engine, request)
     from fls_models.pipelines.frames import FrameModel
 
     assert isinstance(model, FrameModel), "an engine that reads frames"
-    warn = partial(session.warn, wanted.source)
-    return inspected(model, wanted, total, warn=warn, progress=session.bars)
+    warn = partial(session.warn, request.source)
+    return request.inspect(model, total, warn=warn, progress=session.bars)
 
 
-def _drawn(found: Inspection, wanted: ListenRequest, suffix: str) -> str | bytes:
+def _drawn(inspection: Inspection, request: ListenRequest, suffix: str) -> str | bytes:
     """What goes into the file."""
-    name = wanted.source.name
+    name = request.source.name
     if suffix in PICTURES:
         from fls_models.extractor.inspection.picture import picture
 
-        return picture(found, clean(name), suffix)
+        return picture(inspection, clean(name), suffix)
     from fls_cli.writers.pages.inspection_page import inspection_page
     from fls_cli.writers.pages.page_audio import page_audio
 
     # Decoded again: samples of hours are not kept. What is wrong with them was said before.
-    with closing(wanted.decode(ignore)) as blocks:
-        return inspection_page(found, name=name, audio=page_audio(blocks))
+    with closing(request.decode(ignore)) as blocks:
+        return inspection_page(inspection, name=name, audio=page_audio(blocks))
 
 
-def _show(session: Session, found: Inspection, source: Source, *, as_json: bool) -> None:
+def _show(session: Session, inspection: Inspection, source: Source, *, as_json: bool) -> None:
     if as_json:
-        locations = {source.name: source.location}
-        told = with_exact_names(inspection_json(found, source.name), locations)
-        session.show(json.dumps(told, ensure_ascii=False) + "\n")
+        payload = inspection_json(inspection, source.name)
+        session.show(json_line(payload, {source.name: source.location}))
         return
     width = shutil.get_terminal_size().columns
     alphabet = alphabet_for(sys.stdout.encoding)
-    session.show("\n".join(inspection_lines(found, source.name, width, alphabet)) + "\n")
-    if is_overview(found, width):
+    session.show("\n".join(inspection_lines(inspection, source.name, width, alphabet)) + "\n")
+    if is_overview(inspection, width):
         session.say("an overview; --start and --end show a minute of it word by word")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from fls_cli.session.engine import Engine
 from fls_cli.session.job import Job
 from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.runner import Runner
-from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.plan_table import plan_json, table
 from fls_models.errors import InputError
 
@@ -66,27 +65,27 @@ def plan(
         command="plan",
         engine=engine,
         budget="balanced",
-        stretch=passage.stretch(language),
+        audio_range=passage.stretch(language),
         wish={},
         suffix=".plan.jsonl",
         as_json=as_json,
     )
-    with manners.session() as session:
+    with manners.session(as_json=as_json) as session:
         from fls_cli.machine.planner import Planner
 
         planner = Planner(engine, session.say, again=measure)
 
         def task(job: Job) -> Plan:
-            found = planner.plan(job.wanted, _seconds(job.wanted))
+            plan = planner.plan(job.listen_request, _seconds(job.listen_request))
             locations = {job.source.name: job.source.location}
-            job.write(_text(planner, job.source.name, [found], locations, as_json=as_json))
-            return found
+            job.write(_text(planner, job.source.name, [plan], locations, as_json=as_json))
+            return plan
 
-        done = [found for _, found in Runner(session).run(sources or [], from_file, request, task)]
-        if session.asked > 1 and len(done) > 1:
+        plans = [plan for _, plan in Runner(session).run(sources or [], from_file, request, task)]
+        if session.source_count > 1 and len(plans) > 1:
             if not as_json:
                 session.show("==> all recordings <==\n")
-            session.show(_text(planner, None, done, {}, as_json=as_json))
+            session.show(_text(planner, None, plans, {}, as_json=as_json))
         session.finish()
 
 
@@ -102,17 +101,16 @@ def _text(
     if not as_json:
         return table(rows)
     seconds = sum(plan.audio_seconds for plan in plans)
-    told = with_exact_names(plan_json(name, seconds, planner.card.name, rows), locations)
-    return json.dumps(told, ensure_ascii=False) + "\n"
+    return json_line(plan_json(name, seconds, planner.card.name, rows), locations)
 
 
-def _seconds(wanted: ListenRequest) -> float:
+def _seconds(request: ListenRequest) -> float:
     """How long the stretch is that would be heard; the InputError that `fls ask` would raise."""
-    wanted.check()
-    seconds = wanted.seconds()
+    request.check()
+    seconds = request.seconds()
     if not seconds:
         raise InputError(
-            f"{wanted.source.name}: it does not tell how long it is; say so with --end, or convert "
-            "it to a format that does."
+            f"{request.source.name}: it does not tell how long it is; say so with --end, or "
+            "convert it to a format that does."
         )
     return seconds

@@ -53,25 +53,25 @@ def summarize(
         command="summarize",
         engine=reading.engine(large),
         budget=reading.budget,
-        stretch=recordings.stretch,
+        audio_range=recordings.stretch,
         wish={"style": style, "manner": sampling.as_json()},
         suffix=".summary.json" if as_json else ".md",
         as_json=as_json,
         target_length=reading.target_length,
     )
-    with manners.session(output=results.output, keep=recordings.keep) as session:
+    with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
         paid = reading.paid
 
         def task(job: Job) -> None:
             from fls_models.answering.summarize import summarise
 
             hearing = job.hear()
-            if not hearing.heard.speaks:
+            if not hearing.recording.speaks:
                 job.say_silent(in_result=True)
             summary = summarise(
                 job.model,
                 job.source.name,
-                hearing.heard,
+                hearing.recording,
                 heard_in=hearing.seconds,
                 style=style,
                 budget=paid,
@@ -79,7 +79,7 @@ def summarize(
                 progress=session.bars,
             )
             if as_json:
-                job.write(job.json_line(summary_json(summary, style, job.flaws)))
+                job.write_json(summary_json(summary, style, job.flaws))
             else:
                 job.write(summary_text(summary, style))
 

@@ -52,12 +52,14 @@ def transcribe(
         command="transcribe",
         engine=large.engine(model, read, vocabulary=vocabulary),
         budget=budget,
-        stretch=recordings.stretch,
+        audio_range=recordings.stretch,
         wish={"form": form, "words": words},
         suffix=f".{form}",
         as_json=form == "json",
     )
-    with manners.session(output=results.output, keep=recordings.keep) as session:
+    with manners.session(
+        output=results.output, keep=recordings.keep, as_json=request.as_json
+    ) as session:
         Budget(budget)
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         task = partial(_write, form=form, words=words)
@@ -74,21 +76,21 @@ def _write(job: Job, form: str, *, words: bool) -> None:
         )
     listening = job.listen()
     name = job.source.name
-    spoken = False
+    speaks = False
     if form == "txt" and not words:
         before = None
         for sentence in listening:
             job.write(sentence_line(sentence, before))
-            before, spoken = sentence, True
-        if not spoken:
+            before, speaks = sentence, True
+        if not speaks:
             job.write("")
     else:
-        heard = listening.transcript()
-        spoken = bool(txt(heard))
+        transcript = listening.transcript()
+        speaks = bool(txt(transcript))
         if form == "json":
-            told = transcript_json(heard, name, words=words, flaws=job.flaws)
-            job.write(job.json_line(told, indent=2 if alone else None))
+            payload = transcript_json(transcript, name, words=words, flaws=job.flaws)
+            job.write_json(payload, indent=2 if alone else None)
         else:
-            job.write(render(heard, name, form, words=words, flaws=job.flaws))
-    if not spoken:
+            job.write(render(transcript, name, form, words=words, flaws=job.flaws))
+    if not speaks:
         job.say_silent()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
 from typing import Any, TextIO
 
 from fls_cli.console.streams import discard
@@ -34,12 +33,7 @@ class Bars:
     def __enter__(self) -> Bars:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __call__(self, stage: str, done: float, total: float | None) -> None:
@@ -128,9 +122,9 @@ class Bars:
 
 def _columns(stream: TextIO) -> int:
     """Columns to fill: all but the last, where what is typed, such as ^C, would break the line."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told) > 1:
-        return int(told) - 1
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 1:
+        return int(columns) - 1
     try:
         return max(1, os.get_terminal_size(stream.fileno()).columns - 1)
     except (OSError, ValueError):

@@ -18,7 +18,7 @@ from fls_cli.console.sizes import size_text
 from fls_cli.machine import resources as machine
 from fls_cli.media.ffmpeg.locate import choose_ffmpeg
 from fls_cli.storage import settings
-from fls_cli.storage.paths import cache_folder
+from fls_cli.storage.paths import cache_folder, config_file
 from fls_models.core.optional import installing
 from fls_models.errors import UsageError
 from fls_models.weights import card
@@ -45,8 +45,8 @@ def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
 
 
 def _ffmpeg() -> Verdict:
-    chosen = choose_ffmpeg()
-    return "ok", f"{chosen.version or 'of unknown version'}, {chosen.why}: {chosen.path}"
+    ffmpeg = choose_ffmpeg()
+    return "ok", f"{ffmpeg.version or 'of unknown version'}, {ffmpeg.why}: {ffmpeg.path}"
 
 
 def _python() -> Verdict:
@@ -89,8 +89,8 @@ def _devices() -> list[str] | None:
         warnings.simplefilter("ignore")
         if not torch.cuda.is_available():
             return []
-        all_ = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
-        return [f"{one.name} with {_gb(one.total_memory)}" for one in all_]
+        devices = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
+        return [f"{device.name} with {_gb(device.total_memory)}" for device in devices]
 
 
 def _bitsandbytes() -> Verdict:
@@ -108,47 +108,46 @@ def _bitsandbytes() -> Verdict:
 
 
 def _memory() -> Verdict:
-    memory, wanted = machine.memory(), _wanted()
-    if not wanted.reads_text:
-        told = f"{_gb(memory.available)} available" if memory else "unknown on this system"
-        return "optional", f"{told}; {wanted.name} takes {wanted.memory_gb:g} GB of the device"
+    memory, model = machine.memory(), _chosen_model()
+    takes = f"{model.name} takes {model.memory_gb:g} GB"
+    if not model.reads_text:
+        text = f"{_gb(memory.available)} available" if memory else "unknown on this system"
+        return "optional", f"{text}; {takes} of the device"
     if memory is None:
-        return "optional", f"unknown on this system; {wanted.name} takes {wanted.memory_gb:g} GB"
-    told = f"{_gb(memory.available)} of {_gb(memory.total)} available"
-    if memory.available < wanted.memory_gb * 1e9:
-        return "problem", (
-            f"{told}, but {wanted.name} takes {wanted.memory_gb:g} GB; close something else"
-        )
-    return "ok", f"{told}; {wanted.name} takes {wanted.memory_gb:g} GB"
+        return "optional", f"unknown on this system; {takes}"
+    text = f"{_gb(memory.available)} of {_gb(memory.total)} available"
+    if memory.available < model.memory_gb * 1e9:
+        return "problem", f"{text}, but {takes}; close something else"
+    return "ok", f"{text}; {takes}"
 
 
 def _disk() -> Verdict:
     from fls_models.weights.store import store_of
 
-    cache, wanted = cache_folder(), _wanted()
-    free, needed = machine.free_disk(cache), store_of(wanted, cache).room()
-    told = f"{_gb(free)} free for {cache}"
+    cache, model = cache_folder(), _chosen_model()
+    free, needed = machine.free_disk(cache), store_of(model, cache).room()
+    text = f"{_gb(free)} free for {cache}"
     if free < needed:
         return "problem", (
-            f"{told}, but fetching {wanted.name} takes {_gb(needed)} for a while; free some, or "
+            f"{text}, but fetching {model.name} takes {_gb(needed)} for a while; free some, or "
             "set FLS_CACHE to another disk"
         )
-    return "ok", told
+    return "ok", text
 
 
 def _model(name: str) -> Verdict:
     from fls_models.weights.downloads import size_of
     from fls_models.weights.store import store_of
 
-    found = card.load(name)
-    store = store_of(found, cache_folder())
+    model_card = card.load(name)
+    store = store_of(model_card, cache_folder())
     if not store.is_ready():
         size = size_text(store.bytes_to_fetch(), about=bool(store.dtypes))
-        told = f"{size} to download, as `fls models pull {name}` does"
-        needed = found == _wanted() and _setting("offline") is True
-        return ("problem", f"{told}, but offline is set") if needed else ("optional", told)
-    taken = sum(size_of(folder) for folder in store.folders())
-    return "ok", f"downloaded, {size_text(taken)}"
+        text = f"{size} to download, as `fls models pull {name}` does"
+        needed = model_card == _chosen_model() and _setting("offline") is True
+        return ("problem", f"{text}, but offline is set") if needed else ("optional", text)
+    size_on_disk = sum(size_of(folder) for folder in store.folders())
+    return "ok", f"downloaded, {size_text(size_on_disk)}"
 
 
 def _cache() -> Verdict:
@@ -162,26 +161,26 @@ def _cache() -> Verdict:
 
 
 def _config() -> Verdict:
-    file = settings.config_file()
-    found = settings.chosen()
+    file = config_file()
+    choices = settings.chosen()
     model = str(_setting("model"))
     if model != "auto" and not Path(model).is_dir():
         card.load(model)
     if file is None or not file.exists():
         return "optional", "no file; `fls config --init` writes one to fill in"
-    names = [one.setting.name for one in found if one.source == str(file)]
+    names = [choice.setting.name for choice in choices if choice.source == str(file)]
     return "ok", f"{file} sets {', '.join(names) or 'nothing'}"
 
 
 def _setting(name: str) -> settings.Value:
     """What is set, or the default while settings cannot be read."""
     try:
-        return next(one.value for one in settings.chosen() if one.setting.name == name)
+        return next(choice.value for choice in settings.chosen() if choice.setting.name == name)
     except UsageError:
         return settings.find(name).default
 
 
-def _wanted() -> Card:
+def _chosen_model() -> Card:
     """The card of the model that commands use; the default's for a folder and a wrong name."""
     name = _setting("model")
     return card.load(str(name) if name in card.names() else card.names()[0])

@@ -49,7 +49,7 @@ class Planner:
             self._paces = Paces(engine, self._installed, say, again=again)
         self._told = False
 
-    def plan(self, wanted: ListenRequest, seconds: float) -> Plan:
+    def plan(self, request: ListenRequest, seconds: float) -> Plan:
         """A plan for so many seconds of audio.
 
         What is wrong with the recording itself is for the caller to find out before.
@@ -57,9 +57,10 @@ class Planner:
         from fls_models.planning.plan import planned
 
         budgets = {name: planned(self.card, self._reads_by(name), name, seconds) for name in NAMES}
-        readers = dict.fromkeys(one.reads_by for one in budgets.values())
-        paces = {one: self._pace(one, wanted, seconds) for one in readers}
-        return Plan(seconds, budgets, {name: paces[one.reads_by] for name, one in budgets.items()})
+        ways = dict.fromkeys(part.reads_by for part in budgets.values())
+        paces = {reads_by: self._pace(reads_by, request, seconds) for reads_by in ways}
+        by_budget = {name: paces[part.reads_by] for name, part in budgets.items()}
+        return Plan(seconds, budgets, by_budget)
 
     def rows(self, plans: Sequence[Plan]) -> list[Row]:
         """A row for each budget: of one recording, or of several that one command is asked of."""
@@ -77,7 +78,7 @@ class Planner:
                     reads_by=parts[0].reads_by,
                     length=sum(part.length for part in parts),
                     sections=sum(len(part.passes) for part in parts),
-                    flops=sum(one or 0 for one in flops) if None not in flops else None,
+                    flops=sum(count or 0 for count in flops) if None not in flops else None,
                     memory_gb=self._memory_gb(),
                     seconds=None if pace is None else pace.expected(parts),
                 )
@@ -90,22 +91,24 @@ class Planner:
 
         running = replace(self._engine, budget=budget).running
         # A folder of the user's own has its own, or none.
-        found = connector(self.card) if self._installed is None else self._installed.connector
-        return "frames" if reads_frames(self.card, found, running) else "text"
+        connector_folder = (
+            connector(self.card) if self._installed is None else self._installed.connector
+        )
+        return "frames" if reads_frames(self.card, connector_folder, running) else "text"
 
     def _memory_gb(self) -> float:
         engine = self._engine
         needed = self.card.needed_bytes(engine.dtype, low_memory=engine.low_memory)
         return round(needed / 1e9, 1)
 
-    def _pace(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace | None:
+    def _pace(self, reads_by: ReadsBy, request: ListenRequest, seconds: float) -> Pace | None:
         try:
             if self._paces is None:
                 raise EnvironmentLacks(
                     f"{self.card.name} is not downloaded; `fls models pull {self.card.name}` "
                     "does that"
                 )
-            return self._paces.pace(reads_by, wanted, seconds)
+            return self._paces.pace(reads_by, request, seconds)
         except FlsError as error:
             if not self._told:
                 self._say(f"no seconds are told: {error}")
@@ -121,9 +124,9 @@ def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, s
 
     place = engines.folder_of(engine)
     if place is not None:
-        found = _in_folder(place)
-        check(found.card, engine.running)
-        return found, found.card, ""
+        installed = _in_folder(place)
+        check(installed.card, engine.running)
+        return installed, installed.card, ""
     card, reason = engines.choose(engine)
     store = store_of(card, cache_folder())
     return store.locate(engine.dtype) if store.is_ready(engine.dtype) else None, card, reason

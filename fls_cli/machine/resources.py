@@ -37,14 +37,14 @@ def memory(root: Path = ROOT) -> Memory | None:
     None where /proc/meminfo does not say. `root` is the folder that stands for `/`.
     """
     try:
-        told = _table(root / "proc/meminfo")
-        found = Memory(told["MemAvailable:"] * 1024, told["MemTotal:"] * 1024)
+        table = _table(root / "proc/meminfo")
+        memory = Memory(table["MemAvailable:"] * 1024, table["MemTotal:"] * 1024)
     except (OSError, KeyError):
         return None
     for limit, used in _limits(root):
         left = max(0, limit - used)
-        found = Memory(min(found.available, left), min(found.total, limit))
-    return found
+        memory = Memory(min(memory.available, left), min(memory.total, limit))
+    return memory
 
 
 def existing(folder: Path) -> Path:
@@ -73,9 +73,9 @@ def _limits(root: Path) -> Iterator[tuple[int, int]]:
         for place in (inside, *inside.parents):
             folder = root / mount / place
             with suppress(OSError, ValueError, KeyError):
-                most = int((folder / limit).read_text())
-                taken = int((folder / used).read_text())
-                yield most, taken - _table(folder / "memory.stat")[cached]
+                limit_bytes = int((folder / limit).read_text())
+                used_bytes = int((folder / used).read_text())
+                yield limit_bytes, used_bytes - _table(folder / "memory.stat")[cached]
 
 
 def _table(path: Path) -> dict[str, int]:

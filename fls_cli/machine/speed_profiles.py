@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
@@ -34,24 +34,17 @@ FORM = "pace-1"
 _IMPORTS = "import fls_cli.app, fls_models.answering.answerer"
 
 
+@dataclass
 class Paces:
     """Paces of one installed model, by how it reads. `again` measures what is known already."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        installed: Installed | InstalledFrames,
-        say: Callable[[str], None],
-        *,
-        again: bool,
-    ) -> None:
-        self._engine = engine
-        self._installed = installed
-        self._say = say
-        self._again = again
-        self._found: dict[str, Pace] = {}
+    engine: Engine
+    installed: Installed | InstalledFrames
+    say: Callable[[str], None]
+    again: bool
+    _paces: dict[str, Pace] = field(default_factory=dict)
 
-    def pace(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace:
+    def pace(self, reads_by: ReadsBy, request: ListenRequest, seconds: float) -> Pace:
         """The pace at which this model is read to; measured on `wanted` where nobody knows it.
 
         What was measured on very little is measured again on more. Raises `NothingSaid` where
@@ -59,24 +52,24 @@ class Paces:
         """
         from fls_models.planning.plan import Pace
 
-        found = self._found.get(reads_by)
-        if found is None and not self._again:
-            kept = open_cache().get(KIND, self._key(reads_by))
-            found = None if kept is None else Pace.from_json(json.loads(kept))
-        if found is None or (_is_short(found) and seconds > 2 * found.audio_seconds):
-            found = self._measured(reads_by, wanted, seconds)
-            open_cache().put(KIND, self._key(reads_by), json.dumps(found.as_json()).encode())
-        self._found[reads_by] = found
-        return found
+        pace = self._paces.get(reads_by)
+        if pace is None and not self.again:
+            cached = open_cache().get(KIND, self._key(reads_by))
+            pace = None if cached is None else Pace.from_json(json.loads(cached))
+        if pace is None or (_is_short(pace) and seconds > 2 * pace.audio_seconds):
+            pace = self._measured(reads_by, request, seconds)
+            open_cache().put(KIND, self._key(reads_by), json.dumps(pace.as_json()).encode())
+        self._paces[reads_by] = pace
+        return pace
 
-    def _measured(self, reads_by: ReadsBy, wanted: ListenRequest, seconds: float) -> Pace:
+    def _measured(self, reads_by: ReadsBy, request: ListenRequest, seconds: float) -> Pace:
         from fls_models.planning.profiling import SAMPLE_SECONDS, measure
 
         length = min(seconds, SAMPLE_SECONDS)
-        name = self._installed.card.name
-        self._say(
+        name = self.installed.card.name
+        self.say(
             f"measuring once how fast {name} is here, on {length:.0f} s from the middle of "
-            f"{wanted.source.name}; this takes about a minute"
+            f"{request.source.name}; this takes about a minute"
         )
         model = engines.start(
             self._own_engine(reads_by),
@@ -85,22 +78,22 @@ class Paces:
             say=ignore,
             progress=ignore,
         )
-        with closing(_middle(wanted, seconds, length).decode(ignore)) as blocks:
+        with closing(_middle(request, seconds, length).decode(ignore)) as blocks:
             return measure(model, blocks, start=_start_seconds())
 
     def _own_engine(self, reads_by: ReadsBy) -> Engine:
-        engine = self._engine
+        engine = self.engine
         if engine.model == "auto":
-            engine = replace(engine, model=self._installed.card.name)
+            engine = replace(engine, model=self.installed.card.name)
         return replace(engine, read=reads_by)
 
     def _key(self, reads_by: ReadsBy) -> str:
         from fls_models.weights.store import fingerprint
 
-        engine = self._engine
+        engine = self.engine
         return key(
             form=FORM,
-            weights=[fingerprint(folder) for folder in self._installed.folders(reads_by)],
+            weights=[fingerprint(folder) for folder in self.installed.folders(reads_by)],
             reads_by=reads_by,
             device=engine.device,
             low_memory=engine.low_memory,
@@ -124,8 +117,8 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, os.uname().machine)
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, os.uname().machine)
 
 
 def _gpus() -> list[str]:
@@ -143,26 +136,28 @@ def _is_short(pace: Pace) -> bool:
     return pace.audio_seconds < ENOUGH_SECONDS
 
 
-def _middle(wanted: ListenRequest, seconds: float, length: float) -> ListenRequest:
+def _middle(request: ListenRequest, seconds: float, length: float) -> ListenRequest:
     """So many seconds from the middle, as what is first and last is often music."""
-    begin = wanted.stretch.start + (seconds - length) / 2
-    return replace(wanted, stretch=replace(wanted.stretch, start=begin, end=begin + length))
+    begin = request.audio_range.start + (seconds - length) / 2
+    return replace(
+        request, audio_range=replace(request.audio_range, start=begin, end=begin + length)
+    )
 
 
 def _start_seconds() -> float:
     """Seconds from a process that begins to one that has imported everything and is gone."""
     road = os.pathsep.join(filter(None, sys.path))
-    begun = perf_counter()
-    done = subprocess.run(
+    start = perf_counter()
+    process = subprocess.run(
         [sys.executable, "-c", _IMPORTS],
         env={**os.environ, "PYTHONPATH": road},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )
-    if done.returncode:
+    if process.returncode:
         raise EnvironmentLacks(
             f"{sys.executable} does not start another process as this one; `fls doctor` may say "
             "what is missing."
         )
-    return perf_counter() - begun
+    return perf_counter() - start

@@ -31,11 +31,11 @@ def contents_of(source: Source) -> Contents | None:
     if path is None:
         return None
     try:
-        found = path.stat()
-        sha256 = _digest(path, found.st_size, found.st_mtime_ns)
+        status = path.stat()
+        sha256 = _digest(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise _unreadable(source, error) from error
-    return Contents(found.st_size, found.st_mtime_ns, sha256)
+    return Contents(status.st_size, status.st_mtime_ns, sha256)
 
 
 def is_unchanged(source: Source, before: Mapping[str, Any] | None) -> bool:
@@ -47,12 +47,12 @@ def is_unchanged(source: Source, before: Mapping[str, Any] | None) -> bool:
     if path is None or before is None:
         return path is None and before is None
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise _unreadable(source, error) from error
-    if found.st_size != before.get("bytes"):
+    if status.st_size != before.get("bytes"):
         return False
-    if found.st_mtime_ns == before.get("changed"):
+    if status.st_mtime_ns == before.get("changed"):
         return True
     now = contents_of(source)
     return now is not None and now.sha256 == before.get("sha256")
@@ -67,6 +67,6 @@ def _digest(path: Path, size: int, changed: int) -> str:
 def _unreadable(source: Source, error: OSError) -> InputError:
     try:
         check_readable(source)
-    except InputError as found:
-        return found
+    except InputError as reason:
+        return reason
     return InputError(f"{source.name}: could not be read: {error.strerror}.")

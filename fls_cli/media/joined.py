@@ -25,8 +25,10 @@ def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> 
     if index is None:
         return best_track(tracks)
     if not 0 <= index < len(tracks):
-        there = "one audio track, 0" if len(tracks) == 1 else f"audio tracks 0 to {len(tracks) - 1}"
-        raise NoAudioTrack(f"{source.name}: there is no audio track {index}; it has {there}.")
+        choice = (
+            "one audio track, 0" if len(tracks) == 1 else f"audio tracks 0 to {len(tracks) - 1}"
+        )
+        raise NoAudioTrack(f"{source.name}: there is no audio track {index}; it has {choice}.")
     return tracks[index]
 
 
@@ -75,9 +77,9 @@ class JoinedParts:
         track = self._track if number == 0 else track
         mix, placing = Mix(self._channels), self._placing
         begin = placing.seconds + part.hole
-        wanted = _wanted_channels(track, mix)
+        channels = _wanted_channels(track, mix)
         with Decoding(
-            self._source, track, info.start, seek, wanted, part, self._info.raw
+            self._source, track, info.start, seek, channels, part, self._info.raw
         ) as decoding:
             for block in placing.blocks(decoding.packets(), lambda: decoding.channels):
                 _check_channel(self._source, mix, block.shape[1])
@@ -99,5 +101,5 @@ def _wanted_channels(track: Track, mix: Mix) -> int | None:
 
 def _check_channel(source: Source, mix: Mix, channels: int) -> None:
     if mix.channel is not None and mix.channel >= channels:
-        there = "one channel" if channels == 1 else f"{channels} channels"
-        raise UsageError(f"{source.name}: there is no channel {mix.channel + 1}; it has {there}.")
+        choice = "one channel" if channels == 1 else f"{channels} channels"
+        raise UsageError(f"{source.name}: there is no channel {mix.channel + 1}; it has {choice}.")

@@ -96,9 +96,9 @@ class Mix:
         chunks = block[: len(block) // size * size].reshape(-1, size, channels)
         # (chunks, c, c): a channel's energy in each chunk, and how much two have in common.
         products = np.matmul(chunks.transpose(0, 2, 1), chunks)
-        found = np.diagonal(products, axis1=1, axis2=2) / size
-        before = found[:0] if self._energies is None else self._energies
-        self._energies = np.concatenate([before, found])[-_REMEMBERED:]
+        chunk_energies = np.diagonal(products, axis1=1, axis2=2) / size
+        before = chunk_energies[:0] if self._energies is None else self._energies
+        self._energies = np.concatenate([before, chunk_energies])[-_REMEMBERED:]
         signs = self._turn(products.sum(axis=0, dtype=np.float64))
         energies = np.sort(self._energies, axis=0)
         quiet, loud = 10 * np.log10(
@@ -108,19 +108,19 @@ class Mix:
             ]
         )
         speaks = (loud - quiet > _SPEAKING) & (loud > _SILENCE)
-        lifted = np.zeros(channels)
+        lifts = np.zeros(channels)
         if speaks.any():
             reference = loud[speaks].max()
             below = reference - loud
-            lifted[speaks & (below > _UNEVEN)] = np.minimum(below, _MOST_LIFTED)[
+            lifts[speaks & (below > _UNEVEN)] = np.minimum(below, _MOST_LIFTED)[
                 speaks & (below > _UNEVEN)
             ]
             hums = ~speaks & (loud - quiet < _STEADY)
-            lifted[hums] = np.minimum(0.0, below - _PUSHED)[hums]
-        there = channels
+            lifts[hums] = np.minimum(0.0, below - _PUSHED)[hums]
+        active = channels
         if channels > 2:
-            there = max(1, int((loud + lifted > (loud + lifted).max() - _DEAD).sum()))
-        weights: Weights = signs * 10 ** (lifted / 20) / there
+            active = max(1, int((loud + lifts > (loud + lifts).max() - _DEAD).sum()))
+        weights: Weights = signs * 10 ** (lifts / 20) / active
         return weights
 
     def _turn(self, covariance: Weights) -> Weights:
@@ -136,6 +136,6 @@ class Mix:
         relative[alike < -_TURNED] = -1
         relative[alike > _TURNED] = 1
         # The first channel is as it is: so that a turn is never of all of them.
-        turned: Weights = relative * relative[0]
-        self._signs = turned
-        return turned
+        new_signs: Weights = relative * relative[0]
+        self._signs = new_signs
+        return new_signs

@@ -89,23 +89,23 @@ def elsewhere(info: MediaInfo, track: Track, channels: str) -> str:
         ways.append("--channels mix")
     elif (count := track.channels or 1) > 1:
         ways.append(f"--channels 1 to {count}, each alone")
-    if others := [str(one.index) for one in info.tracks if one.index != track.index]:
-        ways.append(f"--track {' or '.join(others)}")
+    if tracks := _tracks_beside(info, track):
+        ways.append(f"--track {tracks}")
     return f"; try {', or '.join(ways)}" if ways else ""
 
 
 def unheard(info: MediaInfo, track: Track, channels: str) -> Flaw | None:
     """What to try where there was nothing but silence."""
-    others = [str(one.index) for one in info.tracks if one.index != track.index]
-    if others:
-        text = (
-            f"audio track {track.index} of {len(info.tracks)} is silent; "
-            f"try --track {' or '.join(others)}."
-        )
+    if tracks := _tracks_beside(info, track):
+        text = f"audio track {track.index} of {len(info.tracks)} is silent; try --track {tracks}."
         return Flaw("silent", text)
     if channels != "mix":
         return Flaw("silent", f"nothing is on channel {channels}; try --channels mix.")
     return None
+
+
+def _tracks_beside(info: MediaInfo, track: Track) -> str:
+    return " or ".join(str(beside.index) for beside in info.tracks if beside.index != track.index)
 
 
 def guessed(raw: RawAudio) -> Flaw:
@@ -150,7 +150,7 @@ def _broken_part(info: MediaInfo, ending: Ending) -> list[Flaw]:
     promised = info.promised(ending.number)
     lost = None if promised is None else promised - ending.closed - (ending.end - ending.begin)
     part = info.parts[ending.number]
-    lacking = part.missing > 0 or part.torn or ending.breaks_off or ending.code != 0
+    lacking = part.lacks is not None or ending.breaks_off or ending.code != 0
     if not _is_early(info, ending, lost, lacking=lacking):
         return []
     if lost is None or lost < _WORTH_TELLING:
@@ -173,7 +173,7 @@ def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
         text = f"ffmpeg stopped after {read:.1f} s{of} ({how}); only those are used."
         return [Flaw("cut off", text, start + read, lost)]
     part = info.parts[ending.number]
-    lacking = part.missing > 0 or part.torn or ending.breaks_off
+    lacking = part.lacks is not None or ending.breaks_off
     lacking = lacking and (end is None or read < end - start - _TOLERANCE)
     if not _is_early(info, ending, lost, lacking=lacking):
         return []
@@ -181,8 +181,8 @@ def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
         holed = any(jump.kind in ("gap", "hole") for jump in outcome.jumps)
         name = info.container.split(",")[0]
         # Of an MP4 in fragments ffmpeg tells how long those are that it found.
-        timed = lost is not None and (name in _TIMED or (name == "mov" and not part.torn))
-        if timed or (holed and not part.torn):
+        timed = lost is not None and (name in _TIMED or (name == "mov" and part.lacks != "end"))
+        if timed or (holed and part.lacks != "end"):
             # The bytes are missing in the middle, or are an index.
             return []
         # Some tell no length, or ffmpeg reckons it from the bytes that are there.

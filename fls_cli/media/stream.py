@@ -19,8 +19,9 @@ from fls_cli.media.ffmpeg.process import describe
 from fls_cli.media.ffmpeg.raw import RawAudio, raw_by_suffix
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import JoinedParts, choose_track
+from fls_cli.media.layout.damage import has_lost_blocks
 from fls_cli.media.layout.kinds import Part, length
-from fls_cli.media.layout.parts import has_lost_blocks, parts_of
+from fls_cli.media.layout.parts import parts_of
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
 from fls_cli.media.source import Source, check_readable
@@ -55,8 +56,8 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
         return info
     parts = parts_of(path, info.container)
     if info.container.startswith("mov"):
-        info = replace(info, tracks=tuple(_with_edits(path, info, one) for one in info.tracks))
-        ends = [edit.start + edit.seconds for one in info.tracks for edit in one.edits]
+        info = replace(info, tracks=tuple(_with_edits(path, info, track) for track in info.tracks))
+        ends = [edit.start + edit.seconds for track in info.tracks for edit in track.edits]
         if ends and not info.video:
             # Some ffmpegs tell how long the media is, heard or not.
             info = replace(info, duration=max(ends))
@@ -77,7 +78,7 @@ def _joined(source: Source, info: MediaInfo, parts: tuple[Part, ...]) -> MediaIn
     """What a file of several parts holds; ffmpeg has told of the first, or of all bytes."""
     alone = [
         # The frames behind damage are of the same kind as those before it.
-        replace(info, start=0.0) if part.hole else _report(source, part)
+        replace(info, start=0.0) if part.hole else read_report(describe(source, part)[1])
         for part in parts
     ]
     timed = tuple(
@@ -95,13 +96,13 @@ def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
 
 
 def _around_damage(path: Path, info: MediaInfo) -> MediaInfo:
-    found = [edits_around_damage(path, track.index) for track in info.tracks]
+    readings = [edits_around_damage(path, track.index) for track in info.tracks]
     tracks = tuple(
-        replace(track, edits=edits) for track, (edits, _) in zip(info.tracks, found, strict=True)
+        replace(track, edits=edits) for track, (edits, _) in zip(info.tracks, readings, strict=True)
     )
     # ffmpeg goes by the picture, or without an index by the bytes.
-    longest = max((seconds for _, seconds in found), default=0.0)
-    return replace(info, tracks=tracks, duration=longest or info.duration)
+    max_seconds = max((seconds for _, seconds in readings), default=0.0)
+    return replace(info, tracks=tracks, duration=max_seconds or info.duration)
 
 
 def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
@@ -114,10 +115,6 @@ def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
     if info is None:
         raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
     return replace(info, raw=raw)
-
-
-def _report(source: Source, part: Part) -> MediaInfo | None:
-    return read_report(describe(source, part)[1])
 
 
 def stream(
@@ -147,14 +144,14 @@ def stream(
         raise UsageError(f"Times must run forwards from 0: start {start:g} s, end {end} s.")
     check_channels(channels)
     info = probe(source, raw)
-    chosen = choose_track(source, info.tracks, track)
+    audio_track = choose_track(source, info.tracks, track)
     jumps: list[Jump] = []
     count = 0
     # Where the clock goes back, only reading on from the beginning leads to the right place.
     for seek in [start - _LEAD, 0.0] if start > _LEAD and info.seekable else [0.0]:
         jumps.clear()
         placing = Placing(start, end, sought=seek > 0, clocked=info.clocked, jumped=jumps.append)
-        parts = JoinedParts(source, info, chosen, placing, channels)
+        parts = JoinedParts(source, info, audio_track, placing, channels)
         with suppress(Misled):
             for block in in_blocks(parts.mono(seek)):
                 count += len(block)
@@ -163,16 +160,18 @@ def stream(
             break
     if count == 0:
         if placing.seconds == 0 and (parts.code != 0 or parts.complaints):
-            raise undecodable(source, chosen.codec, parts.complaints)
+            raise undecodable(source, audio_track.codec, parts.complaints)
         if start > 0 and info.duration is not None and start < info.duration:
             raise EmptyInput(f"{source.name}: cut off before the start, {start:g} s; get it whole.")
         if start > 0:
-            length = max(info.duration or 0.0, placing.seconds) or None
-            raise EmptyInput(_beyond(source, start, length))
+            seconds = max(info.duration or 0.0, placing.seconds)
+            length = f", which is {seconds:.1f} s long" if seconds else ""
+            text = f"the start, {start:g} s, is beyond the end of the recording{length}."
+            raise EmptyInput(f"{source.name}: {text}")
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
     blank = bool(jumps and source.path and has_lost_blocks(source.path, info.container))
     flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps, blank))
-    if parts.peak < _SILENT and (flaw := unheard(info, chosen, channels)):
+    if parts.peak < _SILENT and (flaw := unheard(info, audio_track, channels)):
         flaws.append(flaw)
     if info.raw and raw is None:
         flaws.append(guessed(info.raw))
@@ -181,8 +180,3 @@ def stream(
             warnings.warn(f"{source.name}: {flaw.text}", stacklevel=2)
         else:
             warn(flaw)
-
-
-def _beyond(source: Source, start: float, duration: float | None) -> str:
-    length = "" if duration is None else f", which is {duration:.1f} s long"
-    return f"{source.name}: the start, {start:g} s, is beyond the end of the recording{length}."

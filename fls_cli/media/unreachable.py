@@ -34,5 +34,5 @@ def by_status(status: str) -> str:
 
 def by_words(text: str) -> str | None:
     """What a program's complaint means; None if it says nothing of connections."""
-    said = text.lower()
-    return next((reason for sign, reason in _SIGNS.items() if sign in said), None)
+    message = text.lower()
+    return next((reason for sign, reason in _SIGNS.items() if sign in message), None)

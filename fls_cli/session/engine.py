@@ -50,8 +50,9 @@ class Engine:
 
     def as_json(self) -> dict[str, Any]:
         """What results depend on: where it runs is not part of that."""
-        told = {name: value for name, value in asdict(self).items() if name != "device"}
-        return {name: str(one) if isinstance(one, Path) else one for name, one in told.items()}
+        fields = asdict(self)
+        del fields["device"]
+        return {name: str(x) if isinstance(x, Path) else x for name, x in fields.items()}
 
 
 def check(engine: Engine) -> None:
@@ -82,10 +83,10 @@ def start(
     Raises what `fls_models.weights.base.Store.pull` and `fls_models.pipelines.build.build` do.
     """
     check(engine)
-    found, reason = _installed(engine, offline=offline, say=say, progress=progress)
+    installed, reason = _installed(engine, offline=offline, say=say, progress=progress)
     from fls_models.pipelines.build import build
 
-    return build(found, engine.running, memory, say=say, reason=reason)
+    return build(installed, engine.running, memory, say=say, reason=reason)
 
 
 def _installed(
@@ -95,19 +96,19 @@ def _installed(
     from fls_models.weights.local import from_folder
     from fls_models.weights.store import store_of
 
-    def check(wanted: Card) -> None:
+    def check(model_card: Card) -> None:
         # Before gigabytes are fetched or converted for a device that is not there.
-        devices.place(wanted, engine.device, engine.dtype, low_memory=engine.low_memory)
+        devices.place(model_card, engine.device, engine.dtype, low_memory=engine.low_memory)
 
     cache = cache_folder()
     if (place := folder_of(engine)) is not None:
         return from_folder(place, cache, progress, engine.dtype, check), ""
-    wanted, reason = choose(engine)
-    check(wanted)
-    store = store_of(wanted, cache)
+    model_card, reason = choose(engine)
+    check(model_card)
+    store = store_of(model_card, cache)
     # What is neither here nor to be fetched is not used: `locate` raises how it comes here.
-    if reason and wanted.reads_text and (store.is_ready() or not offline):
-        say(f"using {wanted.name}{reason}")
+    if reason and model_card.reads_text and (store.is_ready() or not offline):
+        say(f"using {model_card.name}{reason}")
     return fetched(store, engine.dtype, offline=offline, say=say, progress=progress), reason
 
 
@@ -123,8 +124,8 @@ def fetched(
     if offline or store.is_ready(dtype):
         return store.locate(dtype)
     size = store.bytes_to_fetch(dtype)
-    told = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
-    say(f"downloading {store.card.name}: {told}, once")
+    size_label = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
+    say(f"downloading {store.card.name}: {size_label}, once")
     return store.pull(progress, dtype)
 
 
@@ -140,8 +141,8 @@ def is_here(engine: Engine) -> bool:
 def folder_of(engine: Engine) -> Path | None:
     """The folder that the model lies in, if it is given by one."""
     # A folder that bears a model's name is given as ./mini.
-    known = engine.model in ("", "auto", *card.names())
-    return Path(engine.model) if not known and Path(engine.model).is_dir() else None
+    is_name = engine.model in ("", "auto", *card.names())
+    return Path(engine.model) if not is_name and Path(engine.model).is_dir() else None
 
 
 def choose(engine: Engine) -> tuple[Card, str]:
@@ -158,8 +159,8 @@ def choose(engine: Engine) -> tuple[Card, str]:
         cache = cache_folder()
         choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
         name, reason = choice.name, f", {choice.reason}"
-    wanted = card.load(name)
+    model_card = card.load(name)
     from fls_models.pipelines.build import check
 
-    check(wanted, engine.running)
-    return wanted, reason
+    check(model_card, engine.running)
+    return model_card, reason

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from fls_cli.console.text import printable
 from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
-from fls_cli.session.inspected import inspected
 from fls_cli.session.job import Job
 from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
 from fls_models.core.progress import ignore
@@ -35,7 +34,7 @@ class Showing:
     report: str | None = None
 
     @classmethod
-    def asked(
+    def parse(
         cls, evidence: int | None, clips: Path | None, report: str | None, *, as_json: bool
     ) -> Showing:
         """From the options; UsageError where nothing could be written."""
@@ -70,10 +69,10 @@ class Showing:
         could not be written.
         """
         session = job.session
-        if self.report is not None and session.asked > 1 and not self.in_folder:
+        count = session.source_count
+        if self.report is not None and count > 1 and not self.in_folder:
             raise UsageError(
-                f"--report: {session.asked} recordings have a page each; name a folder, with / at "
-                "its end."
+                f"--report: {count} recordings have a page each; name a folder, with / at its end."
             )
         try:
             if self.clips is not None:
@@ -89,7 +88,9 @@ class Showing:
     def show(self, job: Job, answers: Sequence[Answer]) -> None:
         """Writes the clips and the page of one recording."""
         if self.clips is not None:
-            self._cut(job, self.clips, [found for one in answers for found in one.evidence])
+            self._cut(
+                job, self.clips, [passage for answer in answers for passage in answer.evidence]
+            )
         if self.report is not None:
             place = Path(self.report)
             if self.in_folder:
@@ -114,16 +115,16 @@ def _page(job: Job, answers: Sequence[Answer]) -> str:
     from fls_cli.writers.pages.answer_page import answer_page
     from fls_cli.writers.pages.page_audio import page_audio
 
-    extractor, heard = job.model.extractor, None
+    extractor, inspection, request = job.model.extractor, None, job.listen_request
     if extractor is not None:
         # What is wrong with the recording was said when it was heard for the answers.
-        wanted, bars = job.wanted, job.session.bars
-        heard = inspected(extractor, wanted, wanted.seconds(), warn=ignore, progress=bars)
+        bars, total = job.session.bars, request.seconds()
+        inspection = request.inspect(extractor, total, warn=ignore, progress=bars)
     return answer_page(
         answers,
         name=job.source.name,
         audio=page_audio(job.decode()),
-        heard=heard,
-        offset=job.request.stretch.start,
+        heard=inspection,
+        offset=job.request.audio_range.start,
         flaws=[flaw.text for flaw in job.flaws],
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from fls_cli.session.listening import Listening, TimedRecording, hear, is_known,
 from fls_cli.session.read_ahead import Ahead
 from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.session import Session
-from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.exact_names import json_line
 from fls_models.core.progress import ignore
 
 if TYPE_CHECKING:
@@ -48,20 +47,19 @@ class Job:
     _ahead_of: Contents | None = None
 
     @property
-    def wanted(self) -> ListenRequest:
+    def listen_request(self) -> ListenRequest:
         request = self.request
         return ListenRequest(
             self.source,
-            request.stretch,
+            request.audio_range,
             request.budget,
             request.target_length,
             words=request.command == "transcribe",
         )
 
-    def json_line(self, told: Mapping[str, Any], indent: int | None = None) -> str:
-        """A result as JSON that names its source exactly, in a line unless indented."""
-        named = with_exact_names(told, {self.source.name: self.source.location})
-        return json.dumps(named, ensure_ascii=False, indent=indent) + "\n"
+    def write_json(self, payload: Mapping[str, Any], indent: int | None = None) -> None:
+        """Writes a piece of the result as JSON that names its source exactly."""
+        self.write(json_line(payload, {self.source.name: self.source.location}, indent))
 
     @property
     def model(self) -> Model:
@@ -83,13 +81,13 @@ class Job:
     def _begun(self, listening: Callable[..., _T]) -> _T:
         # Where nothing lies, no model need be loaded; elsewhere it is while the rest comes.
         self.source.begin()
-        model = self.session.model_for(self.request.engine, self.wanted)
+        model = self.session.model_for(self.request.engine, self.listen_request)
         self.before_listening()
         return listening(
             model,
-            self.wanted,
+            self.listen_request,
             memory=self.session.memory,
-            decoded=self._decode,
+            decode=self._decode,
             warn=self.warn,
             progress=self.session.bars,
         )
@@ -102,7 +100,7 @@ class Job:
 
     def say_silent(self, *, in_result: bool = False) -> None:
         """Says that no speech was found, unless the result says so, and what else to try."""
-        hint = self.wanted.elsewhere()
+        hint = self.listen_request.elsewhere()
         if hint or not in_result:
             self.session.say(f"{self.source.name}: no speech was found in it{hint}")
 
@@ -110,19 +108,19 @@ class Job:
         """Begins to decode before its turn comes, unless it is known what is said in it."""
         if self._ahead is not None:
             return
-        model, memory, wanted = self.model, self.session.memory, self.wanted
+        model, memory, request = self.model, self.session.memory, self.listen_request
 
         def decode(warn: Callable[[Flaw], None]) -> Generator[Any]:
-            self._ahead_of = contents_of(wanted.source)
-            if not is_known(model, wanted, memory):
-                yield from wanted.decode(warn)
+            self._ahead_of = contents_of(request.source)
+            if not is_known(model, request, memory):
+                yield from request.decode(warn)
 
         self._ahead = Ahead(decode)
 
     def _decode(self, warn: Callable[[Flaw], None]) -> Blocks:
         # A file that was replaced since is not the one that was decoded.
-        before = None if self._ahead_of is None else asdict(self._ahead_of)
-        if self._ahead is not None and (before is None or is_unchanged(self.source, before)):
+        contents = None if self._ahead_of is None else asdict(self._ahead_of)
+        if self._ahead is not None and (contents is None or is_unchanged(self.source, contents)):
             count = 0
             for block in self._ahead.blocks(warn):
                 count += 1
@@ -131,7 +129,7 @@ class Job:
                 return
         self.close()
         # Not begun before, or known then and forgotten since: no recording has no blocks.
-        yield from self.wanted.decode(warn)
+        yield from self.listen_request.decode(warn)
 
     def place(self, folder: Path, suffix: str) -> Path:
         """A file for this source below a folder, no other's."""
@@ -139,11 +137,11 @@ class Job:
 
     def decode(self, span: Span | None = None) -> Blocks:
         """Once more the samples that were heard, or those of a passage."""
-        stretch = self.request.stretch
+        audio_range = self.request.audio_range
         if span is not None:
-            stretch = replace(stretch, start=span.start, end=span.end)
+            audio_range = replace(audio_range, start=span.start, end=span.end)
         # What is wrong with the recording was said when it was heard.
-        return replace(self.wanted, stretch=stretch).decode(ignore)
+        return replace(self.listen_request, audio_range=audio_range).decode(ignore)
 
     def write(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, into a file when all of it is there."""

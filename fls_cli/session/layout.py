@@ -49,14 +49,14 @@ def place_all(sources: Sequence[Source], folder: Path, suffix: str) -> dict[Sour
     originals = {
         _key(Path(os.path.realpath(source.local)).parts) for source in claims if source.local
     }
-    refused = dict.fromkeys(claims, 0)
+    refusals = dict.fromkeys(claims, 0)
     names: dict[Source, Parts] = {}
     keys: dict[Source, Parts] = {}
     replacing: set[Source] = set()
     undecided = set(claims)
     while undecided:
         for source in undecided:
-            names[source] = name = claims[source].name(refused[source], suffix)
+            names[source] = name = claims[source].name(refusals[source], suffix)
             keys[source] = _key(name)
             replacing.discard(source)
             if _replaces(ground, name, originals):
@@ -67,7 +67,7 @@ def place_all(sources: Sequence[Source], folder: Path, suffix: str) -> dict[Sour
             source for source, key in keys.items() if owners[key] > 1 or key in folders
         }
         for source in undecided:
-            refused[source] += 1
+            refusals[source] += 1
     return {source: folder.joinpath(*names[source]) for source in sources}
 
 
@@ -103,17 +103,17 @@ class _Claim:
             above = Path(seal).parts[1 : -len(where.parts)]
         return cls(tuple(above), tuple(below), full, f"{seal}\0{where}", rank)
 
-    def name(self, refused: int, suffix: str) -> Parts:
+    def name(self, refusals: int, suffix: str) -> Parts:
         """The name to try after `refused` others; there is always another."""
-        if refused == 0:
+        if refusals == 0:
             return (*self.below, fitted(_stem(self.full), suffix))
-        if refused <= 1 + len(self.above):
-            above = self.above[len(self.above) + 1 - refused :]
+        if refusals <= 1 + len(self.above):
+            above = self.above[len(self.above) + 1 - refusals :]
             return (*above, *self.below, fitted(self.full, suffix))
-        if refused == 2 + len(self.above):
+        if refusals == 2 + len(self.above):
             return (*self.below, fitted(self.full, f"-{_digits(self.seal)}{suffix}"))
         # One location twice, or a file in the place of a folder of `below`.
-        return (fitted(self.full, f"-{_digits(f'{self.seal} {self.rank} {refused}')}{suffix}"),)
+        return (fitted(self.full, f"-{_digits(f'{self.seal} {self.rank} {refusals}')}{suffix}"),)
 
 
 def _digits(seal: str) -> str:

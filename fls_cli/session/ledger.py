@@ -44,7 +44,7 @@ class Claim:
         return _is_finished(self._known, self.output, self.source, self.request)
 
     @property
-    def kept(self) -> Any:
+    def record(self) -> Any:
         """What was recorded with the result."""
         return (self._known or {}).get("kept")
 
@@ -59,9 +59,9 @@ class Claim:
         That is when something lies there that is no result for this source; with `force`, a file
         is written over all the same.
         """
-        shown = printable(str(self.output))
+        label = printable(str(self.output))
         if self.output.is_dir():
-            raise InputError(f"{shown} is a folder where the result would go; move it away.")
+            raise InputError(f"{label} is a folder where the result would go; move it away.")
         try:
             check_place(self.output)
         except UsageError as error:
@@ -72,19 +72,19 @@ class Claim:
             return
         if self._known is None:
             raise InputError(
-                f"{shown} is there already and fls did not write it; move it away, or write over "
+                f"{label} is there already and fls did not write it; move it away, or write over "
                 "it with --force."
             )
         if self._is_of_another(self._known):
             raise InputError(
-                f"{shown} is the result for another recording; choose another folder, or write "
+                f"{label} is the result for another recording; choose another folder, or write "
                 "over it with --force."
             )
 
     def finish(
-        self, text: str, kept: object, *, whole: bool = True, lacks_sound: bool = False
+        self, text: str, record: object, *, whole: bool = True, lacks_sound: bool = False
     ) -> None:
-        """Writes the result and notes that it is; `kept` is anything that JSON holds.
+        """Writes the result and notes that it is; `record` is anything that JSON holds.
 
         What is not of the `whole` recording is written, too, and done again the next time.
         """
@@ -95,14 +95,14 @@ class Claim:
         if not whole:
             return
         state = None if self._contents is None else asdict(self._contents)
-        done = {"request": self.request, "state": state, "kept": kept}
-        self._write({**entry, **done, "lacks_sound": lacks_sound})
+        outcome = {"request": self.request, "state": state, "kept": record}
+        self._write({**entry, **outcome, "lacks_sound": lacks_sound})
 
-    def _is_of_another(self, known: Mapping[str, Any]) -> bool:
-        if known.get("source") in (None, _seal(self.source)):
+    def _is_of_another(self, entry: Mapping[str, Any]) -> bool:
+        if entry.get("source") in (None, _seal(self.source)):
             return False
         # The same recording may have been moved.
-        state = known.get("state") or {}
+        state = entry.get("state") or {}
         return self._contents is None or state.get("sha256") != self._contents.sha256
 
     def _write(self, entry: Mapping[str, Any]) -> None:
@@ -146,8 +146,8 @@ def claimed(
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            shown = printable(str(output))
-            raise InputError(f"{shown} cannot be written: {error.strerror}.") from None
+            label = printable(str(output))
+            raise InputError(f"{label} cannot be written: {error.strerror}.") from None
         yield Claim(output, source, request, file, _entry(file.read()))
 
 
@@ -166,15 +166,15 @@ def _place(folder: Path, output: Path) -> Path:
 
 
 def _is_finished(
-    known: Mapping[str, Any] | None, output: Path, source: Source, request: str
+    entry: Mapping[str, Any] | None, output: Path, source: Source, request: str
 ) -> bool:
     return (
-        known is not None
-        and known.get("request") == request
-        and known.get("source") == _seal(source)
+        entry is not None
+        and entry.get("request") == request
+        and entry.get("source") == _seal(source)
         and output.is_file()
         # An address is known by its name: only to fetch it would tell what lies there now.
-        and (source.kind == "url" or is_unchanged(source, known.get("state")))
+        and (source.kind == "url" or is_unchanged(source, entry.get("state")))
     )
 
 
@@ -189,7 +189,7 @@ def _entry(content: bytes) -> Mapping[str, Any] | None:
     if not content:
         return None
     with suppress(ValueError):
-        found = json.loads(content)
-        if isinstance(found, dict):
-            return found
+        entry = json.loads(content)
+        if isinstance(entry, dict):
+            return entry
     return {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fls_cli.media.ffmpeg.locate import decoder_parts
 from fls_cli.media.ffmpeg.raw import raw_by_suffix
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fls_models.extractor.fused_recording import FusedRecording
     from fls_models.pipelines.frames import FrameModel
 
+    Decode: TypeAlias = Callable[[Callable[[Flaw], None]], Blocks]
+
 KIND = "transcripts"
 FRAMES = "frames"
 # Changes when the same bytes become other samples.
@@ -35,30 +37,30 @@ DECODED = "one-clock-1"
 class Listening:
     """Sentences as they are understood, and the transcript when all are."""
 
-    found: Iterator[Sentence]
+    sentences: Iterator[Sentence]
     clock: Stopwatch
-    # Language and seconds heard, known at the end.
-    known: Callable[[], tuple[str | None, float]]
-    blocks: Generator[Any] | None = None
-    # Told the transcript once all was heard.
-    finished: Callable[[Transcript], None] = ignore
+    # Language and seconds of what was heard, once that is all.
+    outcome: Callable[[], tuple[str | None, float]]
+    blocks: Blocks | None = None
+    # Called with the transcript once all was heard.
+    finish: Callable[[Transcript], None] = ignore
 
     def __iter__(self) -> Iterator[Sentence]:
         from fls_models.core.results import Transcript
 
-        heard: list[Sentence] = []
+        sentences: list[Sentence] = []
         # Closed here, not whenever garbage is collected: a child process hangs on it.
         with closing(self.blocks) if self.blocks else nullcontext():
             while True:
                 with self.clock.stage("listen"):
-                    sentence = next(self.found, None)
+                    sentence = next(self.sentences, None)
                 if sentence is None:
                     break
-                heard.append(sentence)
+                sentences.append(sentence)
                 yield sentence
-        language, duration = self.known()
-        self._whole = Transcript(language if heard else None, tuple(heard), duration)
-        self.finished(self._whole)
+        language, duration = self.outcome()
+        self._whole = Transcript(language if sentences else None, tuple(sentences), duration)
+        self.finish(self._whole)
 
     def transcript(self) -> Transcript:
         for _ in self:
@@ -66,77 +68,99 @@ class Listening:
         return self._whole
 
 
+class _Entry:
+    """What is, or will be, remembered of a recording as a model hears it; its flaws as JSON."""
+
+    def __init__(
+        self, model: Model, request: ListenRequest, memory: Cache, warn: Callable[[Flaw], None]
+    ) -> None:
+        self._source, self._memory, self._warn = request.source, memory, warn
+        self._kind = KIND if _by_words(model, request) else FRAMES
+        self._contents = contents_of(request.source)
+        self._key = None if self._contents is None else _key(model, request, self._contents)
+        self.flaws: list[dict[str, Any]] = []
+
+    def get(self) -> bytes | None:
+        return None if self._key is None else self._memory.get(self._kind, self._key)
+
+    def put(self, content: bytes) -> None:
+        # What is still being recorded has other bytes by now.
+        if self._contents and self._key and is_unchanged(self._source, asdict(self._contents)):
+            self._memory.put(self._kind, self._key, content)
+
+    def note(self, flaw: Flaw) -> None:
+        """Warns, and keeps what was said for the next time the recording is found."""
+        self.flaws.append(flaw.as_json())
+        self._warn(flaw)
+
+
 def listen(
     model: Model,
-    wanted: ListenRequest,
+    request: ListenRequest,
     *,
     memory: Cache = NULL_CACHE,
-    decoded: Callable[[Callable[[Flaw], None]], Blocks] | None = None,
+    decode: Decode | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
 ) -> Listening:
     """Starts listening; raises the InputError that fits what is wrong with the source.
 
-    `decoded` stands in for decoding it now. What was heard to the end before is taken from
+    `decode` stands in for `request.decode`. What was heard to the end before is taken from
     `memory`: a file is known by its bytes; an address is listened to anew, except that its pieces
     are known by theirs.
     """
+    from fls_models.core.results import Transcript
+
     clock = Stopwatch()
-    source = wanted.source
-    contents = contents_of(source)
-    parts = None if contents is None else _parts(model, wanted, contents)
-    if parts is not None and (kept := memory.get(KIND, parts)) is not None:
-        return _recalled(kept, clock, warn)
-    total = wanted.seconds()
+    entry = _Entry(model, request, memory, warn)
+    if (cached := entry.get()) is not None:
+        payload = json.loads(cached)
+        recalled = Transcript.from_json(payload["transcript"])
+        for flaw in payload["warnings"]:
+            warn(Flaw.from_json(flaw))
+        outcome = recalled.language, recalled.duration
+        return Listening(iter(recalled.sentences), clock, lambda: outcome)
+    total = request.seconds()
     with clock.stage("load"):
         transcriber = model.transcriber
-    flaws: list[Flaw] = []
 
     def keep(transcript: Transcript) -> None:
-        # What is still being recorded has other bytes by now.
-        if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
-            entry = {
-                "warnings": [flaw.as_json() for flaw in flaws],
-                "transcript": transcript.as_json(),
-            }
-            memory.put(KIND, parts, json.dumps(entry, ensure_ascii=False).encode())
+        payload = {"warnings": entry.flaws, "transcript": transcript.as_json()}
+        entry.put(json.dumps(payload, ensure_ascii=False).encode())
 
-    blocks = (decoded or wanted.decode)(_noting(flaws, warn))
-    stretch = wanted.stretch
-    found = transcriber.sentences(
+    blocks = (decode or request.decode)(entry.note)
+    sentences = transcriber.sentences(
         blocks,
-        wanted.budget,
-        language=stretch.language,
-        start=stretch.start,
+        request.budget,
+        language=request.audio_range.language,
+        start=request.audio_range.start,
         total=total,
         progress=progress,
     )
     return Listening(
-        found, clock, lambda: (transcriber.language, transcriber.until), blocks, finished=keep
+        sentences, clock, lambda: (transcriber.language, transcriber.until), blocks, keep
     )
 
 
-def is_known(model: Model, wanted: ListenRequest, memory: Cache) -> bool:
+def is_known(model: Model, request: ListenRequest, memory: Cache) -> bool:
     """Whether `listen` would find it in `memory`."""
-    contents = contents_of(wanted.source)
-    kind = KIND if _by_words(model, wanted) else FRAMES
-    return contents is not None and memory.get(kind, _parts(model, wanted, contents)) is not None
+    return _Entry(model, request, memory, ignore).get() is not None
 
 
 @dataclass(frozen=True)
 class TimedRecording:
     """A recording as the model heard it; `seconds` is what that took, by stage."""
 
-    heard: EncodedRecording
+    recording: EncodedRecording
     seconds: Mapping[str, float]
 
 
 def hear(
     model: Model,
-    wanted: ListenRequest,
+    request: ListenRequest,
     *,
     memory: Cache = NULL_CACHE,
-    decoded: Callable[[Callable[[Flaw], None]], Blocks] | None = None,
+    decode: Decode | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
 ) -> TimedRecording:
@@ -146,82 +170,62 @@ def hear(
     """
     if model.reads_by == "text":
         listening = listen(
-            model, wanted, memory=memory, decoded=decoded, warn=warn, progress=progress
+            model, request, memory=memory, decode=decode, warn=warn, progress=progress
         )
         return TimedRecording(listening.transcript(), listening.clock.seconds)
     from fls_models.answering.readers.frames import FusedFrames
     from fls_models.pipelines.frames import FrameModel
 
     assert isinstance(model, FrameModel)
+
     clock = Stopwatch()
 
     def again(paid: Budget) -> FusedRecording:
-        anew = replace(wanted, budget=paid.name, target_length=paid.target_length)
-        return _frames(model, anew, memory, None, warn, progress, Stopwatch())
+        anew = replace(request, budget=paid.name, target_length=paid.target_length)
+        return _frames(model, anew, memory, anew.decode, warn, progress, Stopwatch())
 
-    first = _frames(model, wanted, memory, decoded, warn, progress, clock)
+    first = _frames(model, request, memory, decode or request.decode, warn, progress, clock)
     return TimedRecording(FusedFrames(first, again), clock.seconds)
 
 
 def _frames(
     model: FrameModel,
-    wanted: ListenRequest,
+    request: ListenRequest,
     memory: Cache,
-    decoded: Callable[[Callable[[Flaw], None]], Blocks] | None,
+    decode: Decode,
     warn: Callable[[Flaw], None],
     progress: Progress,
     clock: Stopwatch,
 ) -> FusedRecording:
     from fls_models.extractor.fused_recording import FusedRecording
 
-    source = wanted.source
-    contents = contents_of(source)
-    parts = None if contents is None else _parts(model, wanted, contents)
-    if parts is not None and (kept := memory.get(FRAMES, parts)) is not None:
-        warnings, packed = kept.split(b"\n", 1)
-        for flaw in json.loads(warnings):
+    entry = _Entry(model, request, memory, warn)
+    if (cached := entry.get()) is not None:
+        flaws, packed = cached.split(b"\n", 1)
+        for flaw in json.loads(flaws):
             warn(Flaw.from_json(flaw))
         return FusedRecording.unpack(packed)
-    total = wanted.seconds()
+    total = request.seconds()
     with clock.stage("load"):
         # Loaded here for the clock's sake.
         _ = model.language_model
-    flaws: list[Flaw] = []
-    note = _noting(flaws, warn)
-    with clock.stage("listen"), closing((decoded or wanted.decode)(note)) as blocks:
-        found = model.hear(
-            blocks, wanted.paid, start=wanted.stretch.start, total=total, progress=progress
+    with clock.stage("listen"), closing(decode(entry.note)) as blocks:
+        frames = model.hear(
+            blocks, request.paid, start=request.audio_range.start, total=total, progress=progress
         )
-    if parts is not None and contents is not None and is_unchanged(source, asdict(contents)):
-        memory.put(
-            FRAMES,
-            parts,
-            json.dumps([flaw.as_json() for flaw in flaws]).encode() + b"\n" + found.pack(),
-        )
-    return found
+    entry.put(json.dumps(entry.flaws).encode() + b"\n" + frames.pack())
+    return frames
 
 
-def _recalled(kept: bytes, clock: Stopwatch, warn: Callable[[Flaw], None]) -> Listening:
-    from fls_models.core.results import Transcript
-
-    entry = json.loads(kept)
-    transcript = Transcript.from_json(entry["transcript"])
-    for flaw in entry["warnings"]:
-        warn(Flaw.from_json(flaw))
-    return Listening(
-        iter(transcript.sentences), clock, lambda: (transcript.language, transcript.duration)
-    )
-
-
-def _parts(model: Model, wanted: ListenRequest, contents: Contents) -> CacheKey:
+def _key(model: Model, request: ListenRequest, contents: Contents) -> CacheKey:
     """What a transcript depends on, or the frames of it."""
-    by_words = _by_words(model, wanted)
-    effort = model.effort(wanted.budget) if by_words else wanted.paid.by(model.rates).key()
-    guess = None if wanted.stretch.raw else raw_by_suffix(wanted.source.below or "")
+    by_words = _by_words(model, request)
+    effort = model.effort(request.budget) if by_words else request.paid.by(model.rates).key()
+    guess = None if request.audio_range.raw else raw_by_suffix(request.source.below or "")
     return {
         "ear": model.ear,
         "audio": contents.sha256,
-        **asdict(wanted.stretch),
+        **asdict(request.audio_range),
         "by_suffix": str(guess),
         "effort": effort,
         # The samples, not the bytes, are what is heard.
@@ -230,15 +234,5 @@ def _parts(model: Model, wanted: ListenRequest, contents: Contents) -> CacheKey:
     }
 
 
-def _by_words(model: Model, wanted: ListenRequest) -> bool:
-    return wanted.words or model.reads_by == "text"
-
-
-def _noting(flaws: list[Flaw], warn: Callable[[Flaw], None]) -> Callable[[Flaw], None]:
-    """Warns, and keeps what was said for the next time the recording is found."""
-
-    def note(flaw: Flaw) -> None:
-        flaws.append(flaw)
-        warn(flaw)
-
-    return note
+def _by_words(model: Model, request: ListenRequest) -> bool:
+    return request.words or model.reads_by == "text"

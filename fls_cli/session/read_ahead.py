@@ -33,11 +33,11 @@ class Ahead(ReadAhead["Block | Flaw"]):
     def blocks(self, warn: Callable[[Flaw], None]) -> Blocks:
         """The blocks, once; closing the generator ends the decoding."""
         with closing(self.items()) as items:
-            for found in items:
-                if isinstance(found, Flaw):
-                    warn(found)
+            for item in items:
+                if isinstance(item, Flaw):
+                    warn(item)
                 else:
-                    yield found
+                    yield item
 
     def _interrupt(self, thread: int) -> None:
         from fls_cli.media.ffmpeg.process import end_child_of

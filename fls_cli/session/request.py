@@ -24,6 +24,9 @@ from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.read_ahead import Blocks
+    from fls_models.answering.model import FrameExtractor
+    from fls_models.core.progress import Progress
+    from fls_models.extractor.inspection.inspection import Inspection
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,13 @@ class AudioRange:
 
 @dataclass(frozen=True)
 class ListenRequest:
-    """What is to be heard of a source: which stretch, at the effort of which budget.
+    """What is to be heard of a source: which range, at the effort of which budget.
 
     `words` says that a transcript is wanted, whatever the model reads.
     """
 
     source: Source
-    stretch: AudioRange
+    audio_range: AudioRange
     budget: str
     target_length: int | None = None
     words: bool = False
@@ -81,16 +84,35 @@ class ListenRequest:
         """The samples of it, as `media.stream` gives them."""
         from fls_cli.media import stream as media
 
-        stretch = self.stretch
+        audio_range = self.audio_range
         return media.stream(
             self.source,
-            track=stretch.track,
-            channels=stretch.channels,
-            start=stretch.start,
-            end=stretch.end,
-            raw=stretch.raw,
+            track=audio_range.track,
+            channels=audio_range.channels,
+            start=audio_range.start,
+            end=audio_range.end,
+            raw=audio_range.raw,
             warn=warn,
         )
+
+    def inspect(
+        self,
+        model: FrameExtractor,
+        total: float | None,
+        *,
+        warn: Callable[[Flaw], None],
+        progress: Progress,
+    ) -> Inspection:
+        """The recording as the model hears it for a question; heard now, whatever is kept of it.
+
+        `total` is what `seconds` told. Raises what `media.stream` and
+        `fls_models.pipelines.inspect.inspect` do.
+        """
+        from fls_models.pipelines.inspect import inspect
+
+        start = self.audio_range.start
+        with closing(self.decode(warn)) as blocks:
+            return inspect(model, blocks, self.paid, start=start, total=total, progress=progress)
 
     def check(self) -> None:
         """Raises the InputError that hearing it would begin with; decodes one block."""
@@ -101,9 +123,9 @@ class ListenRequest:
         """How much audio that is, if the file tells; raises what `media.probe` does."""
         from fls_cli.media import stream as media
 
-        found = media.probe(self.source, self.stretch.raw).duration
-        until = self.stretch.end if found is None else min(found, self.stretch.end or found)
-        return None if until is None else max(0.0, until - self.stretch.start)
+        whole = media.probe(self.source, self.audio_range.raw).duration
+        until = self.audio_range.end if whole is None else min(whole, self.audio_range.end or whole)
+        return None if until is None else max(0.0, until - self.audio_range.start)
 
     def elsewhere(self) -> str:
         """Where else speech may be, as the end of a sentence; empty where there is nothing else."""
@@ -111,9 +133,9 @@ class ListenRequest:
 
         if self.source.path is None:
             return ""
-        info = media.probe(self.source, self.stretch.raw)
-        track = choose_track(self.source, info.tracks, self.stretch.track)
-        return elsewhere(info, track, self.stretch.channels)
+        info = media.probe(self.source, self.audio_range.raw)
+        track = choose_track(self.source, info.tracks, self.audio_range.track)
+        return elsewhere(info, track, self.audio_range.channels)
 
 
 @dataclass(frozen=True)
@@ -127,7 +149,7 @@ class Request:
     command: str
     engine: Engine
     budget: str
-    stretch: AudioRange
+    audio_range: AudioRange
     wish: Mapping[str, Any]
     suffix: str
     as_json: bool
@@ -136,6 +158,8 @@ class Request:
     @property
     def key(self) -> str:
         """Tells this request from others."""
-        told = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
-        told |= decoder_parts()
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        parts = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
+        # As results of earlier versions have it.
+        parts["stretch"] = parts.pop("audio_range")
+        parts |= decoder_parts()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

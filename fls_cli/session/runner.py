@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +27,21 @@ Task = Callable[[Job], Any]
 """Writes the result for one source; what it returns (JSON) is kept with a finished result."""
 
 
+@dataclass
 class Runner:
     """Works through sources; `ahead` is how many are decoded before their turn.
 
     `force` does finished results again.
     """
 
-    def __init__(self, session: Session, *, ahead: int = 0, force: bool = False) -> None:
-        self._session = session
-        self._ahead = ahead
-        self._force = force
-        self._folder: Path | None = None
-        self._skipped = 0
-        self._coming: Sequence[Job] = ()
-        self._sources: Sequence[Source] = ()
-        self._places: dict[tuple[Path, str], dict[Source, Path]] = {}
+    session: Session
+    ahead: int = 0
+    force: bool = False
+    _folder: Path | None = None
+    _skipped: int = 0
+    _coming: Sequence[Job] = ()
+    _sources: Sequence[Source] = ()
+    _places: dict[tuple[Path, str], dict[Source, Path]] = field(default_factory=dict)
 
     def run(
         self, arguments: Sequence[str], listed: Path | None, request: Request, task: Task
@@ -53,23 +54,21 @@ class Runner:
         names = [*arguments, *(names_listed(listed, beside=arguments) if listed else ())]
         if not names:
             raise UsageError("No recording is named; name files, folders, addresses or -.")
-        self._folder = self._session.folder = self._folder_for(names)
+        self._folder = self.session.folder = self._folder_for(names)
 
-        failed = self._session.failing(as_json=request.as_json)
         with open_sources(
-            names, failed=failed, note=self._session.say, progress=self._session.bars
-        ) as found:
-            self._session.asked = len(found) + self._session.failures
-            folder, self._sources = self._folder, found
+            names,
+            failed=self.session.fail,
+            note=self.session.say,
+            progress=self.session.bars,
+        ) as self._sources:
+            self.session.source_count = len(self._sources) + self.session.failures
+            folder = self._folder
             # All are checked before a model is loaded for the first.
-            sources = [
-                source
-                for source in found
-                if self._session.is_there(source, as_json=request.as_json)
-            ]
+            sources = [source for source in self._sources if self.session.is_there(source)]
             places = place_all(sources, folder, request.suffix) if folder else {}
-            many = self._session.asked > 1
-            jobs = [self._job(request, one, many, places.get(one)) for one in sources]
+            many = self.session.source_count > 1
+            jobs = [self._job(request, source, many, places.get(source)) for source in sources]
             try:
                 return self._all(jobs, folder, task)
             finally:
@@ -79,52 +78,52 @@ class Runner:
     def _all(
         self, jobs: Sequence[Job], folder: Path | None, task: Task
     ) -> list[tuple[Source, Any]]:
-        done: dict[Source, Any] = {}
+        results: dict[Source, Any] = {}
         occupied: list[Job] = []
-        self._session.bars.files(0, len(jobs))
+        self.session.bars.files(0, len(jobs))
         for turn, job in enumerate(jobs):
             self._coming = jobs[turn + 1 :]
-            if not self._work_on(job, folder, task, done, wait=False):
+            if not self._work_on(job, folder, task, results, wait=False):
                 occupied.append(job)
                 continue
-            self._session.bars.files(turn + 1 - len(occupied), len(jobs))
+            self.session.bars.files(turn + 1 - len(occupied), len(jobs))
         for turn, job in enumerate(occupied):
             self._coming = occupied[turn + 1 :]
-            self._session.say(f"{job.source.name}: another fls is at work on it; waiting")
-            self._work_on(job, folder, task, done, wait=True)
-            self._session.bars.files(len(jobs) - len(occupied) + turn + 1, len(jobs))
+            self.session.say(f"{job.source.name}: another fls is at work on it; waiting")
+            self._work_on(job, folder, task, results, wait=True)
+            self.session.bars.files(len(jobs) - len(occupied) + turn + 1, len(jobs))
         if self._skipped:
-            self._session.say(f"{self._skipped} of {len(jobs)} were finished before")
-        return [(one.source, done[one.source]) for one in jobs if one.source in done]
+            self.session.say(f"{self._skipped} of {len(jobs)} were finished before")
+        return [(job.source, results[job.source]) for job in jobs if job.source in results]
 
     def _work_on(
-        self, job: Job, folder: Path | None, task: Task, done: dict[Source, Any], *, wait: bool
+        self, job: Job, folder: Path | None, task: Task, results: dict[Source, Any], *, wait: bool
     ) -> bool:
         """Whether it was this process's turn; the result goes to `done`."""
         source, request = job.source, job.request
         try:
             if folder is None or job.output is None:
-                done[source] = task(job)
-                self._session.is_whole(source, as_json=request.as_json)
+                results[source] = task(job)
+                self.session.is_whole(source)
             else:
                 with claimed(folder, job.output, source, request.key, wait=wait) as claim:
                     if claim is None:
                         return False
-                    if claim.is_finished and not self._force:
+                    if claim.is_finished and not self.force:
                         self._skipped += 1
-                        done[source] = claim.kept
+                        results[source] = claim.record
                         if claim.lacks_sound:
-                            self._session.warn_again(source)
+                            self.session.warn_again(source)
                     else:
-                        claim.begin(force=self._force)
-                        kept = task(job)
-                        whole = self._session.is_whole(source, as_json=request.as_json)
+                        claim.begin(force=self.force)
+                        record = task(job)
+                        whole = self.session.is_whole(source)
                         lacking = any(flaw.is_loss for flaw in job.flaws)
                         text = "".join(job.written)
-                        claim.finish(text, kept, whole=whole, lacks_sound=lacking)
-                        done[source] = kept
+                        claim.finish(text, record, whole=whole, lacks_sound=lacking)
+                        results[source] = record
         except InputError as error:
-            self._session.blame(source, error, as_json=request.as_json)
+            self.session.blame(source, error)
         finally:
             job.close()
         # Copies of what lies at many addresses would pile up.
@@ -133,13 +132,13 @@ class Runner:
 
     def _look_ahead(self) -> None:
         """Begins to decode the sources whose turn comes next; the model is loaded by now."""
-        begun = 0
+        count = 0
         for job in self._coming:
-            if begun == self._ahead:
+            if count == self.ahead:
                 return
-            if self._force or not self._seems_finished(job):
+            if self.force or not self._seems_finished(job):
                 job.prepare()
-                begun += 1
+                count += 1
 
     def _seems_finished(self, job: Job) -> bool:
         if self._folder is None or job.output is None:
@@ -157,16 +156,16 @@ class Runner:
         return self._places[folder, suffix][source]
 
     def _job(self, request: Request, source: Source, many: bool, output: Path | None) -> Job:
-        return Job(self._session, request, source, many, self._look_ahead, self._place, output)
+        return Job(self.session, request, source, many, self._look_ahead, self._place, output)
 
     def _folder_for(self, names: Sequence[str]) -> Path | None:
         """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix
         where several sources may be named. Does not depend on how many there are now.
         """
-        if self._session.output is None:
+        if self.session.output is None:
             return None
-        place = Path(self._session.output)
-        if self._session.output.endswith("/") or place.is_dir():
+        place = Path(self.session.output)
+        if self.session.output.endswith("/") or place.is_dir():
             return place
         several = len(names) > 1 or os.path.isdir(names[0]) or is_pattern(names[0])
         return place if several and not place.suffix and not place.exists() else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +23,7 @@ from fls_cli.session.engine import Engine
 from fls_cli.session.request import ListenRequest
 from fls_cli.storage.cache import CacheAdapter, open_cache
 from fls_cli.storage.files import check_folder, check_place, write_atomically
-from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.exact_names import json_line
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.errors import InputError
 
@@ -38,8 +37,9 @@ ERROR_SCHEMA = "fls.error/1"
 class Session:
     """Open for the length of one command.
 
-    `output` is a file for everything, or `folder` one for the results of each source (`Runner`
-    decides). `asked` is how many sources there are, those that failed included.
+    `as_json` says that results are JSON lines, and so is what is wrong with a source. `output` is a
+    file for everything, or `folder` one for the results of each source (`Runner` decides).
+    `source_count` includes those that failed.
     """
 
     bars: Bars
@@ -47,9 +47,10 @@ class Session:
     offline: bool
     output: str | None = None
     keep: bool = False
+    as_json: bool = False
     folder: Path | None = None
-    asked: int = 0
-    _failures: list[tuple[str, str]] = field(default_factory=list)
+    source_count: int = 0
+    _failures: list[str] = field(default_factory=list)
     # Recordings that lack sound, and what of it.
     _losses: list[tuple[str, str]] = field(default_factory=list)
     _written: list[str] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Session:
             engine, offline=self.offline, memory=memory, say=self.say, progress=self.bars
         )
 
-    def model_for(self, engine: Engine, wanted: ListenRequest) -> Model:
+    def model_for(self, engine: Engine, request: ListenRequest) -> Model:
         """The model; no weights are fetched for what is no recording.
 
         Raises what `model` and `ListenRequest.check` do.
@@ -84,7 +85,7 @@ class Session:
         if self._model is None:
             engines.check(engine)
             if not engines.is_here(engine):
-                wanted.check()
+                request.check()
         return self.model(engine)
 
     @property
@@ -92,50 +93,40 @@ class Session:
         """Whether something was wrong with a source."""
         return bool(self._failures or self._losses)
 
-    def is_there(self, source: Source, *, as_json: bool) -> bool:
+    def is_there(self, source: Source) -> bool:
         """Whether there is a file with something in it; if not, that is said (`fail`)."""
         try:
             check_readable(source)
         except InputError as error:
-            self.fail(source.name, error, as_json=as_json, location=source.location)
+            self.fail(source.location, error, source.name)
             return False
         return True
 
-    def is_whole(self, source: Source, *, as_json: bool) -> bool:
+    def is_whole(self, source: Source) -> bool:
         """Whether all came of what was read; if not, that is said (`fail`): it failed in part."""
         if missing := source.missing:
-            said = f"{source.name}: {missing}; the result is of those alone, so run it again."
-            self.fail(source.name, InputError(said), as_json=as_json, location=source.location)
+            text = f"{source.name}: {missing}; the result is of those alone, so run it again."
+            self.fail(source.location, InputError(text), source.name)
         return missing is None
 
-    def blame(self, source: Source, error: InputError, *, as_json: bool) -> None:
+    def blame(self, source: Source, error: InputError) -> None:
         """Says what is wrong with a source (`fail`); that not all of it came, if that is so."""
         if missing := source.missing:
             error = InputError(f"{source.name}: {missing}; run it again.")
-        self.fail(source.name, error, as_json=as_json, location=source.location)
+        self.fail(source.location, error, source.name)
 
-    def failing(self, *, as_json: bool) -> Callable[[str, InputError], None]:
-        """What is to be called with an argument, as it was typed, that fails (`fail`)."""
-
-        def failed(argument: str, error: InputError) -> None:
-            self.fail(printable(argument), error, as_json=as_json, location=argument)
-
-        return failed
-
-    def fail(
-        self, name: str, error: InputError, *, as_json: bool, location: str | None = None
-    ) -> None:
+    def fail(self, location: str, error: InputError, name: str | None = None) -> None:
         """Turns what is wrong with one source into a line on stderr and exit code 1.
 
-        With `as_json`, into a JSON line as well, among the results. `name` is shown of `location`.
+        With `as_json`, into a JSON line as well, among the results. `location` is what was typed,
+        of which `name` is shown.
         """
-        said = clean(str(error))
-        self._failures.append((name, said))
-        self.bars.note(f"fls: {said}")
-        if as_json and self.folder is None:
-            told = {"schema": ERROR_SCHEMA, "source": clean(name), "error": said}
-            named = with_exact_names(told, {told["source"]: location or name})
-            self.show(json.dumps(named, ensure_ascii=False) + "\n")
+        name, message = name or printable(location), clean(str(error))
+        self._failures.append(message)
+        self.bars.note(f"fls: {message}")
+        if self.as_json and self.folder is None:
+            payload = {"schema": ERROR_SCHEMA, "source": clean(name), "error": message}
+            self.show(json_line(payload, {clean(name): location}))
 
     def say(self, text: str) -> None:
         """A note to the user on stderr."""
@@ -175,12 +166,14 @@ class Session:
             write_atomically(Path(self.output or ""), "".join(self._written))
         self.bars.close()
         # Said again only if other things were said since.
-        if self._failures and self.asked > len(self._failures):
-            self.bars.note(f"fls: {len(self._failures)} of {self.asked} failed:")
-            for _, said in self._failures:
-                self.bars.note(f"fls:   {said}")
-        if self._losses and self.asked > 1:
-            self.say(f"{len({name for name, _ in self._losses})} of {self.asked} lack sound:")
+        if self._failures and self.source_count > len(self._failures):
+            self.bars.note(f"fls: {len(self._failures)} of {self.source_count} failed:")
+            for message in self._failures:
+                self.bars.note(f"fls:   {message}")
+        if self._losses and self.source_count > 1:
+            self.say(
+                f"{len({name for name, _ in self._losses})} of {self.source_count} lack sound:"
+            )
             for name, text in self._losses:
                 self.say(f"  {name}: {text}")
         if self._failures or self._losses:
@@ -194,6 +187,7 @@ def open_session(
     offline: bool,
     output: str | None = None,
     keep: bool = False,
+    as_json: bool = False,
     drawn: bool = False,
 ) -> Iterator[Session]:
     """A session whose progress bars are gone afterwards, whatever happens.
@@ -210,4 +204,4 @@ def open_session(
     import numpy  # noqa: F401
 
     with Bars(quiet=quiet) as bars:
-        yield Session(bars, quiet, offline, output, keep)
+        yield Session(bars, quiet, offline, output, keep, as_json)

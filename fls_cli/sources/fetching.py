@@ -68,21 +68,15 @@ class _Broken(Exception):
     """The server did not go on where it was asked to."""
 
 
+@dataclass
 class _Download:
-    def __init__(
-        self,
-        location: str,
-        name: str,
-        file: IO[bytes],
-        moved: Callable[[int, int | None], None],
-    ) -> None:
-        self._location = location
-        self._name = name
-        self._file = file
-        self._moved = moved
-        # Bytes in the file, and the response that they are of.
-        self._bytes = 0
-        self._first: httpx2.Response | None = None
+    _location: str
+    _name: str
+    _file: IO[bytes]
+    _moved: Callable[[int, int | None], None]
+    # Bytes in the file, and the response that they are of.
+    _bytes: int = 0
+    _first: httpx2.Response | None = None
 
     def run(self) -> Fetched:
         import httpx2
@@ -90,7 +84,7 @@ class _Download:
         barren = 0
         with http_client() as client:
             for _ in range(1 + _RESUMPTIONS):
-                before = self._bytes
+                size = self._bytes
                 try:
                     with closing(self._respond(client, barren)) as response:
                         if self._receive(response):
@@ -109,7 +103,7 @@ class _Download:
                         if _is_shoutcast(error):
                             return Fetched(0, None, whole=True, endless=True)
                         raise self._refusal(error) from error
-                    barren = 0 if self._bytes > before else barren + 1
+                    barren = 0 if self._bytes > size else barren + 1
                     if barren == _BARREN and not self._bytes:
                         raise self._refusal(error) from error
                 if barren == _BARREN:
@@ -123,8 +117,8 @@ class _Download:
         assert self._first is not None
         headers = self._first.headers
         # Encoded, another number of bytes goes over the wire.
-        told = None if "content-encoding" in headers else headers.get("content-length", "")
-        return int(told) if told and told.isdecimal() else None
+        length = None if "content-encoding" in headers else headers.get("content-length", "")
+        return int(length) if length and length.isdecimal() else None
 
     def _respond(self, client: httpx2.Client, barren: int) -> httpx2.Response:
         """The response to the first request, or to one that asks for the rest."""
@@ -157,7 +151,7 @@ class _Download:
         """The first response that is no redirect, its body not read yet."""
         import httpx2
 
-        visited = []
+        urls = []
         for _ in range(1 + REDIRECTS):
             response = client.send(request, stream=True)
             login = request.url
@@ -170,9 +164,9 @@ class _Download:
             response.close()
             if response.next_request is None:
                 raise self._elsewhere()
-            visited.append(request.url)
+            urls.append(request.url)
             request = response.next_request
-        circle = len(set(visited)) < len(visited)
+        circle = len(set(urls)) < len(urls)
         reason = "its redirects lead in a circle" if circle else "it is redirected too often"
         raise Unreachable(f"{self._name}: {reason}; check the address, or download it first.")
 
@@ -183,7 +177,7 @@ class _Download:
         if _is_radio(response):
             return True
         may_be_endless = self._total is None and _is_audio(response)
-        begun = time.monotonic()
+        start = time.monotonic()
         folder = tempfile.gettempdir()
         full = DiskFull(
             f"{self._name}: {folder} has too little free space for a copy of it; set TMPDIR to a "
@@ -196,7 +190,7 @@ class _Download:
                 append(self._file, new, folder, full)
                 self._bytes += len(new)
             self._moved(self._bytes, self._total)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - start
             if may_be_endless and seconds > _TRICKLE_AFTER and self._bytes < _TRICKLE * seconds:
                 return True
         if self._total is not None and self._bytes < self._total:
@@ -207,10 +201,10 @@ class _Download:
         """How many bytes of the response are in the file already; empties it if they differ."""
         first = self._first
         if response.status_code == 206:
-            told = _RANGE.fullmatch(response.headers.get("content-range", ""))
-            if first is None or told is None or int(told[1]) != self._bytes:
+            content_range = _RANGE.fullmatch(response.headers.get("content-range", ""))
+            if first is None or content_range is None or int(content_range[1]) != self._bytes:
                 raise _Broken
-            if told[2] != "*" and self._total not in (None, int(told[2])):
+            if content_range[2] != "*" and self._total not in (None, int(content_range[2])):
                 raise _Broken
             return 0
         if first is None or not _is_same(first, response):
@@ -237,12 +231,12 @@ class _Download:
         return Unreachable(f"{self._name}: {reason}.")
 
 
-def missing(found: Fetched) -> str | None:
+def missing(download: Fetched) -> str | None:
     """What to say of a download that is not whole."""
-    if found.whole:
+    if download.whole:
         return None
-    of = "" if found.total is None else f" of {found.total:,}"
-    return f"the connection broke off for good after {found.bytes:,}{of} bytes"
+    of = "" if download.total is None else f" of {download.total:,}"
+    return f"the connection broke off for good after {download.bytes:,}{of} bytes"
 
 
 def _validator(response: httpx2.Response) -> str | None:
@@ -255,8 +249,8 @@ def _validator(response: httpx2.Response) -> str | None:
 
 def _is_same(first: httpx2.Response, later: httpx2.Response) -> bool:
     names = ("etag", "last-modified", "content-length", "content-encoding")
-    told = [(first.headers.get(name), later.headers.get(name)) for name in names]
-    return all(one == other for one, other in told) and any(one for one, _ in told[:3])
+    pairs = [(first.headers.get(name), later.headers.get(name)) for name in names]
+    return all(before == now for before, now in pairs) and any(before for before, _ in pairs[:3])
 
 
 def _is_radio(response: httpx2.Response) -> bool:

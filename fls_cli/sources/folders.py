@@ -62,7 +62,7 @@ def files_below(
             raise unreadable_folder(error) from error
         unreadable(error)
 
-    found: list[Path] = []
+    paths: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse):
         if not os.access(parent, os.X_OK, effective_ids=True):
             # Its names may be read, and nothing behind them.
@@ -74,8 +74,8 @@ def files_below(
             if is_clip(path):
                 clip(path)
             elif is_recording(path):
-                found.append(path)
-    return sorted(found, key=lambda path: path.parts)
+                paths.append(path)
+    return sorted(paths, key=lambda path: path.parts)
 
 
 def unreadable_folder(error: OSError) -> InputError:

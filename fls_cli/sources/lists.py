@@ -31,22 +31,22 @@ def names_listed(
     is a source, too), EmptyInput (nothing is named), InputError (the pipe broke).
     """
     piped = str(place) == "-"
-    shown = "stdin" if piped else printable(str(place))
+    label = "stdin" if piped else printable(str(place))
     if piped and "-" in beside:
         raise _read_twice()
-    content = _from_pipe(stdin or piped_in()) if piped else _from_file(Path(place), shown)
+    content = _from_pipe(stdin or piped_in()) if piped else _from_file(Path(place), label)
     if len(content) > _LARGEST:
         raise UsageError(
-            f"{shown}: over {_LARGEST // 1_000_000} MB is no list of names; is it a recording?"
+            f"{label}: over {_LARGEST // 1_000_000} MB is no list of names; is it a recording?"
         )
     names = _split(content.removeprefix(codecs.BOM_UTF8))
     if names is None or any(len(name) > _LONGEST_NAME for name in names):
         raise UsageError(
-            f"{shown}: this is no list of names, one a line or with NULs between them; "
+            f"{label}: this is no list of names, one a line or with NULs between them; "
             "is it a recording?"
         )
     if not names:
-        raise EmptyInput(f"{shown}: this list names nothing; check what made it.")
+        raise EmptyInput(f"{label}: this list names nothing; check what made it.")
     if piped and b"-" in names:
         raise _read_twice()
     return [os.fsdecode(name) for name in names]
@@ -69,14 +69,14 @@ def _from_pipe(pipe: BinaryIO) -> bytes:
         raise InputError(f"stdin: the list could not be read: {error.strerror}.") from error
 
 
-def _from_file(path: Path, shown: str) -> bytes:
+def _from_file(path: Path, label: str) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_LARGEST + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"{shown}: there is no such list; check the spelling.") from error
+        raise UsageError(f"{label}: there is no such list; check the spelling.") from error
     except OSError as error:
-        raise UsageError(f"{shown}: this list could not be read: {error.strerror}.") from error
+        raise UsageError(f"{label}: this list could not be read: {error.strerror}.") from error
 
 
 def _read_twice() -> UsageError:

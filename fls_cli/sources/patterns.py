@@ -36,9 +36,9 @@ def matches(pattern: str, unreadable: Callable[[OSError], None] = ignore) -> lis
     hidden one; `**` stands for folders, any number of them, without following links. Folders that
     may not be read hold nothing; `unreadable` is told of them.
     """
-    there = os.path.isdir if pattern.endswith("/") else os.path.lexists
-    found = {path for path in _matches(*_split(pattern), unreadable) if there(path)}
-    return sorted(found, key=lambda path: path.parts)
+    exists = os.path.isdir if pattern.endswith("/") else os.path.lexists
+    paths = {path for path in _matches(*_split(pattern), unreadable) if exists(path)}
+    return sorted(paths, key=lambda path: path.parts)
 
 
 def _split(pattern: str) -> tuple[Path, tuple[str, ...]]:
@@ -83,9 +83,9 @@ def _matches(
 def _entries(folder: Path, unreadable: Callable[[OSError], None]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            found = list(entries)
+            listing = list(entries)
         if os.access(folder, os.X_OK, effective_ids=True):
-            return found
+            return listing
         # Its names may be read, and nothing behind them.
         unreadable(PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder)))
     except PermissionError as error:

@@ -61,7 +61,11 @@ class Remote:
     @property
     def missing(self) -> str | None:
         """What of a copy that was looked at is missing, in words; None if nothing is."""
-        return None if self._copy is None or self._copy.found is None else missing(self._copy.found)
+        return (
+            None
+            if self._copy is None or self._copy.download is None
+            else missing(self._copy.download)
+        )
 
     def close(self) -> None:
         with self._lock:
@@ -81,17 +85,17 @@ class Remote:
         watched = threading.current_thread() is threading.main_thread()
         given_up = _given_up[thread] = threading.Event()
         shown_from = time.monotonic() + _MOMENT
-        shown = False
+        is_shown = False
         try:
             while not event.wait(_TICK):
                 if given_up.is_set():
                     raise InputError(f"{self._name}: nobody waits for it any more.")
                 if watched and time.monotonic() > shown_from:
                     self._show()
-                    shown = True
+                    is_shown = True
         finally:
             del _given_up[thread]
-            if shown:
+            if is_shown:
                 self._show(ended=True)
 
     def _show(self, *, ended: bool = False) -> None:
@@ -114,7 +118,7 @@ class _Copy:
         self.done = threading.Event()
         self.bytes = 0
         self.total: int | None = None
-        self.found: Fetched | None = None
+        self.download: Fetched | None = None
         self._error: Exception | None = None
         self._closed = threading.Event()
         # No suffix: ffmpeg shall judge by the content alone.
@@ -125,7 +129,7 @@ class _Copy:
 
     @property
     def path(self) -> Path | None:
-        return None if self.found is None or self.found.endless else Path(self._file.name)
+        return None if self.download is None or self.download.endless else Path(self._file.name)
 
     def check(self) -> None:
         """Raises what went wrong."""
@@ -140,7 +144,7 @@ class _Copy:
     def _run(self, location: str, name: str) -> None:
         file: IO[bytes] = self._file
         try:
-            self.found = fetch(location, name, file, self._moved)
+            self.download = fetch(location, name, file, self._moved)
         except Exception as error:  # raised again for all who look
             self._error = error
         finally:

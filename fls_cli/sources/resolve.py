@@ -58,13 +58,13 @@ def open_sources(
     """
     if sum(argument == "-" for argument in arguments) > 1:
         raise UsageError("- stands for what is piped in and can be given only once.")
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     with ExitStack() as stack:
         for argument in arguments:
             aside = _Aside()
             try:
                 for source in _sources_of(argument, stdin, stack, progress, aside):
-                    found.setdefault(_identity(source), source)
+                    sources.setdefault(_identity(source), source)
                 for place, problem in sorted(aside.unreadable.items()):
                     if failed is None:
                         raise problem
@@ -75,7 +75,7 @@ def open_sources(
                 failed(argument, error)
             if aside.clips:
                 note(f"{printable(argument)}: {_clips(len(aside.clips))}")
-        yield list(found.values())
+        yield list(sources.values())
 
 
 def piped_in() -> BinaryIO:
@@ -158,21 +158,21 @@ def _address(location: str, progress: Progress, stack: ExitStack) -> Source:
         # Not shown: what cannot be parsed cannot be freed of its password either.
         raise UsageError("That http address is malformed; write https://host/path.")
     host = parts.netloc.rpartition("@")[2]
-    shown = printable(f"{parts.scheme}://{host}{parts.path}")
+    name = printable(f"{parts.scheme}://{host}{parts.path}")
     names = (safe_name(unquote(part)) for part in reversed(parts.path.split("/")))
     last = next(filter(None, names), safe_name(host))
-    remote = Remote(location, shown, progress)
+    remote = Remote(location, name, progress)
     stack.callback(remote.close)
-    return Source(location, "url", None, shown, PurePosixPath(last), remote)
+    return Source(location, "url", None, name, PurePosixPath(last), remote)
 
 
 def _in_folder(folder: str, aside: _Aside) -> list[Source]:
-    found = aside.files_below(folder)
-    if not found and not aside.unreadable:
+    paths = aside.files_below(folder)
+    if not paths and not aside.unreadable:
         raise EmptyInput(
             f"{printable(folder)}: a folder of nothing: no audio or video file lies in it or below."
         )
-    return [_file(str(path), path, path.relative_to(folder)) for path in found]
+    return [_file(str(path), path, path.relative_to(folder)) for path in paths]
 
 
 def _matching(pattern: str, aside: _Aside) -> list[Source]:
@@ -186,22 +186,22 @@ def _matching(pattern: str, aside: _Aside) -> list[Source]:
         )
     # Who writes *.dat means those; who writes * does not mean the notes beside the recordings.
     suffix = PurePath(pattern).suffix
-    named = bool(suffix) and not is_pattern(suffix)
-    found: set[Path] = set()
+    is_named = bool(suffix) and not is_pattern(suffix)
+    paths: set[Path] = set()
     for path in matching:
         if path.is_dir():
             try:
-                found.update(aside.files_below(path))
+                paths.update(aside.files_below(path))
             except InputError as error:
                 aside.unreadable[str(path)] = error
-        elif not named and is_clip(path):
+        elif not is_named and is_clip(path):
             aside.clips.add(path)
-        elif named or is_recording(path):
-            found.add(path)
-    if not found and not aside.unreadable:
+        elif is_named or is_recording(path):
+            paths.add(path)
+    if not paths and not aside.unreadable:
         raise EmptyInput(f"{printable(pattern)}: nothing that matches is an audio or video file.")
     start = fixed_part(pattern)
     return [
         _file(str(path), path, path.relative_to(start))
-        for path in sorted(found, key=lambda path: path.parts)
+        for path in sorted(paths, key=lambda path: path.parts)
     ]

@@ -27,16 +27,6 @@ from fls_models.core.cache import CacheKey
 from fls_models.core.files import replacing
 from fls_models.errors import EnvironmentLacks, UsageError
 
-__all__ = [
-    "DEFAULT_LIMIT",
-    "DiskCache",
-    "Info",
-    "Kind",
-    "key",
-    "open_cache",
-    "parse_size",
-]
-
 DEFAULT_LIMIT = 4 * 10**9
 # A temporary file as old as this, in seconds, belongs to no process that still writes it.
 LEFTOVER_AGE = 3600
@@ -214,8 +204,10 @@ class DiskCache:
         return freed
 
     def _kinds(self) -> list[Path]:
-        found = _listed(self.folder)
-        return sorted(Path(kind) for kind in found if _KIND.fullmatch(kind.name) and kind.is_dir())
+        entries = _listed(self.folder)
+        return sorted(
+            Path(kind) for kind in entries if _KIND.fullmatch(kind.name) and kind.is_dir()
+        )
 
     def _all(self, name: re.Pattern[str]) -> Iterator[_File]:
         for kind in self._kinds():
@@ -233,17 +225,17 @@ class DiskCache:
 
 
 def _files(kind: Path, name: re.Pattern[str]) -> Iterator[_File]:
-    for found in _listed(kind):
-        if name.fullmatch(found.name):
+    for entry in _listed(kind):
+        if name.fullmatch(entry.name):
             with suppress(FileNotFoundError):
-                status = found.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode):
-                    yield _File(Path(found), status.st_size, status.st_mtime)
+                    yield _File(Path(entry), status.st_size, status.st_mtime)
 
 
 def _listed(folder: Path) -> list[os.DirEntry[str]]:
-    with suppress(FileNotFoundError), os.scandir(folder) as found:
-        return list(found)
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return list(entries)
     return []
 
 

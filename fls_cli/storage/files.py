@@ -65,17 +65,17 @@ def make_folder(folder: Path) -> None:
 def _there(path: Path) -> os.stat_result | None:
     """What is at `path` that would be written over; OSError or UsageError where it must not be."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{_shown(path)} is a folder; name a file in it.")
     # Renaming would replace it, whoever may write to it.
     if not os.access(path, os.W_OK, effective_ids=True):
         raise UsageError(
             f"{_shown(path)} is write-protected; allow it with chmod u+w, or name another file."
         )
-    return found
+    return status
 
 
 def _try_out(folder: Path) -> None:
@@ -114,7 +114,7 @@ def _temporary(folder: Path) -> Path:
 
 
 @contextmanager
-def _refusing(path: Path, done: str = "written") -> Iterator[None]:
+def _refusing(path: Path, deed: str = "written") -> Iterator[None]:
     """An OSError becomes a sentence that says that `path` cannot be `done`."""
     try:
         yield
@@ -130,7 +130,7 @@ def _refusing(path: Path, done: str = "written") -> Iterator[None]:
             ) from None
         if failure.errno in NO_ROOM:
             raise DiskFull(f"No room to write {_shown(path)}; free some space first.") from None
-        raise UsageError(f"{_shown(path)} cannot be {done}: {failure.strerror}.") from None
+        raise UsageError(f"{_shown(path)} cannot be {deed}: {failure.strerror}.") from None
 
 
 def _shown(path: Path) -> str:

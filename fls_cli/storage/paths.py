@@ -13,18 +13,12 @@ def cache_folder() -> Path:
 
     Raises EnvironmentLacks when there is no home folder and neither variable is set.
     """
-    try:
-        if own := os.environ.get("FLS_CACHE"):
-            return Path(own).expanduser().absolute()
-        shared = os.environ.get("XDG_CACHE_HOME", "")
-        # The XDG specification asks to ignore a path that is not absolute.
-        if os.path.isabs(shared):
-            return Path(shared) / "fls"
-        return Path.home() / ".cache" / "fls"
-    except RuntimeError:
+    folder = _place("FLS_CACHE", "XDG_CACHE_HOME", ".cache")
+    if folder is None:
         raise EnvironmentLacks(
             "There is no home folder to keep weights in; set FLS_CACHE to a folder."
-        ) from None
+        )
+    return folder
 
 
 def state_folder() -> Path | None:
@@ -32,9 +26,27 @@ def state_folder() -> Path | None:
 
     None when there is no home folder either.
     """
-    shared = os.environ.get("XDG_STATE_HOME", "")
+    return _place("", "XDG_STATE_HOME", ".local/state")
+
+
+def config_file() -> Path | None:
+    """`FLS_CONFIG`, else `fls/config.toml` in `XDG_CONFIG_HOME`, else in `~/.config`.
+
+    It need not be there. None when there is no home folder and neither variable is set.
+    """
+    return _place("FLS_CONFIG", "XDG_CONFIG_HOME", ".config", "fls/config.toml")
+
+
+def _place(own: str, shared: str, below_home: str, name: str = "fls") -> Path | None:
+    """What the variable `own` names, else `name` in a folder of the XDG specification.
+
+    None where that is to be in a home folder and there is none.
+    """
     try:
-        place = Path(shared) if os.path.isabs(shared) else Path.home() / ".local" / "state"
+        if path := os.environ.get(own):
+            return Path(path).expanduser().absolute()
+        folder = os.environ.get(shared, "")
+        # The specification asks to ignore a path that is not absolute.
+        return (Path(folder) if os.path.isabs(folder) else Path.home() / below_home) / name
     except RuntimeError:
         return None
-    return place / "fls"

@@ -1,11 +1,11 @@
 """What a user sets once for all commands: in a file of theirs or in environment variables.
 
 Flags win over variables, variables over the file, the file over the defaults. The choosing is
-click's, whose options name their variables and take the file's values for defaults (`options.py`).
+click's, whose options name their variables and take the file's values for defaults (`options/`).
 An empty variable counts as unset.
 
-Where things lie on a machine is no setting but has a variable only: `FLS_CACHE` (`places.py`),
-`FLS_FFMPEG` (`which_ffmpeg.py`), and `FLS_CONFIG` for the file itself.
+Where things lie on a machine is no setting but has a variable only: `FLS_CACHE` and `FLS_CONFIG`
+(`paths.py`), the latter for the file itself, and `FLS_FFMPEG` (`locate.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from fls_cli.console.sizes import parse_size
 from fls_cli.storage.cache import DEFAULT_LIMIT
+from fls_cli.storage.paths import config_file
 from fls_models.core import budget
 from fls_models.errors import UsageError
 
@@ -52,8 +53,8 @@ class Setting:
         if type(value) is type(self.default) and self.fits(value):
             assert isinstance(value, str | int)
             return os.path.expanduser(value) if isinstance(value, str) else value
-        told = json.dumps(value, ensure_ascii=False, default=str)
-        raise UsageError(f"{file}: {self.name} takes {self.takes}, not {told}.")
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        raise UsageError(f"{file}: {self.name} takes {self.takes}, not {text}.")
 
     def from_variable(self, text: str) -> Value:
         """What the variable's text means, if it is allowed; UsageError names the variable."""
@@ -132,22 +133,6 @@ def find(name: str) -> Setting:
     return next(setting for setting in SETTINGS if setting.name == name)
 
 
-def config_file() -> Path | None:
-    """`FLS_CONFIG`, else `fls/config.toml` in `XDG_CONFIG_HOME`, else in `~/.config`.
-
-    It need not be there. None when there is no home folder and neither variable is set.
-    """
-    try:
-        if own := os.environ.get("FLS_CONFIG"):
-            return Path(own).expanduser().absolute()
-        shared = os.environ.get("XDG_CONFIG_HOME", "")
-        # The XDG specification asks to ignore a path that is not absolute.
-        place = Path(shared) if os.path.isabs(shared) else Path.home() / ".config"
-    except RuntimeError:
-        return None
-    return place / "fls" / "config.toml"
-
-
 def read_file() -> dict[str, Value]:
     """What the file sets, by name; nothing when there is no file.
 
@@ -182,15 +167,15 @@ def chosen() -> list[Chosen]:
     Raises UsageError for a file or a variable that holds something else than what is allowed.
     """
     in_file, file = read_file(), str(config_file())
-    found = []
+    choices = []
     for setting in SETTINGS:
         if text := os.environ.get(setting.variable):
-            found.append(Chosen(setting, setting.from_variable(text), setting.variable))
+            choices.append(Chosen(setting, setting.from_variable(text), setting.variable))
         elif setting.name in in_file:
-            found.append(Chosen(setting, in_file[setting.name], file))
+            choices.append(Chosen(setting, in_file[setting.name], file))
         else:
-            found.append(Chosen(setting, setting.default, "default"))
-    return found
+            choices.append(Chosen(setting, setting.default, "default"))
+    return choices
 
 
 def take_effect() -> dict[str, Value]:
@@ -198,10 +183,10 @@ def take_effect() -> dict[str, Value]:
 
     The size of the cache becomes its variable. Raises UsageError as `read_file` does.
     """
-    found = {find(name).variable: value for name, value in read_file().items()}
-    if _SIZE.variable in found and not os.environ.get(_SIZE.variable):
-        os.environ[_SIZE.variable] = str(found[_SIZE.variable])
-    return found
+    values = {find(name).variable: value for name, value in read_file().items()}
+    if _SIZE.variable in values and not os.environ.get(_SIZE.variable):
+        os.environ[_SIZE.variable] = str(values[_SIZE.variable])
+    return values
 
 
 def template() -> str:

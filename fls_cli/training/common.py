@@ -208,7 +208,7 @@ def encode_all(
     from fls_models.training.core.encoded_dataset import encode
 
     session, recordings = task.session, task.recordings
-    session.asked = len(set(recordings))
+    session.source_count = len(set(recordings))
     # The others find on disk what the first encodes.
     with task.processes.first_ahead():
         encoded = encode(
@@ -221,7 +221,7 @@ def encode_all(
             progress=session.bars,
         )
     for path, error in encoded.failed.items():
-        session.fail(str(path), error, as_json=False)
+        session.fail(str(path), error)
     for path in encoded.too_long:
         session.say(f"{path} is left out: it lasts longer than 30 s; cut it at pauses first")
     return encoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +20,14 @@ def exact_name(location: str | None) -> str | None:
     if location is None or _NO_FILE.match(location) or printable(location) == location:
         return None
     return base64.b64encode(os.fsencode(location)).decode()
+
+
+def json_line(
+    payload: Mapping[str, Any], locations: Mapping[str, str], indent: int | None = None
+) -> str:
+    """A result `with_exact_names`, in one line unless it is indented."""
+    exact = with_exact_names(payload, locations)
+    return json.dumps(exact, ensure_ascii=False, indent=indent) + "\n"
 
 
 def with_exact_names(told: Mapping[str, Any], locations: Mapping[str, str]) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def test_what_was_finished_is_known_with_what_was_kept(notes: Path, source: Sour
             claim.finish("Text.\n", kept)
         with claim_on(notes, source) as claim:
             assert claim.is_finished
-            assert claim.kept == kept
+            assert claim.record == kept
         assert seems_finished(notes, notes / "talk.txt", source, "request")
         assert not seems_finished(notes, notes / "talk.txt", source, "another")
         assert not seems_finished(notes, notes / "walk.txt", source, "request")

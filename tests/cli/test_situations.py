@@ -11,7 +11,8 @@ import pytest
 from fls_cli.media.ffmpeg.locate import Ffmpeg
 from fls_cli.media.stream import probe
 from tests.cli.media_files import Heard, as_file, hear
-from tests.cli.situations import SITUATIONS, Situation, heard_clicks
+from tests.cli.situation_makers import heard_clicks
+from tests.cli.situations import SITUATIONS, Situation
 
 # What differs in how it is laid out alone has the same clock as the others.
 _LAID_OUT_ALIKE = ("joined with", " between", "joined, the ")

@@ -26,7 +26,7 @@ def save_flac(samples: NDArray[np.float32], place: Path) -> None:
     raw = ("-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-i", "pipe:0")
     # Without its version in the file.
     plain = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags", "+bitexact")
-    done = subprocess.run(
+    process = subprocess.run(
         [
             *(find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", *raw),
             *("-c:a", "flac", *plain, "-f", "flac", f"file:{place.absolute()}"),
@@ -37,9 +37,9 @@ def save_flac(samples: NDArray[np.float32], place: Path) -> None:
         process_group=0,
         check=False,
     )
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        if any("No space left" in line or "quota exceeded" in line for line in said):
+    if process.returncode:
+        lines = process.stderr.decode(errors="replace").strip().splitlines()
+        if any("No space left" in line or "quota exceeded" in line for line in lines):
             raise DiskFull(f"No room left in {place.parent}; free some: the same command goes on.")
-        why = said[-1] if said else f"ffmpeg left with {done.returncode}"
+        why = lines[-1] if lines else f"ffmpeg left with {process.returncode}"
         raise UsageError(f"{place.parent} cannot be written: {why}")

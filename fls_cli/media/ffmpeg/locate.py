@@ -82,18 +82,18 @@ def choose_ffmpeg() -> Ffmpeg:
     Raises FfmpegMissing when there is none, and when the user chose what is none.
     """
     if choice := os.environ.get(VARIABLE):
-        found = shutil.which(os.path.expanduser(choice))
-        if found is None:
+        path = shutil.which(os.path.expanduser(choice))
+        if path is None:
             raise FfmpegMissing(
                 f"{VARIABLE} is {choice!r}, which is no program that can be run; set it to the "
                 "path of an ffmpeg or its name on PATH, or unset it to use that of the "
                 "imageio-ffmpeg wheel."
             )
-        chosen = Ffmpeg(os.path.abspath(found), "variable")
+        ffmpeg = Ffmpeg(os.path.abspath(path), "variable")
     elif bundled := bundled_ffmpeg():
         return Ffmpeg(bundled, "wheel")
-    elif found := shutil.which("ffmpeg"):
-        chosen = Ffmpeg(os.path.abspath(found), "path")
+    elif path := shutil.which("ffmpeg"):
+        ffmpeg = Ffmpeg(os.path.abspath(path), "path")
     else:
         raise FfmpegMissing(
             "ffmpeg was not found: the imageio-ffmpeg wheel has none for this machine, and PATH "
@@ -101,9 +101,9 @@ def choose_ffmpeg() -> Ffmpeg:
             f"{VARIABLE} to the path of one."
         )
     # A program that is no ffmpeg would make every recording look damaged.
-    if chosen.version is None:
-        raise FfmpegMissing(f"{chosen.path} is no ffmpeg; {chosen.remedy}.")
-    return chosen
+    if ffmpeg.version is None:
+        raise FfmpegMissing(f"{ffmpeg.path} is no ffmpeg; {ffmpeg.remedy}.")
+    return ffmpeg
 
 
 def find_ffmpeg() -> str:
@@ -133,15 +133,15 @@ def decoder_parts() -> dict[str, str]:
     results of it are found by the keys that they always had. Of another all that it says of
     itself: its version alone would not tell of the libraries that it loads.
     """
-    chosen, bundled = choose_ffmpeg(), bundled_ffmpeg()
-    if bundled is not None and os.path.samefile(chosen.path, bundled):
+    ffmpeg, bundled = choose_ffmpeg(), bundled_ffmpeg()
+    if bundled is not None and os.path.samefile(ffmpeg.path, bundled):
         return {}
-    return {"decoder": chosen.description}
+    return {"decoder": ffmpeg.description}
 
 
 @lru_cache
 def _described(path: str, changed: int) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [path, "-version"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -150,7 +150,7 @@ def _described(path: str, changed: int) -> str:
         process_group=0,
         check=True,
     )
-    return done.stdout.decode(errors="replace")
+    return process.stdout.decode(errors="replace")
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:

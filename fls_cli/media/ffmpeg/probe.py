@@ -75,8 +75,8 @@ class MediaInfo:
         back, a time that is searched for may be there twice.
         """
         plain = len(self.parts) == 1 and not any(track.edits for track in self.tracks)
-        known = self.duration is not None and plain
-        return known and self.container.split(",")[0] in _INDEXED
+        is_plain = self.duration is not None and plain
+        return is_plain and self.container.split(",")[0] in _INDEXED
 
 
 # Streams of frames, in which the rate may change: some ffmpegs miscount their times from there on.
@@ -109,21 +109,21 @@ _NAMED = {
 
 def read_report(text: str) -> MediaInfo | None:
     """What `text`, ffmpeg's stderr without the input's name, says of the input; None if nothing."""
-    opened = _INPUT.search(text)
-    if opened is None:
+    header = _INPUT.search(text)
+    if header is None:
         return None
     # A stream that belongs to two programs is printed twice, and programs print out of order.
-    streams = {int(match["stream"]): match for match in _STREAM.finditer(text, opened.end())}
+    streams = {int(match["stream"]): match for match in _STREAM.finditer(text, header.end())}
     audio = [match for _, match in sorted(streams.items()) if match["kind"] == "Audio"]
     tracks = tuple(_track(index, match) for index, match in enumerate(audio))
-    if opened["container"] == "flv":
+    if header["container"] == "flv":
         # It has one track; ffmpeg makes more of what is damaged.
         tracks = tracks[:1]
     begin = _START.search(text)
     start = float(begin[1]) if begin else 0.0
     return MediaInfo(
-        duration=_duration(text, tracks, opened["container"], start),
-        container=opened["container"],
+        duration=_duration(text, tracks, header["container"], start),
+        container=header["container"],
         tracks=tracks,
         # A cover is a picture of the recording, not something that lasts.
         video=any(
@@ -182,8 +182,8 @@ def _channels(rest: str) -> int | None:
     if layout is None:
         return None
     name = layout[1]
-    if counted := _COUNTED.match(name):
-        return int(counted[1])
-    if dotted := _DOTTED.match(name):
-        return sum(int(part) for part in dotted[0].split("."))
+    if count := _COUNTED.match(name):
+        return int(count[1])
+    if layout_name := _DOTTED.match(name):
+        return sum(int(part) for part in layout_name[0].split("."))
     return _NAMED.get(re.split(r"[ (]", name, maxsplit=1)[0])

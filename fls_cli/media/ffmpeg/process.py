@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
@@ -61,23 +60,14 @@ def describe(
     target, options, folder = _input(source, part, raw)
     # The one output that needs no stream, and so none that could be decoded.
     command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env=_environment(),
-        process_group=0,
-    ) as child:
-        _children[threading.get_ident()] = child
+    with _start(command, folder, subprocess.DEVNULL) as child:
         try:
-            _, said = child.communicate()
+            _, report = child.communicate()
         finally:
             child.kill()
             _children.pop(threading.get_ident(), None)
     # A name may hold newlines and what looks like a description.
-    return child.returncode, said.replace(_as_logged(target), b"input").decode(errors="replace")
+    return child.returncode, report.replace(_as_logged(target), b"input").decode(errors="replace")
 
 
 def end_child_of(thread: int) -> None:
@@ -132,20 +122,9 @@ class Decoding:
         command = _command(target, options, samples, f"a:{track.index}")
         self._target = _as_logged(target)
         self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        # Its own process group: Ctrl-C at the terminal is ours to handle, and would otherwise
-        # look like a recording that ends here.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=folder,
-            env=_environment(),
-            process_group=0,
-        )
+        self._process = _start(command, folder, subprocess.PIPE)
         _calm(self._process.pid)
         self._thread = threading.get_ident()
-        _children[self._thread] = self._process
         self._out = cast(io.BufferedReader, self._process.stdout)
         self._err = cast(io.BufferedReader, self._process.stderr)
         self._nut = NutReader(self._out.read)
@@ -156,12 +135,7 @@ class Decoding:
     def __enter__(self) -> Decoding:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _children.pop(self._thread, None)
         self._process.kill()
         self._process.wait()
@@ -215,9 +189,9 @@ def _command(
     import ffmpeg
 
     # ffmpeg-python cannot hash a name that is not UTF-8, so the name is put in afterwards.
-    opened = ffmpeg.input("input", **options)
-    chosen = opened[selected] if selected else opened
-    command: list[str] = chosen.output("pipe:", **output).compile(cmd=find_ffmpeg())
+    stream = ffmpeg.input("input", **options)
+    selection = stream[selected] if selected else stream
+    command: list[str] = selection.output("pipe:", **output).compile(cmd=find_ffmpeg())
     command[command.index("-i") + 1] = target
     return command
 
@@ -261,7 +235,20 @@ def _as_logged(target: str) -> bytes:
     return bytes(63 if byte < 8 or 13 < byte < 32 else byte for byte in os.fsencode(target))
 
 
-def _environment() -> dict[str, str]:
+def _start(command: list[str], folder: Path | None, stdout: int) -> subprocess.Popen[bytes]:
+    """The child that this thread waits for from now on."""
     environment = {**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"}
     environment.pop("AV_LOG_FORCE_COLOR", None)
-    return environment
+    # Its own process group: Ctrl-C at the terminal is ours to handle, and would otherwise
+    # look like a recording that ends here.
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        process_group=0,
+    )
+    _children[threading.get_ident()] = child
+    return child

@@ -8,22 +8,9 @@ from pathlib import PurePath
 from fls_models.errors import UsageError
 
 # By ffmpeg's names, with the rate that a format has unless another is named.
-_FORMATS: dict[str, int | None] = {
-    "s8": None,
-    "u8": None,
-    "s16le": None,
-    "s16be": None,
-    "s24le": None,
-    "s24be": None,
-    "s32le": None,
-    "s32be": None,
-    "f32le": None,
-    "f32be": None,
-    "mulaw": 8000,
-    "alaw": 8000,
-    "gsm": 8000,
-    "g722": 16_000,
-}
+_PCM = "s8 u8 s16le s16be s24le s24be s32le s32be f32le f32be"
+_FORMATS: dict[str, int | None] = dict.fromkeys(_PCM.split())
+_FORMATS |= {"mulaw": 8000, "alaw": 8000, "gsm": 8000, "g722": 16_000}
 # These have the one rate, and one channel.
 _FIXED = ("gsm", "g722")
 _RATES = range(1000, 768_001)

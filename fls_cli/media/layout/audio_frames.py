@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from functools import lru_cache
 
 from fls_cli.media.layout.frame_runs import Frame, FrameKind
+from fls_cli.media.layout.kinds import Bytes
 
 # Most streams have few; damage looks like many.
 _HEADERS = 4096
@@ -28,17 +28,17 @@ _TELLING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]")
 _BEHIND = (36, 21, 13)
 
 
-def promised_seconds(data: mmap.mmap) -> dict[int, float]:
+def promised_seconds(data: Bytes) -> dict[int, float]:
     """How much sound headers promise, by where in a file of MP3 the frames that hold them begin."""
     promises: dict[int, float] = {}
-    for found in _TELLING.finditer(data):
+    for match in _TELLING.finditer(data):
         for behind in _BEHIND:
-            begin = found.start() - behind
+            begin = match.start() - behind
             frame = MPEG.frame(data, begin) if begin >= 0 else None
             # The first of several frames, as far as there are any.
-            after = None if frame is None else begin + frame[0]
-            if frame and after and (after >= len(data) or MPEG.frame(data, after)):
-                count = int.from_bytes(data[found.end() : found.end() + 4], "big")
+            following = None if frame is None else begin + frame[0]
+            if frame and following and (following >= len(data) or MPEG.frame(data, following)):
+                count = int.from_bytes(data[match.end() : match.end() + 4], "big")
                 promises[begin] = count * frame[1]
                 break
     return promises

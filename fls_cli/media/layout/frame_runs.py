@@ -5,10 +5,11 @@ How much is missing where such a stream is damaged only its bytes tell.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from fls_cli.media.layout.kinds import Bytes
 
 # The bytes and the seconds of a frame.
 Frame: TypeAlias = tuple[int, float]
@@ -18,13 +19,13 @@ Frame: TypeAlias = tuple[int, float]
 class Run:
     """Frames from byte `begin` to `end`, one behind the other: `seconds` of sound.
 
-    `missing` is how many bytes the last of them lacks.
+    `torn` says that the last of them is cut off.
     """
 
     begin: int
     end: int
     seconds: float
-    missing: int = 0
+    torn: bool = False
 
     @property
     def bytes_per_second(self) -> float:
@@ -42,7 +43,7 @@ class FrameKind:
     header: int
     read: Callable[[bytes], Frame | None]
 
-    def runs(self, data: mmap.mmap, begins: Sequence[int] = ()) -> Iterator[Run]:
+    def runs(self, data: Bytes, begins: Sequence[int] = ()) -> Iterator[Run]:
         """What of a file is frames; between runs lie tags and what is damaged.
 
         `begins` is where recordings begin, as far as is known, in order: runs end there.
@@ -54,14 +55,14 @@ class FrameKind:
                 while at < limit and (frame := self.frame(data, at)) is not None:
                     at += frame[0]
                     seconds += frame[1]
-                yield Run(begin, min(at, limit), seconds, max(0, at - limit))
+                yield Run(begin, min(at, limit), seconds, at > limit)
             at = limit
 
-    def frame(self, data: mmap.mmap, at: int) -> Frame | None:
+    def frame(self, data: Bytes, at: int) -> Frame | None:
         """The frame that begins at a byte."""
         return self.read(data[at : at + self.header])
 
-    def begins(self, data: mmap.mmap, at: int, limit: int) -> bool:
+    def begins(self, data: Bytes, at: int, limit: int) -> bool:
         """Whether frames begin at a byte: three in a row, since bytes may look like one by chance.
 
         Fewer, where they end at `limit`.
@@ -75,7 +76,7 @@ class FrameKind:
                 return count > 0
         return True
 
-    def _first(self, data: mmap.mmap, at: int, limit: int) -> int | None:
+    def _first(self, data: Bytes, at: int, limit: int) -> int | None:
         """Where frames begin."""
         while (at := data.find(self.sync, at, limit)) >= 0:
             if self.begins(data, at, limit):

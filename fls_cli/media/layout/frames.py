@@ -22,36 +22,36 @@ def frame_parts(data: Bytes, kind: FrameKind) -> tuple[Part, ...]:
     """A part for each recording, and for what follows a hole in one."""
     promises = promised_seconds(data) if kind is MPEG else {}
     recordings = _begun_at(promises, list(kind.runs(data, sorted(promises))))
-    found = [part for runs in recordings for part in _parts(data, runs, promises)]
-    if not found:
+    parts = [part for runs in recordings for part in _parts(data, runs, promises)]
+    if not parts:
         return (WHOLE,)
     # What lies before the first frame and behind the last belongs to them.
-    found[0] = replace(found[0], begin=0)
-    others: list[Part] = []
-    for number, part in enumerate(found):
-        following = found[number + 1].begin if number + 1 < len(found) else len(data)
+    parts[0] = replace(parts[0], begin=0)
+    foreign: list[Part] = []
+    for number, part in enumerate(parts):
+        following = parts[number + 1].begin if number + 1 < len(parts) else len(data)
         if part.end is not None and following > part.end:
             at = next_header(data, part.end, following, tags=False)
             if begins_here(data, part.end, but=kind):
                 at = part.end
             if at is not None:
-                others += joined_behind(data, at, following, tags=False)
-    begins = {other.end for other in others}
+                foreign += joined_behind(data, at, following, tags=False)
+    begins = {part.end for part in foreign}
     # What stands between frames and is no frame is no damage if it is a recording.
-    found = [replace(part, hole=0.0) if part.begin in begins else part for part in found]
-    found = sorted([*found, *others], key=lambda part: part.begin)
-    found[-1] = replace(found[-1], end=None)
-    return tuple(found)
+    parts = [replace(part, hole=0.0) if part.begin in begins else part for part in parts]
+    parts = sorted([*parts, *foreign], key=lambda part: part.begin)
+    parts[-1] = replace(parts[-1], end=None)
+    return tuple(parts)
 
 
 def _begun_at(begins: Container[int], runs: Iterable[Run]) -> list[list[Run]]:
     """Runs that belong together: the first, or one of `begins`, and what follows."""
-    found: list[list[Run]] = []
+    groups: list[list[Run]] = []
     for run in runs:
-        if run.begin in begins or not found:
-            found.append([])
-        found[-1].append(run)
-    return found
+        if run.begin in begins or not groups:
+            groups.append([])
+        groups[-1].append(run)
+    return groups
 
 
 def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[Part]:
@@ -71,13 +71,13 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
         holes = bad
     parts = [
         Part(
-            begin=there[0].begin,
-            end=there[-1].end,
-            hole=holes.get(there[0].begin, 0.0),
-            torn=there[-1].missing > 0,
-            seconds=sum(run.seconds for run in there),
+            begin=group[0].begin,
+            end=group[-1].end,
+            hole=holes.get(group[0].begin, 0.0),
+            lacks="end" if group[-1].torn else None,
+            seconds=sum(run.seconds for run in group),
         )
-        for there in _begun_at(holes, runs)
+        for group in _begun_at(holes, runs)
     ]
     if lost > 0 and (len(parts) == 1 or lost > _TOLERANCE):
         parts[-1] = replace(parts[-1], seconds=(parts[-1].seconds or 0.0) + lost)

@@ -37,7 +37,7 @@ _HEADERS: dict[str, tuple[bytes, int, bytes]] = {
     "wv": (b"wvpk", 0, rb"wvpk....[\x02-\x10]\x04.{6}\0{4}.{5}" + _bytes_with(8)),
     "rm": (b".RMF\0\0\0\x12", 0, rb"\.RMF\0\0\0\x12"),
 }
-HEADERS = {name: re.compile(there, re.DOTALL) for name, (_, _, there) in _HEADERS.items()}
+HEADERS = {name: re.compile(form, re.DOTALL) for name, (_, _, form) in _HEADERS.items()}
 """How a recording of each kind begins."""
 _PATTERNS = {sign: (behind, HEADERS[name]) for name, (sign, behind, _) in _HEADERS.items()}
 # What has no header, and is looked for only where another recording ends: packets of MPEG-TS, packs
@@ -77,9 +77,9 @@ def next_header(
 
     `tags` says whether frames behind a tag are one.
     """
-    for found in _SIGNS.finditer(data, begin, len(data) if end is None else end):
-        behind, pattern = _PATTERNS.get(found[0], (0, _TAG))
-        at = found.start() - behind
+    for sign in _SIGNS.finditer(data, begin, len(data) if end is None else end):
+        behind, pattern = _PATTERNS.get(sign[0], (0, _TAG))
+        at = sign.start() - behind
         if at < begin or not pattern.match(data, at):
             continue
         if pattern is not _TAG or (tags and _frames_begin(data, at, (MPEG, ADTS))):

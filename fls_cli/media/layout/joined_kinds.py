@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
-from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Part
+from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack, Part
 
 
 def unknown_end(data: Bytes, at: int) -> int | None:
@@ -29,21 +29,23 @@ class Kind:
 
     def parts(self, data: Bytes) -> tuple[Part, ...]:
         """The recordings that were joined; all there is, where nothing else is known."""
-        found: list[Part] = []
+        parts: list[Part] = []
         at: int | None = 0
         while at is not None:
             if at > 0 and not self.header.match(data, at):
-                return (*found, *joined_behind(data, at))
+                return (*parts, *joined_behind(data, at))
             end = self.end(data, at)
             following = self._following(data, at, end)
-            missing = (end or 0) - (len(data) if following is None else following)
-            if self.exact:
-                found.append(Part(at, following, torn=missing > 0))
-            else:
-                missing = missing if missing >= WORTH_TELLING else 0
-                found.append(Part(at, following, missing=missing))
+            parts.append(Part(at, following, lacks=self.lack(data, at, end, following)))
             at = following
-        return tuple(found)
+        return tuple(parts)
+
+    def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
+        """What the recording at a byte lacks that promises an end and has another one behind it."""
+        missing = (end or 0) - (len(data) if following is None else following)
+        if self.exact:
+            return "end" if missing > 0 else None
+        return "bytes" if missing >= WORTH_TELLING else None
 
     def _following(self, data: Bytes, at: int, end: int | None) -> int | None:
         if end is not None and self.header.match(data, end):
@@ -54,5 +56,5 @@ class Kind:
         match = self.header.search(data, at + 1)
         own = match.start() if match else None
         behind = at + 1 if end is None or end > len(data) else end
-        other = behind if begins_here(data, behind) else next_header(data, behind, own)
-        return own if other is None else other
+        foreign = behind if begins_here(data, behind) else next_header(data, behind, own)
+        return own if foreign is None else foreign

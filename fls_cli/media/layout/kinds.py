@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from pathlib import Path
+from typing import Literal, TypeAlias
 
 Bytes: TypeAlias = mmap.mmap
+Lack: TypeAlias = Literal["bytes", "end"]
 
 # Sizes that writers leave who could not go back to fill them in.
 UNKNOWN = 0x7FFF_F000
@@ -19,17 +23,16 @@ class Part:
     """Bytes of a file that are a recording of their own; `end` None for the end of the file.
 
     `unbounded` says that the header's length is too short and to be ignored; `hole` is how many
-    seconds before it are damaged. `missing` is how many bytes it promises and lacks, at its end or
-    in its middle; `torn` says that it ends within a frame, packet, page or box, or in zeros.
-    `seconds` is how long it promises to be, None where only decoding tells.
+    seconds before it are damaged. `lacks` says that it has fewer `bytes` than it promises, be it in
+    its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros. `seconds`
+    is how long it promises to be, None where only decoding tells.
     """
 
     begin: int = 0
     end: int | None = None
     unbounded: bool = False
     hole: float = 0.0
-    missing: int = 0
-    torn: bool = False
+    lacks: Lack | None = None
     seconds: float | None = None
 
     @property
@@ -40,7 +43,14 @@ class Part:
 WHOLE = Part()
 
 
+@contextmanager
+def mapped(path: Path) -> Iterator[Bytes]:
+    """The bytes of a file, none of them read yet. Raises OSError."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
 def length(parts: tuple[Part, ...]) -> float | None:
     """How many seconds the parts promise together, None where one does not tell."""
-    known = [part.seconds for part in parts if part.seconds is not None]
-    return sum(known) + sum(part.hole for part in parts) if len(known) == len(parts) else None
+    seconds = [part.seconds for part in parts if part.seconds is not None]
+    return sum(seconds) + sum(part.hole for part in parts) if len(seconds) == len(parts) else None

@@ -11,26 +11,26 @@ _BEGINS = 2
 
 def ogg_parts(data: Bytes) -> tuple[Part, ...]:
     """A part for each chain. Pages say how long they are, so one that was cut off shows."""
-    found: list[Part] = []
+    parts: list[Part] = []
     begin = at = end = 0
     # Streams that are heard together all begin before one goes on.
     going = False
     while (at := data.find(b"OggS\0", at)) >= 0:
         first = bool(data[at + 5 : at + 6] and data[at + 5] & _BEGINS)
         if first and going:
-            found.append(Part(begin, at, torn=end > at))
+            parts.append(Part(begin, at, lacks="end" if end > at else None))
             begin = at
         going = not first
         end = _end(data, at)
         whole = end == len(data) or data[end : end + 4] == b"OggS"
         # Where a page is cut off, another may begin inside of what it claims.
         at = end if whole else at + _HEADER
-    other = None
+    foreign = None
     if end < len(data):
-        other = end if begins_here(data, end) else next_header(data, end)
-    if other is not None:
-        return (*found, Part(begin, other), *joined_behind(data, other))
-    return (*found, Part(begin, None, torn=end > len(data)))
+        foreign = end if begins_here(data, end) else next_header(data, end)
+    if foreign is not None:
+        return (*parts, Part(begin, foreign), *joined_behind(data, foreign))
+    return (*parts, Part(begin, lacks="end" if end > len(data) else None))
 
 
 def _end(data: Bytes, at: int) -> int:

@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from fls_cli.media.layout.headers import begins_here, joined_behind
-from fls_cli.media.layout.kinds import UNKNOWN, WORTH_TELLING, Bytes, Part
+from fls_cli.media.layout.kinds import UNKNOWN, WORTH_TELLING, Bytes, Lack, Part
 
 _RIFFS = (b"RIFF", b"RF64", b"RIFX")
 # PCM, float, A-law, mu-law, extensible.
@@ -15,7 +15,7 @@ _CONSTANT = (1, 3, 6, 7, 0xFFFE)
 
 def wav_parts(data: Bytes) -> tuple[Part, ...]:
     """Raises struct.error for a header that is cut short."""
-    found: list[Part] = []
+    parts: list[Part] = []
     at: int | None = 0
     while at is not None and (sound := _sound(data, at)) is not None:
         pace, missing, seconds = sound.bytes_per_second, 0, None
@@ -29,20 +29,20 @@ def wav_parts(data: Bytes) -> tuple[Part, ...]:
             seconds = sound.size / pace if pace else None
             end = sound.begin + sound.size
             if end < len(data) and not _is_chunk(data, end + sound.size % 2):
-                for other in (end, end + sound.size % 2):
-                    if begins_here(data, other):
-                        found.append(Part(at, other, seconds=seconds))
-                        return (*found, *joined_behind(data, other))
-            following, known = _after_chunks(data, end + sound.size % 2)
-            if following is None and (not known or end > len(data)):
+                for foreign in (end, end + sound.size % 2):
+                    if begins_here(data, foreign):
+                        parts.append(Part(at, foreign, seconds=seconds))
+                        return (*parts, *joined_behind(data, foreign))
+            following, is_known = _after_chunks(data, end + sound.size % 2)
+            if following is None and (not is_known or end > len(data)):
                 following = _next_header(data, sound.begin)
-            if following is None and not known and not found:
+            if following is None and not is_known and not parts:
                 return _unbounded(data, sound)
             missing = end - (len(data) if following is None else following)
-        missing = missing if missing >= WORTH_TELLING else 0
-        found.append(Part(at, following, missing=missing, seconds=seconds))
+        lacks: Lack | None = "bytes" if missing >= WORTH_TELLING else None
+        parts.append(Part(at, following, lacks=lacks, seconds=seconds))
         at = following
-    return tuple(found) if at is None else (*found, Part(at))
+    return tuple(parts) if at is None else (*parts, Part(at))
 
 
 class _Samples(NamedTuple):

@@ -6,7 +6,6 @@ How long the hole is, the index at its end tells, which counts what was there.
 
 from __future__ import annotations
 
-import mmap
 import re
 import struct
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 
+from fls_cli.media.layout.kinds import Bytes, mapped
 from fls_cli.media.timeline.edit_lists import Edit
 
 # What may stand in a list of chunks.
@@ -38,7 +38,7 @@ class _Stream:
     # Where each stretch without damage begins: in what was found, in the file, and how many bytes
     # are no chunks until there.
     begins: list[tuple[float, int, int]] = field(default_factory=list)
-    found: float = 0.0
+    found_seconds: float = 0.0
     # What of the file was looked at.
     end: int = 0
 
@@ -54,13 +54,13 @@ def edits_around_damage(path: Path, track: int) -> tuple[tuple[Edit, ...], float
 
     And how many seconds it says it is, 0 where it does not tell. Raises OSError.
     """
-    found = path.stat()
-    return _edits(path, track, found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    return _edits(path, track, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
 def _edits(path: Path, track: int, size: int, changed: int) -> tuple[tuple[Edit, ...], float]:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
         try:
             stream = _sounds(data)[track]
             index = _walk(data, stream)
@@ -79,25 +79,25 @@ def _around(stream: _Stream, index: dict[int, float]) -> tuple[Edit, ...]:
     starts = [index[at] for _, at, _ in stream.begins if at in index]
     if not index:
         # It was cut off as well, or never finished: as much as such bytes hold elsewhere.
-        rate = stream.found / (stream.end - stream.begins[-1][2])
+        rate = stream.found_seconds / (stream.end - stream.begins[-1][2])
         starts = [media + rate * skipped for media, _, skipped in stream.begins]
     elif len(starts) < len(medias) or sorted(starts) != starts:
         # Bytes were left out, so that the index leads astray; of several holes each has its share.
-        lost = max(stream.seconds, index[_END]) - stream.found
+        lost = max(stream.seconds, index[_END]) - stream.found_seconds
         share = lost / (len(medias) - 1)
         starts = [media + number * share for number, media in enumerate(medias)]
     if starts[-1] - medias[-1] < _SHORTEST_HOLE:
         return ()
-    ends = [*medias[1:], stream.found]
+    ends = [*medias[1:], stream.found_seconds]
     return tuple(
         Edit(start, media, end - media)
         for start, media, end in zip(starts, medias, ends, strict=True)
     )
 
 
-def _sounds(data: mmap.mmap) -> list[_Stream]:
+def _sounds(data: Bytes) -> list[_Stream]:
     """The audio streams, as their headers tell."""
-    found = []
+    streams = []
     for number, at in enumerate(_headers(data)):
         kind = data[at + 8 : at + 12]
         scale, rate, _, length = struct.unpack("<4I", data[at + 28 : at + 44])
@@ -108,18 +108,18 @@ def _sounds(data: mmap.mmap) -> list[_Stream]:
         if kind == b"auds":
             sample_size = block if sample_size and block else sample_size
             unit = scale / rate
-            found.append(_Stream(b"%02dwb" % number, length * unit, unit, sample_size, block))
-    return found
+            streams.append(_Stream(b"%02dwb" % number, length * unit, unit, sample_size, block))
+    return streams
 
 
-def _headers(data: mmap.mmap) -> Iterator[int]:
+def _headers(data: Bytes) -> Iterator[int]:
     at, end = 0, data.find(b"movi")
     while (at := data.find(b"strh", at, end)) >= 0:
         yield at
         at += 4
 
 
-def _walk(data: mmap.mmap, stream: _Stream) -> dict[int, float]:
+def _walk(data: Bytes, stream: _Stream) -> dict[int, float]:
     """Finds the chunks of a stream; returns what the index tells of them."""
     movie = data.find(b"movi")
     at, broken, skipped = movie + 4, True, 0
@@ -136,9 +136,9 @@ def _walk(data: mmap.mmap, stream: _Stream) -> dict[int, float]:
         name = data[at : at + 4]
         if name == stream.name:
             if broken:
-                stream.begins.append((stream.found, at, skipped))
+                stream.begins.append((stream.found_seconds, at, skipped))
                 broken = False
-            stream.found += stream.seconds_of(size)
+            stream.found_seconds += stream.seconds_of(size)
         elif name == b"idx1" and not index and at + 8 + size <= len(data):
             index = _index(data[at + 8 : at + 8 + size], stream, movie)
         at += 12 if name in _LISTS else 8 + size + size % 2
@@ -146,7 +146,7 @@ def _walk(data: mmap.mmap, stream: _Stream) -> dict[int, float]:
     return index
 
 
-def _size(data: mmap.mmap, at: int) -> int | None:
+def _size(data: Bytes, at: int) -> int | None:
     """How long the chunk at a byte is, without its header; None if there is none."""
     if not _NAMES.match(data, at):
         return None
@@ -156,7 +156,7 @@ def _size(data: mmap.mmap, at: int) -> int | None:
     return None if cut and data[at : at + 4] not in (b"idx1", *_LISTS) else size
 
 
-def _resume(data: mmap.mmap, at: int) -> int | None:
+def _resume(data: Bytes, at: int) -> int | None:
     """Where chunks go on: two in a row, since bytes may look like one by chance."""
     while (match := _NAMES.search(data, at)) is not None:
         at = match.start()
@@ -169,9 +169,9 @@ def _resume(data: mmap.mmap, at: int) -> int | None:
     return None
 
 
-def _index(listed: bytes, stream: _Stream, movie: int) -> dict[int, float]:
+def _index(content: bytes, stream: _Stream, movie: int) -> dict[int, float]:
     """When the chunks of a stream begin, by where they begin in the file; at _END, when all end."""
-    entries = list(struct.iter_unpack("<4sIII", listed[: len(listed) // 16 * 16]))
+    entries = list(struct.iter_unpack("<4sIII", content[: len(content) // 16 * 16]))
     # Some count from the list of chunks, others from the beginning of the file.
     origin = movie if entries and entries[0][2] < movie else 0
     own = [(origin + begin, size) for name, _, begin, size in entries if name == stream.name]

@@ -7,12 +7,13 @@ and 9.0, libavformat/mov.c) reads an empty edit that is not the first as one of 
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fls_cli.media.layout.kinds import Bytes, mapped
+from fls_cli.media.layout.mp4 import boxes
 from fls_cli.media.timeline.laps import ZERO
 from fls_cli.media.timeline.nut import Packet
 from fls_models.core.constants import SAMPLE_RATE
@@ -33,7 +34,7 @@ def edits_with_holes(path: Path, track: int) -> tuple[Edit, ...]:
     None as well for media that is heard twice or out of order, and for what cannot be read.
     Raises OSError.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(path) as data:
         try:
             return _edits(data, track)
         except (struct.error, StopIteration):
@@ -42,36 +43,36 @@ def edits_with_holes(path: Path, track: int) -> tuple[Edit, ...]:
 
 def edited(packets: Iterable[Packet], edits: tuple[Edit, ...], width: int) -> Iterator[Packet]:
     """Packets at the times of the media, `width` bytes a sample, cut and moved as `edits` say."""
-    stretches = [
+    edit_samples = [
         tuple(round(value * SAMPLE_RATE) for value in (edit.start, edit.media, edit.seconds))
         for edit in edits
     ]
     for pts, data in packets:
         begin = pts - ZERO
         end = begin + len(data) // width
-        for start, media, length in stretches:
+        for start, media, length in edit_samples:
             first, last = max(begin, media), min(end, media + length)
             if first < last:
-                heard = data[(first - begin) * width : (last - begin) * width]
-                yield Packet(ZERO + start + first - media, heard)
+                samples = data[(first - begin) * width : (last - begin) * width]
+                yield Packet(ZERO + start + first - media, samples)
 
 
-def _edits(data: mmap.mmap, track: int) -> tuple[Edit, ...]:
-    movie = next(_boxes(data, 0, len(data), b"moov"))
-    scale = _scale(data, next(_boxes(data, *movie, b"mvhd")))
+def _edits(data: Bytes, track: int) -> tuple[Edit, ...]:
+    movie = next(_bodies(data, 0, len(data), b"moov"))
+    scale = _scale(data, next(_bodies(data, *movie, b"mvhd")))
     sounds = [
-        found
-        for found in _boxes(data, *movie, b"trak")
-        if (media := next(_boxes(data, *found, b"mdia"), None))
-        and (handler := next(_boxes(data, *media, b"hdlr"), None))
+        track_box
+        for track_box in _bodies(data, *movie, b"trak")
+        if (media := next(_bodies(data, *track_box, b"mdia"), None))
+        and (handler := next(_bodies(data, *media, b"hdlr"), None))
         and data[handler[0] + 8 : handler[0] + 12] == b"soun"
     ]
     sound = sounds[track] if track < len(sounds) else (0, 0)
-    listed = next(_boxes(data, *next(_boxes(data, *sound, b"edts")), b"elst"))
-    media_scale = _scale(data, next(_boxes(data, *next(_boxes(data, *sound, b"mdia")), b"mdhd")))
+    entries = next(_bodies(data, *next(_bodies(data, *sound, b"edts")), b"elst"))
+    media_scale = _scale(data, next(_bodies(data, *next(_bodies(data, *sound, b"mdia")), b"mdhd")))
     edits: list[Edit] = []
     start, holes = 0.0, False
-    for length, time in _entries(data, *listed):
+    for length, time in _entries(data, *entries):
         if time < 0:
             holes = True
         else:
@@ -82,7 +83,7 @@ def _edits(data: mmap.mmap, track: int) -> tuple[Edit, ...]:
     return tuple(edits) if holes else ()
 
 
-def _entries(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def _entries(data: Bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """Duration in the movie's units, and time in the media's or -1."""
     version, count = data[begin], struct.unpack(">I", data[begin + 4 : begin + 8])[0]
     form = ">Qqi" if version else ">Iii"
@@ -92,23 +93,14 @@ def _entries(data: mmap.mmap, begin: int, end: int) -> Iterator[tuple[int, int]]
         yield length, time
 
 
-def _scale(data: mmap.mmap, box: tuple[int, int]) -> int:
+def _scale(data: Bytes, box: tuple[int, int]) -> int:
     at = box[0] + (20 if data[box[0]] else 12)
     scale: int = struct.unpack(">I", data[at : at + 4])[0]
     return max(1, scale)
 
 
-def _boxes(data: mmap.mmap, begin: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+def _bodies(data: Bytes, begin: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
     """Where the bodies of the boxes with this name begin and end."""
-    while begin + 8 <= end:
-        size, found = struct.unpack(">I4s", data[begin : begin + 8])
-        body = begin + 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", data[body : body + 8])
-            body += 8
-        size = size or end - begin
-        if size < 8:
-            return
-        if found == name:
-            yield body, min(begin + size, end)
-        begin += size
+    for box in boxes(data, begin, end):
+        if box.name == name:
+            yield box.body, min(box.end, end)

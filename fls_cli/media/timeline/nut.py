@@ -106,8 +106,7 @@ class NutReader:
             self._number()
         if flags & _HEADER_IDX:
             self._number()
-        for _ in range(self._number() if flags & _RESERVED else reserved):
-            self._number()
+        self._numbers(self._number() if flags & _RESERVED else reserved)
         if flags & _CHECKSUM:
             self._take(4)
         if flags & _SIDE_DATA:
@@ -134,18 +133,13 @@ class NutReader:
             self._last_pts = body._number() // self._time_bases
 
     def _main_header(self) -> tuple[list[_Code], int]:
-        if self._number() > 3:
-            self._number()
-        self._number()
-        self._number()
-        time_bases = self._number()
-        for _ in range(2 * time_bases):
-            self._number()
+        *_, time_bases = self._numbers(4 if self._number() > 3 else 3)
+        self._numbers(2 * time_bases)
         codes: list[_Code] = []
         delta, multiplier, lowest, reserved = 0, 1, 0, 0
         while len(codes) < 256:
             flags, fields = self._number(), self._number()
-            values = [self._number() for _ in range(fields)]
+            values = self._numbers(fields)
             # Signed, as only the first of them is: 0, 1, -1, 2, -2, ...
             delta = (values[0] + 1 >> 1) * (1 if values[0] & 1 else -1) if fields > 0 else delta
             multiplier = values[1] if fields > 1 else multiplier
@@ -161,17 +155,15 @@ class NutReader:
         return codes, time_bases
 
     def _stream_header(self) -> tuple[int, int]:
-        self._number()
-        self._number()
+        self._numbers(2)
         self._take(self._number())
-        self._number()
-        shift = self._number()
-        for _ in range(3):
-            self._number()
+        _, shift, *_ = self._numbers(5)
         self._take(self._number())
-        self._number()
-        self._number()
-        return shift, self._number()
+        _, _, channels = self._numbers(3)
+        return shift, channels
+
+    def _numbers(self, count: int) -> list[int]:
+        return [self._number() for _ in range(count)]
 
     def _number(self) -> int:
         value, at = 0, self._at
@@ -196,17 +188,17 @@ class NutReader:
             end = self._at + count
             if end > len(self._buffer):
                 raise EOFError
-        taken = self._buffer[self._at : end]
+        content = self._buffer[self._at : end]
         self._at = end
-        return taken
+        return content
 
     def _fill(self, count: int) -> None:
         """Reads on until there are `count` bytes, or no more come; EOFError where none are left."""
         pieces = [self._buffer[self._at :]]
-        there = len(pieces[0])
-        while there < count and (more := self._read(_CHUNK)):
+        size = len(pieces[0])
+        while size < count and (more := self._read(_CHUNK)):
             pieces.append(more)
-            there += len(more)
+            size += len(more)
         self._buffer, self._at = b"".join(pieces), 0
-        if not there:
+        if not size:
             raise EOFError

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli.console.text import clean, printable
 from fls_cli.media.flaws import Flaw
+from fls_cli.media.source import Source
 from fls_cli.session.chat import slash_commands
 from fls_cli.session.session import Session
 from fls_cli.storage.files import write_atomically
-from fls_cli.writers.exact_names import with_exact_names
+from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.results import answer_json, clock, evidence_text
 from fls_models.core.results import Answer
 from fls_models.core.signals import undisguised
@@ -22,23 +22,29 @@ from fls_models.errors import DiskFull, InputError, UsageError
 
 if TYPE_CHECKING:
     from fls_models.answering.conversation import Conversation, Reply
+    from fls_models.answering.model import EncodedRecording
 
 
 @dataclass(frozen=True)
-class Named:
-    """A recording that is talked about.
+class ChatRecording:
+    """A recording that is talked about; `seconds` is what hearing it took, by stage."""
 
-    What is shown and was typed of its name, its seconds, and what of it is missing.
-    """
+    source: Source
+    content: EncodedRecording
+    seconds: Mapping[str, float]
+    flaws: Sequence[Flaw]
 
-    name: str
-    seconds: float
-    location: str
-    flaws: Sequence[Flaw] = ()
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def length(self) -> str:
+        return clock(self.content.duration)
 
 
 @dataclass(frozen=True)
-class Spoken:
+class Exchange:
     """A question and its answer, as they were shown."""
 
     question: str
@@ -56,11 +62,10 @@ class Chat:
 
     session: Session
     conversation: Conversation
-    heard: Sequence[Named]
-    as_json: bool
+    recordings: Sequence[ChatRecording]
     typed: bool
     echoed: bool
-    said: list[Spoken] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
     # Files that this conversation wrote and may write again.
     _saved: set[str] = field(default_factory=set)
 
@@ -87,44 +92,43 @@ class Chat:
             except KeyboardInterrupt:
                 if not self.typed:
                     raise
-                self.session.show("" if self.as_json else "\n")
+                self.session.show("" if self.session.as_json else "\n")
                 self.session.say("stopped")
         return code
 
     def _answer(self, question: str) -> None:
         session = self.session
-        if self.echoed and not self.as_json:
+        if self.echoed and not session.as_json:
             session.show(f"> {question}\n")
-        if session.streams and not self.as_json:
+        if session.streams and not session.as_json:
             reply = self.conversation.ask(question, lambda piece: session.show(clean(piece)))
             session.show("\n" + self._evidence(reply))
         else:
             reply = self.conversation.ask(question)
             session.show(self._shown(reply))
         session.bars.hide()
-        spoken = Spoken(question, clean(reply.text).strip(), reply.sources)
-        self.said.append(spoken)
-        if not self.as_json and self._names(spoken):
-            session.show(f"({self._names(spoken)})\n")
+        exchange = Exchange(question, clean(reply.text).strip(), reply.sources)
+        self.exchanges.append(exchange)
+        if not session.as_json and self._names(exchange):
+            session.show(f"({self._names(exchange)})\n")
 
     def _shown(self, reply: Reply) -> str:
         text, result = clean(reply.text).strip(), reply.result
-        if not self.as_json:
+        if not self.session.as_json:
             return f"{text}\n{self._evidence(reply)}"
-        flaws = [flaw for named in self.heard for flaw in named.flaws]
+        flaws = [flaw for recording in self.recordings for flaw in recording.flaws]
         payload = answer_json(result, flaws) if isinstance(result, Answer) else result.as_json()
-        locations = {named.name: named.location for named in self.heard}
-        named = with_exact_names({**payload, "answer": text}, locations)
-        return json.dumps(named, ensure_ascii=False) + "\n"
+        locations = {recording.name: recording.source.location for recording in self.recordings}
+        return json_line({**payload, "answer": text}, locations)
 
     def _evidence(self, reply: Reply) -> str:
         """What an answer from one recording rests on, if that was asked for."""
         return evidence_text(reply.result) if isinstance(reply.result, Answer) else ""
 
-    def _names(self, spoken: Spoken) -> str:
+    def _names(self, exchange: Exchange) -> str:
         """Where an answer comes from, if there is a choice."""
-        several = len(self.heard) > 1 and spoken.sources
-        return f"from {', '.join(spoken.sources)}" if several else ""
+        several = len(self.recordings) > 1 and exchange.sources
+        return f"from {', '.join(exchange.sources)}" if several else ""
 
     def _do(self, name: str, argument: str) -> None:
         if name == "/help":
@@ -136,7 +140,7 @@ class Chat:
         elif name == "/save":
             self._save(argument)
         elif name == "/sources":
-            self._tell(*(f"{clock(named.seconds)}  {named.name}" for named in self.heard))
+            self._tell(*(f"{recording.length}  {recording.name}" for recording in self.recordings))
         elif name == "/forget":
             self.conversation.forget()
             self._tell("the next question follows none")
@@ -146,7 +150,7 @@ class Chat:
     def _save(self, name: str) -> None:
         if not name:
             raise UsageError("/save takes the name of a file.")
-        if not self.said:
+        if not self.exchanges:
             raise UsageError("Nothing was asked yet that could be saved.")
         place = Path(name).expanduser()
         real = os.path.realpath(place)
@@ -158,10 +162,10 @@ class Chat:
 
     def _markdown(self) -> str:
         parts = ["# Questions and answers\n\n"]
-        parts += [f"* {named.name}, {clock(named.seconds)}\n" for named in self.heard]
-        for spoken in self.said:
-            parts.append(f"\n## {spoken.question}\n\n{spoken.answer}\n")
-            if names := self._names(spoken):
+        parts += [f"* {recording.name}, {recording.length}\n" for recording in self.recordings]
+        for exchange in self.exchanges:
+            parts.append(f"\n## {exchange.question}\n\n{exchange.answer}\n")
+            if names := self._names(exchange):
                 parts.append(f"\n*{names}*\n")
         return "".join(parts)
 

@@ -42,10 +42,10 @@ def split(line: str) -> tuple[str, str]:
     Raises UsageError when there is no such command, or it takes nothing and something is given.
     """
     name, _, argument = line.partition(" ")
-    found = next((command for command in COMMANDS if command.name == name), None)
-    if found is None:
+    command = next((command for command in COMMANDS if command.name == name), None)
+    if command is None:
         raise UsageError(f"There is no command {name}; /help shows the ones there are.")
-    if argument.strip() and not found.takes:
+    if argument.strip() and not command.takes:
         raise UsageError(f"{name} takes nothing after it.")
     return name, argument.strip()
 
@@ -78,14 +78,14 @@ def completions(typed: str) -> list[str]:
     return []
 
 
-def _paths(begun: str) -> list[str]:
+def _paths(prefix: str) -> list[str]:
     """Folders and Markdown files whose names begin so, the folders with a slash."""
-    home, full = os.path.expanduser("~"), os.path.expanduser(begun)
-    found = []
+    home, full = os.path.expanduser("~"), os.path.expanduser(prefix)
+    paths = []
     for path in sorted(glob.glob(f"{glob.escape(full)}*")):
-        shown = path.replace(home, "~", 1) if begun.startswith("~") else path
+        name = path.replace(home, "~", 1) if prefix.startswith("~") else path
         if os.path.isdir(path):
-            found.append(f"{shown}/")
+            paths.append(f"{name}/")
         elif path.endswith(".md"):
-            found.append(shown)
-    return found
+            paths.append(name)
+    return paths

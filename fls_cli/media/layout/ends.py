@@ -1,0 +1,85 @@
+"""Where recordings end, as their headers or their pieces tell, of the kinds that need no more."""
+
+from __future__ import annotations
+
+import struct
+
+from fls_cli.media.layout.headers import HEADERS, begins_here
+from fls_cli.media.layout.joined_kinds import Kind
+from fls_cli.media.layout.kinds import UNKNOWN, Bytes
+
+
+def _flv_end(data: Bytes, at: int) -> int | None:
+    at += 13
+    while at + 11 <= len(data) and data[at] & 0xDF in (8, 9, 18):
+        end = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big")
+        # Each is followed by how long it is.
+        if end + 4 <= len(data) and int.from_bytes(data[end : end + 4], "big") != end - at:
+            return at
+        at = end + 4
+    return at
+
+
+def _aiff_end(data: Bytes, at: int) -> int | None:
+    (size,) = struct.unpack(">I", data[at + 4 : at + 8])
+    return at + 8 + size + size % 2 if 0 < size < UNKNOWN else None
+
+
+def _au_end(data: Bytes, at: int) -> int | None:
+    begin, size = struct.unpack(">II", data[at + 4 : at + 12])
+    return at + begin + size if 0 < size < UNKNOWN else None
+
+
+def _w64_end(data: Bytes, at: int) -> int | None:
+    (size,) = struct.unpack("<Q", data[at + 16 : at + 24])
+    return at + size if 0 < size < 1 << 62 else None
+
+
+def _caf_end(data: Bytes, at: int) -> int | None:
+    at += 8
+    while at + 12 <= len(data) and not begins_here(data, at):
+        (size,) = struct.unpack(">q", data[at + 4 : at + 12])
+        if size < 0 and data[at : at + 4] == b"data":
+            return None
+        if size < 0 or not data[at : at + 4].isalnum():
+            return at
+        at += 12 + size
+    return at
+
+
+def _avi_end(data: Bytes, at: int) -> int | None:
+    begin = at
+    # What follows the first RIFF goes on with it.
+    while data[at : at + 4] == b"RIFF" and data[at + 8 : at + 12] in (b"AVI ", b"AVIX"):
+        if at > begin and data[at + 8 : at + 12] == b"AVI ":
+            break
+        (size,) = struct.unpack("<I", data[at + 4 : at + 8])
+        if not 0 < size < 0xFFFF_0000:
+            return None
+        at += 8 + size + size % 2
+    return at
+
+
+# Its File Properties Object.
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def _asf_end(data: Bytes, at: int) -> int | None:
+    properties = data.find(_ASF_FILE, at, at + (1 << 16))
+    if properties < 0:
+        return None
+    (size,) = struct.unpack("<Q", data[properties + 40 : properties + 48])
+    return at + size if 0 < size < 1 << 50 else None
+
+
+KINDS = {
+    "avi": Kind(HEADERS["avi"], _avi_end),
+    "flv": Kind(HEADERS["flv"], _flv_end, exact=True),
+    "asf": Kind(HEADERS["asf"], _asf_end),
+    "aiff": Kind(HEADERS["aiff"], _aiff_end),
+    "w64": Kind(HEADERS["w64"], _w64_end),
+    "caf": Kind(HEADERS["caf"], _caf_end),
+    "au": Kind(HEADERS["au"], _au_end),
+    **{name: Kind(HEADERS[name]) for name in ("amr", "flac", "tta", "wv", "rm")},
+}
+"""By ffmpeg's name; the last ones do not tell."""
