@@ -67,10 +67,11 @@ def shortfalls(info: MediaInfo, outcome: Outcome) -> list[Flaw]:
     # ffmpeg may leave out damage without a word.
     broken = any(ending.complaints for ending in outcome.endings)
     broken = broken or outcome.blank or info.container in _WITHOUT_GAPS
+    disordered = any(part.disordered for part in info.parts)
     # AMR sends nothing while nobody speaks, which ffmpeg takes for a corrupt file.
     silent = info.container.startswith("amr")
     flaws = [
-        _of_jump(jump, damaged=broken)
+        _of_jump(jump, damaged=broken or disordered, disordered=disordered)
         for jump in outcome.jumps
         if not (silent and jump.kind == "gap")
     ]
@@ -114,9 +115,12 @@ def guessed(raw: RawAudio) -> Flaw:
     return Flaw("guessed", text)
 
 
-def _of_jump(jump: Jump, *, damaged: bool) -> Flaw:
+def _of_jump(jump: Jump, *, damaged: bool, disordered: bool) -> Flaw:
     at, seconds = clock_time(jump.start), jump.seconds
     match jump.kind:
+        case "back" if disordered:
+            text = f"its pieces are out of order at {at}, and some of them cannot be read."
+            return Flaw("parts", text, jump.start)
         case "gap" if not damaged:
             text = f"no sound is recorded for {seconds:.1f} s at {at}; it is heard as silence."
             return Flaw("gap", text, jump.start, seconds)

@@ -20,7 +20,8 @@ from fls_cli.media.ffmpeg.raw import RawAudio, raw_by_suffix
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import JoinedParts, choose_track
 from fls_cli.media.layout.damage import has_lost_blocks
-from fls_cli.media.layout.kinds import Part, length
+from fls_cli.media.layout.kinds import WHOLE, Part, length, mapped
+from fls_cli.media.layout.mp4 import is_fragmented
 from fls_cli.media.layout.parts import parts_of
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 _LEAD = 2.0
 # Below that, a clock begins with the recording.
 _EARLY = 0.05
+# That much behind its edit list, a recording was begun midway.
+_LATER = 0.5
 # The loudest of what counts as no sound at all, -80 dB.
 _SILENT = 1e-4
 
@@ -57,12 +60,13 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
     parts = parts_of(path, info.container)
     if info.container.startswith("mov"):
         info = replace(info, tracks=tuple(_with_edits(path, info, track) for track in info.tracks))
+        info = _from_zero(path, info, WHOLE)
         ends = [edit.start + edit.seconds for track in info.tracks for edit in track.edits]
-        if ends and not info.video:
+        if ends and not info.video and max(ends) < math.inf:
             # Some ffmpegs tell how long the media is, heard or not.
             info = replace(info, duration=max(ends))
     if len(parts) > 1:
-        return _joined(source, info, parts)
+        return _joined(source, path, info, parts)
     if info.container == "avi":
         info = _around_damage(path, info)
     seconds = parts[0].seconds
@@ -74,11 +78,11 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
     return replace(info, parts=parts)
 
 
-def _joined(source: Source, info: MediaInfo, parts: tuple[Part, ...]) -> MediaInfo:
+def _joined(source: Source, path: Path, info: MediaInfo, parts: tuple[Part, ...]) -> MediaInfo:
     """What a file of several parts holds; ffmpeg has told of the first, or of all bytes."""
     alone = [
         # The frames behind damage are of the same kind as those before it.
-        replace(info, start=0.0) if part.hole else read_report(describe(source, part)[1])
+        replace(info, start=0.0) if part.hole else _part_report(source, path, part)
         for part in parts
     ]
     timed = tuple(
@@ -88,11 +92,27 @@ def _joined(source: Source, info: MediaInfo, parts: tuple[Part, ...]) -> MediaIn
     return replace(info, parts=timed, joined=tuple(alone[1:]), duration=length(timed))
 
 
+def _part_report(source: Source, path: Path, part: Part) -> MediaInfo | None:
+    info = read_report(describe(source, part)[1])
+    return info and _from_zero(path, info, part)
+
+
+def _from_zero(path: Path, info: MediaInfo, part: Part) -> MediaInfo:
+    """Of MP4 in fragments, which were recorded midway, ffmpeg tells when it ends, not how long."""
+    if info.duration is None or not 0 < info.start < info.duration:
+        return info
+    with mapped(path) as data:
+        late = any(track.edits for track in info.tracks) or not is_fragmented(data, part.begin)
+    return info if late else replace(info, duration=info.duration - info.start)
+
+
 def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
     edits = edits_with_holes(path, track.index)
     # A late start beside a picture is on the picture's clock, as ffmpeg has it.
     late = len(edits) == 1 and info.start < _EARLY
-    return track if late or not edits else replace(track, edits=edits, edit_list=True)
+    # Fragments that were recorded midway do not begin where their edit list says.
+    midway = bool(edits) and info.start > edits[0].start + _LATER
+    return track if late or midway or not edits else replace(track, edits=edits, edit_list=True)
 
 
 def _around_damage(path: Path, info: MediaInfo) -> MediaInfo:
@@ -112,6 +132,9 @@ def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
     guess = None if raw else raw_by_suffix(source.below or "")
     if guess and (info is None or "misdetection possible" in text):
         raw, info = guess, read_report(describe(source, raw=guess)[1])
+    if info is None and (path := source.path) and len(parts := parts_of(path, "mov")) > 1:
+        # Of several joined MP4, ffmpeg may read none.
+        info = read_report(describe(source, parts[0])[1])
     if info is None:
         raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
     return replace(info, raw=raw)

@@ -6,6 +6,7 @@ right about them is in `situations`.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -330,6 +331,20 @@ def ticking(name: str, *options: str) -> Callable[[Path], Path]:
         return folder / name
 
     return make
+
+
+def fragments(name: str, make: Callable[[Path], Path], *order: int) -> Callable[[Path], Path]:
+    """Those of an MP4 as a recorder of a stream may have met them, counted from 0."""
+
+    def mixed(folder: Path) -> Path:
+        data = make(folder).read_bytes()
+        begin = data.index(b"moof") - 4
+        pieces = [b"\0\0" + piece for piece in re.split(rb"(?s)\0\0(?=..moof)", data)[1:]]
+        pieces[-1] = pieces[-1].split(b"mfra")[0][:-4]
+        (folder / name).write_bytes(data[:begin] + b"".join(pieces[number] for number in order))
+        return folder / name
+
+    return mixed
 
 
 def two_tracks(folder: Path) -> Path:

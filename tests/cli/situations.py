@@ -24,6 +24,7 @@ from tests.cli.situation_makers import (
     encoded,
     ends_in_zeros,
     filmed,
+    fragments,
     gap,
     holed,
     joined,
@@ -63,6 +64,14 @@ RATE_48 = ("-ar", "48000")
 MONO, STEREO = ("-ac", "1"), ("-ac", "2")
 BOTH = FIRST + SECOND
 JOINED = (1.0, FIRST + 1.0, FIRST + 3.0)
+# As players fetch them, each on its own.
+SEGMENTS = (
+    *AAC,
+    "-movflags",
+    "frag_keyframe+empty_moov+default_base_moof",
+    "-frag_duration",
+    "1000000",
+)
 FRAGMENTS = (*AAC, "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "1000000")
 # As many bytes for silence as for sound.
 STEADY: dict[str, tuple[str, ...]] = {
@@ -102,6 +111,18 @@ SITUATIONS: dict[str, Situation] = {
     # Parts joined, clocks that go back.
     "mp3 joined": Situation(joined("both.mp3"), BOTH, JOINED, close=0.15),
     "aac joined": Situation(joined("both.aac"), BOTH, JOINED, close=0.2),
+    # Another track, or another kind of sound.
+    "ts joined, the second with other numbers": Situation(
+        joined("both.ts", (*AAC, "-muxdelay", "0"), (*AAC, "-streamid", "0:300")),
+        BOTH, JOINED, close=0.2,
+    ),
+    "ts joined, of other kinds": Situation(
+        joined("both.ts", (*AAC, "-pes_payload_size", "0"), ("-c:a", "mp2")),
+        BOTH, JOINED, close=0.2,
+    ),
+    "m2ts joined with ts": Situation(
+        joined_kinds("m2ts", "ts"), BOTH, JOINED, close=0.2
+    ),
     "amr joined": Situation(
         joined("both.amr", ("-ar", "8000", "-c:a", "libopencore_amrnb")), BOTH, JOINED, close=0.1
     ),
@@ -147,7 +168,7 @@ SITUATIONS: dict[str, Situation] = {
             ("mp3", "wav"), ("mp3", "ogg"), ("mp3", "m4a"), ("mp3", "aac"), ("aac", "mp3"),
             ("wav", "mp3"), ("wav", "ogg"), ("m4a", "mp3"), ("flac", "mp3"), ("mkv", "m4a"),
             ("ogg", "flac"), ("avi", "mp3"), ("wav", "ts"), ("m4a", "wv"), ("ogg", "ac3"),
-            ("mp3", "au"), ("flv", "wav"), ("caf", "wav"),
+            ("mp3", "au"), ("ts", "wav"), ("flv", "wav"), ("caf", "wav"),
         )
     },
     **{
@@ -307,6 +328,28 @@ SITUATIONS: dict[str, Situation] = {
         4.0, (1.0, 3.0), close=0.1,
     ),
     "live webm": Situation(encoded("live.webm", *OPUS, "-live", "1"), 4.0, (1.0, 3.0)),
+    "fragments that begin late": Situation(
+        encoded(
+            "late.m4a", *AAC, "-movflags", "+frag_keyframe+delay_moov", "-frag_duration", "500000",
+            before=("-itsoffset", "0.2"),
+        ),
+        4.2, (1.2, 3.2), close=0.1,
+    ),
+    "fragments recorded midway": Situation(
+        fragments("midway.m4a", ticking("whole.m4a", *SEGMENTS), *range(10, 20)), 10.0,
+        (7.0, 9.0), close=0.3,
+    ),
+    "fragments that come again": Situation(
+        fragments("again.m4a", ticking("whole.m4a", *SEGMENTS), *range(8), *range(4, 20)), 23.17,
+        (1.0, 20.17, 22.17), ("parts",), close=0.3,
+    ),
+    "m4a joined with fragments": Situation(
+        joined("both.m4a", AAC, FRAGMENTS), BOTH, JOINED, close=0.15
+    ),
+    "amr cut off": Situation(
+        cut(ticking("call.amr", "-ar", "8000", "-c:a", "libopencore_amrnb"), 0.601),
+        12.0, (1.0,), ("cut off",), close=0.1,
+    ),
     "live webm, cut off": Situation(
         cut(encoded("broken.webm", *OPUS, "-live", "1"), 0.6), 3.0, (1.0,), ("cut off",), close=0.2
     ),

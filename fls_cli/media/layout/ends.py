@@ -20,6 +20,21 @@ def _flv_end(data: Bytes, at: int) -> int | None:
     return at
 
 
+# Bytes of a frame by its type: 3GPP TS 26.101 for AMR, TS 26.201 for AMR-WB; 1 of no sound.
+_AMR = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
+_AMR_WIDE = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
+
+
+def _amr_end(data: Bytes, at: int) -> int | None:
+    wide = data[at + 5 : at + 8] == b"-WB"
+    sizes = _AMR_WIDE if wide else _AMR
+    at += 9 if wide else 6
+    # Its first bit and the last two are 0, which they are in no header.
+    while at < len(data) and not (head := data[at]) & 0x83:
+        at += sizes[head >> 3]
+    return at
+
+
 def _aiff_end(data: Bytes, at: int) -> int | None:
     (size,) = struct.unpack(">I", data[at + 4 : at + 8])
     return at + 8 + size + size % 2 if 0 < size < UNKNOWN else None
@@ -75,11 +90,12 @@ def _asf_end(data: Bytes, at: int) -> int | None:
 KINDS = {
     "avi": Kind(HEADERS["avi"], _avi_end),
     "flv": Kind(HEADERS["flv"], _flv_end, exact=True),
+    "amr": Kind(HEADERS["amr"], _amr_end, exact=True),
     "asf": Kind(HEADERS["asf"], _asf_end),
     "aiff": Kind(HEADERS["aiff"], _aiff_end),
     "w64": Kind(HEADERS["w64"], _w64_end),
     "caf": Kind(HEADERS["caf"], _caf_end),
     "au": Kind(HEADERS["au"], _au_end),
-    **{name: Kind(HEADERS[name]) for name in ("amr", "flac", "tta", "wv", "rm")},
+    **{name: Kind(HEADERS[name]) for name in ("flac", "tta", "wv", "rm")},
 }
 """By ffmpeg's name; the last ones do not tell."""

@@ -24,8 +24,9 @@ class Part:
 
     `unbounded` says that the header's length is too short and to be ignored; `hole` is how many
     seconds before it are damaged. `lacks` says that it has fewer `bytes` than it promises, be it in
-    its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros. `seconds`
-    is how long it promises to be, None where only decoding tells.
+    its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros;
+    `disordered`, that its pieces do not follow each other in time, and ffmpeg leaves out some.
+    `seconds` is how long it promises to be, None where only decoding tells.
     """
 
     begin: int = 0
@@ -33,6 +34,7 @@ class Part:
     unbounded: bool = False
     hole: float = 0.0
     lacks: Lack | None = None
+    disordered: bool = False
     seconds: float | None = None
 
     @property

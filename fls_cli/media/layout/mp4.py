@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from fls_cli.media.layout.headers import HEADERS
 from fls_cli.media.layout.joined_kinds import Kind
-from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack
+from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack, Part
 
 # How far into a recording its index is looked for.
 _HEAD = 1 << 20
@@ -38,16 +39,45 @@ def boxes(data: Bytes, begin: int, end: int) -> Iterator[Box]:
 
 
 class _Mp4(Kind):
+    def parts(self, data: Bytes) -> tuple[Part, ...]:
+        return tuple(
+            replace(part, disordered=_goes_back(data, part.begin, part.end or len(data)))
+            if is_fragmented(data, part.begin)
+            else part
+            for part in super().parts(data)
+        )
+
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
-        if (
-            following is None
-            and end is not None
-            and HEADERS["mov"].match(data, at)
-            and data.find(b"mvex", at, at + _HEAD) >= 0
-        ):
+        if following is None and end is not None and is_fragmented(data, at):
             # Fragments stand one behind the other, and ffmpeg stops where one cannot be read.
             return "end" if end > len(data) or len(data) - end >= WORTH_TELLING else None
         return super().lack(data, at, end, following)
+
+
+def is_fragmented(data: Bytes, at: int) -> bool:
+    """Whether the MP4 that begins at a byte comes in fragments, each with an index of its own."""
+    return bool(HEADERS["mov"].match(data, at)) and data.find(b"mvex", at, at + _HEAD) >= 0
+
+
+def _goes_back(data: Bytes, begin: int, end: int) -> bool:
+    """Whether a fragment does not come after the one before it, where ffmpeg leaves some out."""
+    times: dict[bytes, int] = {}
+    for box in boxes(data, begin, end):
+        if box.name != b"moof":
+            continue
+        for track in boxes(data, box.body, min(box.end, end)):
+            number, time = b"", -1
+            for piece in boxes(data, track.body, min(track.end, end)):
+                if piece.name == b"tfhd":
+                    number = data[piece.body + 4 : piece.body + 8]
+                elif piece.name == b"tfdt":
+                    # Version 1 has 64 bits.
+                    size = 8 if data[piece.body] else 4
+                    time = int.from_bytes(data[piece.body + 4 : piece.body + 4 + size], "big")
+            if track.name == b"traf" and 0 <= time <= times.get(number, -1):
+                return True
+            times[number] = max(time, times.get(number, -1))
+    return False
 
 
 def _end(data: Bytes, at: int) -> int:

@@ -14,13 +14,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
-from fls_cli.media.layout.damage import ends_in_zeros, transport_stream
+from fls_cli.media.layout.damage import ends_in_zeros
 from fls_cli.media.layout.ends import KINDS
 from fls_cli.media.layout.frames import frame_parts
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part, mapped
 from fls_cli.media.layout.matroska import MATROSKA
 from fls_cli.media.layout.mp4 import MP4
 from fls_cli.media.layout.ogg import ogg_parts
+from fls_cli.media.layout.transport import transport_parts
 from fls_cli.media.layout.wav import wav_parts
 
 _SMALLEST = 1024
@@ -32,7 +33,7 @@ _READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
     "wav": wav_parts,
     "matroska": MATROSKA.parts,
     "ogg": ogg_parts,
-    "mpegts": transport_stream,
+    "mpegts": transport_parts,
     "mov": MP4.parts,
     "mp3": partial(frame_parts, kind=MPEG),
     "aac": partial(frame_parts, kind=ADTS),

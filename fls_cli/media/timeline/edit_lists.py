@@ -7,6 +7,7 @@ and 9.0, libavformat/mov.c) reads an empty edit that is not the first as one of 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from fls_cli.media.timeline.laps import ZERO
 from fls_cli.media.timeline.nut import Packet
 from fls_models.core.constants import SAMPLE_RATE
 
+# Longer than any recording.
+_ENDLESS = 1e9
+
 
 @dataclass(frozen=True)
 class Edit:
-    """`seconds` of media from `media` on are heard from `start` on."""
+    """`seconds` of media from `media` on are heard from `start` on, infinite for all there is."""
 
     start: float
     media: float
@@ -44,7 +48,10 @@ def edits_with_holes(path: Path, track: int) -> tuple[Edit, ...]:
 def edited(packets: Iterable[Packet], edits: tuple[Edit, ...], width: int) -> Iterator[Packet]:
     """Packets at the times of the media, `width` bytes a sample, cut and moved as `edits` say."""
     edit_samples = [
-        tuple(round(value * SAMPLE_RATE) for value in (edit.start, edit.media, edit.seconds))
+        tuple(
+            round(min(value, _ENDLESS) * SAMPLE_RATE)
+            for value in (edit.start, edit.media, edit.seconds)
+        )
         for edit in edits
     ]
     for pts, data in packets:
@@ -73,12 +80,14 @@ def _edits(data: Bytes, track: int) -> tuple[Edit, ...]:
     edits: list[Edit] = []
     start, holes = 0.0, False
     for length, time in _entries(data, *entries):
+        # Nobody knew how long fragments would be.
+        seconds = length / scale or math.inf
         if time < 0:
             holes = True
         else:
             if edits and time / media_scale < edits[-1].media + edits[-1].seconds:
                 return ()
-            edits.append(Edit(start, time / media_scale, length / scale))
+            edits.append(Edit(start, time / media_scale, seconds))
         start += length / scale
     return tuple(edits) if holes else ()
 
