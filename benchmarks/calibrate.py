@@ -20,20 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from checkout import located
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
-from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.answering.answerability import AnswerabilityScore  # noqa: E402
-from fls_models.answering.model import Model  # noqa: E402
-from fls_models.bench.qa.items import Item, load_items  # noqa: E402
-from fls_models.lslm import prompts  # noqa: E402
-from fls_models.pipelines.cascade import CascadeModel  # noqa: E402
-from fls_models.weights.card import load  # noqa: E402
-from fls_models.weights.store import store_of  # noqa: E402
-from fls_models.weights.thresholds import Thresholds  # noqa: E402
+from fls_models.answering.answerability import AnswerabilityScore
+from fls_models.answering.model import Model
+from fls_models.bench.qa.items import Item, load_items
+from fls_models.lslm import prompts
+from fls_models.pipelines.cascade import CascadeModel
+from fls_models.weights.card import load
+from fls_models.weights.thresholds import Thresholds
 
 KINDS = ("own", "general", "foreign", "everyday")
 PASS = ("own", "general")
@@ -58,22 +53,22 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="join items to this")
     arguments = parser.parse_args()
     card = load(arguments.model)
-    model = CascadeModel(store_of(card, cache_folder()).locate())
+    model = CascadeModel(located(arguments.model))
     items = load_items(arguments.items)
     sections = [
         section_of(model, items, index, arguments.tokens)
         for index in range(min(arguments.limit, len(items)))
     ]
-    found: dict[str, list[AnswerabilityScore]] = {kind: [] for kind in KINDS}
+    scores: dict[str, list[AnswerabilityScore]] = {kind: [] for kind in KINDS}
     for number, section in enumerate(sections, 1):
         llm = model.language_model
         context = llm.read(prompts.ASK, llm.embed(llm.tokenize(section.text)))
         for kind, question in section.questions.items():
-            found[kind].append(model.answerability.judge(question).evidence(context))
+            scores[kind].append(model.answerability.judge(question).evidence(context))
         print(f"\r{number} of {len(sections)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print_distributions(found)
-    print_grid(found, card.thresholds)
+    print_distributions(scores)
+    print_grid(scores, card.thresholds)
 
 
 def section_of(model: Model, items: Sequence[Item], index: int, tokens: int) -> Section:
@@ -103,30 +98,30 @@ def listed(name: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def print_distributions(found: dict[str, list[AnswerabilityScore]]) -> None:
+def print_distributions(scores: dict[str, list[AnswerabilityScore]]) -> None:
     print("nats per token, by percentile\n")
     print("                  " + "".join(f"{p:>7}" for p in PERCENTILES) + "   texts")
     for measure in ("gain", "general"):
         for kind in KINDS:
-            values = column(found[kind], measure)
+            values = np.array([getattr(score, measure) for score in scores[kind]])
             cells = "".join(f"{v:7.2f}" for v in np.percentile(values, PERCENTILES))
             print(f"{measure:<8}{kind:<10}{cells}{len(values):8}")
     print()
 
 
-def print_grid(found: dict[str, list[AnswerabilityScore]], chosen: Thresholds) -> None:
+def print_grid(scores: dict[str, list[AnswerabilityScore]], thresholds: Thresholds) -> None:
     """Shares of each kind that are decided wrongly, best thresholds first, the card's marked."""
     grid = {(round(float(gain), 2), round(float(over), 2)) for gain in GAINS for over in GENERALS}
-    grid.add((chosen.gain, chosen.general))
+    grid.add((thresholds.gain, thresholds.general))
     rows = []
     for gain, general in sorted(grid):
-        wrong = [wrongly(found[kind], kind, Thresholds(gain, general)) for kind in KINDS]
+        wrong = [wrongly(scores[kind], kind, Thresholds(gain, general)) for kind in KINDS]
         rows.append((sum(wrong), gain, general, wrong))
     print("per cent decided wrongly (own and general lost; foreign and everyday not caught)\n")
     print("  gain  general     own  general  foreign  everyday    mean")
     rows.sort()
     for place, (total, gain, general, wrong) in enumerate(rows):
-        card = (gain, general) == (chosen.gain, chosen.general)
+        card = (gain, general) == (thresholds.gain, thresholds.general)
         if place >= 25 and not card:
             continue
         mark = "  <- the card" if card else ""
@@ -137,13 +132,9 @@ def print_grid(found: dict[str, list[AnswerabilityScore]], chosen: Thresholds) -
         )
 
 
-def wrongly(found: list[AnswerabilityScore], kind: str, thresholds: Thresholds) -> float:
-    passed = [one.over(thresholds) > 0 for one in found]
+def wrongly(scores: list[AnswerabilityScore], kind: str, thresholds: Thresholds) -> float:
+    passed = [score.over(thresholds) > 0 for score in scores]
     return sum(passing != (kind in PASS) for passing in passed) / len(passed)
-
-
-def column(found: list[AnswerabilityScore], measure: str) -> NDArray[np.float64]:
-    return np.array([getattr(one, measure) for one in found])
 
 
 if __name__ == "__main__":

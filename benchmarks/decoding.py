@@ -9,7 +9,6 @@ times, which are in wrong places where rate, channels or clocks change.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -29,11 +28,11 @@ MIX = "aresample=async=1:first_pts=0:rematrix_maxval=1"
 
 def hour(folder: Path) -> Path:
     """The lecture again and again, in stereo."""
-    made = folder / "hour.mp3"
+    path = folder / "hour.mp3"
     command = [find_ffmpeg(), "-nostdin", "-loglevel", "error", "-stream_loop", "16", "-i"]
     options = ["-t", "3600", "-ac", "2", "-ar", "44100", "-b:a", "128k"]
-    subprocess.run([*command, str(LECTURE), *options, str(made)], check=True)
-    return made
+    subprocess.run([*command, str(LECTURE), *options, str(path)], check=True)
+    return path
 
 
 def with_times(path: Path) -> int:
@@ -61,29 +60,26 @@ def timed(work: Callable[[Path], int], path: Path) -> tuple[float, float, int]:
 
 
 def _spent() -> float:
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return sum(os.times()[:4])
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = hour(Path(folder))
-        found: dict[str, list[tuple[float, float, int]]] = {}
+        runs_by_name: dict[str, list[tuple[float, float, int]]] = {}
         for _ in range(ROUNDS):
             for name, work in [("raw samples", as_raw_samples), ("with times", with_times)]:
-                found.setdefault(name, []).append(timed(work, path))
+                runs_by_name.setdefault(name, []).append(timed(work, path))
     load = os.getloadavg()[0]
-    for name, runs in found.items():
+    for name, runs in runs_by_name.items():
         wall, spent, count = min(runs)
         print(
             f"{name}: {wall:.2f} s, {spent:.2f} s of processors, {count / SAMPLE_RATE:.3f} s heard"
         )
-    best = {name: min(runs) for name, runs in found.items()}
-    for place, what in enumerate(["wall", "processors"]):
+    best = {name: min(runs) for name, runs in runs_by_name.items()}
+    for place, clock in enumerate(["wall", "processors"]):
         ratio = best["with times"][place] / best["raw samples"][place]
-        print(f"with times / raw samples, {what}: {ratio:.2f}")
+        print(f"with times / raw samples, {clock}: {ratio:.2f}")
     print(f"load at the end: {load:.1f}")
 
 

@@ -34,34 +34,26 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from checkout import located
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
-from fls_cli.sources.decode import decode  # noqa: E402
-from fls_cli.storage.cache import (  # noqa: E402
-    CacheAdapter,
-    DiskCache,
-)
-from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.answering.answerer import Answerer, GenerationConfig, ScoredQuestion  # noqa: E402
-from fls_models.answering.model import Model  # noqa: E402
-from fls_models.answering.readers.text import ModelInput  # noqa: E402
-from fls_models.bench.caches.results import Kept  # noqa: E402
-from fls_models.bench.qa.items import Item, load_items  # noqa: E402
-from fls_models.bench.scoring.estimates import mean  # noqa: E402
-from fls_models.bench.scoring.facts import holds_fact  # noqa: E402
-from fls_models.core.cache import NULL_CACHE, Cache  # noqa: E402
-from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
-from fls_models.core.results import Span, Transcript, Word  # noqa: E402
-from fls_models.lslm import prompts  # noqa: E402
-from fls_models.lslm.kv_cache import KVContext, RoomyLayer  # noqa: E402
-from fls_models.pipelines.cascade import CascadeModel  # noqa: E402
-from fls_models.pipelines.mini import MiniFrameModel  # noqa: E402
-from fls_models.transcription.normalizer import normalise  # noqa: E402
-from fls_models.weights.card import load  # noqa: E402
-from fls_models.weights.store import store_of  # noqa: E402
+from fls_cli.sources.decode import decode
+from fls_cli.storage.cache import CacheAdapter, DiskCache
+from fls_models.answering.answerer import Answerer, GenerationConfig, ScoredQuestion
+from fls_models.answering.model import Model
+from fls_models.answering.readers.text import ModelInput
+from fls_models.bench.caches.results import ResultCache
+from fls_models.bench.qa.items import Item, load_items
+from fls_models.bench.scoring.estimates import mean
+from fls_models.bench.scoring.facts import holds_fact
+from fls_models.core.cache import NULL_CACHE, Cache
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.results import Span, Transcript, Word
+from fls_models.lslm import prompts
+from fls_models.lslm.kv_cache import KVContext, RoomyLayer
+from fls_models.pipelines.cascade import CascadeModel
+from fls_models.pipelines.mini import MiniFrameModel
+from fls_models.transcription.normalizer import normalise
 
 STRETCH = 20.0
 # Of a key sentence's words, how many must be found in the transcript to know when it is said.
@@ -96,56 +88,57 @@ def main() -> None:
         "--work", type=Path, metavar="FOLDER", help="keep results, go on from there"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rows here")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     memory: Cache = NULL_CACHE
-    if chosen.work:
-        memory = CacheAdapter(DiskCache(chosen.work / "heard", CACHE))
-    parts = store_of(load(chosen.model), cache_folder()).locate()
-    ear = CascadeModel(parts, memory)
-    model = ear if chosen.read == "text" else MiniFrameModel(parts)
-    keys = [json.loads(line)["key_sentence"] for line in chosen.items.read_text().splitlines()]
-    spoken = list(zip(load_items(chosen.items), keys, strict=True))
-    kept, rows = Kept(chosen.work), []
-    most = len(spoken) if chosen.gains is None else chosen.gains
-    for group in grouped(spoken, chosen.joined):
-        talk = Talk(model, ear, group)
+    if arguments.work:
+        memory = CacheAdapter(DiskCache(arguments.work / "heard", CACHE))
+    parts = located(arguments.model)
+    listener = CascadeModel(parts, memory)
+    model = listener if arguments.read == "text" else MiniFrameModel(parts)
+    keys = [json.loads(line)["key_sentence"] for line in arguments.items.read_text().splitlines()]
+    items = list(zip(load_items(arguments.items), keys, strict=True))
+    cache, rows = ResultCache(arguments.work), []
+    max_gains = len(items) if arguments.gains is None else arguments.gains
+    for group in grouped(items, arguments.joined):
+        talk = Talk(model, listener, group)
         for place in range(len(group)):
-            gain = len(rows) < most
-            mark = [model.card.name, chosen.read, [one.name for one, _ in group], place, gain]
-            rows.append(Row(**kept.get(mark, partial(talk.row, place, gain))))
-            print(f"\r{len(rows)} of {len(spoken)}", end="", file=sys.stderr, flush=True)
+            gain = len(rows) < max_gains
+            mark = [model.card.name, arguments.read, [item.name for item, _ in group], place, gain]
+            rows.append(Row(**cache.get(mark, partial(talk.row, place, gain))))
+            print(f"\r{len(rows)} of {len(items)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    if chosen.json:
-        chosen.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    if arguments.json:
+        arguments.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
     report(rows)
 
 
-def grouped(spoken: Sequence[tuple[Item, str]], count: int) -> Iterator[list[tuple[Item, str]]]:
+def grouped(items: Sequence[tuple[Item, str]], count: int) -> Iterator[list[tuple[Item, str]]]:
     """So many at a time, from all over the file; what is left over goes with the last."""
-    talks = max(1, len(spoken) // count)
-    yield from (list(spoken[start::talks]) for start in range(talks))
+    talks = max(1, len(items) // count)
+    yield from (list(items[start::talks]) for start in range(talks))
 
 
 class Talk:
     """Recordings one after the other, heard as one when the first question comes."""
 
-    def __init__(self, model: Model, ear: Model, spoken: Sequence[tuple[Item, str]]) -> None:
-        self._model, self._ear, self._spoken = model, ear, spoken
+    def __init__(self, model: Model, listener: Model, items: Sequence[tuple[Item, str]]) -> None:
+        self._model, self._listener, self._items = model, listener, items
         self._starts: list[float] = []
         self._asking: Answerer | None = None
         self._words: tuple[Word, ...] = ()
 
     def row(self, place: int, gain: bool) -> dict[str, Any]:
         """Asks one question and finds its evidence: the fields of its `Row`."""
-        asking, item = self._heard(), self._spoken[place][0]
+        asking, item = self._heard(), self._items[place][0]
         begun = perf_counter()
         scored = asking.score(item.question, at_once=True)
         answer = asking.answer_scored(scored)
-        taken = perf_counter() - begun - answer.usage.seconds.get("evidence", 0.0)
+        seconds = perf_counter() - begun - answer.usage.seconds.get("evidence", 0.0)
         correct = answer.answered and holds_fact(
             answer.answer, item.question, item.choices, item.answer
         )
-        row = asdict(Row(item.name, correct, answer.answer, self._key(place), answer_seconds=taken))
+        key = self._key(place)
+        row = asdict(Row(item.name, correct, answer.answer, key, answer_seconds=seconds))
         if not answer.evidence:
             return row
         first = answer.evidence[0].span
@@ -162,18 +155,18 @@ class Talk:
 
     def _heard(self) -> Answerer:
         if self._asking is None:
-            transcript = self._ear.listen(self._blocks()).heard
+            transcript = self._listener.listen(self._blocks()).heard
             assert isinstance(transcript, Transcript)
             self._words = transcript.words
-            heard = (
-                transcript if self._model is self._ear else self._model.listen(self._blocks()).heard
-            )
+            recording: Any = transcript
+            if self._model is not self._listener:
+                recording = self._model.listen(self._blocks()).heard
             self._asking = Answerer(
                 self._model,
                 "",
-                heard,
+                recording,
                 heard_in={},
-                budget=heard.heard_for,
+                budget=recording.heard_for,
                 manner=GenerationConfig(),
                 evidence=3,
             )
@@ -181,7 +174,7 @@ class Talk:
 
     def _blocks(self) -> Iterator[NDArray[np.float32]]:
         samples, self._starts = 0, []
-        for item, _ in self._spoken:
+        for item, _ in self._items:
             assert item.audio is not None, "benchmarks/speak.py speaks the items"
             self._starts.append(samples / SAMPLE_RATE)
             for block in decode(item.audio):
@@ -193,16 +186,17 @@ class Talk:
         """When a key sentence is said, by the words that Whisper heard of it."""
         start, end = self._starts[place], self._starts[place + 1]
         words = [word for word in self._words if start <= word.start < end]
-        heard = [(one, word) for word in words for one in normalise(word.text).split()]
-        sought = normalise(self._spoken[place][1]).split()
-        same = difflib.SequenceMatcher(None, [one for one, _ in heard], sought, autojunk=False)
-        places = [block.a + i for block in same.get_matching_blocks() for i in range(block.size)]
-        if len(places) < FOUND * len(sought):
+        word_times = [(text, word) for word in words for text in normalise(word.text).split()]
+        sentence = normalise(self._items[place][1]).split()
+        texts = [text for text, _ in word_times]
+        matcher = difflib.SequenceMatcher(None, texts, sentence, autojunk=False)
+        places = [block.a + i for block in matcher.get_matching_blocks() for i in range(block.size)]
+        if len(places) < FOUND * len(sentence):
             return None
         # "The" is found anywhere: what is far from most is another one.
         middle = places[len(places) // 2]
-        near = [place for place in places if abs(place - middle) <= len(sought)]
-        return heard[near[0]][1].start, heard[near[-1]][1].end
+        near = [place for place in places if abs(place - middle) <= len(sentence)]
+        return word_times[near[0]][1].start, word_times[near[-1]][1].end
 
     def _likeliest(self, asking: Answerer, scored: ScoredQuestion, reply: str) -> Span:
         llm: Any = self._model.language_model
@@ -214,8 +208,8 @@ class Talk:
             before = list(range(first))
             nothing = _likely(llm, _only(context, before), request, reply)
             for rows in _stretches(reading):
-                seen = [*before, *(first + row for row in rows)]
-                gain = _likely(llm, _only(context, seen), request, reply) - nothing
+                positions = [*before, *(first + row for row in rows)]
+                gain = _likely(llm, _only(context, positions), request, reply) - nothing
                 if best is None or gain > best[0]:
                     start, end = reading.spans[rows[0], 0], reading.spans[rows[-1], 1]
                     best = gain, Span(float(start), float(end))
@@ -225,9 +219,10 @@ class Talk:
 
 def _only(context: KVContext, positions: Sequence[int]) -> KVContext:
     """A context with some of its positions alone."""
-    chosen = list(positions)
+    indices = list(positions)
     layers = (
-        RoomyLayer(keys[:, :, chosen], values[:, :, chosen]) for keys, values in context.keys_values
+        RoomyLayer(keys[:, :, indices], values[:, :, indices])
+        for keys, values in context.keys_values
     )
     return KVContext(tuple(layers), context.prompt, context.stretch)
 
@@ -237,9 +232,9 @@ def _likely(llm: Any, context: KVContext, request: str, reply: str) -> float:
 
 
 def _stretches(reading: ModelInput) -> Iterator[range]:
-    first, *others = reading.phrases
+    first, *phrases = reading.phrases
     rows, start = first.rows, first.span.start
-    for phrase in others:
+    for phrase in phrases:
         if phrase.span.end - start > STRETCH:
             yield rows
             rows, start = phrase.rows, phrase.span.start
@@ -247,9 +242,9 @@ def _stretches(reading: ModelInput) -> Iterator[range]:
     yield rows
 
 
-def is_right(found: tuple[float, float], key: tuple[float, float]) -> bool:
-    shared = max(0.0, min(found[1], key[1]) - max(found[0], key[0]))
-    return shared >= 0.5 * min(found[1] - found[0], key[1] - key[0])
+def is_right(span: tuple[float, float], key: tuple[float, float]) -> bool:
+    shared = max(0.0, min(span[1], key[1]) - max(span[0], key[0]))
+    return shared >= 0.5 * min(span[1] - span[0], key[1] - key[0])
 
 
 def report(rows: Sequence[Row]) -> None:
@@ -263,17 +258,17 @@ def report(rows: Sequence[Row]) -> None:
         right = mean([float(is_right(getattr(row, way), row.key)) for row in tried])  # type: ignore[arg-type]
         if right is None:
             continue
-        taken = sum(getattr(row, f"{way}_seconds") for row in tried)
+        seconds = sum(getattr(row, f"{way}_seconds") for row in tried)
         answering = sum(row.answer_seconds for row in tried)
         length = sum(getattr(row, way)[1] - getattr(row, way)[0] for row in tried) / len(tried)
         print(
             f"{way}: right in {100 * right.value:.1f} % [{100 * right.low:.1f}, "
             f"{100 * right.high:.1f}] of {right.count}; {length:.1f} s long; "
-            f"{taken / len(tried):.2f} s beside {answering / len(tried):.2f} s for the answer to a "
-            f"recording that is known ({100 * taken / answering:.0f} %)"
+            f"{seconds / len(tried):.2f} s beside {answering / len(tried):.2f} s for the answer to "
+            f"a recording that is known ({100 * seconds / answering:.0f} %)"
         )
-    shown = [row.shown for row in sure]
-    print(f"passages shown of at most 3: {sum(shown) / max(1, len(shown)):.2f} on average")
+    counts = [row.shown for row in sure]
+    print(f"passages shown of at most 3: {sum(counts) / max(1, len(counts)):.2f} on average")
 
 
 if __name__ == "__main__":

@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import checkout  # noqa: F401
 import torch
+from fusion_loop import LoopHead, loop_fuse, loop_halving
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "models"), str(ROOT / "tests" / "models")]
-
-from fusion_loop import LoopHead, loop_fuse, loop_halving  # noqa: E402
-
-from fls_models.extractor.density import CtcHead, density_from  # noqa: E402
-from fls_models.extractor.frames import Frames  # noqa: E402
-from fls_models.extractor.fusion import fuse  # noqa: E402
+from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.frames import Frames
+from fls_models.extractor.fusion import fuse
 
 
 def hidden_states(frames: int, width: int) -> torch.Tensor:
@@ -119,7 +115,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | int]:
 
 
 def main() -> None:
-    """Parses the command line and prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--frames", type=int, default=90_000, help="an hour is 90 000")
     parser.add_argument("--target", type=int, default=4_000)
@@ -129,21 +124,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="the best run counts")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = measure(arguments)
-    if found["largest_difference"] > 1e-3:
+    figures = measure(arguments)
+    if figures["largest_difference"] > 1e-3:
         raise SystemExit("the two versions disagree; their times mean nothing")
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(figures, indent=2))
         return
     print(
-        f"{found['frames']} -> {found['target']} frames, D {found['width']}, "
-        f"{found['classes']} classes, {found['threads']} threads\n"
-        f"  vectorised    {found['seconds']:8.3f} s   peak {found['peak_mb']:.0f} MB, "
-        f"{found['peak_over_input']:.2f} x the input of {found['input_mb']:.0f} MB\n"
-        f"{found['compared_frames']} -> {found['compared_target']} frames\n"
-        f"  vectorised    {found['compared_seconds']:8.3f} s\n"
-        f"  plain loop    {found['compared_loop_seconds']:8.3f} s   "
-        f"{found['times_faster']:.0f} times slower"
+        f"{figures['frames']} -> {figures['target']} frames, D {figures['width']}, "
+        f"{figures['classes']} classes, {figures['threads']} threads\n"
+        f"  vectorised    {figures['seconds']:8.3f} s   peak {figures['peak_mb']:.0f} MB, "
+        f"{figures['peak_over_input']:.2f} x the input of {figures['input_mb']:.0f} MB\n"
+        f"{figures['compared_frames']} -> {figures['compared_target']} frames\n"
+        f"  vectorised    {figures['compared_seconds']:8.3f} s\n"
+        f"  plain loop    {figures['compared_loop_seconds']:8.3f} s   "
+        f"{figures['times_faster']:.0f} times slower"
     )
 
 

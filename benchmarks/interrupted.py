@@ -10,34 +10,30 @@ empty cache, two runs work on the folder at once. Needs the model's weights.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter, sleep
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+from checkout import FLS, cache_with_weights, environment
 
-from fls_cli.sources.resolve import open_sources  # noqa: E402
-from fls_cli.storage.paths import cache_folder  # noqa: E402
+from fls_cli.sources.resolve import open_sources
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("episodes", type=Path)
     parser.add_argument("--model", default="mini")
-    chosen = parser.parse_args()
-    with open_sources([str(chosen.episodes)]) as sources:
+    arguments = parser.parse_args()
+    with open_sources([str(arguments.episodes)]) as sources:
         total = len(sources)
     with tempfile.TemporaryDirectory() as place:
         notes = Path(place) / "notes"
-        cache = _cache(Path(place) / "cache")
+        cache = cache_with_weights(Path(place) / "cache")
         for end, count in ((signal.SIGKILL, total // 3), (signal.SIGINT, 2 * total // 3)):
             before = _finished(notes)
-            run = _start(chosen, notes, cache)
+            run = _start(arguments, notes, cache)
             while len(_finished(notes)) < count and run.poll() is None:
                 sleep(0.05)
             # In the middle of the next one.
@@ -48,11 +44,11 @@ def main() -> None:
             print(
                 f"{end.name}: exit code {code}, {len(now)} of {total} finished, "
                 f"{_changed(before, now)} of the earlier ones done again, "
-                f"{len(_leftovers(notes))} unfinished files left"
+                f"{sum(path.is_file() for path in notes.rglob('*.part'))} unfinished files left"
             )
         before = _finished(notes)
         begun = perf_counter()
-        code = _start(chosen, notes, cache).wait()
+        code = _start(arguments, notes, cache).wait()
         now = _finished(notes)
         print(
             f"to the end: exit code {code}, {len(now)} of {total} finished, "
@@ -60,20 +56,20 @@ def main() -> None:
             f"{perf_counter() - begun:.0f} s"
         )
         begun = perf_counter()
-        code = _start(chosen, notes, cache).wait()
+        code = _start(arguments, notes, cache).wait()
         print(
             f"once more: exit code {code}, {_changed(now, _finished(notes))} done again, "
             f"{perf_counter() - begun:.1f} s"
         )
         both = Path(place) / "both"
-        cache = _cache(Path(place) / "second-cache")
+        cache = cache_with_weights(Path(place) / "second-cache")
         begun = perf_counter()
-        runs = [_start(chosen, both, cache, said=subprocess.PIPE) for _ in range(2)]
-        said = [run.communicate()[1] for run in runs]
+        runs = [_start(arguments, both, cache, stderr=subprocess.PIPE) for _ in range(2)]
+        outputs = [run.communicate()[1] for run in runs]
         same = all(
             (both / path.relative_to(notes)).read_bytes() == path.read_bytes() for path in now
         )
-        shares = [total - _skipped(text, total) for text in said]
+        shares = [total - _skipped(text, total) for text in outputs]
         print(
             f"two at once: exit codes {runs[0].returncode} and {runs[1].returncode}, "
             f"{shares[0]} and {shares[1]} of {total} done, results "
@@ -82,19 +78,11 @@ def main() -> None:
 
 
 def _start(
-    chosen: argparse.Namespace, notes: Path, cache: Path, said: int | None = subprocess.DEVNULL
+    arguments: argparse.Namespace, notes: Path, cache: Path, stderr: int | None = subprocess.DEVNULL
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fls_cli", "summarize", str(chosen.episodes)]
-    command += ["-o", f"{notes}/", "--model", chosen.model, "--offline"]
-    road = os.pathsep.join([str(ROOT), str(ROOT / "models")])
-    environment = {**os.environ, "FLS_CACHE": str(cache), "FLS_KEEP": "yes", "PYTHONPATH": road}
-    return subprocess.Popen(command, env=environment, stderr=said, text=True)
-
-
-def _cache(place: Path) -> Path:
-    place.mkdir()
-    (place / "weights").symlink_to(cache_folder() / "weights")
-    return place
+    command = [*FLS, "summarize", str(arguments.episodes)]
+    command += ["-o", f"{notes}/", "--model", arguments.model, "--offline"]
+    return subprocess.Popen(command, env=environment(cache), stderr=stderr, text=True)
 
 
 def _finished(notes: Path) -> dict[Path, int]:
@@ -103,15 +91,11 @@ def _finished(notes: Path) -> dict[Path, int]:
 
 
 def _changed(before: dict[Path, int], now: dict[Path, int]) -> int:
-    return sum(now.get(path) != written for path, written in before.items())
+    return sum(now.get(path) != time for path, time in before.items())
 
 
-def _leftovers(notes: Path) -> list[Path]:
-    return [path for path in notes.rglob("*.part") if path.is_file()]
-
-
-def _skipped(said: str, total: int) -> int:
-    for line in said.splitlines():
+def _skipped(output: str, total: int) -> int:
+    for line in output.splitlines():
         if line.endswith(f"of {total} were finished before"):
             return int(line.split()[1])
     return 0

@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
-import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from checkout import FLS, environment
+
 QUESTION = "What is the main argument?"
 
 
@@ -32,19 +31,19 @@ def main() -> None:
     parser.add_argument("--budgets", default="balanced")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--read", default="auto")
-    chosen = parser.parse_args()
-    how = ["--model", chosen.model, "--read", chosen.read, "--offline"]
-    told = _fls("plan", "--measure", "--json", *how, *chosen.recordings).stdout
-    plans = {one["source"]: one for one in map(json.loads, told.splitlines())}
+    arguments = parser.parse_args()
+    options = ["--model", arguments.model, "--read", arguments.read, "--offline"]
+    plan_lines = _fls("plan", "--measure", "--json", *options, *arguments.recordings).stdout
+    plans = {plan["source"]: plan for plan in map(json.loads, plan_lines.splitlines())}
     print(f"{'recording':24} {'audio s':>8} budget   expected s actual s ratio processor s")
-    for recording in chosen.recordings:
-        for budget in chosen.budgets.split(","):
-            _show(recording, plans[recording], budget, how)
+    for recording in arguments.recordings:
+        for budget in arguments.budgets.split(","):
+            _show(recording, plans[recording], budget, options)
 
 
-def _show(recording: str, plan: dict[str, Any], budget: str, how: list[str]) -> None:
+def _show(recording: str, plan: dict[str, Any], budget: str, options: list[str]) -> None:
     begun, before = perf_counter(), _processor_seconds()
-    _fls("ask", recording, QUESTION, "--budget", budget, "--no-cache", "--quiet", *how)
+    _fls("ask", recording, QUESTION, "--budget", budget, "--no-cache", "--quiet", *options)
     actual, spent = perf_counter() - begun, _processor_seconds() - before
     expected = plan["budgets"][budget]["seconds"]
     print(
@@ -56,19 +55,12 @@ def _show(recording: str, plan: dict[str, Any], budget: str, how: list[str]) -> 
 
 def _processor_seconds() -> float:
     """Of all processes that were started here and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return sum(os.times()[2:4])
 
 
 def _fls(*arguments: str) -> subprocess.CompletedProcess[str]:
-    road = os.pathsep.join([str(ROOT), str(ROOT / "models")])
-    return subprocess.run(
-        [sys.executable, "-m", "fls_cli", *arguments],
-        env={**os.environ, "PYTHONPATH": road},
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [*FLS, *arguments]
+    return subprocess.run(command, env=environment(), check=True, stdout=subprocess.PIPE, text=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -22,19 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from checkout import ROOT
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
-from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.audio.vad import Piece  # noqa: E402
-from fls_models.transcription import whisper as transcription  # noqa: E402
-from fls_models.transcription.languages import Part  # noqa: E402
-from fls_models.transcription.loops import Run, runs, without_loops  # noqa: E402
-from fls_models.transcription.whisper import EFFORTS, Transcriber  # noqa: E402
-from fls_models.weights import card  # noqa: E402
-from fls_models.weights import store as weights  # noqa: E402
+from fls_cli.storage.paths import cache_folder
+from fls_models.audio.vad import Piece
+from fls_models.transcription import whisper as transcription
+from fls_models.transcription.languages import Part
+from fls_models.transcription.loops import Run, runs, without_loops
+from fls_models.transcription.whisper import EFFORTS, Transcriber
+from fls_models.weights import card
+from fls_models.weights import store as weights
 
 Samples = NDArray[np.float32]
 RATE = 16_000
@@ -60,7 +57,7 @@ class Heard:
     runs: tuple[tuple[Run, bool, str], ...]
 
 
-def spoken(voice: str, text: str, folder: Path) -> Samples:
+def read_aloud(voice: str, text: str, folder: Path) -> Samples:
     """A text read aloud, 16 kHz."""
     raw, place = folder / "raw.wav", folder / "said.wav"
     if voice == "espeak":
@@ -75,8 +72,10 @@ def sox(sources: Sequence[str], place: Path, effects: Sequence[str]) -> Samples:
     """What sox makes of a source: 16 kHz mono."""
     form = ["-r", str(RATE), "-c", "1", "-b", "16"]
     # Plucked strings are made at 48 kHz only.
-    made = ["-r", "48000"] if list(sources) == ["-n"] else []
-    subprocess.run(["sox", "-V1", "-R", *made, *sources, *form, str(place), *effects], check=True)
+    options = ["-r", "48000"] if list(sources) == ["-n"] else []
+    subprocess.run(
+        ["sox", "-V1", "-R", *options, *sources, *form, str(place), *effects], check=True
+    )
     with wave.open(str(place), "rb") as sound:
         content = sound.readframes(sound.getnframes())
     return np.frombuffer(content, np.int16).astype(np.float32) / 32768
@@ -84,56 +83,56 @@ def sox(sources: Sequence[str], place: Path, effects: Sequence[str]) -> Samples:
 
 def said_again_and_again(folder: Path) -> dict[str, tuple[Samples, int]]:
     """Recordings in which a phrase is truly repeated, by all voices, and how often."""
-    made = {}
+    recordings = {}
     for voice in VOICES:
         for before, phrase, times, after in PHRASES:
             text = " ".join([before, *[phrase] * times, after])
-            made[f"{voice}, {phrase!r} x{times}"] = (spoken(voice, text, folder), times)
-    return made
+            recordings[f"{voice}, {phrase!r} x{times}"] = (read_aloud(voice, text, folder), times)
+    return recordings
 
 
 def sounds(folder: Path) -> dict[str, Samples]:
     """30 s each of what is no speech, or none that anybody understands."""
     place = folder / "sound.wav"
 
-    def made(*effects: str) -> Samples:
+    def synthesized(*effects: str) -> Samples:
         return sox(["-n"], place, ["synth", "30", *effects])
 
     talk = sox([str(ROOT / "examples" / "lecture.mp3")], folder / "talk.wav", ["trim", "0", "30"])
     hummed = "hmmmmmm mmmmmm mmmmm hmmmm mmmmmm aaaaah aaaaaah ooooh oooooh"
-    spoken("espeak", hummed, folder)
+    read_aloud("espeak", hummed, folder)
     hum = sox([str(folder / "said.wav")], place, ["repeat", "4", "trim", "0", "29"])
     notes = []
     for note in ("A3", "C4", "E4", "G4", "B4", "E4"):
-        notes.append(made("pluck", note, "trim", "0", "0.6"))
+        notes.append(synthesized("pluck", note, "trim", "0", "0.6"))
     melody = np.tile(np.concatenate(notes), 9)[: 30 * RATE]
-    dice = np.random.default_rng(2)
+    generator = np.random.default_rng(2)
     applause = np.zeros(30 * RATE, np.float32)
-    for first in dice.integers(0, len(applause) - 400, 3000):
-        burst = dice.uniform(-1, 1, 400) * np.exp(-np.arange(400) / 60)
-        applause[first : first + 400] += dice.uniform(0.03, 0.2) * burst
-    found = {
+    for first in generator.integers(0, len(applause) - 400, 3000):
+        burst = generator.uniform(-1, 1, 400) * np.exp(-np.arange(400) / 60)
+        applause[first : first + 400] += generator.uniform(0.03, 0.2) * burst
+    recordings = {
         "speech backwards": talk[::-1].copy(),
         "speech backwards, later": talk[: 20 * RATE][::-1].copy(),
         "hums": hum,
         "a melody": melody,
-        "one note": made("pluck", "C4"),
+        "one note": synthesized("pluck", "C4"),
         "applause": applause,
-        "pink noise": made("pinknoise", "vol", "0.2"),
-        "brown noise": made("brownnoise", "vol", "0.5"),
-        "white noise": made("whitenoise", "vol", "0.2"),
-        "noise in syllables": made("whitenoise", "tremolo", "4", "90", "vol", "0.4"),
-        "a hum of 50 Hz": made("sine", "50", "vol", "0.3"),
+        "pink noise": synthesized("pinknoise", "vol", "0.2"),
+        "brown noise": synthesized("brownnoise", "vol", "0.5"),
+        "white noise": synthesized("whitenoise", "vol", "0.2"),
+        "noise in syllables": synthesized("whitenoise", "tremolo", "4", "90", "vol", "0.4"),
+        "a hum of 50 Hz": synthesized("sine", "50", "vol", "0.3"),
         "silence": np.zeros(30 * RATE, np.float32),
     }
     for name, low, high in (("a", "700", "1100"), ("u", "300", "800"), ("e", "500", "1800")):
-        voice = made("sawtooth", "120", "vol", "0.3")
+        voice = synthesized("sawtooth", "120", "vol", "0.3")
         save(folder / "voice.wav", voice)
         first = sox([str(folder / "voice.wav")], place, ["bandpass", low, "100"])
         second = sox([str(folder / "voice.wav")], place, ["bandpass", high, "150"])
         beat = 0.5 + 0.5 * np.sin(2 * np.pi * 3 * np.arange(len(first)) / RATE)
-        found[f"the vowel {name} in syllables"] = ((first + second) * beat).astype(np.float32)
-    return found
+        recordings[f"the vowel {name} in syllables"] = ((first + second) * beat).astype(np.float32)
+    return recordings
 
 
 def save(place: Path, samples: Samples) -> None:
@@ -189,7 +188,6 @@ class Ear:
 
 
 def main() -> None:
-    """Parses the command line and prints both counts, before and after."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--details", action="store_true", help="print every run")
     arguments = parser.parse_args()
@@ -197,35 +195,37 @@ def main() -> None:
     if missing:
         raise SystemExit(f"needs {', '.join(missing)}")
     installed = weights.store_of(card.load("mini"), cache_folder()).pull()
-    ear = Ear(installed.speech, arguments.details)
+    listener = Ear(installed.speech, arguments.details)
     with tempfile.TemporaryDirectory() as folder:
         true = said_again_and_again(Path(folder))
-        heard = [
+        true_runs = [
             (run, loop, times)
             for name, (samples, times) in true.items()
-            for run, loop, _ in ear.hear(name, samples).runs
+            for run, loop, _ in listener.hear(name, samples).runs
         ]
         false = sounds(Path(folder))
-        looped = [ear.hear(name, samples) for name, samples in false.items()]
-        looped += [ear.hear_all(f"{name}, all", samples) for name, samples in false.items()]
+        looped = [listener.hear(name, samples) for name, samples in false.items()]
+        looped += [listener.hear_all(f"{name}, all", samples) for name, samples in false.items()]
     # Written more than twice as often as it was said: there, too, the decoder loops.
-    said = [(run, loop) for run, loop, times in heard if run.times <= 2 * times]
-    lost = [(run, loop) for run, loop, times in heard if run.times > 2 * times]
+    real_runs = [(run, loop) for run, loop, times in true_runs if run.times <= 2 * times]
+    lost = [(run, loop) for run, loop, times in true_runs if run.times > 2 * times]
     print(
-        f"true: {len(true)} recordings; the decoder writes {sum(run.times for run, _ in said)} "
-        f"repetitions in {len(said)} runs"
+        f"true: {len(true)} recordings; the decoder writes "
+        f"{sum(run.times for run, _ in real_runs)} repetitions in {len(real_runs)} runs"
     )
-    before = sum(run.times if _words(run) > 8 else 1 for run, _ in said)
-    print(f"  stay: before {before}, after {sum(1 if loop else run.times for run, loop in said)}")
-    found = [(run, loop) for one in looped for run, loop, _ in one.runs]
+    before = sum(run.times if _words(run) > 8 else 1 for run, _ in real_runs)
     print(
-        f"loops: {len(found)} in {len(looped)} hearings of {len(false)} sounds, "
+        f"  stay: before {before}, after {sum(1 if loop else run.times for run, loop in real_runs)}"
+    )
+    loop_runs = [(run, loop) for hearing in looped for run, loop, _ in hearing.runs]
+    print(
+        f"loops: {len(loop_runs)} in {len(looped)} hearings of {len(false)} sounds, "
         f"{len(lost)} in true repetitions"
     )
-    found += lost
-    before = sum(_words(run) <= 8 for run, _ in found)
-    print(f"  go: before {before}, after {sum(loop for _, loop in found)}")
-    print("  of: " + "; ".join(one.name for one in looped if one.runs))
+    loop_runs += lost
+    before = sum(_words(run) <= 8 for run, _ in loop_runs)
+    print(f"  go: before {before}, after {sum(loop for _, loop in loop_runs)}")
+    print("  of: " + "; ".join(hearing.name for hearing in looped if hearing.runs))
 
 
 def _words(run: Run) -> int:

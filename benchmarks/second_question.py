@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
-from fls_cli.storage.paths import cache_folder  # noqa: E402
+from checkout import FLS, cache_with_weights, environment
 
 FIRST = "What is the main point?"
 SECOND = "What is said at the very end?"
@@ -34,39 +30,35 @@ def main() -> None:
     parser.add_argument("recording", type=Path)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
-    found: dict[str, float] = {}
+    arguments = parser.parse_args()
+    times: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
-        cache = Path(place)
-        (cache / "weights").symlink_to(cache_folder() / "weights")
+        cache = cache_with_weights(Path(place))
+        ask = partial(_ask, arguments.recording, arguments.model, cache)
         # Reads the weights and the libraries into the system's file cache, outside the race.
         silence = cache / "silence.wav"
         _silence(silence)
-        _ask(silence, FIRST, chosen.model, cache)
+        _ask(silence, arguments.model, cache, FIRST)
         shutil.rmtree(cache / "recordings", ignore_errors=True)
 
-        found["first question"] = _ask(chosen.recording, FIRST, chosen.model, cache)
-        found["second question"] = _ask(chosen.recording, SECOND, chosen.model, cache)
+        times["first question"] = ask(FIRST)
+        times["second question"] = ask(SECOND)
         shutil.rmtree(cache / "recordings" / "states")
-        found["second question, transcript kept"] = _ask(
-            chosen.recording, SECOND, chosen.model, cache
-        )
-        found["first question again"] = _ask(chosen.recording, FIRST, chosen.model, cache)
-    if chosen.json:
-        print(json.dumps(found))
+        times["second question, transcript kept"] = ask(SECOND)
+        times["first question again"] = ask(FIRST)
+    if arguments.json:
+        print(json.dumps(times))
         return
-    for name, seconds in found.items():
-        share = seconds / found["first question"]
+    for name, seconds in times.items():
+        share = seconds / times["first question"]
         print(f"{name:34} {seconds:7.2f} s {100 * share:6.1f} %")
 
 
-def _ask(recording: Path, question: str, model: str, cache: Path) -> float:
-    command = [sys.executable, "-m", "fls_cli", "ask", str(recording), question]
+def _ask(recording: Path, model: str, cache: Path, question: str) -> float:
+    command = [*FLS, "ask", str(recording), question]
     command += ["--model", model, "--max-tokens", "1", "--quiet", "--offline"]
-    road = os.pathsep.join([str(ROOT), str(ROOT / "models")])
-    environment = {**os.environ, "FLS_CACHE": str(cache), "FLS_KEEP": "yes", "PYTHONPATH": road}
     begun = perf_counter()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment(cache), check=True, stdout=subprocess.DEVNULL)
     return perf_counter() - begun
 
 

@@ -49,16 +49,17 @@ def main() -> None:
     lines = arguments.items.read_text(encoding="utf-8").splitlines()
     items: list[dict[str, Any]] = [json.loads(line) for line in lines if line.strip()]
     items = items[: arguments.limit]
-    voice, begun, spoken = Hibari(), time.perf_counter(), 0.0
+    voice, begun, seconds = Hibari(), time.perf_counter(), 0.0
     for number, item in enumerate(items, 1):
         item["audio"] = re.sub(r"[^\w.-]", "-", str(item["id"])) + ".opus"
         if not (out / item["audio"]).exists():
             speech = speak(voice, item)
             save(speech, out / item["audio"])
-            spoken += len(speech) / RATE
+            seconds += len(speech) / RATE
         print(f"\r{number} of {len(items)}", end="", flush=True)
-    write(out / arguments.items.name, items)
-    print(f"\n{spoken:.0f} s of speech in {time.perf_counter() - begun:.0f} s")
+    text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+    write(out / arguments.items.name, text.encode())
+    print(f"\n{seconds:.0f} s of speech in {time.perf_counter() - begun:.0f} s")
 
 
 def turns(item: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -74,11 +75,11 @@ def speak(voice: Hibari, item: dict[str, Any]) -> Samples:
         if speaker not in speakers:
             speakers.append(speaker)
         lowered = LOWERED if speakers.index(speaker) % 2 else 1.0
-        said: Samples = voice(text, speed=lowered, seed=0)
+        speech: Samples = voice(text, speed=lowered, seed=0)
         if lowered != 1.0:
-            said = slowed(said, lowered)
-        loudness = float(np.sqrt(np.mean(said**2))) or 1.0
-        parts.append((said * (LOUDNESS / loudness)).clip(-0.98, 0.98))
+            speech = slowed(speech, lowered)
+        loudness = float(np.sqrt(np.mean(speech**2))) or 1.0
+        parts.append((speech * (LOUDNESS / loudness)).clip(-0.98, 0.98))
         parts.append(np.zeros(round(PAUSE * RATE), np.float32))
     return np.concatenate(parts)
 
@@ -88,33 +89,30 @@ def slowed(speech: Samples, factor: float) -> Samples:
     form = ("-f", "f32le", "-ac", "1", "-ar")
     pcm = ffmpeg(
         *(*form, str(round(RATE / factor)), "-i", "pipe:0", *form, str(RATE), "pipe:1"),
-        given=speech.tobytes(),
+        data=speech.tobytes(),
     )
     return np.frombuffer(pcm, np.float32)
 
 
 def save(speech: Samples, path: Path) -> None:
-    """Encodes under another name first: what has its name is complete."""
     encoded = ffmpeg(
         *("-f", "f32le", "-ar", str(RATE), "-ac", "1", "-i", "pipe:0"),
         *("-c:a", "libopus", "-b:a", "32k", "-fflags", "+bitexact", "-flags", "+bitexact"),
         *("-f", "ogg", "pipe:1"),
-        given=speech.tobytes(),
+        data=speech.tobytes(),
     )
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(encoded)
-    os.replace(unfinished, path)
+    write(path, encoded)
 
 
-def ffmpeg(*arguments: str, given: bytes) -> bytes:
+def ffmpeg(*arguments: str, data: bytes) -> bytes:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", *arguments]
-    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
-def write(path: Path, items: list[dict[str, Any]]) -> None:
-    text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items)
+def write(path: Path, content: bytes) -> None:
+    """Under another name first: what has its name is complete."""
     unfinished = path.with_suffix(".part")
-    unfinished.write_text(text, encoding="utf-8")
+    unfinished.write_bytes(content)
     os.replace(unfinished, path)
 
 

@@ -17,22 +17,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
+from timeit import timeit
 
 import torch
+from checkout import located
 from torch import nn
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
-from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.lslm import prompts  # noqa: E402
-from fls_models.lslm.mini.int8 import Int8Linear  # noqa: E402
-from fls_models.lslm.mini.language_model import MiniLanguageModel  # noqa: E402
-from fls_models.weights import card  # noqa: E402
-from fls_models.weights import store as weights  # noqa: E402
-from fls_models.weights.conversion.quantization import bitsandbytes  # noqa: E402
+from fls_models.lslm import prompts
+from fls_models.lslm.mini.int8 import Int8Linear
+from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.weights.conversion.quantization import bitsandbytes
 
 _PREFILL = 400
 _DECODE = 48
@@ -44,42 +39,43 @@ def main() -> None:
     arguments.add_argument("--model", default="mini")
     arguments.add_argument("--busy", type=int, default=0, metavar="N")
     arguments.add_argument("--json", action="store_true")
-    chosen = arguments.parse_args()
-    others = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(chosen.busy)
+    options = arguments.parse_args()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)
     ]
     try:
-        found = _measured(chosen.model)
+        figures = _measured(options.model)
     finally:
-        for other in others:
-            other.kill()
-    if chosen.json:
-        print(json.dumps(found))
+        for process in processes:
+            process.kill()
+    if options.json:
+        print(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         print(f"{name:26} {value:8.2f}")
 
 
 def _measured(name: str) -> dict[str, float]:
-    folder = weights.store_of(card.load(name), cache_folder()).locate().llm
-
-    loads = [_seconds(lambda: MiniLanguageModel(folder)) for _ in range(3)]
-    found = {"load s": statistics.median(loads[1:])}
-    found |= _measure(MiniLanguageModel(folder), "int8")
-    for other, linear in (("float32", _float32), ("nf4", _nf4)):
+    folder = located(name).llm
+    loads = [timeit(lambda: MiniLanguageModel(folder), number=1) for _ in range(3)]
+    figures = {"load s": statistics.median(loads[1:])}
+    figures |= _measure(MiniLanguageModel(folder), "int8")
+    for engine, linear in (("float32", _float32), ("nf4", _nf4)):
         model = MiniLanguageModel(folder)
         _replace(model, linear)
-        found |= _measure(model, other)
-        ratio = found[f"prefill 400 s, {other}"] / found["prefill 400 s, int8"]
-        found[f"prefill, int8 : {other}"] = ratio
-        found[f"decode, int8 : {other}"] = found["tokens/s, int8"] / found[f"tokens/s, {other}"]
-    return found
+        figures |= _measure(model, engine)
+        ratio = figures[f"prefill 400 s, {engine}"] / figures["prefill 400 s, int8"]
+        figures[f"prefill, int8 : {engine}"] = ratio
+        figures[f"decode, int8 : {engine}"] = (
+            figures["tokens/s, int8"] / figures[f"tokens/s, {engine}"]
+        )
+    return figures
 
 
 def _measure(model: MiniLanguageModel, name: str) -> dict[str, float]:
     recording = model.embed(model.tokenize("The trees along the street give shade. " * 60))
     recording = recording[:_PREFILL]
-    prefill = [_seconds(lambda: model.read(prompts.ASK, recording)) for _ in range(_RUNS)]
+    prefill = [timeit(lambda: model.read(prompts.ASK, recording), number=1) for _ in range(_RUNS)]
     context = model.read(prompts.ASK, recording)
     request = prompts.question("Tell me a long story about these trees.")
     rates = []
@@ -132,12 +128,6 @@ def _nf4(module: Int8Linear) -> nn.Module:
 
 def _weight(module: Int8Linear) -> torch.Tensor:
     return module.weight.to(torch.float32) * module.scale[:, None]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    begun = perf_counter()
-    work()
-    return perf_counter() - begun
 
 
 if __name__ == "__main__":

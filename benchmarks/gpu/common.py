@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -31,6 +31,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from torch import Tensor  # noqa: E402
+from torch.utils import collect_env  # noqa: E402
 
 Array = NDArray[np.float32]
 RATE = 16_000
@@ -95,23 +96,30 @@ TOY = Sizes(
 )
 
 
-def parser(what: str | None) -> argparse.ArgumentParser:
-    """The arguments that every job takes."""
-    made = argparse.ArgumentParser(
-        description=what, formatter_class=argparse.RawDescriptionHelpFormatter
+def plain_parser(description: str | None) -> argparse.ArgumentParser:
+    """Whose help shows a script's docstring as it is."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder for the JSON")
-    made.add_argument("--wheels", type=Path, help="folder with wheels to install, offline")
-    made.add_argument("--minutes", type=float, default=9.0, help="begin nothing after so long")
-    made.add_argument("--toy", action="store_true", help="a rehearsal: tiny, on the CPU")
-    made.add_argument(
+
+
+def job_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments that every job takes."""
+    parser = plain_parser(description)
+    parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder for the JSON")
+    parser.add_argument("--wheels", type=Path, help="folder with wheels to install, offline")
+    parser.add_argument("--minutes", type=float, default=9.0, help="begin nothing after so long")
+    parser.add_argument("--toy", action="store_true", help="a rehearsal: tiny, on the CPU")
+    parser.add_argument(
         "--place",
         type=Path,
         default=Path(tempfile.gettempdir()) / "fls-gpu",
         help="folder on a local disk for the random model (8 to 32 GB)",
     )
-    made.add_argument("--dtype", choices=["nf4", "int8", "bf16", "float32"], help="of the weights")
-    return made
+    parser.add_argument(
+        "--dtype", choices=["nf4", "int8", "bf16", "float32"], help="of the weights"
+    )
+    return parser
 
 
 class Job:
@@ -131,35 +139,36 @@ class Job:
             raise SystemExit("No CUDA device; --toy rehearses on the CPU.")
         self.sizes = TOY if arguments.toy else REAL
         self.path = arguments.out / f"{name}.json"
-        told = {key: str(value) for key, value in vars(arguments).items()}
-        self.found: dict[str, Any] = {"job": name, "toy": arguments.toy, "done": False}
-        self.found |= {"machine": machine(), "arguments": told, "measurements": {}, "problems": {}}
+        options = {key: str(value) for key, value in vars(arguments).items()}
+        self.results: dict[str, Any] = {"job": name, "toy": arguments.toy, "done": False}
+        self.results |= {"machine": machine(), "arguments": options}
+        self.results |= {"measurements": {}, "problems": {}}
         earlier = read_json(self.path)
         # Figures of two machines do not belong into one file.
-        if earlier and earlier.get("machine", {}).get("gpu") == self.found["machine"]["gpu"]:
-            self.found["measurements"] = earlier.get("measurements", {})
+        if earlier and earlier.get("machine", {}).get("gpu") == self.results["machine"]["gpu"]:
+            self.results["measurements"] = earlier.get("measurements", {})
         self.left_out: list[str] = []
         self.write()
 
     def write(self) -> None:
-        write_json(self.path, self.found)
+        write_json(self.path, self.results)
 
     def measure(
         self, key: str, take: Callable[[], Mapping[str, Any]], seconds: float = 0.0
     ) -> dict[str, Any] | None:
         """Takes a measurement unless it is there, or `seconds` are not left. None: it is not."""
-        there: dict[str, Any] = self.found["measurements"]
-        if key in there:
-            return dict(there[key])
+        measurements: dict[str, Any] = self.results["measurements"]
+        if key in measurements:
+            return dict(measurements[key])
         if self.left() < (0.0 if self.arguments.toy else seconds) or self.left() <= 0:
             self.left_out.append(key)
             print(f"{key}: left out, no time", flush=True)
             return None
         try:
-            there[key] = dict(take())
+            measurements[key] = dict(take())
         except Exception as error:
             # Of an unattended run, the rest is to be had all the same.
-            self.found["problems"][key] = {
+            self.results["problems"][key] = {
                 "error": f"{type(error).__name__}: {error}",
                 "where": traceback.format_exc()[-3000:],
             }
@@ -168,8 +177,8 @@ class Job:
             self.write()
             return None
         self.write()
-        print(f"{key}: {line(there[key])}", flush=True)
-        return dict(there[key])
+        print(f"{key}: {line(measurements[key])}", flush=True)
+        return dict(measurements[key])
 
     def left(self) -> float:
         """Seconds in which something may be begun."""
@@ -177,13 +186,13 @@ class Job:
 
     def finish(self) -> int:
         """The exit status: 0 done, 3 something was left out for want of time, 1 an error."""
-        self.found["left_out"] = self.left_out
-        self.found["done"] = not self.left_out and not self.found["problems"]
-        self.found["seconds"] = round(perf_counter() - self.begun, 1)
+        self.results["left_out"] = self.left_out
+        self.results["done"] = not self.left_out and not self.results["problems"]
+        self.results["seconds"] = round(perf_counter() - self.begun, 1)
         self.write()
         if self.left_out:
             return 3
-        return 1 if self.found["problems"] else 0
+        return 1 if self.results["problems"] else 0
 
     def dtype(self) -> str:
         """What the weights are kept as: asked for, or nf4; bf16 where that is not to be had."""
@@ -195,7 +204,7 @@ class Job:
             library = importlib.import_module("bitsandbytes")
             assert library.cextension.lib.compiled_with_cuda, "no kernels for this CUDA"
         except Exception as error:
-            self.found["problems"]["nf4"] = {"error": f"{type(error).__name__}: {error}"}
+            self.results["problems"]["nf4"] = {"error": f"{type(error).__name__}: {error}"}
             return "bf16"
         return "nf4"
 
@@ -211,10 +220,10 @@ def line(values: Mapping[str, Any]) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_json(path: Path, content: object) -> None:
@@ -252,7 +261,7 @@ def machine() -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "gpu": "none",
         "driver": "none",
         "cuda": torch.version.cuda,
@@ -264,15 +273,10 @@ def machine() -> dict[str, Any]:
     }
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
-        found["gpu"] = properties.name
-        found["gpu_memory_gb"] = properties.total_memory / 1e9
-        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        try:
-            told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-            found["driver"] = told.stdout.strip()
-        except (OSError, subprocess.SubprocessError) as error:
-            found["driver"] = str(error)
-    return found
+        facts["gpu"] = properties.name
+        facts["gpu_memory_gb"] = properties.total_memory / 1e9
+        facts["driver"] = str(collect_env.get_nvidia_driver_version(collect_env.run))
+    return facts
 
 
 def synchronize() -> None:
@@ -304,10 +308,15 @@ def peak(into: dict[str, Any]) -> Iterator[None]:
 
 def host_peak_gb() -> float:
     """This process's own peak of resident memory; pages of mapped files count."""
-    for entry in Path("/proc/self/status").read_text().splitlines():
-        if entry.startswith("VmHWM"):
-            return int(entry.split()[1]) * 1024 / 1e9
-    raise LookupError("VmHWM")
+    from fls_models.bench.longspeech.peak_memory import PeakMemory
+
+    return PeakMemory(torch.device("cpu")).bytes() / 1e9
+
+
+def even_spans(count: int, device: torch.device | None = None) -> Tensor:
+    """(count, 2) seconds of frames at 25 Hz."""
+    edges = torch.arange(count + 1, dtype=torch.float64, device=device) / 25
+    return torch.stack([edges[:-1], edges[1:]], dim=-1)
 
 
 def speech_like(seconds: float, seed: int = 0) -> list[Array]:
@@ -316,16 +325,18 @@ def speech_like(seconds: float, seed: int = 0) -> list[Array]:
     Syllables, a quarter of a second each, differ in loudness and colour; a fifth of them are
     silent, so that there are pauses to end a section in.
     """
-    dice = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     blocks: list[Array] = []
     left = round(seconds * RATE)
     while left > 0:
         count = min(RATE, left)
-        noise = dice.standard_normal(count + 15).astype(np.float32)
+        noise = generator.standard_normal(count + 15).astype(np.float32)
         dark = np.convolve(noise, np.ones(16, np.float32) / 4, "valid")
         size = RATE // 4
-        loud = dice.uniform(0.02, 0.2, -(-count // size)) * (dice.random(-(-count // size)) > 0.2)
-        colour = dice.random(-(-count // size))
+        loud = generator.uniform(0.02, 0.2, -(-count // size)) * (
+            generator.random(-(-count // size)) > 0.2
+        )
+        colour = generator.random(-(-count // size))
         loudness = np.repeat(loud, size)[:count]
         mixed = np.repeat(colour, size)[:count]
         block = loudness * (mixed * dark + (1 - mixed) * noise[:count])
@@ -342,11 +353,11 @@ def tensors(sizes: Sizes, device: torch.device, seed: int = 0) -> Iterator[tuple
     """
     from fls_models.weights.conversion.inventory import modules
 
-    dice = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
 
     def normal(*shape: int, std: float = 0.02) -> Tensor:
-        drawn = torch.randn(shape, generator=dice, device=device, dtype=torch.bfloat16)
-        return drawn.mul_(std)
+        weights = torch.randn(shape, generator=generator, device=device, dtype=torch.bfloat16)
+        return weights.mul_(std)
 
     config = {"audio_config": dict(sizes.audio), "text_config": dict(sizes.text)}
     for part, module in modules("qwen2_audio", config).items():
@@ -371,41 +382,53 @@ def model_folder(job: Job, dtype: str) -> Path:
     folder = Path(job.arguments.place) / f"{job.sizes.name}-{dtype}"
     if not (folder / "whole").is_file():
         seconds, peaks = write_model(folder, job.sizes, dtype, job.device)
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        job.found["model_written"] = {"seconds": seconds, "gb": size / 1e9} | peaks
+        job.results["model_written"] = {"seconds": seconds, "gb": size_gb(folder)} | peaks
         job.write()
     return folder
+
+
+def size_gb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
+
+
+def write_shards(
+    weights: Iterable[tuple[str, Tensor]], folder: Path, max_bytes: int
+) -> dict[str, str]:
+    """Writes weights to files of some more than `max_bytes`; each one's file by its name."""
+    from safetensors.torch import save_file
+
+    weight_map: dict[str, str] = {}
+    shard: dict[str, Tensor] = {}
+
+    def flush() -> None:
+        file = f"model-{len(set(weight_map.values())) + 1:05d}.safetensors"
+        save_file(shard, folder / file, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(shard, file))
+        shard.clear()
+
+    for name, weight in weights:
+        shard[name] = weight.cpu().contiguous()
+        if sum(part.nbytes for part in shard.values()) > max_bytes:
+            flush()
+    if shard:
+        flush()
+    return weight_map
 
 
 def write_model(
     folder: Path, sizes: Sizes, dtype: str, device: torch.device
 ) -> tuple[float, dict[str, Any]]:
-    from safetensors.torch import save_file
-
     from fls_models.weights.conversion.install import FORM, PROCESSOR
     from fls_models.weights.conversion.quantization import pack
 
     begun = perf_counter()
     peaks: dict[str, Any] = {}
     folder.mkdir(parents=True, exist_ok=True)
-    where: dict[str, str] = {}
-    kept: dict[str, Tensor] = {}
-
-    def flush() -> None:
-        file = f"model-{len(set(where.values())) + 1:05d}.safetensors"
-        save_file(kept, folder / file, metadata={"format": "pt"})
-        where.update(dict.fromkeys(kept, file))
-        kept.clear()
-
     with peak(peaks), torch.inference_mode():
-        for name, weight in tensors(sizes, device):
-            packed = pack(name, weight, dtype)
-            kept |= {key: part.cpu().contiguous() for key, part in packed.items()}
-            if sum(part.nbytes for part in kept.values()) > 10**9:
-                flush()
-        if kept:
-            flush()
-    write_json(folder / "model.index.json", {"weight_map": where})
+        named = tensors(sizes, device)
+        packed = (part for name, weight in named for part in pack(name, weight, dtype).items())
+        weight_map = write_shards(packed, folder, 10**9)
+    write_json(folder / "model.index.json", {"weight_map": weight_map})
     settings = {"architecture": "qwen2_audio", "dtype": dtype, "form": FORM}
     settings |= {"audio_config": dict(sizes.audio), "text_config": dict(sizes.text)}
     write_json(folder / "config.json", settings | {"ctc_tokens": sizes.ctc})
@@ -466,7 +489,7 @@ class Ticks:
 
         decoder._pick, decoder._loops, self._model._parts = self._before
 
-    def _pick(self, logits: Tensor, temperature: float, dice: torch.Generator) -> int:
+    def _pick(self, logits: Tensor, temperature: float, generator: torch.Generator) -> int:
         # All of them are looked at, as in earnest; then one that is text is taken.
         int(logits.argmax())
         token = int(self._plain[logits[self._plain].argmax()])

@@ -158,23 +158,23 @@ class Engines:
     ) -> Run:
         """Listens, reads, answers, without asking first whether there is an answer."""
         stages = stages or Stages()
-        wanted = tokens or self.tokens
+        max_tokens = tokens or self.tokens
         synchronize()
         begun = perf_counter()
-        heard = self.hear(method, blocks, stages)
+        recording = self.hear(method, blocks, stages)
         listened = perf_counter() - begun
-        readings = self.readings(method, heard)
+        readings = self.readings(method, recording)
 
         def decode(context: Any, show: Callable[[str], None]) -> str:
             with stages.stage("decode"):
-                return GenerationConfig(wanted).decode(
+                return GenerationConfig(max_tokens).decode(
                     self.model, context, question(QUESTION), show
                 )
 
         prompt = ASK.heard()
         passes = [
-            partial(self.model.read, prompt, one.embeddings, stretch=one.stretch)
-            for one in readings
+            partial(self.model.read, prompt, reading.embeddings, stretch=reading.stretch)
+            for reading in readings
         ]
         del readings
         self.ticks.times.clear()
@@ -187,7 +187,7 @@ class Engines:
                 show=ignore,
                 progress=ignore,
             )
-        return self._run(begun, listened, heard, wanted)
+        return self._run(begun, listened, recording, max_tokens)
 
     def ask(self, method: Method, blocks: Sequence[Array]) -> Run:
         """The same as a user has it: by way of `Answerer`, which judges the question first.
@@ -196,22 +196,22 @@ class Engines:
         """
         synchronize()
         begun = perf_counter()
-        heard = self.hear(method, blocks, Stages())
+        recording = self.hear(method, blocks, Stages())
         listened = perf_counter() - begun
         reads = ContextCache(self.model)
         stub: Any = SimpleNamespace(
             card=self.card,
             language_model=self.model,
-            reader=lambda heard: FrameReader(self.model, heard, self.card.window),
+            reader=lambda recording: FrameReader(self.model, recording, self.card.window),
             reads=reads,
             reads_by="frames",
             answerability=Answerability(reads, ASK.heard()),
         )
-        heard = replace(heard, speaks=True)
+        recording = replace(recording, speaks=True)
         asking = Answerer(
             stub,
             "speech.wav",
-            FusedFrames(heard),
+            FusedFrames(recording),
             heard_in={"listen": listened},
             budget=method.budget,
             manner=GenerationConfig(self.tokens),
@@ -219,11 +219,11 @@ class Engines:
         self.ticks.times.clear()
         with self.ticks, method.pieces():
             answer = asking.answer(QUESTION)
-        run = self._run(begun, listened, heard, self.tokens)
+        run = self._run(begun, listened, recording, self.tokens)
         run.usage = dict(answer.usage.seconds)
         return run
 
-    def _run(self, begun: float, listened: float, heard: FusedRecording, tokens: int) -> Run:
+    def _run(self, begun: float, listened: float, recording: FusedRecording, tokens: int) -> Run:
         # The answer's own tokens are the last ones; those before them are of notes.
         first = self.ticks.times[-tokens] - begun
         total = self.ticks.times[-1] - begun
@@ -231,9 +231,9 @@ class Engines:
             first,
             total,
             listened,
-            heard.frames_before,
-            heard.frames_after,
-            len(heard.sections),
+            recording.frames_before,
+            recording.frames_after,
+            len(recording.sections),
             len(self.ticks.times),
         )
 
@@ -250,8 +250,8 @@ class Engines:
             compress=method.kind != "uncompressed",
         )
 
-    def readings(self, method: Method, heard: FusedRecording) -> list[ModelInput]:
-        reader = FrameReader(self.model, FusedFrames(heard), self.card.window)
+    def readings(self, method: Method, recording: FusedRecording) -> list[ModelInput]:
+        reader = FrameReader(self.model, FusedFrames(recording), self.card.window)
         return reader.readings(method.budget, None)
 
     @torch.inference_mode()
@@ -264,12 +264,12 @@ class Engines:
         """
         samples = torch.cat([torch.from_numpy(block) for block in blocks])
         seconds = len(samples) / 16_000
-        kept: list[Tensor] = []
+        windows: list[Tensor] = []
         for window in samples.split(WINDOW_SAMPLES):
             encoded = self.model.encode([self.model.features(window)])[0]
-            kept.append(encoded[: frame_count(len(window))].float())
-            self.model.project(kept[-1])
-        hidden = torch.cat(kept)
+            windows.append(encoded[: frame_count(len(window))].float())
+            self.model.project(windows[-1])
+        hidden = torch.cat(windows)
         before, length = len(hidden), budget.frames(seconds)
         with stages.stage("fusion"):
             while len(hidden) > length:
@@ -284,8 +284,8 @@ class Engines:
 
     def _loop_round(self, hidden: Tensor, target: int) -> Tensor:
         density = torch.cat([self._loop_density(piece) for piece in hidden.split(750)])
-        one, other = hidden[:-1], hidden[1:]
-        similarity = (one * other).sum(-1) / (one.norm(dim=-1) * other.norm(dim=-1))
+        left, right = hidden[:-1], hidden[1:]
+        similarity = (left * right).sum(-1) / (left.norm(dim=-1) * right.norm(dim=-1))
         joined = torch.zeros(len(hidden), dtype=torch.bool)
         joined[similarity.topk(len(hidden) - target).indices.cpu()] = True
         together = joined.tolist()

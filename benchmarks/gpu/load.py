@@ -15,23 +15,15 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import common
 import torch
-from common import (
-    Job,
-    Sizes,
-    free,
-    host_peak_gb,
-    parser,
-    tensors,
-    use_wheels,
-    write_json,
-    write_processor,
-)
+from common import Job, Sizes, job_parser, tensors
 from torch import Tensor
 
 _SHARD = 4 * 10**9
@@ -52,33 +44,26 @@ def write_release(folder: Path, sizes: Sizes, device: torch.device, rank: int) -
     base, adapter = folder / "base", folder / "adapter"
     base.mkdir(parents=True)
     adapter.mkdir()
-    where: dict[str, str] = {}
-    held: dict[str, Tensor] = {}
     pairs: dict[str, Tensor] = {}
-    dice = torch.Generator(device).manual_seed(9)
-
-    def flush() -> None:
-        file = f"model-{len(set(where.values())) + 1:05d}.safetensors"
-        save_file(held, base / file, metadata={"format": "pt"})
-        where.update(dict.fromkeys(held, file))
-        held.clear()
+    generator = torch.Generator(device).manual_seed(9)
 
     def small(*shape: int) -> Tensor:
-        drawn = torch.randn(shape, generator=dice, device=device, dtype=torch.bfloat16)
-        return drawn.mul_(0.01).cpu()
+        weights = torch.randn(shape, generator=generator, device=device, dtype=torch.bfloat16)
+        return weights.mul_(0.01).cpu()
 
-    for name, weight in tensors(sizes, device):
-        held[hub_name(name)] = weight.cpu()
-        if "self_attn" in name and name.startswith("language_model") and weight.ndim == 2:
-            module = f"base_model.model.{hub_name(name).removesuffix('.weight')}"
-            pairs[f"{module}.lora_A.weight"] = small(rank, weight.shape[1])
-            pairs[f"{module}.lora_B.weight"] = small(weight.shape[0], rank)
-        if sum(one.nbytes for one in held.values()) > _SHARD:
-            flush()
-    if held:
-        flush()
-    write_json(base / "model.safetensors.index.json", {"metadata": {}, "weight_map": where})
-    write_json(
+    def hub_weights() -> Iterator[tuple[str, Tensor]]:
+        for name, weight in tensors(sizes, device):
+            if "self_attn" in name and name.startswith("language_model") and weight.ndim == 2:
+                module = f"base_model.model.{hub_name(name).removesuffix('.weight')}"
+                pairs[f"{module}.lora_A.weight"] = small(rank, weight.shape[1])
+                pairs[f"{module}.lora_B.weight"] = small(weight.shape[0], rank)
+            yield hub_name(name), weight
+
+    weight_map = common.write_shards(hub_weights(), base, _SHARD)
+    common.write_json(
+        base / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map}
+    )
+    common.write_json(
         base / "config.json",
         {
             "model_type": "long_speech_qwen2audio",
@@ -87,7 +72,7 @@ def write_release(folder: Path, sizes: Sizes, device: torch.device, rank: int) -
         },
     )
     save_file(pairs, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
-    write_json(
+    common.write_json(
         adapter / "adapter_config.json",
         {
             "base_model_name_or_path": "/nowhere",
@@ -106,68 +91,67 @@ def write_release(folder: Path, sizes: Sizes, device: torch.device, rank: int) -
             "use_rslora": False,
         },
     )
-    write_processor(adapter, int(sizes.audio["num_mel_bins"]))
-    free()
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return {"seconds": perf_counter() - begun, "gb": size / 1e9, "files": len(set(where.values()))}
+    common.write_processor(adapter, int(sizes.audio["num_mel_bins"]))
+    common.free()
+    files = len(set(weight_map.values()))
+    return {"seconds": perf_counter() - begun, "gb": common.size_gb(folder), "files": files}
 
 
-def child(what: str, source: Path, target: Path, dtype: str, device: str) -> dict[str, Any]:
+def child(step: str, source: Path, target: Path, dtype: str, device: str) -> dict[str, Any]:
     """Runs in a process of its own, for its memory's sake."""
     from fls_models.lslm.registry import load
     from fls_models.weights.conversion import layout as released
     from fls_models.weights.conversion.install import install
 
-    before = host_peak_gb()
+    before = common.host_peak_gb()
     begun = perf_counter()
-    found: dict[str, Any] = {}
-    if what == "install":
+    figures: dict[str, Any] = {}
+    if step == "install":
         install(released.find(source), target, dtype=dtype)
     else:
         load(target, device=device)
         if device != "cpu":
             torch.cuda.synchronize()
-            found["peak_allocated_gb"] = torch.cuda.max_memory_allocated() / 1e9
-            found["peak_reserved_gb"] = torch.cuda.max_memory_reserved() / 1e9
-            found["weights_gb"] = torch.cuda.memory_allocated() / 1e9
-    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+            figures["peak_allocated_gb"] = torch.cuda.max_memory_allocated() / 1e9
+            figures["peak_reserved_gb"] = torch.cuda.max_memory_reserved() / 1e9
+            figures["weights_gb"] = torch.cuda.memory_allocated() / 1e9
     return {
         "seconds": perf_counter() - begun,
-        "host_peak_gb": host_peak_gb(),
+        "host_peak_gb": common.host_peak_gb(),
         "host_before_gb": before,
-        "gb": size / 1e9,
-    } | found
+        "gb": common.size_gb(target),
+    } | figures
 
 
-def apart(job: Job, what: str, source: Path, target: Path, dtype: str) -> dict[str, Any]:
+def apart(job: Job, step: str, source: Path, target: Path, dtype: str) -> dict[str, Any]:
     arguments = job.arguments
-    command = [sys.executable, __file__, "--child", what, str(source), str(target), dtype]
+    command = [sys.executable, __file__, "--child", step, str(source), str(target), dtype]
     command += ["--child-device", str(job.device)]
     if arguments.wheels:
         command += ["--wheels", str(arguments.wheels)]
-    told = subprocess.run(
+    process = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=False, timeout=max(10.0, job.left())
     )
-    if told.returncode:
-        raise RuntimeError(f"{what} failed with status {told.returncode}; see the log")
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return found
+    if process.returncode:
+        raise RuntimeError(f"{step} failed with status {process.returncode}; see the log")
+    figures: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return figures
 
 
 def run(job: Job, layers: int) -> None:
     text = {**job.sizes.text, "num_hidden_layers": layers}
     sizes = replace(job.sizes, text=text)
     dtype = job.dtype()
-    job.found |= {"layers": layers, "dtype": dtype}
+    job.results |= {"layers": layers, "dtype": dtype}
     place = Path(job.arguments.place) / "release"
     shutil.rmtree(place, ignore_errors=True)
     rank = 8 if job.arguments.toy else _RANK
     try:
         source, target = place / "released", place / "installed"
-        written = job.measure(
+        checkpoint = job.measure(
             "checkpoint written", lambda: write_release(source, sizes, job.device, rank), 30
         )
-        if written is None or not source.is_dir():
+        if checkpoint is None or not source.is_dir():
             return
         job.measure("installed", lambda: apart(job, "install", source, target, dtype), 60)
         shutil.rmtree(source, ignore_errors=True)
@@ -178,17 +162,17 @@ def run(job: Job, layers: int) -> None:
 
 
 def main() -> int:
-    made = parser(__doc__)
-    made.add_argument("--layers", type=int, help="blocks of the language model")
-    made.add_argument("--cpu", action="store_true", help="full-size, but without a GPU")
-    made.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    made.add_argument("--child-device", default="cpu", help=argparse.SUPPRESS)
-    arguments = made.parse_args()
+    parser = job_parser(__doc__)
+    parser.add_argument("--layers", type=int, help="blocks of the language model")
+    parser.add_argument("--cpu", action="store_true", help="full-size, but without a GPU")
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--child-device", default="cpu", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
     if arguments.child:
-        what, source, target, dtype = arguments.child
-        use_wheels(arguments.wheels)
-        found = child(what, Path(source), Path(target), dtype, arguments.child_device)
-        print(json.dumps(found))
+        step, source, target, dtype = arguments.child
+        common.use_wheels(arguments.wheels)
+        figures = child(step, Path(source), Path(target), dtype, arguments.child_device)
+        print(json.dumps(figures))
         return 0
     job = Job("load", arguments)
     layers = arguments.layers or int(job.sizes.text["num_hidden_layers"])
@@ -197,10 +181,10 @@ def main() -> int:
         room = shutil.disk_usage(arguments.place).free
         # A block is 0.41 GB and its quantised copy 0.11; all else is 4 GB in both.
         layers = min(layers, max(2, int((room / 1e9 - 12) / 0.52)))
-    if {"installed", "loaded"} <= job.found["measurements"].keys():
+    if {"installed", "loaded"} <= job.results["measurements"].keys():
         return job.finish()
     # What was measured of an attempt that did not end belongs to files that are gone.
-    job.found["measurements"] = {}
+    job.results["measurements"] = {}
     run(job, layers)
     return job.finish()
 

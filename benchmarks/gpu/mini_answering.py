@@ -21,6 +21,7 @@ from random import Random
 from typing import Any
 
 import torch
+from common import even_spans
 from mini_encoder import Encoder
 from mini_own_answers import answers
 from mini_takes import Take, Takes
@@ -76,11 +77,11 @@ class _Noted:
     def __init__(self, model: TrainableHearing) -> None:
         self._model = model
         self.through = model.through
-        self.seen = torch.empty(0)
+        self.last_logits = torch.empty(0)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        self.seen = self._model.logits(hidden)
-        return self.seen
+        self.last_logits = self._model.logits(hidden)
+        return self.last_logits
 
 
 class AnsweringStage:
@@ -111,22 +112,22 @@ class AnsweringStage:
         )
         self._encoder, self._takes, self._questions = encoder, takes, questions
         self._batch, self._own_tokens = batch, own_tokens
-        there = self.model.config.lora
+        lora = self.model.config.lora
         settings = Settings(rank, 2.0 * rank, 0.0)
-        if there is not None:
-            settings = Settings(there.rank, there.alpha, 0.0)
+        if lora is not None:
+            settings = Settings(lora.rank, lora.alpha, 0.0)
         self.lora = Adapted(self.model, settings, seed=seed)
-        if there is not None:
+        if lora is not None:
             pairs = connector_weights.read_lora(connector, self.model.config)
-            sides = {f"{name}.lora_A.weight": one.down for name, one in pairs.items()}
+            sides = {f"{name}.lora_A.weight": pair.down for name, pair in pairs.items()}
             fill(
                 self.lora.parameters,
-                sides | {f"{name}.lora_B.weight": one.up for name, one in pairs.items()},
+                sides | {f"{name}.lora_B.weight": pair.up for name, pair in pairs.items()},
             )
         self.model.connector.requires_grad_(True)
         self.parameters: dict[str, nn.Parameter] = {
-            **{f"lora.{name}": one for name, one in self.lora.parameters.items()},
-            **{f"connector.{name}": one for name, one in self.model.connector.named_parameters()},
+            **{f"lora.{name}": tensor for name, tensor in self.lora.parameters.items()},
+            **{f"connector.{name}": part for name, part in self.model.connector.named_parameters()},
         }
         self.shares = {
             name: share
@@ -134,7 +135,7 @@ class AnsweringStage:
             for name in self.parameters
             if name.startswith(f"connector.{part}")
         }
-        self._chance = Random(seed)
+        self._rng = Random(seed)
         self._own: deque[Exercise] = deque()
         self._pools: dict[str, deque[Any]] = {}
 
@@ -144,45 +145,45 @@ class AnsweringStage:
 
     def loss(self) -> tuple[Tensor, str]:
         """Nats a token of the next batch, and what kind of batch it was."""
-        whole = self._chance.random() < _RECORDINGS_SHARE
-        [length] = self._chance.choices(LENGTHS, _OFTEN)
-        if whole:
-            length = self._chance.choice(_RECORDINGS)
-        count = max(1, self._batch // (2 if whole or length == max(LENGTHS) else 1))
-        batch = [self._drawn(whole, length) for _ in range(count)]
+        is_whole = self._rng.random() < _RECORDINGS_SHARE
+        [length] = self._rng.choices(LENGTHS, _OFTEN)
+        if is_whole:
+            length = self._rng.choice(_RECORDINGS)
+        count = max(1, self._batch // (2 if is_whole or length == max(LENGTHS) else 1))
+        batch = [self._drawn(is_whole, length) for _ in range(count)]
         # Those with a distribution first, so that their logits are a slice.
-        batch.sort(key=lambda one: -one.soft)
+        batch.sort(key=lambda exercise: -exercise.soft)
         self.lora.train()
-        kind = "recordings" if whole else "clips"
+        kind = "recordings" if is_whole else "clips"
         return self._loss(batch, length), f"{kind} {length}"
 
     def _loss(self, batch: Sequence[Exercise], length: int) -> Tensor:
         model = self.model
         # All clips of the batch at once.
-        frames = iter(self._encoder([clip for one in batch for clip in one.sound]))
+        frames = iter(self._encoder([clip for exercise in batch for clip in exercise.sound]))
         conversations = [
             model.conversation(
                 ASK.heard(),
-                self.read([next(frames) for _ in one.sound], length),
-                one.request,
-                one.answer,
+                self.read([next(frames) for _ in exercise.sound], length),
+                exercise.request,
+                exercise.answer,
             )
-            for one in batch
+            for exercise in batch
         ]
         noted: Any = _Noted(model)
         with self._computing():
             hard = surprisals(model=noted, conversations=conversations)
-        soft = [one for one in batch if one.soft]
+        soft = [exercise for exercise in batch if exercise.soft]
         if not soft:
             return torch.cat(hard).mean()
         # Before the way back, which needs the LoRA's gradients as they are.
-        wanted = self._distribution(soft)
-        told = noted.seen[: len(wanted)].float().log_softmax(-1)
-        of_distribution = -(wanted * told).sum(-1)
+        targets = self._distribution(soft)
+        log_probabilities = noted.last_logits[: len(targets)].float().log_softmax(-1)
+        of_distribution = -(targets * log_probabilities).sum(-1)
         shares = torch.cat(
             [
-                torch.full((len(nats),), one.soft, device=nats.device)
-                for one, nats in zip(batch, hard, strict=True)
+                torch.full((len(nats),), exercise.soft, device=nats.device)
+                for exercise, nats in zip(batch, hard, strict=True)
             ]
         )
         losses = torch.cat(hard) * (1 - shares)
@@ -196,13 +197,18 @@ class AnsweringStage:
         model = self.model
         noted: Any = _Noted(model)
         conversations = [
-            model.conversation(ASK, self._embedded(one.text), _after(one.request), one.answer)
-            for one in batch
+            model.conversation(
+                ASK,
+                self._embedded(exercise.text),
+                f"\n\n{exercise.request.strip()}",
+                exercise.answer,
+            )
+            for exercise in batch
         ]
         with self.plain(), self._computing():
             surprisals(noted, conversations)
-        found: Tensor = noted.seen.float().softmax(-1)
-        return found
+        probabilities: Tensor = noted.last_logits.float().softmax(-1)
+        return probabilities
 
     def _embedded(self, text: str) -> Tensor:
         return self.model.embed(self.model.tokenize(f" {text}"))
@@ -211,14 +217,14 @@ class AnsweringStage:
         """Windows (2 T, W), heard as one recording and fused: embeddings (L, H), with gradients."""
         model = self.model
         with self._computing():
-            hidden = [model.heard(one.reshape(len(one) // 2, -1)) for one in frames]
-        kept = (
+            hidden = [model.heard(window.reshape(len(window) // 2, -1)) for window in frames]
+        fused_frames = (
             fused(model, hidden[0], length, by_share=True)
             if len(hidden) == 1
             else _together(model, torch.cat(hidden), length)
         )
         with self._computing():
-            return model.embedded(kept)
+            return model.embedded(fused_frames)
 
     def plain(self) -> Any:
         """Within it, the language model is as it was."""
@@ -229,79 +235,74 @@ class AnsweringStage:
 
     # What is asked
 
-    def _drawn(self, whole: bool, length: int) -> Exercise:
-        chance = self._chance
-        if whole:
+    def _drawn(self, is_whole: bool, length: int) -> Exercise:
+        rng = self._rng
+        if is_whole:
             take = self._from("takes", self._several)
-            asked = self._questions.get(take.source, ()) if take.whole else ()
-            if asked and chance.random() < 0.6:
-                one = chance.choice(exercises.own_questions(asked, [], chance, whole=True))
-                return self._of(take, one.question, one.answer, _DISTRIBUTION)
+            questions = self._questions.get(take.source, ()) if take.whole else ()
+            if questions and rng.random() < 0.6:
+                question = rng.choice(exercises.own_questions(questions, [], rng, whole=True))
+                return _exercise(take.sound, take.text, question, _DISTRIBUTION)
             return self._own_answer()
         take, at = self._from("clips", self._singles)
-        said, sound = take.said[at], take.sound[at]
-        kind = chance.random()
+        clip, sound = take.said[at], take.sound[at]
+        kind = rng.random()
         if kind < 0.35 and length >= _LEGIBLE:
-            one = exercises.transcription(said.lines, chance)
-            return Exercise((sound,), said.text, one.question, one.answer, 0.0)
+            return _exercise((sound,), clip.text, exercises.transcription(clip.lines, rng), 0.0)
         if kind < 0.7:
-            asked = self._questions.get(take.source, ())
-            found = exercises.own_questions(asked, said.lines, chance, whole=False)
-            if found:
-                one = chance.choice(found)
-                return Exercise((sound,), said.text, one.question, one.answer, _DISTRIBUTION)
-        if kind < 0.8 and len(said.lines) > 1:
-            heard = chance.randint(1, len(said.lines) - 1)
-            one = exercises.continuation(said.lines, heard, chance)
-            text = " ".join(said.lines[:heard])
-            return Exercise(
-                (sound[: said.cuts[heard - 1]],), text, one.question, one.answer, _DISTRIBUTION
-            )
+            questions = self._questions.get(take.source, ())
+            own_questions = exercises.own_questions(questions, clip.lines, rng, whole=False)
+            if own_questions:
+                return _exercise((sound,), clip.text, rng.choice(own_questions), _DISTRIBUTION)
+        if kind < 0.8 and len(clip.lines) > 1:
+            line_count = rng.randint(1, len(clip.lines) - 1)
+            question = exercises.continuation(clip.lines, line_count, rng)
+            text = " ".join(clip.lines[:line_count])
+            return _exercise((sound[: clip.cuts[line_count - 1]],), text, question, _DISTRIBUTION)
         return self._own_answer()
 
     def _own_answer(self) -> Exercise:
         """One that the language model has answered; many are answered at once."""
         while not self._own:
-            asked = []
+            requests = []
             for _ in range(4 * self._batch):
                 take, at = self._from("clips", self._singles)
-                said, sound = take.said[at], (take.sound[at],)
-                text, lines, whole = said.text, list(said.lines), False
-                if self._chance.random() < _RECORDINGS_SHARE:
+                clip, sound = take.said[at], (take.sound[at],)
+                text, lines, whole = clip.text, list(clip.lines), False
+                if self._rng.random() < _RECORDINGS_SHARE:
                     take = self._from("takes", self._several)
-                    most = slice(0, _MOST_WINDOWS)
-                    sound, lines = take.sound[most], []
-                    text = " ".join(one.text for one in take.said[most])
+                    windows = slice(0, _MOST_WINDOWS)
+                    sound, lines = take.sound[windows], []
+                    text = " ".join(window.text for window in take.said[windows])
                     whole = take.whole and len(take.said) <= _MOST_WINDOWS
                 request = exercises.request(
-                    self._questions.get(take.source, ()), lines, self._chance, whole=whole
+                    self._questions.get(take.source, ()), lines, self._rng, whole=whole
                 )
-                asked.append((sound, text, request))
+                requests.append((sound, text, request))
             prefixes = [
-                self.model.conversation(one.prompt, self._embedded(text), one.request, "")
-                for _, text, one in asked
+                self.model.conversation(request.prompt, self._embedded(text), request.request, "")
+                for _, text, request in requests
             ]
             self.lora.train(False)
             with self.plain(), self._computing():
-                found = answers(self.model, prefixes, self._own_tokens)
+                replies = answers(self.model, prefixes, self._own_tokens)
             self._own += [
-                Exercise(sound, text, one.question, answer, 1.0)
-                for (sound, text, one), answer in zip(asked, found, strict=True)
+                Exercise(sound, text, request.question, answer, 1.0)
+                for (sound, text, request), answer in zip(requests, replies, strict=True)
                 if answer
             ]
-            if not any(found):
+            if not any(replies):
                 # It has nothing to say at all (a random one): its own words are not needed.
-                sound, text, one = asked[0]
-                self._own.append(Exercise(sound, text, one.question, text, 1.0))
+                sound, text, request = requests[0]
+                self._own.append(Exercise(sound, text, request.question, text, 1.0))
         return self._own.popleft()
 
-    def _of(self, take: Take, asked: str, answer: str, soft: float) -> Exercise:
-        return Exercise(take.sound, take.text, asked, answer, soft)
-
     def _several(self) -> list[Any]:
-        least = min(2, max(len(one.said) for one in self._takes.train))
-        found = [one for one in self._takes.train if least <= len(one.said) <= _MOST_WINDOWS]
-        return found or [min(self._takes.train, key=lambda one: len(one.said))]
+        min_windows = min(2, max(len(take.said) for take in self._takes.train))
+        takes = [
+            take for take in self._takes.train if min_windows <= len(take.said) <= _MOST_WINDOWS
+        ]
+        return takes or [min(self._takes.train, key=lambda take: len(take.said))]
 
     def _singles(self) -> list[Any]:
         return [(take, at) for take in self._takes.train for at in range(len(take.said))]
@@ -311,37 +312,37 @@ class AnsweringStage:
         pool = self._pools.setdefault(name, deque())
         if not pool:
             self._takes.scan()
-            found = everything()
-            self._chance.shuffle(found)
-            pool.extend(found)
+            items = everything()
+            self._rng.shuffle(items)
+            pool.extend(items)
         return pool.popleft()
 
     # How good it is
 
     @torch.no_grad()
-    def chosen_rightly(self, length: int | None, most: int) -> tuple[float, int]:
+    def chosen_rightly(self, length: int | None, max_questions: int) -> tuple[float, int]:
         """Of questions with choices about whole held out recordings: the share where the right
         choice has the likeliest tokens, and how many there were. None: the transcript is read.
         """
         self.lora.train(False)
         right = count = 0
         for take in self._takes.held:
-            asked = [one for one in self._questions.get(take.source, ()) if one.choices]
-            if not take.whole or not asked or count >= most:
+            questions = [item for item in self._questions.get(take.source, ()) if item.choices]
+            if not take.whole or not questions or count >= max_questions:
                 continue
-            for one in asked:
-                right += self._choose(take, one, length) == one.choices.index(one.answer)
+            for item in questions:
+                right += self._choose(take, item, length) == item.choices.index(item.answer)
                 count += 1
         return right / max(1, count), count
 
-    def _choose(self, take: Take, one: Question, length: int | None) -> int:
-        model, request = self.model, question(one.question)
+    def _choose(self, take: Take, item: Question, length: int | None) -> int:
+        model, request = self.model, question(item.question)
         if length is None:
             recording, prompt = self._embedded(take.text), ASK
         else:
             recording, prompt = self.read(self._encoder(take.sound), length), ASK.heard()
         conversations = [
-            model.conversation(prompt, recording, request, choice) for choice in one.choices
+            model.conversation(prompt, recording, request, choice) for choice in item.choices
         ]
         if length is None:
             with self.plain(), self._computing():
@@ -350,13 +351,13 @@ class AnsweringStage:
             with self._computing():
                 losses = surprisals(model, conversations)
         # Without the token that ends the reply.
-        means = [float(each[:-1].mean()) for each in losses]
+        means = [float(nats[:-1].mean()) for nats in losses]
         return min(range(len(means)), key=means.__getitem__)
 
     def write(self, folder: Path) -> None:
         """The connector with its LoRA, as it is shipped."""
-        told = self.lora.settings
-        config = replace(self.model.config, lora=LoraShape(told.rank, told.alpha))
+        settings = self.lora.settings
+        config = replace(self.model.config, lora=LoraShape(settings.rank, settings.alpha))
         connector_weights.write(
             self.model.connector, config, folder, lora=dict(self.lora.parameters)
         )
@@ -368,26 +369,24 @@ class _Without:
     def __init__(self, body: nn.Module) -> None:
         from peft.tuners.tuners_utils import BaseTunerLayer
 
-        self._layers = [one for one in body.modules() if isinstance(one, BaseTunerLayer)]
+        self._layers = [module for module in body.modules() if isinstance(module, BaseTunerLayer)]
 
     def __enter__(self) -> None:
-        for one in self._layers:
-            one.enable_adapters(False)
+        for layer in self._layers:
+            layer.enable_adapters(False)
 
     def __exit__(self, *error: object) -> None:
-        for one in self._layers:
-            one.enable_adapters(True)
+        for layer in self._layers:
+            layer.enable_adapters(True)
+
+
+def _exercise(sound: tuple[Tensor, ...], text: str, question: Any, soft: float) -> Exercise:
+    return Exercise(sound, text, question.question, question.answer, soft)
 
 
 def _together(model: TrainableHearing, hidden: Tensor, length: int) -> Tensor:
     """A recording's frames, fused at once, as where it is read: (T, D) -> (T', D)."""
     density = torch.no_grad()(density_from(model.blank_probability))
     target = max(1, round(length * len(hidden) / WINDOW_FRAMES))
-    edges = torch.arange(len(hidden) + 1, dtype=torch.float64, device=hidden.device)
-    frames = Frames(hidden, density(hidden), torch.stack([edges[:-1], edges[1:]], -1))
+    frames = Frames(hidden, density(hidden), even_spans(len(hidden), hidden.device))
     return fuse(frames, target, density, halving_schedule).frames.hidden
-
-
-def _after(request: str) -> str:
-    """A request behind a transcript."""
-    return f"\n\n{request.strip()}"

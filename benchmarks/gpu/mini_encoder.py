@@ -38,7 +38,7 @@ def convert(model: Path, target: Path) -> None:
 
     Raises ValueError for a file of another version, and where weights are 8-bit.
     """
-    there = _variables(model.read_bytes())
+    variables = _variables(model.read_bytes())
     names = {
         "conv1.weight": "conv1/weight",
         "conv1.bias": "conv1/bias",
@@ -48,8 +48,9 @@ def convert(model: Path, target: Path) -> None:
         "layer_norm.weight": "layer_norm/gamma",
         "layer_norm.bias": "layer_norm/beta",
     }
-    count = sum(name.endswith("/ffn/linear_0/weight") for name in there if _is_encoders(name))
-    found: dict[str, Tensor] = {}
+    ends = "/ffn/linear_0/weight"
+    count = sum(name.startswith("encoder/") and name.endswith(ends) for name in variables)
+    weights: dict[str, Tensor] = {}
     for layer in range(count):
         new, old = f"layers.{layer}", f"layer_{layer}"
         pairs = {
@@ -57,34 +58,34 @@ def convert(model: Path, target: Path) -> None:
             "fc1": "ffn/linear_0",
             "fc2": "ffn/linear_1",
         }
-        for ours, theirs in pairs.items():
+        for target_name, source_name in pairs.items():
             for side in ("weight", "bias"):
-                names[f"{new}.{ours}.{side}"] = f"{old}/{theirs}/{side}"
+                names[f"{new}.{target_name}.{side}"] = f"{old}/{source_name}/{side}"
         norms = {
             "self_attn_layer_norm": "self_attention/layer_norm",
             "final_layer_norm": "ffn/layer_norm",
         }
-        for ours, theirs in norms.items():
-            names[f"{new}.{ours}.weight"] = f"{old}/{theirs}/gamma"
-            names[f"{new}.{ours}.bias"] = f"{old}/{theirs}/beta"
+        for target_name, source_name in norms.items():
+            names[f"{new}.{target_name}.weight"] = f"{old}/{source_name}/gamma"
+            names[f"{new}.{target_name}.bias"] = f"{old}/{source_name}/beta"
         for side in ("weight", "bias"):
-            joined = there[f"encoder/{old}/self_attention/linear_0/{side}"]
+            joined = variables[f"encoder/{old}/self_attention/linear_0/{side}"]
             for part, value in zip("qkv", joined.chunk(3), strict=True):
                 # Keys have no bias in Whisper; CTranslate2 keeps zeros for it.
                 if (part, side) != ("k", "bias"):
-                    found[f"{new}.self_attn.{part}_proj.{side}"] = value
-    found |= {ours: there[f"encoder/{theirs}"] for ours, theirs in names.items()}
-    if any(not one.is_floating_point() for one in found.values()):
+                    weights[f"{new}.self_attn.{part}_proj.{side}"] = value
+    weights |= {name: variables[f"encoder/{place}"] for name, place in names.items()}
+    if any(not weight.is_floating_point() for weight in weights.values()):
         raise ValueError(f"{model} is quantised; its weights are to be float16 or float32")
     shape = {
-        "d_model": found["conv2.weight"].shape[0],
-        "num_mel_bins": found["conv1.weight"].shape[1],
+        "d_model": weights["conv2.weight"].shape[0],
+        "num_mel_bins": weights["conv1.weight"].shape[1],
         "encoder_layers": count,
-        "encoder_attention_heads": int(there["encoder/num_heads"]),
-        "encoder_ffn_dim": found["layers.0.fc1.weight"].shape[0],
-        "max_source_positions": found["embed_positions.weight"].shape[0],
+        "encoder_attention_heads": int(variables["encoder/num_heads"]),
+        "encoder_ffn_dim": weights["layers.0.fc1.weight"].shape[0],
+        "max_source_positions": weights["embed_positions.weight"].shape[0],
     }
-    halved = {name: value.to(torch.float16).contiguous() for name, value in found.items()}
+    halved = {name: value.to(torch.float16).contiguous() for name, value in weights.items()}
     save_file(halved, target, metadata={"shape": json.dumps(shape)})
 
 
@@ -100,7 +101,7 @@ class Encoder:
         config = WhisperConfig(**shape)
         config._attn_implementation = "sdpa"
         model: Any = WhisperEncoder(config)
-        model.load_state_dict({name: one.float() for name, one in load_file(file).items()})
+        model.load_state_dict({name: weight.float() for name, weight in load_file(file).items()})
         model.requires_grad_(False).train(False)
         self._model = model.to(device=device, dtype=dtype)
         self._dtype, self.device = dtype, device
@@ -117,13 +118,13 @@ class Encoder:
         power = spectrum[..., :-1].abs().square()
         if colour is not None:
             power = power * colour[..., None]
-        found = (self._filters @ power).clamp_min(1e-10).log10()
-        found = torch.maximum(found, found.amax((1, 2), keepdim=True) - 8)
-        return (found + 4) / 4
+        mel = (self._filters @ power).clamp_min(1e-10).log10()
+        mel = torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8)
+        return (mel + 4) / 4
 
     @torch.no_grad()
     def __call__(
-        self, clips: Sequence[Tensor], dice: torch.Generator | None = None
+        self, clips: Sequence[Tensor], generator: torch.Generator | None = None
     ) -> list[Tensor]:
         """Frames at 50 Hz of clips (n,) int16, 30 s at most: (2 T, W) float32, each its own.
 
@@ -131,27 +132,24 @@ class Encoder:
         """
         from fls_models.audio.windows import frame_count
 
-        sound = pad_sequence([one.to(self.device) for one in clips], batch_first=True)
+        sound = pad_sequence([clip.to(self.device) for clip in clips], batch_first=True)
         sound = sound[:, : self._samples].float() / 32768
         sound = torch.nn.functional.pad(sound, (0, self._samples - sound.shape[1]))
-        colour = None if dice is None else _colours(len(clips), dice)
+        colour = None if generator is None else _colours(len(clips), generator)
         mel = self.log_mel(sound, colour).to(self._dtype)
         hidden: Tensor = self._model(mel).last_hidden_state.float()
-        owned = (2 * frame_count(min(len(one), self._samples)) for one in clips)
-        return [one[:own] for one, own in zip(hidden, owned, strict=True)]
+        owned = (2 * frame_count(min(len(clip), self._samples)) for clip in clips)
+        return [clip[:own] for clip, own in zip(hidden, owned, strict=True)]
 
 
-def _colours(count: int, dice: torch.Generator) -> Tensor:
+def _colours(count: int, generator: torch.Generator) -> Tensor:
     """Smooth curves over frequency, (count, 201)."""
-    points = torch.randn(count, 1, _POINTS, generator=dice, device=dice.device) * _COLOUR / 2
+    noise = torch.randn(count, 1, _POINTS, generator=generator, device=generator.device)
+    points = noise * _COLOUR / 2
     curve = torch.nn.functional.interpolate(
         points.clamp(-_COLOUR, _COLOUR), _FFT // 2 + 1, mode="linear", align_corners=True
     )
     return 10 ** (curve[:, 0] / 10)
-
-
-def _is_encoders(name: str) -> bool:
-    return name.startswith("encoder/")
 
 
 def _variables(raw: bytes) -> dict[str, Tensor]:
@@ -168,23 +166,23 @@ def _variables(raw: bytes) -> dict[str, Tensor]:
         nonlocal place
         length = number("H")
         # It ends with a zero byte.
-        found = raw[place : place + length - 1].decode()
+        value = raw[place : place + length - 1].decode()
         place += length
-        return found
+        return value
 
     if (version := number("I")) != _VERSION:
         raise ValueError(f"CTranslate2's form {version} is not known, only {_VERSION}")
     text(), number("I")
-    found = {}
+    variables = {}
     for _ in range(number("I")):
         name, rank = text(), number("B")
         shape = [number("I") for _ in range(rank)]
         kind, size = _TYPES[number("B")], number("I")
         data = bytearray(raw[place : place + size])
-        found[name] = torch.frombuffer(data, dtype=kind).reshape(shape)
+        variables[name] = torch.frombuffer(data, dtype=kind).reshape(shape)
         place += size
     # What is equal is there once, under the other names, too.
     for _ in range(number("I")):
         alias = text()
-        found[alias] = found[text()]
-    return found
+        variables[alias] = variables[text()]
+    return variables

@@ -22,42 +22,44 @@ _ENDS = (".", "!", "?")
 
 @torch.no_grad()
 def answers(
-    model: DecoderLanguageModel, asked: Sequence[tuple[Tensor, Tensor]], most: int
+    model: DecoderLanguageModel, prompts: Sequence[tuple[Tensor, Tensor]], max_tokens: int
 ) -> list[str]:
     """Of conversations with an empty reply (`conversation`), the replies: whole sentences.
 
     "" where no sentence ends within so many tokens.
     """
-    found = []
+    replies = []
     # Of like length together: they are padded to the longest.
-    order = sorted(range(len(asked)), key=lambda one: len(asked[one][0]))
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index][0]))
     for first in range(0, len(order), _TOGETHER):
-        found += _batch(model, [asked[one] for one in order[first : first + _TOGETHER]], most)
-    by_place = dict(zip(order, found, strict=True))
-    return [by_place[one] for one in range(len(asked))]
+        replies += _batch(
+            model, [prompts[index] for index in order[first : first + _TOGETHER]], max_tokens
+        )
+    by_place = dict(zip(order, replies, strict=True))
+    return [by_place[index] for index in range(len(prompts))]
 
 
 def _batch(
-    model: DecoderLanguageModel, asked: Sequence[tuple[Tensor, Tensor]], most: int
+    model: DecoderLanguageModel, prompts: Sequence[tuple[Tensor, Tensor]], max_tokens: int
 ) -> list[str]:
-    end = int(asked[0][1][-1])
+    end = int(prompts[0][1][-1])
     # An empty reply is the token that ends it.
-    prefixes = [embeddings[:-1] for embeddings, _ in asked]
-    longest, device = max(map(len, prefixes)), prefixes[0].device
-    rows = torch.zeros(len(asked), longest, prefixes[0].shape[1], device=device)
-    mask = torch.zeros(len(asked), longest + most, dtype=torch.long, device=device)
-    for row, own, prefix in zip(rows, mask, prefixes, strict=True):
-        row[longest - len(prefix) :] = prefix
-        own[longest - len(prefix) :] = 1
+    prefixes = [embeddings[:-1] for embeddings, _ in prompts]
+    max_length, device = max(map(len, prefixes)), prefixes[0].device
+    rows = torch.zeros(len(prompts), max_length, prefixes[0].shape[1], device=device)
+    mask = torch.zeros(len(prompts), max_length + max_tokens, dtype=torch.long, device=device)
+    for row, mask_row, prefix in zip(rows, mask, prefixes, strict=True):
+        row[max_length - len(prefix) :] = prefix
+        mask_row[max_length - len(prefix) :] = 1
     places = (mask.cumsum(1) - 1).clamp_min(0)
     body: Any = model.body
     cache = DynamicCache()
-    heard, first, replies = rows, 0, []
-    over = torch.zeros(len(asked), dtype=torch.bool, device=device)
-    for number in range(most):
-        until = longest + number
+    inputs, first, replies = rows, 0, []
+    over = torch.zeros(len(prompts), dtype=torch.bool, device=device)
+    for number in range(max_tokens):
+        until = max_length + number
         hidden = body(
-            inputs_embeds=heard,
+            inputs_embeds=inputs,
             attention_mask=mask[:, :until],
             position_ids=places[:, first:until],
             use_cache=True,
@@ -69,15 +71,15 @@ def _batch(
         if over.all():
             break
         first = until
-        heard = model.embed(tokens.tolist())[:, None]
-    written = torch.stack(replies, 1).tolist()
-    return [_told(model, row, end) for row in written]
+        inputs = model.embed(tokens.tolist())[:, None]
+    token_rows = torch.stack(replies, 1).tolist()
+    return [_reply(model, row, end) for row in token_rows]
 
 
-def _told(model: Any, tokens: list[int], end: int) -> str:
-    said = tokens[: tokens.index(end)] if end in tokens else tokens
-    text = str(model._tokenizer.decode(said, skip_special_tokens=True)).strip()
+def _reply(model: Any, tokens: list[int], end: int) -> str:
+    reply_tokens = tokens[: tokens.index(end)] if end in tokens else tokens
+    text = str(model._tokenizer.decode(reply_tokens, skip_special_tokens=True)).strip()
     if end in tokens:
         return text
-    last = max(text.rfind(one) for one in _ENDS)
+    last = max(text.rfind(mark) for mark in _ENDS)
     return text[: last + 1]

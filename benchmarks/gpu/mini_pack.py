@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import common
 import mini_encoder
 import mini_pieces
 import numpy as np
@@ -43,23 +44,21 @@ from fls_models.weights import store as weights
 
 
 def main() -> int:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    made.add_argument("folder", type=Path, help="for the pieces")
-    made.add_argument("--texts", type=Path, nargs="+", required=True, help="files and folders")
-    made.add_argument("--real", type=Path, nargs="*", default=[], help="manifests to train on")
-    made.add_argument("--test", type=Path, nargs="*", default=[], help="manifests to test on")
-    made.add_argument("--wheels", type=Path, help="folder; see README.md for which")
-    made.add_argument("--programs", type=Path, help="folder with unpacked Debian packages")
-    made.add_argument("--init", type=Path, help="connector to go on with")
-    made.add_argument("--speech", type=Path, help="Whisper's folder, mini's own unless given")
-    made.add_argument("--llm", type=Path, help="the language model's, mini's own unless given")
-    made.add_argument("--vocab", type=int, default=connector_training.TOKENS)
-    made.add_argument("--blocks", type=int, default=connector_training.BLOCKS)
-    made.add_argument("--width", type=int, default=connector_training.WIDTH)
-    made.add_argument("--piece-mb", type=float, default=40.0)
-    arguments = made.parse_args()
+    parser = common.plain_parser(__doc__)
+    parser.add_argument("folder", type=Path, help="for the pieces")
+    parser.add_argument("--texts", type=Path, nargs="+", required=True, help="files and folders")
+    parser.add_argument("--real", type=Path, nargs="*", default=[], help="manifests to train on")
+    parser.add_argument("--test", type=Path, nargs="*", default=[], help="manifests to test on")
+    parser.add_argument("--wheels", type=Path, help="folder; see README.md for which")
+    parser.add_argument("--programs", type=Path, help="folder with unpacked Debian packages")
+    parser.add_argument("--init", type=Path, help="connector to go on with")
+    parser.add_argument("--speech", type=Path, help="Whisper's folder, mini's own unless given")
+    parser.add_argument("--llm", type=Path, help="the language model's, mini's own unless given")
+    parser.add_argument("--vocab", type=int, default=connector_training.TOKENS)
+    parser.add_argument("--blocks", type=int, default=connector_training.BLOCKS)
+    parser.add_argument("--width", type=int, default=connector_training.WIDTH)
+    parser.add_argument("--piece-mb", type=float, default=40.0)
+    arguments = parser.parse_args()
     mini: Any = card.load("mini")
     if arguments.speech is None or arguments.llm is None:
         installed = weights.store_of(mini, cache_folder()).pull()
@@ -80,25 +79,25 @@ def main() -> int:
                 # What links point to within the folder stays a link.
                 shutil.copytree(source, base / name, symlinks=True)
         groups = [("base", sorted(base.iterdir())), ("llm", sorted(arguments.llm.iterdir()))]
-        most = round(arguments.piece_mb * 1e6)
-        told = mini_pieces.pack(groups, arguments.folder, most)
-    for group in told["groups"]:
+        max_bytes = round(arguments.piece_mb * 1e6)
+        packing = mini_pieces.pack(groups, arguments.folder, max_bytes)
+    for group in packing["groups"]:
         print(f"{group['name']}: {group['size'] / 1e6:.1f} MB in {len(group['pieces'])} pieces")
-    print(f"{len(documents)} documents, {sum(len(one.lines) for one in documents)} lines")
+    print(f"{len(documents)} documents, {sum(len(document.lines) for document in documents)} lines")
     return 0
 
 
 def recorded(manifest: Path) -> Take:
     """Recordings of a manifest as one take, a clip each; those above 30 s are left out."""
-    said, sound = [], []
-    for one in read_utterances(manifest):
-        samples = np.concatenate(list(decode(str(one.audio.absolute()))))
+    clips, sound = [], []
+    for utterance in read_utterances(manifest):
+        samples = np.concatenate(list(decode(str(utterance.audio.absolute()))))
         if len(samples) > WINDOW_SAMPLES:
-            print(f"{one.audio} lasts longer than 30 s and is left out", file=sys.stderr)
+            print(f"{utterance.audio} lasts longer than 30 s and is left out", file=sys.stderr)
             continue
-        said.append(Said((one.text,), (len(samples),), len(samples)))
+        clips.append(Said((utterance.text,), (len(samples),), len(samples)))
         sound.append(as_int16(samples))
-    return Take(manifest.stem, tuple(said), whole=False, held=False, sound=tuple(sound))
+    return Take(manifest.stem, tuple(clips), whole=False, held=False, sound=tuple(sound))
 
 
 def write_connector(
@@ -107,9 +106,9 @@ def write_connector(
     """What the head reads, its tokens' embeddings, and how large the connector is."""
     from transformers import AutoTokenizer
 
-    lines = [line.text for one in documents for line in one.lines]
-    manifests = [one for file in arguments.real for one in read_utterances(file)]
-    texts = lines + [one.text for one in manifests]
+    lines = [line.text for document in documents for line in document.lines]
+    manifests = [utterance for file in arguments.real for utterance in read_utterances(file)]
+    texts = lines + [utterance.text for utterance in manifests]
     model = MiniLanguageModel(arguments.llm)
     tokenizer: Any = AutoTokenizer.from_pretrained(arguments.llm, local_files_only=True)
     if arguments.init:
@@ -132,8 +131,8 @@ def write_connector(
         body: Any = model.body
         window = int(body.config.max_position_embeddings)
         config = Config(shape, spelling.ids, *parts, window=window)
-    told = {**config.as_json(), "lora": None}
-    (base / "connector.json").write_text(json.dumps(told), "utf-8")
+    payload = {**config.as_json(), "lora": None}
+    (base / "connector.json").write_text(json.dumps(payload), "utf-8")
     spelling.save(base)
     Characters.of(texts).save(base)
     table = model.embed(config.tokens).to(torch.float16).contiguous()

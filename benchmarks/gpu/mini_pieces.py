@@ -20,30 +20,30 @@ _WHOLE = ".whole"
 _BLOCK = 2**22
 
 
-def pack(groups: Iterable[tuple[str, Sequence[Path]]], folder: Path, most: int) -> dict[str, Any]:
+def pack(groups: Iterable[tuple[str, Sequence[Path]]], folder: Path, limit: int) -> dict[str, Any]:
     """Writes groups of files and folders as pieces of at most so many bytes; the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = []
+    facts = []
     for name, sources in groups:
         archive = folder / f"{name}.tar.gz"
         # Weights hardly shrink further at a higher level.
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-            for one in sources:
-                tar.add(one, one.name)
-        told.append({"name": name, **cut(archive, folder, most)})
+            for source in sources:
+                tar.add(source, source.name)
+        facts.append({"name": name, **cut(archive, folder, limit)})
         archive.unlink()
-    manifest = {"groups": told}
+    manifest = {"groups": facts}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
     return manifest
 
 
-def cut(file: Path, folder: Path, most: int) -> dict[str, Any]:
+def cut(file: Path, folder: Path, limit: int) -> dict[str, Any]:
     """A file as pieces of at most so many bytes, under its name with a number; their facts."""
     size, pieces = file.stat().st_size, []
     with file.open("rb") as source:
-        for number in range(max(1, -(-size // most))):
+        for number in range(max(1, -(-size // limit))):
             piece = folder / f"{file.name}.{number:03d}"
-            _copy(source, piece, most)
+            _copy(source, piece, limit)
             pieces.append(_facts(piece))
     return {"sha256": digest(file), "size": size, "pieces": pieces}
 
@@ -54,23 +54,23 @@ def receive(pieces: Path, place: Path) -> list[str]:
     Called again and again, with the same pieces or others. Raises ValueError when pieces are of
     another manifest than those before them, or a group is not what it was.
     """
-    kept = place / "pieces"
-    kept.mkdir(parents=True, exist_ok=True)
+    store = place / "pieces"
+    store.mkdir(parents=True, exist_ok=True)
     if (pieces / MANIFEST).is_file():
         text = (pieces / MANIFEST).read_text("utf-8")
-        if (kept / MANIFEST).is_file() and (kept / MANIFEST).read_text("utf-8") != text:
+        if (store / MANIFEST).is_file() and (store / MANIFEST).read_text("utf-8") != text:
             raise ValueError(f"{place} holds pieces of another packing; give it another folder")
-        (kept / MANIFEST).write_text(text, "utf-8")
-    if not (kept / MANIFEST).is_file():
-        raise ValueError(f"neither {pieces} nor {kept} holds a {MANIFEST}")
+        (store / MANIFEST).write_text(text, "utf-8")
+    if not (store / MANIFEST).is_file():
+        raise ValueError(f"neither {pieces} nor {store} holds a {MANIFEST}")
     missing = []
-    for group in json.loads((kept / MANIFEST).read_text("utf-8"))["groups"]:
+    for group in json.loads((store / MANIFEST).read_text("utf-8"))["groups"]:
         if is_whole(place / group["name"], group["sha256"]):
             continue
-        lacking = [one["name"] for one in group["pieces"] if not _take(one, pieces, kept)]
+        lacking = [piece["name"] for piece in group["pieces"] if not _take(piece, pieces, store)]
         missing += lacking
         if not lacking:
-            _unpack(group, kept, place)
+            _unpack(group, store, place)
     return missing
 
 
@@ -84,9 +84,9 @@ def join(folder: Path, files: dict[str, dict[str, Any]], target: Path) -> None:
     """Puts files that `cut` has cut together again; ValueError where one is not what it was."""
     target.mkdir(parents=True, exist_ok=True)
     for name, facts in files.items():
-        with (target / name).open("wb") as whole:
-            for one in facts["pieces"]:
-                whole.write((folder / one["name"]).read_bytes())
+        with (target / name).open("wb") as target_file:
+            for piece in facts["pieces"]:
+                target_file.write((folder / piece["name"]).read_bytes())
         if digest(target / name) != facts["sha256"]:
             raise ValueError(f"{name} is not what was sent")
 
@@ -100,40 +100,40 @@ def _facts(piece: Path) -> dict[str, Any]:
     return {"name": piece.name, "size": piece.stat().st_size, "sha256": digest(piece)}
 
 
-def _copy(source: Any, piece: Path, most: int) -> None:
-    left = most
+def _copy(source: Any, piece: Path, limit: int) -> None:
+    left = limit
     with piece.open("wb") as target:
         while left and (block := source.read(min(left, _BLOCK))):
             target.write(block)
             left -= len(block)
 
 
-def _take(one: dict[str, Any], pieces: Path, kept: Path) -> bool:
+def _take(piece: dict[str, Any], pieces: Path, store: Path) -> bool:
     """Whether a piece is kept; a new one is kept if it is whole."""
-    if (kept / one["name"]).is_file():
+    if (store / piece["name"]).is_file():
         return True
-    found = pieces / one["name"]
-    if not found.is_file() or digest(found) != one["sha256"]:
+    source = pieces / piece["name"]
+    if not source.is_file() or digest(source) != piece["sha256"]:
         return False
-    beside = kept / f".{one['name']}"
-    shutil.copyfile(found, beside)
-    beside.replace(kept / one["name"])
+    beside = store / f".{piece['name']}"
+    shutil.copyfile(source, beside)
+    beside.replace(store / piece["name"])
     return True
 
 
-def _unpack(group: dict[str, Any], kept: Path, place: Path) -> None:
-    archive = kept / f"{group['name']}.tar.gz"
-    parts = [kept / one["name"] for one in group["pieces"]]
-    with archive.open("wb") as whole:
+def _unpack(group: dict[str, Any], store: Path, place: Path) -> None:
+    archive = store / f"{group['name']}.tar.gz"
+    parts = [store / piece["name"] for piece in group["pieces"]]
+    with archive.open("wb") as target_file:
         for part in parts:
             with part.open("rb") as opened:
-                shutil.copyfileobj(opened, whole, _BLOCK)
+                shutil.copyfileobj(opened, target_file, _BLOCK)
     if digest(archive) != group["sha256"]:
         archive.unlink()
         raise ValueError(f"{group['name']} is not what was packed")
     target, beside = place / group["name"], place / f".{group['name']}"
-    for one in (target, beside):
-        shutil.rmtree(one, ignore_errors=True)
+    for piece in (target, beside):
+        shutil.rmtree(piece, ignore_errors=True)
     with tarfile.open(archive) as tar:
         # Pythons before 3.11.4 know no filter. What is unpacked has the digest that was told.
         tar.extractall(beside, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))

@@ -72,17 +72,17 @@ class ReadingStage:
         self._spelling, self._letters, self._takes = spelling, letters, takes
         self._batch, self._seed = batch, seed
         self._real = [
-            one
+            example
             for take in real
-            for said, sound in zip(take.said, take.sound, strict=True)
-            if (one := self._example(sound, said.text)) is not None
+            for clip, sound in zip(take.said, take.sound, strict=True)
+            if (example := self._example(sound, clip.text)) is not None
         ]
         self._clips: list[Example] = []
-        self._known = 0
+        self._take_count = 0
         self._order: LikeLengths | None = None
         self._next = self._turn = self._among = 0
-        self._dice = torch.Generator(encoder.device).manual_seed(seed)
-        self._chance = Random(seed)
+        self._generator = torch.Generator(encoder.device).manual_seed(seed)
+        self._rng = Random(seed)
 
     def ready(self) -> bool:
         """Whether there is a batch to train on; looks for clips that have come."""
@@ -91,25 +91,25 @@ class ReadingStage:
 
     def loss(self) -> Tensor:
         """Of the next batch."""
-        chosen = self._chosen()
+        examples = self._chosen()
         device = self._encoder.device
-        frames = self._encoder([one.sound for one in chosen], self._dice)
+        frames = self._encoder([example.sound for example in examples], self._generator)
         # `disturbed` makes its tensors where others are made by default.
         with torch.device(device):
-            frames = [disturbed(one, self._dice) for one in frames]
+            frames = [disturbed(clip_frames, self._generator) for clip_frames in frames]
         self.reading.train()
         with computing(device, self._precision):
             return self.reading.loss(
-                frames, [one.tokens for one in chosen], [one.characters for one in chosen]
+                frames, [clip.tokens for clip in examples], [clip.characters for clip in examples]
             )
 
     def _take_new(self) -> None:
         self._takes.scan()
-        for take in self._takes.train[self._known :]:
-            for said, sound in zip(take.said, take.sound, strict=True):
-                if (one := self._example(sound, said.text)) is not None:
-                    self._clips.append(one)
-        self._known = len(self._takes.train)
+        for take in self._takes.train[self._take_count :]:
+            for clip, sound in zip(take.said, take.sound, strict=True):
+                if (example := self._example(sound, clip.text)) is not None:
+                    self._clips.append(example)
+        self._take_count = len(self._takes.train)
 
     def _example(self, sound: Tensor, text: str) -> Example | None:
         tokens, characters = self._spelling.encode(text), self._letters.encode(text)
@@ -121,33 +121,33 @@ class ReadingStage:
         if self._order is None:
             self._take_new()
             self._turn += 1
-            lengths = [len(one.sound) for one in self._clips]
+            lengths = [len(example.sound) for example in self._clips]
             self._order = LikeLengths(lengths, self._batch, (self._seed << 10) + self._turn)
             self._next, self._among = 0, len(lengths)
-        chosen = [self._clips[one] for one in self._order(self._next)]
+        examples = [self._clips[index] for index in self._order(self._next)]
         self._next += 1
         if self._next * self._batch >= self._among or self._next == _FRESH:
             self._order = None
         if self._real:
-            count = len(chosen) // _REAL
-            chosen[:count] = [self._joined() for _ in range(count)]
-        return chosen
+            count = len(examples) // _REAL
+            examples[:count] = [self._joined() for _ in range(count)]
+        return examples
 
     def _joined(self) -> Example:
-        wanted = self._chance.uniform(_SHORTEST, _LONGEST) * SAMPLE_RATE
+        min_samples = self._rng.uniform(_SHORTEST, _LONGEST) * SAMPLE_RATE
         parts: list[Tensor] = []
         texts: list[str] = []
         length = 0
-        while length < wanted:
-            one = self._chance.choice(self._real)
-            gap = one.sound.new_zeros(int(self._chance.uniform(*_GAP) * SAMPLE_RATE))
-            if parts and length + len(one.sound) + len(gap) > WINDOW_SAMPLES:
+        while length < min_samples:
+            example = self._rng.choice(self._real)
+            gap = example.sound.new_zeros(int(self._rng.uniform(*_GAP) * SAMPLE_RATE))
+            if parts and length + len(example.sound) + len(gap) > WINDOW_SAMPLES:
                 break
-            parts += [one.sound, gap]
-            texts.append(one.text)
-            length += len(one.sound) + len(gap)
-        found = self._example(torch.cat(parts)[:WINDOW_SAMPLES], " ".join(texts))
-        return found or self._chance.choice(self._real)
+            parts += [example.sound, gap]
+            texts.append(example.text)
+            length += len(example.sound) + len(gap)
+        joined = self._example(torch.cat(parts)[:WINDOW_SAMPLES], " ".join(texts))
+        return joined or self._rng.choice(self._real)
 
 
 @torch.no_grad()
@@ -160,17 +160,17 @@ def word_error_rate(
 ) -> float:
     """Errors per word of the head read greedily, both sides normalised as `fls bench asr` does."""
     connector.train(False)
-    said = [one for take in takes for one in take.said if normalise(one.text)]
+    clips = [clip for take in takes for clip in take.said if normalise(clip.text)]
     sound = [
-        clip
+        samples
         for take in takes
-        for one, clip in zip(take.said, take.sound, strict=True)
-        if normalise(one.text)
+        for clip, samples in zip(take.said, take.sound, strict=True)
+        if normalise(clip.text)
     ]
-    written = []
+    hypotheses = []
     for first in range(0, len(sound), 16):
         for frames in encoder(sound[first : first + 16]):
             with computing(encoder.device, precision):
                 logits = connector.logits(connector.adapter(frames[None]))
-            written.append(normalise(spelling.decode(greedy(logits[0]))))
-    return float(jiwer.process_words([normalise(one.text) for one in said], written).wer)
+            hypotheses.append(normalise(spelling.decode(greedy(logits[0]))))
+    return float(jiwer.process_words([normalise(clip.text) for clip in clips], hypotheses).wer)

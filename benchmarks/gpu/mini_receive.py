@@ -19,18 +19,18 @@ import mini_pieces
 
 
 def main() -> int:
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("folder", type=Path)
-    what = made.add_mutually_exclusive_group(required=True)
+    parser.add_argument("folder", type=Path)
+    what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--place", type=Path)
     what.add_argument("--join", type=Path)
-    arguments = made.parse_args()
+    arguments = parser.parse_args()
     try:
         if arguments.join:
-            told = json.loads((arguments.folder / "progress.json").read_text("utf-8"))
-            mini_pieces.join(arguments.folder, told["files"], arguments.join)
+            progress = json.loads((arguments.folder / "progress.json").read_text("utf-8"))
+            mini_pieces.join(arguments.folder, progress["files"], arguments.join)
             return 0
         missing = mini_pieces.receive(arguments.folder, arguments.place)
     except ValueError as error:

@@ -22,15 +22,7 @@ from random import Random
 import common
 import numpy as np
 import torch
-from mini_takes import (
-    DOCUMENTS,
-    Said,
-    Take,
-    as_int16,
-    divided,
-    read_documents,
-    write_take,
-)
+from mini_takes import DOCUMENTS, Said, Take, as_int16, divided, read_documents, write_take
 from numpy.typing import NDArray
 
 from fls_models.training.data.clips import Cast, TextSpan, speak, text_spans
@@ -50,19 +42,17 @@ class Tones:
     def say(self, text: str, seed: int) -> NDArray[np.float32]:
         times = np.arange(common.RATE // 25) / common.RATE
         heights = [200.0 + 30 * (ord(letter) % 64) for letter in text[:120]]
-        tones = [0.1 * np.sin(2 * np.pi * one * times) for one in heights]
+        tones = [0.1 * np.sin(2 * np.pi * height * times) for height in heights]
         return np.concatenate(tones).astype(np.float32)
 
 
 def main() -> int:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    made.add_argument("--place", type=Path, required=True)
-    made.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 2))
-    made.add_argument("--hours", type=float, default=120.0, help="of speech, then it ends")
-    made.add_argument("--toy", action="store_true", help="tones in place of voices")
-    arguments = made.parse_args()
+    parser = common.plain_parser(__doc__)
+    parser.add_argument("--place", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 1) - 2))
+    parser.add_argument("--hours", type=float, default=120.0, help="of speech, then it ends")
+    parser.add_argument("--toy", action="store_true", help="tones in place of voices")
+    arguments = parser.parse_args()
     base, takes = arguments.place / "base", arguments.place / "takes"
     takes.mkdir(exist_ok=True)
     if (base / "wheels").is_dir():
@@ -74,11 +64,11 @@ def main() -> int:
         context.Process(target=work, args=(number, arguments), daemon=True)
         for number in range(arguments.workers)
     ]
-    for one in workers:
-        one.start()
-    for one in workers:
-        one.join()
-    return max((one.exitcode or 0 for one in workers), default=0)
+    for process in workers:
+        process.start()
+    for process in workers:
+        process.join()
+    return max((process.exitcode or 0 for process in workers), default=0)
 
 
 def work(number: int, arguments: argparse.Namespace) -> None:
@@ -86,19 +76,19 @@ def work(number: int, arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     os.nice(5)
     place: Path = arguments.place
-    cast = (lambda chance: Tones()) if arguments.toy else all_voices()
+    cast = (lambda rng: Tones()) if arguments.toy else all_voices()
     train, held = divided(read_documents(place / "base" / DOCUMENTS))
-    seconds, most = 0.0, 3600 * arguments.hours / arguments.workers
-    for at, (turn, stretch, is_held) in enumerate(order(train, held)):
+    seconds, max_seconds = 0.0, 3600 * arguments.hours / arguments.workers
+    for at, (turn, text_span, is_held) in enumerate(order(train, held)):
         if at % arguments.workers != number:
             continue
-        if (place / "quiet").exists() or seconds >= most:
+        if (place / "quiet").exists() or seconds >= max_seconds:
             return
         file = place / "takes" / f"{at:07d}.safetensors"
         if file.exists():
             # Not counted: it is a matter of the disk's room, by and large.
             continue
-        take = spoken(stretch, cast, turn, held=is_held)
+        take = take_of(text_span, cast, turn, held=is_held)
         if take is not None:
             write_take(file, take)
             seconds += take.seconds
@@ -114,28 +104,30 @@ def order(
     train: list[Document], held: list[Document]
 ) -> Iterator[tuple[int, tuple[TextSpan, bool], bool]]:
     """Pass, stretch (and whether it is all of its document) and whether it is held out, forever."""
-    whole = {one.source: len(one.lines) for one in (*train, *held)}
+    whole = {span.source: len(span.lines) for span in (*train, *held)}
 
     def marked(documents: list[Document]) -> list[tuple[TextSpan, bool]]:
-        return [(one, len(one.lines) == whole[one.source]) for one in text_spans(documents, _LINES)]
+        return [
+            (span, len(span.lines) == whole[span.source]) for span in text_spans(documents, _LINES)
+        ]
 
     # Of a long document that is held out, one stretch is enough.
-    for one in marked(held):
-        if one[0].at == 0:
-            yield 0, one, True
+    for span in marked(held):
+        if span[0].at == 0:
+            yield 0, span, True
     turn = 0
     while True:
         shuffled = marked(train)
         Random(f"{_SEED} {turn}").shuffle(shuffled)
-        for one in shuffled:
-            yield turn, one, False
+        for span in shuffled:
+            yield turn, span, False
         turn += 1
 
 
-def spoken(stretch: tuple[TextSpan, bool], cast: Cast, turn: int, *, held: bool) -> Take | None:
+def take_of(text_span: tuple[TextSpan, bool], cast: Cast, turn: int, *, held: bool) -> Take | None:
     """A stretch as clips; None where no voice can say any of it."""
-    text, whole = stretch
-    said, sound, first, skipped = [], [], 0, 0
+    text, whole = text_span
+    clips, sound, first, skipped = [], [], 0, 0
     # Speakers keep their voices within a clip only, as `speak` has it.
     while first < len(text.lines):
         clip = speak(text, first, cast, f"{_SEED} {turn}")
@@ -143,18 +135,18 @@ def spoken(stretch: tuple[TextSpan, bool], cast: Cast, turn: int, *, held: bool)
         if clip.lines:
             cuts = tuple(len(clip.until(count + 1)) for count in range(len(clip.lines)))
             lines = tuple(line.text for line in clip.lines)
-            said.append(Said(lines, cuts, len(clip.samples), clip.voices))
+            clips.append(Said(lines, cuts, len(clip.samples), clip.voices))
             sound.append(as_int16(clip.samples))
-    if not said:
+    if not clips:
         return None
-    return Take(text.source, tuple(said), whole and not skipped, held, tuple(sound))
+    return Take(text.source, tuple(clips), whole and not skipped, held, tuple(sound))
 
 
 def find_programs(folder: Path) -> None:
     """Lets unpacked Debian packages of flite and espeak-ng be found, where there are any."""
     if not folder.is_dir():
         return
-    libraries = [str(one) for one in folder.glob("usr/lib/*-linux-gnu")]
+    libraries = [str(path) for path in folder.glob("usr/lib/*-linux-gnu")]
     for name, values in (("PATH", [str(folder / "usr/bin")]), ("LD_LIBRARY_PATH", libraries)):
         os.environ[name] = os.pathsep.join([*values, *filter(None, [os.environ.get(name)])])
     for data in folder.glob("usr/lib/*-linux-gnu/espeak-ng-data"):

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import common
@@ -53,11 +54,11 @@ class Take:
 
     @property
     def seconds(self) -> float:
-        return sum(one.samples for one in self.said) / common.RATE
+        return sum(clip.samples for clip in self.said) / common.RATE
 
     @property
     def text(self) -> str:
-        return " ".join(one.text for one in self.said)
+        return " ".join(clip.text for clip in self.said)
 
 
 def as_int16(samples: NDArray[np.float32]) -> Tensor:
@@ -65,8 +66,8 @@ def as_int16(samples: NDArray[np.float32]) -> Tensor:
 
 
 def write_take(file: Path, take: Take) -> None:
-    told = {"source": take.source, "whole": take.whole, "held": take.held}
-    text = json.dumps({**told, "said": [asdict(one) for one in take.said]})
+    payload = {"source": take.source, "whole": take.whole, "held": take.held}
+    text = json.dumps({**payload, "said": [asdict(clip) for clip in take.said]})
     beside = file.with_name(f".{file.name}.part")
     save_file({"sound": torch.cat(list(take.sound))}, beside, metadata={"take": text})
     beside.replace(file)
@@ -76,12 +77,9 @@ def read_take(file: Path, device: torch.device) -> Take:
     with safe_open(file, "pt") as opened:
         raw = json.loads(opened.metadata()["take"])
         sound = opened.get_tensor("sound").to(device)
-    said = tuple(
-        Said(tuple(one["lines"]), tuple(one["cuts"]), one["samples"], tuple(one["voices"]))
-        for one in raw["said"]
-    )
-    parts = torch.split(sound, [one.samples for one in said])
-    return Take(raw["source"], said, raw["whole"], raw["held"], tuple(parts))
+    clips = tuple(Said(**_with_tuples(clip)) for clip in raw["said"])
+    parts = torch.split(sound, [clip.samples for clip in clips])
+    return Take(raw["source"], clips, raw["whole"], raw["held"], tuple(parts))
 
 
 class Takes:
@@ -89,20 +87,20 @@ class Takes:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._folder, self._device = folder, device
-        self._seen: set[str] = set()
+        self._names: set[str] = set()
         self.train: list[Take] = []
         self.held: list[Take] = []
 
-    def scan(self, most: int = 2000) -> int:
+    def scan(self, max_files: int = 2000) -> int:
         """How many are new, of at most so many."""
         new = sorted(
             file
             for file in self._folder.glob("*.safetensors")
             # Those being written begin with a dot.
-            if file.name not in self._seen and not file.name.startswith(".")
-        )[:most]
+            if file.name not in self._names and not file.name.startswith(".")
+        )[:max_files]
         for file in new:
-            self._seen.add(file.name)
+            self._names.add(file.name)
             try:
                 take = read_take(file, self._device)
             except (SafetensorError, KeyError, ValueError) as error:
@@ -113,30 +111,31 @@ class Takes:
 
     @property
     def hours(self) -> float:
-        return sum(one.seconds for one in self.train) / 3600
+        return sum(take.seconds for take in self.train) / 3600
 
 
 def write_documents(documents: Sequence[Document], file: Path) -> None:
-    file.write_text(json.dumps([asdict(one) for one in documents]), "utf-8")
+    file.write_text(json.dumps([asdict(document) for document in documents]), "utf-8")
 
 
 def read_documents(file: Path) -> list[Document]:
     """Those that `write_documents` wrote: nothing has to be put into words where this runs."""
-    found = []
+    documents = []
     for raw in json.loads(file.read_text("utf-8")):
-        lines = tuple(Line(**one) for one in raw["lines"])
-        asked = tuple(
-            Question(one["question"], one["answer"], tuple(one["choices"]), one["key"])
-            for one in raw["questions"]
-        )
-        found.append(Document(raw["source"], lines, asked, raw["left_out"]))
-    return found
+        lines = tuple(Line(**line) for line in raw["lines"])
+        questions = tuple(Question(**_with_tuples(question)) for question in raw["questions"])
+        documents.append(Document(raw["source"], lines, questions, raw["left_out"]))
+    return documents
+
+
+def _with_tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(part) if isinstance(part, list) else part for name, part in raw.items()}
 
 
 def divided(documents: Sequence[Document]) -> tuple[list[Document], list[Document]]:
     """Documents to train on, and those held out, by their names: those with questions first."""
-    held = [one for one in documents if crc32(one.source.encode()) % _HELD_SHARE == 0]
-    held = held or list(documents[-1:])
-    names = {one.source for one in held}
-    held.sort(key=lambda one: not any(asked.choices for asked in one.questions))
-    return [one for one in documents if one.source not in names], held[:_MOST_HELD]
+    hashed = [text for text in documents if crc32(text.source.encode()) % _HELD_SHARE == 0]
+    held = hashed or list(documents[-1:])
+    names = {text.source for text in held}
+    held.sort(key=lambda text: not any(question.choices for question in text.questions))
+    return [text for text in documents if text.source not in names], held[:_MOST_HELD]

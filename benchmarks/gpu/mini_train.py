@@ -66,13 +66,13 @@ class Course:
         self.spent, self.steps = 0.0, 0
         self.losses: dict[str, float] = {}
         if self._file.is_file():
-            kept = torch.load(self._file, map_location="cpu", weights_only=True)
+            state = torch.load(self._file, map_location="cpu", weights_only=True)
             with torch.no_grad():
-                for key, one in parameters.items():
-                    one.copy_(kept["parameters"][key])
-            self._optimiser.remember(kept["moments"])
-            self.spent, self.steps = kept["spent"], kept["steps"]
-            self.losses = kept["losses"]
+                for key, parameter in parameters.items():
+                    parameter.copy_(state["parameters"][key])
+            self._optimiser.remember(state["moments"])
+            self.spent, self.steps = state["spent"], state["steps"]
+            self.losses = state["losses"]
 
     @property
     def is_over(self) -> bool:
@@ -88,18 +88,18 @@ class Course:
         if torch.isfinite(norm):
             self._optimiser.step(self._rate * factor)
         self.steps += 1
-        found = float(loss.detach())
-        if math.isfinite(found):
-            self.losses[kind] = 0.95 * self.losses.get(kind, found) + 0.05 * found
+        value = float(loss.detach())
+        if math.isfinite(value):
+            self.losses[kind] = 0.95 * self.losses.get(kind, value) + 0.05 * value
 
     def keep(self) -> None:
         """Writes all of it beside and moves it there."""
-        values = {key: one.detach().cpu() for key, one in self._parameters.items()}
-        moments = {key: one.cpu() for key, one in self._optimiser.moments().items()}
+        values = {key: parameter.detach().cpu() for key, parameter in self._parameters.items()}
+        moments = {key: moment.cpu() for key, moment in self._optimiser.moments().items()}
         state = {"parameters": values, "moments": moments}
-        told = {"spent": self.spent, "steps": self.steps, "losses": self.losses}
+        progress = {"spent": self.spent, "steps": self.steps, "losses": self.losses}
         beside = self._file.with_suffix(".part")
-        torch.save(state | told, beside)
+        torch.save(state | progress, beside)
         beside.replace(self._file)
 
 
@@ -113,35 +113,35 @@ class Call:
         self.base, self.llm = self.place / "base", self.place / "llm"
         self.device = torch.device("cpu" if arguments.toy else "cuda")
         self.precision = "float32" if arguments.toy else "bf16"
-        self.told = read_json(self.place / "progress.json")
-        self.told |= {"machine": common.machine(), "toy": arguments.toy}
-        self.told.setdefault("history", [])
+        self.progress = read_json(self.place / "progress.json")
+        self.progress |= {"machine": common.machine(), "toy": arguments.toy}
+        self.progress.setdefault("history", [])
         self.takes = Takes(self.place / "takes", self.device)
 
     def left(self) -> float:
         return float(self.end - perf_counter())
 
     def tell(self, facts: Mapping[str, Any]) -> None:
-        self.told["history"].append(dict(facts))
-        write_json(self.place / "progress.json", self.told)
+        self.progress["history"].append(dict(facts))
+        write_json(self.place / "progress.json", self.progress)
         print(common.line(facts), flush=True)
 
 
 def main() -> int:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = common.plain_parser(__doc__)
+    parser.add_argument("--place", type=Path, required=True, help="kept from call to call")
+    parser.add_argument("--out", type=Path, required=True, help="what goes back")
+    parser.add_argument("--pieces", type=Path, help="folder with pieces to take in first")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of this call")
+    parser.add_argument(
+        "--total-minutes", type=float, default=24.0, help="of training, in all calls"
     )
-    made.add_argument("--place", type=Path, required=True, help="kept from call to call")
-    made.add_argument("--out", type=Path, required=True, help="what goes back")
-    made.add_argument("--pieces", type=Path, help="folder with pieces to take in first")
-    made.add_argument("--minutes", type=float, default=8.0, help="of this call")
-    made.add_argument("--total-minutes", type=float, default=24.0, help="of training, in all calls")
-    made.add_argument("--reading-share", type=float, default=0.45, help="of them, for stage 1")
-    made.add_argument("--batch", type=int, help="clips of stage 1 (64); stage 2 takes a quarter")
-    made.add_argument("--rank", type=int, default=16, help="of the LoRA")
-    made.add_argument("--workers", type=int, help="that speak (all cores but two)")
-    made.add_argument("--toy", action="store_true", help="a rehearsal on the CPU, with tones")
-    arguments = made.parse_args()
+    parser.add_argument("--reading-share", type=float, default=0.45, help="of them, for stage 1")
+    parser.add_argument("--batch", type=int, help="clips of stage 1 (64); stage 2 takes a quarter")
+    parser.add_argument("--rank", type=int, default=16, help="of the LoRA")
+    parser.add_argument("--workers", type=int, help="that speak (all cores but two)")
+    parser.add_argument("--toy", action="store_true", help="a rehearsal on the CPU, with tones")
+    arguments = parser.parse_args()
     arguments.place.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     arguments.batch = arguments.batch or (4 if arguments.toy else 64)
@@ -165,8 +165,8 @@ def main() -> int:
 def see_to_speech(call: Call) -> None:
     """Somebody speaks, from now until the machine is given back."""
     (call.place / "takes").mkdir(exist_ok=True)
-    kept = read_json(call.place / "speaking.json")
-    if kept and is_speaking(int(kept["process"])):
+    record = read_json(call.place / "speaking.json")
+    if record and is_speaking(int(record["process"])):
         return
     command = [sys.executable, str(Path(__file__).with_name("mini_speak.py"))]
     command += ["--place", str(call.place)]
@@ -245,7 +245,7 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
         [read_take(file, call.device) for file in real],
         batch=arguments.batch,
         precision=call.precision,
-        seed=_SEED + len(call.told["history"]),
+        seed=_SEED + len(call.progress["history"]),
     )
     course = Course(
         "reading",
@@ -257,13 +257,13 @@ def train_reading(call: Call, encoder: Any, target: Path) -> bool:
     )
 
     def evaluate() -> dict[str, Any]:
-        there = {"held out": call.takes.held[:24], **tests}
+        takes_by_name = {"held out": call.takes.held[:24], **tests}
         return {
             f"wer {name}": word_error_rate(
-                reading.connector, encoder, spelling, some, call.precision
+                reading.connector, encoder, spelling, takes, call.precision
             )
-            for name, some in there.items()
-            if some
+            for name, takes in takes_by_name.items()
+            if takes
         }
 
     def keep() -> None:
@@ -286,7 +286,8 @@ def train_answering(call: Call, encoder: Any, read: Path) -> bool:
     from fls_models.training.ctc.unigram_vocabulary import Spelling
 
     arguments = call.arguments
-    questions = {one.source: one.questions for one in read_documents(call.base / DOCUMENTS)}
+    documents = read_documents(call.base / DOCUMENTS)
+    questions = {document.source: document.questions for document in documents}
     stage = AnsweringStage(
         call.llm,
         read,
@@ -296,7 +297,7 @@ def train_answering(call: Call, encoder: Any, read: Path) -> bool:
         batch=max(1, arguments.batch // 4),
         rank=arguments.rank,
         precision=call.precision,
-        seed=_SEED + len(call.told["history"]),
+        seed=_SEED + len(call.progress["history"]),
         own_tokens=6 if arguments.toy else 48,
     )
     course = Course(
@@ -307,21 +308,21 @@ def train_answering(call: Call, encoder: Any, read: Path) -> bool:
         rate=3e-4,
         shares=stage.shares,
     )
-    most = 2 if arguments.toy else 32
+    max_questions = 2 if arguments.toy else 32
     spelling, tests = Spelling.read(call.base / Spelling.file_name), tests_of(call)
 
     def evaluate() -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if "chosen rightly, text" not in call.told:
-            call.told["chosen rightly, text"] = stage.chosen_rightly(None, most)
+        figures: dict[str, Any] = {}
+        if "chosen rightly, text" not in call.progress:
+            call.progress["chosen rightly, text"] = stage.chosen_rightly(None, max_questions)
         for length in (100,) if arguments.toy else (400, 100):
-            share, count = stage.chosen_rightly(length, most)
-            found |= {f"chosen rightly, L={length}": share, "questions": count}
-        for name, some in tests.items():
-            found[f"wer {name}"] = word_error_rate(
-                stage.model.connector, encoder, spelling, some, call.precision
+            share, count = stage.chosen_rightly(length, max_questions)
+            figures |= {f"chosen rightly, L={length}": share, "questions": count}
+        for name, takes in tests.items():
+            figures[f"wer {name}"] = word_error_rate(
+                stage.model.connector, encoder, spelling, takes, call.precision
             )
-        return found
+        return figures
 
     def keep() -> None:
         stage.write(call.place / "latest")
@@ -345,18 +346,18 @@ def run(
             return False
         time.sleep(0.5)
     begun, steps = perf_counter(), 0
-    kept = told = last = begun
+    last_save = last_report = last = begun
     while not course.is_over and (call.left() > 0 or not steps):
         course.step(*loss())
         now = perf_counter()
         course.spent += now - last
         last, steps = now, steps + 1
-        if now - kept > _KEEP_EVERY:
+        if now - last_save > _KEEP_EVERY:
             course.keep()
-            if now - told > _TELL_EVERY:
+            if now - last_report > _TELL_EVERY:
                 report(call, course, steps / (now - begun), evaluate)
-                told = perf_counter()
-            kept = last = perf_counter()
+                last_report = perf_counter()
+            last_save = last = perf_counter()
     course.keep()
     keep()
     report(call, course, steps / max(1e-9, perf_counter() - begun), evaluate)
@@ -391,17 +392,12 @@ def files_of(call: Call, name: str) -> list[Path]:
 def deliver(call: Call) -> None:
     """Puts the connector as it is, in pieces, and what is known of it into the results."""
     out: Path = call.arguments.out
-    files = {}
-    latest = call.place / "latest"
-    if latest.is_dir():
-        for file in sorted(latest.iterdir()):
-            if file.suffix != ".part":
-                files[file.name] = mini_pieces.cut(file, out, _PIECE)
-    call.told["files"] = files
+    files = [file for file in sorted((call.place / "latest").glob("*")) if file.suffix != ".part"]
+    call.progress["files"] = {file.name: mini_pieces.cut(file, out, _PIECE) for file in files}
     log = call.place / "speak.log"
-    call.told["speaking"] = log.read_text("utf-8", "replace")[-2000:] if log.is_file() else ""
-    call.told["to join"] = "python benchmarks/gpu/mini_receive.py RESULTS --join CONNECTOR"
-    write_json(out / "progress.json", call.told)
+    call.progress["speaking"] = log.read_text("utf-8", "replace")[-2000:] if log.is_file() else ""
+    call.progress["to join"] = "python benchmarks/gpu/mini_receive.py RESULTS --join CONNECTOR"
+    write_json(out / "progress.json", call.progress)
 
 
 if __name__ == "__main__":

@@ -26,17 +26,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ROOT, Job, parser, speech_like
+from common import Job, even_spans, job_parser, speech_like
+from golden_cases import cases, ctc_head, read_case
 from torch import Tensor
 
 from fls_models.audio.windows import cut
 from fls_models.core.budget import Budget
 from fls_models.extractor import density as densities
-from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.density import density_from
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving_schedule, training_schedule
+from fls_models.extractor.fusion import fuse, halving_schedule
 from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import Prompt
 from fls_models.lslm.registry import load
@@ -49,37 +50,19 @@ _HEARD = Prompt(system="You are a helpful assistant.", opening="", audio=True)
 _QUESTION = "What is the main argument?"
 
 
-def golden_cases() -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in sorted((ROOT / "tests" / "golden").glob("*.npz")):
-        with np.load(path) as archive:
-            golden = dict(archive)
-        schedule = halving_schedule if path.name.startswith("long") else training_schedule
-        if not path.name.startswith("train"):
-            yield path.stem, golden | {"schedule": schedule}
-            continue
-        # Row 2 of such a file rests on a slip of the released code.
-        for row in (0, 1):
-            length = golden["lengths"][row]
-            own = {
-                "frames": golden["frames"][row, :length],
-                "density": golden["density"][row, :length],
-                "fused": golden["fused"][row],
-            }
-            yield f"{path.stem}-{row}", golden | own | {"schedule": schedule}
-
-
 def golden(device: torch.device, *, exact: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {"cases": {}}
+    results: dict[str, Any] = {"cases": {}}
     with in_full() if exact else nullcontext():
-        for name, case in golden_cases():
-            found["cases"][name] = golden_case(case, device)
-    cases = found["cases"].values()
+        for path, row in cases():
+            name = path.stem if row is None else f"{path.stem}-{row}"
+            results["cases"][name] = golden_case(read_case(path, row), device)
+    figures = results["cases"].values()
     for key in ("density_error", "fused_error"):
-        found[key] = max(case[key] for case in cases)
-    found["rows"] = sum(case["rows"] for case in cases)
-    found["rows_off"] = sum(case["rows_off"] for case in cases)
-    found["passed"] = bool(max(found["density_error"], found["fused_error"]) < _CLOSE)
-    return found
+        results[key] = max(case[key] for case in figures)
+    for key in ("rows", "rows_off"):
+        results[key] = sum(case[key] for case in figures)
+    results["passed"] = bool(max(results["density_error"], results["fused_error"]) < _CLOSE)
+    return results
 
 
 @contextmanager
@@ -94,34 +77,23 @@ def in_full() -> Iterator[None]:
 
 
 def golden_case(case: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    inner, width = case["ctc_proj_weight"].shape
-    head = CtcHead(width, inner, len(case["ctc_out_weight"]) - 1)
-    names = {
-        "layer_norm.weight": "ln_weight",
-        "layer_norm.bias": "ln_bias",
-        "projector.weight": "ctc_proj_weight",
-        "projector.bias": "ctc_proj_bias",
-        "linear.weight": "ctc_out_weight",
-    }
-    head.load_state_dict({ours: torch.from_numpy(case[name]) for ours, name in names.items()})
-    density = density_from(head.to(device).fold().blank_probability)
+    density = density_from(ctc_head(case).to(device).fold().blank_probability)
     hidden = torch.from_numpy(case["frames"]).to(device)
-    steps = torch.arange(len(hidden) + 1, dtype=torch.float64, device=device) / 25
-    frames = Frames(hidden, density(hidden), torch.stack([steps[:-1], steps[1:]], dim=-1))
+    frames = Frames(hidden, density(hidden), even_spans(len(hidden), device))
     fused = fuse(frames, len(case["fused"]), density, case["schedule"]).frames.hidden.cpu().numpy()
-    wanted = case["fused"]
-    scale = float(np.abs(wanted).max())
-    off = np.abs(fused - wanted).max(axis=-1) > _CLOSE * scale
+    expected = case["fused"]
+    scale = float(np.abs(expected).max())
+    off = np.abs(fused - expected).max(axis=-1) > _CLOSE * scale
     density_error = np.abs(frames.density.cpu().numpy() - case["density"]).max()
     return {
         "density_error": float(density_error / np.abs(case["density"]).max()),
-        "fused_error": float(np.abs(fused - wanted).max() / scale),
-        "rows": len(wanted),
+        "fused_error": float(np.abs(fused - expected).max() / scale),
+        "rows": len(expected),
         "rows_off": int(off.sum()),
     }
 
 
-def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> LargeSpeechLM:
+def tiny_model(folder: Path, dtype: str, device: torch.device, **options: Any) -> LargeSpeechLM:
     """The tests' checkpoint, installed and loaded."""
     from tiny_checkpoints import write_qwen2_audio
 
@@ -132,19 +104,19 @@ def tiny_model(folder: Path, dtype: str, device: torch.device, **how: Any) -> La
         write_qwen2_audio(folder / "plain", dtype=kind)
     if not (folder / dtype).is_dir():
         install(find(folder / "released"), folder / dtype, dtype=dtype)
-    return load(folder / dtype, device=str(device), **how)
+    return load(folder / dtype, device=str(device), **options)
 
 
 def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
-    heard = listen_to_frames(model, [audio], Budget(target_length=10**6), max_frames=10**6)
-    return model.project(heard.sections[0].hidden)
+    recording = listen_to_frames(model, [audio], Budget(target_length=10**6), max_frames=10**6)
+    return model.project(recording.sections[0].hidden)
 
 
 @torch.inference_mode()
 def first_logits(model: LargeSpeechLM, embeddings: Tensor) -> Tensor:
     context = model.read(_HEARD, embeddings)
-    asked = model._asked(context, _QUESTION)
-    return model._forward(asked, context.cache(), logits=1, stretch=1.0)[-1]
+    request = model._asked(context, _QUESTION)
+    return model._forward(request, context.cache(), logits=1, stretch=1.0)[-1]
 
 
 @torch.inference_mode()
@@ -157,13 +129,13 @@ def tiny(dtype: str, device: torch.device) -> dict[str, Any]:
         folder = Path(place)
         model = tiny_model(folder, dtype, device)
         kind = torch.float32 if dtype == "float32" else torch.bfloat16
-        theirs: Any = Qwen2AudioForConditionalGeneration.from_pretrained(
+        reference: Any = Qwen2AudioForConditionalGeneration.from_pretrained(
             folder / "plain", dtype=kind
         )
         processor = AutoProcessor.from_pretrained(folder / "plain")
         if dtype in ("nf4", "int8"):
-            dequantise(theirs, dtype)
-        theirs.to(device).train(False)
+            dequantise(reference, dtype)
+        reference.to(device).train(False)
         content = [{"type": "audio", "audio_url": "a"}, {"type": "text", "text": _QUESTION}]
         messages = [
             {"role": "system", "content": _HEARD.system},
@@ -172,21 +144,23 @@ def tiny(dtype: str, device: torch.device) -> dict[str, Any]:
         text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         inputs = processor(text=text, audio=[audio], sampling_rate=16_000, return_tensors="pt")
         inputs = inputs.to(device)
-        wanted = theirs(**inputs).logits[0, -1].float().cpu()
+        expected = reference(**inputs).logits[0, -1].float().cpu()
         embeddings = whole(model, audio)
-        got = first_logits(model, embeddings)
+        logits = first_logits(model, embeddings)
         context = model.read(_HEARD, embeddings)
         ours = reply(model, context)
-        made = theirs.generate(**inputs, max_new_tokens=12, do_sample=False, min_new_tokens=1)
-        replied = made[0, inputs["input_ids"].shape[1] :].tolist()
-    error = float((got - wanted).abs().max() / wanted.abs().max())
+        generated = reference.generate(
+            **inputs, max_new_tokens=12, do_sample=False, min_new_tokens=1
+        )
+        replied = generated[0, inputs["input_ids"].shape[1] :].tolist()
+    error = float((logits - expected).abs().max() / expected.abs().max())
     # Two ways to the same sums: as far apart as rounding takes them, four layers deep.
     close = {"float32": 1e-5, "bf16": 2e-2, "nf4": 5e-2, "int8": 1e-1}[dtype]
     if device.type == "cuda" and dtype == "float32":
         close = 1e-3
     return {
         "error": error,
-        "same_first_token": bool(got.argmax() == wanted.argmax()),
+        "same_first_token": bool(logits.argmax() == expected.argmax()),
         "same_reply": replied[: len(ours)] == ours,
         "ours": ours,
         "theirs": replied,
@@ -194,26 +168,26 @@ def tiny(dtype: str, device: torch.device) -> dict[str, Any]:
     }
 
 
-def dequantise(theirs: Any, dtype: str) -> None:
+def dequantise(reference: Any, dtype: str) -> None:
     """Puts into transformers' model what the quantised weights stand for."""
-    for name, weight in theirs.model.language_model.named_parameters():
+    for name, weight in reference.model.language_model.named_parameters():
         canonical = f"language_model.{name}"
-        kept = pack(canonical, weight.data, dtype)
-        if len(kept) > 1:
-            weight.data = unpacked(canonical, kept, weight.shape).to(weight.dtype)
+        tensors = pack(canonical, weight.data, dtype)
+        if len(tensors) > 1:
+            weight.data = unpacked(canonical, tensors, weight.shape).to(weight.dtype)
 
 
-def unpacked(name: str, kept: dict[str, Tensor], shape: torch.Size) -> Tensor:
+def unpacked(name: str, tensors: dict[str, Tensor], shape: torch.Size) -> Tensor:
     """The weight that packed tensors stand for: of NF4 by the library, of int8 by the formula."""
     import bitsandbytes
 
-    weight = kept[name]
+    weight = tensors[name]
     if weight.dtype == torch.int8:
-        return weight.float() * kept[f"{name.removesuffix('.weight')}.SCB"][:, None] / 127
-    state = {key.removeprefix(f"{name}."): part for key, part in kept.items() if key != name}
+        return weight.float() * tensors[f"{name.removesuffix('.weight')}.SCB"][:, None] / 127
+    state = {key.removeprefix(f"{name}."): part for key, part in tensors.items() if key != name}
     described = bitsandbytes.functional.QuantState.from_dict(state, device=weight.device)
-    found: Tensor = bitsandbytes.functional.dequantize_4bit(weight, described)
-    return found.reshape(shape)
+    weight_values: Tensor = bitsandbytes.functional.dequantize_4bit(weight, described)
+    return weight_values.reshape(shape)
 
 
 @torch.inference_mode()
@@ -224,29 +198,29 @@ def linear(dtype: str, rows: int, columns: int, device: torch.device) -> dict[st
     from fls_models.weights.conversion.quantization import _int8_linear, _nf4_linear
 
     name = "language_model.layers.0.mlp.up_proj.weight"
-    dice = torch.Generator().manual_seed(3)
-    weight = (torch.randn(rows, columns, generator=dice) * 0.02).bfloat16()
-    kept = pack(name, weight.to(device), dtype)
+    generator = torch.Generator().manual_seed(3)
+    weight = (torch.randn(rows, columns, generator=generator) * 0.02).bfloat16()
+    tensors = pack(name, weight.to(device), dtype)
     host = pack(name, weight, dtype)
-    same = {key: bool(torch.equal(kept[key].cpu(), part)) for key, part in host.items()}
+    same_bytes = {key: bool(torch.equal(tensors[key].cpu(), part)) for key, part in host.items()}
     with torch.device("meta"):
         empty = nn.Linear(columns, rows, bias=False)
     fill = _nf4_linear if dtype == "nf4" else _int8_linear
-    on_host = {key: part.cpu() for key, part in kept.items()}
+    on_host = {key: part.cpu() for key, part in tensors.items()}
     layer = fill(name.removesuffix(".weight"), empty, on_host, device).train(False)
     plain = unpacked(name, on_host, weight.shape).float()
-    found: dict[str, Any] = {"same_bytes_as_the_cpu": same}
-    bytes_off = (kept[name].cpu() != host[name]).float().mean()
-    found["share_of_bytes_that_differ"] = float(bytes_off)
+    results: dict[str, Any] = {"same_bytes_as_the_cpu": same_bytes}
+    bytes_off = (tensors[name].cpu() != host[name]).float().mean()
+    results["share_of_bytes_that_differ"] = float(bytes_off)
     for positions in (1, 7, 512):
-        heard = torch.randn(1, positions, columns, generator=dice).bfloat16()
+        inputs = torch.randn(1, positions, columns, generator=generator).bfloat16()
         # The CPU's own product in float32: nothing that the device could get wrong.
-        wanted = heard.float() @ plain.bfloat16().float().T
-        got = layer(heard.to(device)).float().cpu()
-        found[f"error, {positions}"] = float((got - wanted).norm() / wanted.norm())
-    worst = max(found[f"error, {positions}"] for positions in (1, 7, 512))
-    found["passed"] = bool(worst < (0.01 if dtype == "nf4" else 0.03))
-    return found
+        expected = inputs.float() @ plain.bfloat16().float().T
+        outputs = layer(inputs.to(device)).float().cpu()
+        results[f"error, {positions}"] = float((outputs - expected).norm() / expected.norm())
+    max_error = max(results[f"error, {positions}"] for positions in (1, 7, 512))
+    results["passed"] = bool(max_error < (0.01 if dtype == "nf4" else 0.03))
+    return results
 
 
 def streaming(device: torch.device, dtype: str) -> dict[str, Any]:
@@ -258,14 +232,14 @@ def streaming(device: torch.device, dtype: str) -> dict[str, Any]:
         frames = Frames.concatenate([part for _, part in encode_windows(model, cut([audio]))])
         density = density_from(model.blank_probability)
         offline = fuse(frames, 200, density, halving_schedule).frames.hidden.cpu()
-        found: dict[str, Any] = {"frames": len(frames)}
+        results: dict[str, Any] = {"frames": len(frames)}
         for size in (1600, 17_123, len(audio)):
             blocks = [audio[i : i + size] for i in range(0, len(audio), size)]
-            heard = listen_to_frames(model, blocks, budget, max_frames=10**6)
-            [section] = heard.sections
-            found[f"same, blocks of {size}"] = bool(torch.equal(section.hidden, offline))
-    found["passed"] = all(value for key, value in found.items() if key.startswith("same"))
-    return found
+            recording = listen_to_frames(model, blocks, budget, max_frames=10**6)
+            [section] = recording.sections
+            results[f"same, blocks of {size}"] = bool(torch.equal(section.hidden, offline))
+    results["passed"] = all(value for key, value in results.items() if key.startswith("same"))
+    return results
 
 
 def low_memory(device: torch.device, dtype: str) -> dict[str, Any]:
@@ -274,26 +248,26 @@ def low_memory(device: torch.device, dtype: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         plain = tiny_model(Path(place), dtype, device)
         low = tiny_model(Path(place), dtype, device, low_memory=True)
-        wanted = first_logits(plain, whole(plain, audio))
-        found: dict[str, Any] = {}
+        expected = first_logits(plain, whole(plain, audio))
+        results: dict[str, Any] = {}
         for attempt in ("first", "second"):
             embeddings = whole(low, audio)
-            found[f"tower_while_hearing, {attempt}"] = str(low._tower.device)
-            found[f"same, {attempt}"] = bool(torch.equal(first_logits(low, embeddings), wanted))
-            found[f"tower_after_reading, {attempt}"] = str(low._tower.device)
+            results[f"tower_while_hearing, {attempt}"] = str(low._tower.device)
+            results[f"same, {attempt}"] = bool(torch.equal(first_logits(low, embeddings), expected))
+            results[f"tower_after_reading, {attempt}"] = str(low._tower.device)
         context = low.read(_HEARD, embeddings)
         replied = reply(low, context)
         stretched = low.read(_HEARD, embeddings, stretch=2.0)
-        found["reply"] = replied
-        found["stretched_tokens"] = stretched.tokens
-        found["surprisal"] = float(low.surprisal(context, _QUESTION).mean())
+        results["reply"] = replied
+        results["stretched_tokens"] = stretched.tokens
+        results["surprisal"] = float(low.surprisal(context, _QUESTION).mean())
         packed = low.pack(context)
         again = low.unpack(packed, _HEARD)
-        found["same, unpacked"] = reply(low, again) == replied
+        results["same, unpacked"] = reply(low, again) == replied
         usual = plain.read(_HEARD, whole(plain, audio))
-        found["same, reply"] = reply(plain, usual) == replied
-    found["passed"] = all(value for key, value in found.items() if key.startswith("same"))
-    return found
+        results["same, reply"] = reply(plain, usual) == replied
+    results["passed"] = all(value for key, value in results.items() if key.startswith("same"))
+    return results
 
 
 def reply(model: LargeSpeechLM, context: Any) -> list[int]:
@@ -303,8 +277,8 @@ def reply(model: LargeSpeechLM, context: Any) -> list[int]:
     tokens: list[int] = []
     before = decoder._pick
 
-    def pick(*given: Any) -> int:
-        tokens.append(before(*given))
+    def pick(*arguments: Any) -> int:
+        tokens.append(before(*arguments))
         return tokens[-1]
 
     decoder._pick = pick
@@ -318,12 +292,12 @@ def reply(model: LargeSpeechLM, context: Any) -> list[int]:
 
 
 def noise(seconds: float) -> np.ndarray:
-    dice = np.random.default_rng(0)
-    return (0.1 * dice.standard_normal(round(seconds * 16_000))).astype(np.float32)
+    generator = np.random.default_rng(0)
+    return (0.1 * generator.standard_normal(round(seconds * 16_000))).astype(np.float32)
 
 
 def main() -> int:
-    arguments = parser(__doc__).parse_args()
+    arguments = job_parser(__doc__).parse_args()
     job = Job("parity", arguments)
     device = job.device
     job.measure("golden, as it runs", lambda: golden(device, exact=False))
@@ -337,9 +311,11 @@ def main() -> int:
         job.measure(f"streaming, {dtype}", partial(streaming, device, dtype))
     for dtype in ("bf16", "nf4"):
         job.measure(f"low memory, {dtype}", partial(low_memory, device, dtype))
-    taken = job.found["measurements"]
-    job.found["passed"] = {name: bool(one.get("passed")) for name, one in taken.items()}
-    print(json.dumps(job.found["passed"], indent=1))
+    measurements = job.results["measurements"]
+    job.results["passed"] = {
+        name: bool(measurement.get("passed")) for name, measurement in measurements.items()
+    }
+    print(json.dumps(job.results["passed"], indent=1))
     return job.finish()
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter
+from timeit import repeat
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import Job, free, parser, peak, speech_like, synchronize
+from common import Job, even_spans, free, job_parser, peak, speech_like, synchronize
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -30,21 +31,14 @@ _TOKENS = 16
 _LAUNCH = ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernelEx")
 
 
-def device_us(event: Any) -> float:
+def device_us(event: Any, of: str = "") -> float:
     """Microseconds on the device, or on the CPU where there is none; the name has changed."""
     names = ("device_time_total", "cuda_time_total") if torch.cuda.is_available() else ()
-    for name in names:
-        if hasattr(event, name):
-            return float(getattr(event, name))
-    return float(event.cpu_time_total)
+    name = next((name for name in names if hasattr(event, of + name)), "cpu_time_total")
+    return float(getattr(event, of + name))
 
 
-def own_device_us(event: Any) -> float:
-    names = ("self_device_time_total", "self_cuda_time_total")
-    for name in names if torch.cuda.is_available() else ():
-        if hasattr(event, name):
-            return float(getattr(event, name))
-    return float(event.self_cpu_time_total)
+own_device_us = partial(device_us, of="self_")
 
 
 def profiled(engine: Any, method: Any, blocks: Any) -> dict[str, Any]:
@@ -55,10 +49,10 @@ def profiled(engine: Any, method: Any, blocks: Any) -> dict[str, Any]:
     if torch.cuda.is_available():
         activities.append(ProfilerActivity.CUDA)
     stages = engines.Stages()
-    with engines.staged(engine.model, stages), profile(activities=activities) as taken:
+    with engines.staged(engine.model, stages), profile(activities=activities) as profiler:
         run = engine.run(method, blocks, stages, _TOKENS)
         synchronize()
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "seconds_while_profiled": run.total,
         "frames_before": run.before,
         "frames_after": run.after,
@@ -66,22 +60,22 @@ def profiled(engine: Any, method: Any, blocks: Any) -> dict[str, Any]:
         "stages_wall_s": stages.seconds,
         "stage_calls": stages.calls,
     }
-    averages = [one for one in taken.key_averages() if not one.key.startswith("stage:")]
-    on_device = [one for one in averages if not is_host(one)] or averages
+    averages = [event for event in profiler.key_averages() if not event.key.startswith("stage:")]
+    on_device = [event for event in averages if not is_host(event)] or averages
     ranked = sorted(on_device, key=own_device_us, reverse=True)
     total = sum(map(own_device_us, on_device))
-    found["device_s"] = total / 1e6
-    found["kernels"] = [
+    figures["device_s"] = total / 1e6
+    figures["kernels"] = [
         {
-            "name": one.key[:120],
-            "calls": one.count,
-            "ms": own_device_us(one) / 1e3,
-            "share": own_device_us(one) / total if total else 0.0,
+            "name": event.key[:120],
+            "calls": event.count,
+            "ms": own_device_us(event) / 1e3,
+            "share": own_device_us(event) / total if total else 0.0,
         }
-        for one in ranked[:25]
+        for event in ranked[:25]
     ]
-    found |= by_stage(taken.events(), run.before, run.after, total)
-    return found
+    figures |= by_stage(profiler.events(), run.before, run.after, total)
+    return figures
 
 
 def is_host(event: Any) -> bool:
@@ -92,45 +86,43 @@ def is_host(event: Any) -> bool:
 
 def by_stage(events: Any, before: int, after: int, total: float) -> dict[str, Any]:
     """Device time and launches of each stage, without those of the stages within it."""
-    stages = [one for one in events if one.name.startswith("stage:") and is_host(one)]
+    stages = [event for event in events if event.name.startswith("stage:") and is_host(event)]
     # Features are made in a thread beside the others: neither within them nor around them.
-    beside = [one for one in stages if one.name == "stage:log-mel"]
-    stages = [one for one in stages if one.name != "stage:log-mel"]
-    stages.sort(key=lambda one: (one.time_range.start, -one.time_range.end))
-    inner: dict[int, float] = {}
-    inner_launches: dict[int, int] = {}
+    beside = [event for event in stages if event.name == "stage:log-mel"]
+    stages = [event for event in stages if event.name != "stage:log-mel"]
+    stages.sort(key=lambda event: (event.time_range.start, -event.time_range.end))
+    inner: defaultdict[int, float] = defaultdict(float)
+    inner_launches: defaultdict[int, int] = defaultdict(int)
     launches = sorted(
-        one.time_range.start for one in events if one.name in _LAUNCH and is_host(one)
+        event.time_range.start for event in events if event.name in _LAUNCH and is_host(event)
     )
-    times: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    times: defaultdict[str, float] = defaultdict(float)
+    counts: defaultdict[str, int] = defaultdict(int)
 
-    def launched(one: Any) -> int:
-        first = bisect_left(launches, one.time_range.start)
-        return bisect_left(launches, one.time_range.end) - first
+    def launched(event: Any) -> int:
+        first = bisect_left(launches, event.time_range.start)
+        return bisect_left(launches, event.time_range.end) - first
 
     open_stages: list[Any] = []
-    for one in stages:
-        while open_stages and open_stages[-1].time_range.end <= one.time_range.start:
+    for event in stages:
+        while open_stages and open_stages[-1].time_range.end <= event.time_range.start:
             open_stages.pop()
         if open_stages:
-            outer = id(open_stages[-1])
-            inner[outer] = inner.get(outer, 0.0) + device_us(one)
-            inner_launches[outer] = inner_launches.get(outer, 0) + launched(one)
-        open_stages.append(one)
-    for one in stages:
-        name = one.name.removeprefix("stage:")
-        times[name] = times.get(name, 0.0) + device_us(one) - inner.get(id(one), 0.0)
-        own = launched(one) - inner_launches.get(id(one), 0)
-        counts[name] = counts.get(name, 0) + own
+            inner[id(open_stages[-1])] += device_us(event)
+            inner_launches[id(open_stages[-1])] += launched(event)
+        open_stages.append(event)
+    for event in stages:
+        name = event.name.removeprefix("stage:")
+        times[name] += device_us(event) - inner[id(event)]
+        counts[name] += launched(event) - inner_launches[id(event)]
     times["log-mel"] = sum(map(device_us, beside))
-    extractor = times.get("density", 0.0) + times.get("fusion", 0.0)
+    extractor = times["density"] + times["fusion"]
     rounds = len(halving_schedule(before, after)) if 0 < after < before else 0
     return {
         "stages_device_ms": {name: us / 1e3 for name, us in times.items()},
         "launches": counts,
         "rounds": rounds,
-        "fusion_launches_per_round": counts.get("fusion", 0) / rounds if rounds else 0.0,
+        "fusion_launches_per_round": counts["fusion"] / rounds if rounds else 0.0,
         "extractor_share": extractor / total if total else 0.0,
         "extractor_within_2_percent": bool(total and extractor / total <= 0.02),
     }
@@ -138,11 +130,10 @@ def by_stage(events: Any, before: int, after: int, total: float) -> dict[str, An
 
 def extractor(model: Any, frames: int, target: int, device: torch.device) -> dict[str, Any]:
     """Density and fusion alone, on random frames on the device."""
-    dice = torch.Generator(device).manual_seed(1)
-    hidden = torch.randn(frames, model.hidden_width, generator=dice, device=device)
+    generator = torch.Generator(device).manual_seed(1)
+    hidden = torch.randn(frames, model.hidden_width, generator=generator, device=device)
     hidden = hidden.to(model._norm.weight.dtype)
-    edges = torch.arange(frames + 1, dtype=torch.float64, device=device) / 25
-    spans = torch.stack([edges[:-1], edges[1:]], dim=-1)
+    spans = even_spans(frames, device)
     density = density_from(model.blank_probability)
 
     def work() -> Any:
@@ -158,8 +149,8 @@ def extractor(model: Any, frames: int, target: int, device: torch.device) -> dic
 def head_alone(model: Any, frames: int, device: torch.device) -> dict[str, Any]:
     """The CTC head's precisions beside each other."""
     head = model._ctc
-    dice = torch.Generator(device).manual_seed(2)
-    hidden = torch.randn(frames, model.hidden_width, generator=dice, device=device)
+    generator = torch.Generator(device).manual_seed(2)
+    hidden = torch.randn(frames, model.hidden_width, generator=generator, device=device)
     rows = max(1, 2**25 // len(head.weight))
     half = (head.weight.bfloat16(), head.bias.bfloat16())
 
@@ -177,35 +168,28 @@ def head_alone(model: Any, frames: int, device: torch.device) -> dict[str, Any]:
         pieces = (logits(piece).softmax(-1, dtype=torch.float32) for piece in hidden.split(rows))
         return 1.0 - torch.cat([piece[:, -1] for piece in pieces])
 
-    found: dict[str, Any] = {"frames": frames, "classes": len(head.weight)}
+    figures: dict[str, Any] = {"frames": frames, "classes": len(head.weight)}
     with torch.inference_mode():
         # As set by default: products of float32 in full.
-        wanted = densities(exact)
+        expected = densities(exact)
         ways = {"float32": exact, "as it runs": head.logits, "bfloat16": halved}
         for name, way in ways.items():
-            got = densities(way)
-            found[f"{name}, s"] = fastest(partial(densities, way))
-            found[f"{name}, largest difference"] = float((got - wanted).abs().max())
-        found["density_mean"] = float(wanted.mean())
-        found["density_below_half"] = float((wanted < 0.5).float().mean())
-    return found
+            density = densities(way)
+            figures[f"{name}, s"] = fastest(partial(densities, way))
+            figures[f"{name}, largest difference"] = float((density - expected).abs().max())
+        figures["density_mean"] = float(expected.mean())
+        figures["density_below_half"] = float((expected < 0.5).float().mean())
+    return figures
 
 
 def fastest(work: Callable[[], object], runs: int = 3) -> float:
-    best = float("inf")
-    for _ in range(runs):
-        synchronize()
-        begun = perf_counter()
-        work()
-        synchronize()
-        best = min(best, perf_counter() - begun)
-    return best
+    return min(repeat(lambda: (work(), synchronize()), synchronize, number=1, repeat=runs))
 
 
 def main() -> int:
-    made = parser(__doc__)
-    made.add_argument("--seconds", type=float, default=600.0)
-    arguments = made.parse_args()
+    parser = job_parser(__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    arguments = parser.parse_args()
     job = Job("profiling", arguments)
     import engines
     import speed

@@ -22,7 +22,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from common import ROOT, machine, read_json, use_wheels, write_json
+from common import ROOT, machine, plain_parser, read_json, use_wheels, write_json
 
 HERE = Path(__file__).parent
 # The script with its arguments, and the minutes without which it is not worth beginning.
@@ -39,9 +39,7 @@ _LAST = 15.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(__doc__)
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=", ".join(JOBS))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--earlier", type=Path)
@@ -64,16 +62,16 @@ def main() -> int:
         # The jobs fall back on bf16, and say so.
         print(f"the wheels cannot be installed: {error}", flush=True)
         arguments.wheels = None
-    told = read_json(arguments.out / "run.json")
-    told |= {"machine": machine(), "toy": arguments.toy}
-    jobs: dict[str, Any] = told.setdefault("jobs", {})
-    chosen = arguments.jobs or list(JOBS)
-    for name in chosen:
+    progress = read_json(arguments.out / "run.json")
+    progress |= {"machine": machine(), "toy": arguments.toy}
+    jobs: dict[str, Any] = progress.setdefault("jobs", {})
+    names = arguments.jobs or list(JOBS)
+    for name in names:
         jobs[name] = {**jobs.get(name, {}), **run(name, arguments, end)}
-        write_json(arguments.out / "run.json", told)
-    for name in chosen:
+        write_json(arguments.out / "run.json", progress)
+    for name in names:
         print(f"{name:12} {jobs[name]['state']}", flush=True)
-    return 0 if all(jobs[name]["state"] in ("done", "was done") for name in chosen) else 3
+    return 0 if all(jobs[name]["state"] in ("done", "was done") for name in names) else 3
 
 
 def run(name: str, arguments: argparse.Namespace, end: float) -> dict[str, Any]:
@@ -82,9 +80,9 @@ def run(name: str, arguments: argparse.Namespace, end: float) -> dict[str, Any]:
     earlier = read_json(result)
     if earlier.get("done") and earlier.get("toy") == arguments.toy:
         return {"state": "was done"}
-    script, least = JOBS[name]
+    script, min_minutes = JOBS[name]
     left = end - perf_counter() - _LAST
-    if left < (0 if arguments.toy else 60 * least):
+    if left < (0 if arguments.toy else 60 * min_minutes):
         return {"state": "no time"}
     command = [sys.executable, str(HERE / script[0]), *script[1:]]
     command += ["--out", str(arguments.out), "--minutes", f"{left / 60:.3f}"]
@@ -93,7 +91,7 @@ def run(name: str, arguments: argparse.Namespace, end: float) -> dict[str, Any]:
     command += ["--toy"] if arguments.toy else []
     print(f"\n== {name}", flush=True)
     begun = perf_counter()
-    status, said = watched(command, left + _LAST / 2)
+    status, output = watched(command, left + _LAST / 2)
     state = read_json(result)
     return {
         "state": "done" if state.get("done") else "stopped" if status is None else "not done",
@@ -101,7 +99,7 @@ def run(name: str, arguments: argparse.Namespace, end: float) -> dict[str, Any]:
         "seconds": round(perf_counter() - begun, 1),
         "problems": sorted(state.get("problems", {})),
         "left_out": state.get("left_out", []),
-        "said": said.splitlines()[-60:],
+        "said": output.splitlines()[-60:],
     }
 
 
@@ -129,9 +127,9 @@ def watched(command: list[str], seconds: float) -> tuple[int | None, str]:
             process.wait()
             raise
         log.seek(0)
-        said = log.read()
-    print(said[-6000:], flush=True)
-    return status, said[-20_000:]
+        output = log.read()
+    print(output[-6000:], flush=True)
+    return status, output[-20_000:]
 
 
 if __name__ == "__main__":

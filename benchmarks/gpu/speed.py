@@ -29,8 +29,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import common
 import torch
-from common import Array, Job, free, host_peak_gb, model_folder, parser, peak, speech_like
+from common import Array, Job, free, job_parser, peak, speech_like
 
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
@@ -41,37 +42,38 @@ from fls_models.weights import card as cards
 FAST, BALANCED, ACCURATE = (Budget(name) for name in ("fast", "balanced", "accurate"))
 L750 = Budget(target_length=750)
 _STAGES = ("log-mel", "encode", "density", "fusion", "project", "prefill", "decode")
+_RATIOS = ("first_token", "total")
 # Seconds that one run of an hour may take, so that none is begun that cannot end.
 _HOUR = {"fast": 20.0, "L=750": 15.0, "balanced": 35.0, "accurate": 60.0, "loop": 40.0}
 
 
 def methods(seconds: float, engines: Any) -> list[Any]:
     """In order of interest: what runs out of time is missed the least."""
-    made = engines.Method
+    method = engines.Method
     # A window has 750 frames: L = 750 would leave a loop nothing to do.
     loop = L750 if seconds > 30 else FAST
     return [
-        made("L=750", "fused", L750),
-        made("uncompressed", "uncompressed", ACCURATE),
+        method("L=750", "fused", L750),
+        method("uncompressed", "uncompressed", ACCURATE),
         # Without the mask that pieces need, attention has a faster kernel: the stricter rival.
-        made("uncompressed at once", "uncompressed", ACCURATE, 10**6),
-        made("fast", "fused", FAST),
-        made(f"loop {loop.label}", "loop", loop),
-        made("balanced", "fused", BALANCED),
-        made("accurate", "fused", ACCURATE),
+        method("uncompressed at once", "uncompressed", ACCURATE, 10**6),
+        method("fast", "fused", FAST),
+        method(f"loop {loop.label}", "loop", loop),
+        method("balanced", "fused", BALANCED),
+        method("accurate", "fused", ACCURATE),
     ]
 
 
 def medians(runs: Sequence[Any]) -> dict[str, Any]:
-    one = runs[-1]
+    last = runs[-1]
     return {
         "first_token_s": statistics.median(run.first for run in runs),
         "total_s": statistics.median(run.total for run in runs),
         "listened_s": statistics.median(run.listened for run in runs),
-        "frames_before": one.before,
-        "frames_after": one.after,
-        "sections": one.sections,
-        "tokens_decoded": one.tokens,
+        "frames_before": last.before,
+        "frames_after": last.after,
+        "sections": last.sections,
+        "tokens_decoded": last.tokens,
         "runs": len(runs),
         "all_first_token_s": [run.first for run in runs],
         "all_total_s": [run.total for run in runs],
@@ -84,21 +86,21 @@ def measured(engine: Any, method: Any, blocks: Sequence[Array], runs: int) -> di
 
     memory: dict[str, Any] = {}
     with peak(memory):
-        found = medians([engine.run(method, blocks) for _ in range(runs)])
-    found |= memory
+        figures = medians([engine.run(method, blocks) for _ in range(runs)])
+    figures |= memory
     stages = engines.Stages()
     with engines.staged(engine.model, stages):
         staged = engine.run(method, blocks, stages)
-    found["stages_s"] = {name: stages.seconds.get(name, 0.0) for name in _STAGES}
-    found["staged_total_s"] = staged.total
-    extractor = found["stages_s"]["density"] + found["stages_s"]["fusion"]
-    found["extractor_share"] = extractor / staged.total
+    figures["stages_s"] = {name: stages.seconds.get(name, 0.0) for name in _STAGES}
+    figures["staged_total_s"] = staged.total
+    extractor = figures["stages_s"]["density"] + figures["stages_s"]["fusion"]
+    figures["extractor_share"] = extractor / staged.total
     if method.kind != "loop":
         memory = {}
         with peak(memory):
-            asked = [engine.ask(method, blocks) for _ in range(min(runs, 2))]
-        found["asked"] = medians(asked) | memory | {"usage_s": asked[-1].usage}
-    return found
+            answers = [engine.ask(method, blocks) for _ in range(min(runs, 2))]
+        figures["asked"] = medians(answers) | memory | {"usage_s": answers[-1].usage}
+    return figures
 
 
 def at_length(job: Job, engine: Any, folder: Path, seconds: float, runs: int) -> None:
@@ -110,7 +112,7 @@ def at_length(job: Job, engine: Any, folder: Path, seconds: float, runs: int) ->
     warm = False
     for method in methods(seconds, engines):
         key = f"{name}, {method.name}"
-        if key in job.found["measurements"]:
+        if key in job.results["measurements"]:
             continue
         if method.kind == "uncompressed" and refused(job, engine, seconds, key):
             continue
@@ -137,63 +139,60 @@ def refused(job: Job, engine: Any, seconds: float, key: str) -> bool:
     from fls_models.extractor.fused_recording import FusedRecording
 
     count = round(seconds * 25)
-    edges = torch.arange(count + 1, dtype=torch.float64) / 25
-    spans = torch.stack([edges[:-1], edges[1:]], dim=-1)
     hidden = torch.zeros(count, engine.model.hidden_width, dtype=torch.bfloat16)
-    frames = Frames(hidden, torch.zeros(count), spans)
-    heard = FusedRecording((frames,), count, seconds, ACCURATE.label, True)
-    reader = FrameReader(engine.model, FusedFrames(heard), engine.card.window)
+    frames = Frames(hidden, torch.zeros(count), common.even_spans(count))
+    recording = FusedRecording((frames,), count, seconds, ACCURATE.label, True)
+    reader = FrameReader(engine.model, FusedFrames(recording), engine.card.window)
     try:
         reader.readings(ACCURATE, None)
     except UsageError as error:
-        said = str(error)
-        job.measure(key, lambda: {"refused": said, "frames_before": count})
+        message = str(error)
+        job.measure(key, lambda: {"refused": message, "frames_before": count})
         return True
     return False
 
 
 def compare(job: Job, name: str) -> None:
     """How many times sooner L = 750 and fast are than the others at the same length."""
-    there = job.found["measurements"]
-    ratios = job.found.setdefault("ratios", {})
+    measurements = job.results["measurements"]
+    ratios = job.results.setdefault("ratios", {})
     for ours in ("L=750", "fast"):
-        one = there.get(f"{name}, {ours}", {})
-        for key, other in there.items():
+        figures = measurements.get(f"{name}, {ours}", {})
+        for key, rival in measurements.items():
             if not key.startswith(f"{name}, ") or key == f"{name}, {ours}":
                 continue
-            if "first_token_s" not in one or "first_token_s" not in other:
+            if "first_token_s" not in figures or "first_token_s" not in rival:
                 continue
-            told = {
-                "first_token": other["first_token_s"] / one["first_token_s"],
-                "total": other["total_s"] / one["total_s"],
-            }
-            if "asked" in one and "asked" in other:
-                first, total = "first_token_s", "total_s"
-                told["asked_first_token"] = other["asked"][first] / one["asked"][first]
-                told["asked_total"] = other["asked"][total] / one["asked"][total]
-            ratios[f"{key} / {ours}"] = told
+            ratio = {name: rival[f"{name}_s"] / figures[f"{name}_s"] for name in _RATIOS}
+            if "asked" in figures and "asked" in rival:
+                asked, own = rival["asked"], figures["asked"]
+                ratio |= {
+                    f"asked_{name}": asked[f"{name}_s"] / own[f"{name}_s"] for name in _RATIOS
+                }
+            ratios[f"{key} / {ours}"] = ratio
     job.write()
 
 
 def card(toy: bool) -> Any:
-    found: Any = cards.load("fastlongspeech")
+    full_card: Any = cards.load("fastlongspeech")
     # So small that a few seconds make several sections, and that 40 s do not fit uncompressed.
-    return replace(found, max_frames=150, window=200) if toy else found
+    return replace(full_card, max_frames=150, window=200) if toy else full_card
 
 
 def loaded(job: Job, low_memory: bool = False) -> tuple[LargeSpeechLM, Path]:
     dtype = job.dtype()
-    job.found["dtype"] = dtype
-    folder = model_folder(job, dtype)
+    job.results["dtype"] = dtype
+    folder = common.model_folder(job, dtype)
     memory: dict[str, Any] = {}
     with peak(memory):
         begun = perf_counter()
         model = load(folder, device=str(job.device), low_memory=low_memory)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        common.synchronize()
         seconds = perf_counter() - begun
     weights = {"weights_gb": torch.cuda.memory_allocated() / 1e9} if memory else {}
-    job.found["loaded"] = {"seconds": seconds, "host_peak_gb": host_peak_gb()} | memory | weights
+    job.results["loaded"] = (
+        {"seconds": seconds, "host_peak_gb": common.host_peak_gb()} | memory | weights
+    )
     job.write()
     return model, folder
 
@@ -209,7 +208,7 @@ def memory_of_an_hour(job: Job, kind: str) -> None:
         seconds = 40.0 if job.arguments.toy else 3600.0
         blocks = speech_like(seconds)
         method = engines.Method("fast", "fused", FAST)
-        found: dict[str, Any] = {"seconds": seconds}
+        figures: dict[str, Any] = {"seconds": seconds}
         steps: dict[str, Callable[[], Any]] = {
             "listening": lambda: engine.hear(method, blocks, engines.Stages()),
             "without judging": lambda: engine.run(method, blocks),
@@ -220,28 +219,28 @@ def memory_of_an_hour(job: Job, kind: str) -> None:
             begun = perf_counter()
             with peak(memory):
                 step()
-            found[name] = memory | {"seconds": perf_counter() - begun}
+            figures[name] = memory | {"seconds": perf_counter() - begun}
             gc.collect()
-        found["host_peak_gb"] = host_peak_gb()
+        figures["host_peak_gb"] = common.host_peak_gb()
         if torch.cuda.is_available():
             for key in ("peak_allocated_gb", "peak_reserved_gb"):
-                found[key] = max(found[name][key] for name in steps)
+                figures[key] = max(figures[name][key] for name in steps)
             # What the driver counts, the context of CUDA itself included.
             free_bytes, all_bytes = torch.cuda.mem_get_info()
-            found["in_use_at_the_end_gb"] = (all_bytes - free_bytes) / 1e9
-            found["most_allowed_gb"] = 8.0 if kind == "low" else 10.0
-            found["within"] = bool(found["peak_allocated_gb"] <= found["most_allowed_gb"])
-        return found
+            figures["in_use_at_the_end_gb"] = (all_bytes - free_bytes) / 1e9
+            figures["most_allowed_gb"] = 8.0 if kind == "low" else 10.0
+            figures["within"] = bool(figures["peak_allocated_gb"] <= figures["most_allowed_gb"])
+        return figures
 
     job.measure(kind, take, 90.0)
 
 
 def main() -> int:
-    made = parser(__doc__)
-    made.add_argument("--lengths", type=float, nargs="+", help="seconds of audio")
-    made.add_argument("--runs", type=int, default=3)
-    made.add_argument("--memory", choices=["plain", "low"])
-    arguments = made.parse_args()
+    parser = job_parser(__doc__)
+    parser.add_argument("--lengths", type=float, nargs="+", help="seconds of audio")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--memory", choices=["plain", "low"])
+    arguments = parser.parse_args()
     if arguments.memory:
         job = Job("memory" if arguments.memory == "plain" else "memory-low", arguments)
         memory_of_an_hour(job, arguments.memory)

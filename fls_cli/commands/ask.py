@@ -83,7 +83,7 @@ def ask(
         command="ask",
         engine=reading.engine(large, compress=not no_compress),
         budget=reading.budget,
-        audio_range=recordings.stretch,
+        audio_range=recordings.audio_range,
         wish={
             "questions": questions,
             "manner": sampling.as_json(),

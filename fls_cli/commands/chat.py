@@ -61,7 +61,7 @@ def chat(
     """
     names = sources or []
     _check_names(names)
-    audio_range = passage.stretch(language)
+    audio_range = passage.audio_range(language)
     paid = reading.paid
     typed = at_terminal()
     with (

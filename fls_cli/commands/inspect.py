@@ -74,7 +74,7 @@ def inspect_(
     """
     suffix = _suffix(output, as_json=as_json)
     engine = large.engine(model, "frames", vocabulary=vocabulary)
-    audio_range = passage.stretch(None)
+    audio_range = passage.audio_range(None)
     with manners.session(as_json=as_json, drawn=output is not None) as session:
         from fls_models.core.budget import Budget
 

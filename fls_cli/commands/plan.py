@@ -65,7 +65,7 @@ def plan(
         command="plan",
         engine=engine,
         budget="balanced",
-        audio_range=passage.stretch(language),
+        audio_range=passage.audio_range(language),
         wish={},
         suffix=".plan.jsonl",
         as_json=as_json,

@@ -53,7 +53,7 @@ def summarize(
         command="summarize",
         engine=reading.engine(large),
         budget=reading.budget,
-        audio_range=recordings.stretch,
+        audio_range=recordings.audio_range,
         wish={"style": style, "manner": sampling.as_json()},
         suffix=".summary.json" if as_json else ".md",
         as_json=as_json,

@@ -52,7 +52,7 @@ def transcribe(
         command="transcribe",
         engine=large.engine(model, read, vocabulary=vocabulary),
         budget=budget,
-        audio_range=recordings.stretch,
+        audio_range=recordings.audio_range,
         wish={"form": form, "words": words},
         suffix=f".{form}",
         as_json=form == "json",

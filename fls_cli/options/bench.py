@@ -54,22 +54,22 @@ def work_folder(work: Path | None) -> Path | None:
     return work / f"ffmpeg-{hashlib.sha256(decoder.encode()).hexdigest()[:12]}"
 
 
-def budgets_named(given: str) -> list[str]:
+def budgets_named(text: str) -> list[str]:
     """Names of budgets from a list with commas, each once."""
-    return known("budget", list(dict.fromkeys(listed(given))), NAMES, given)
+    return checked_names("budget", list(dict.fromkeys(listed(text))), NAMES, text)
 
 
-def listed(given: str) -> list[str]:
+def listed(text: str) -> list[str]:
     """Names from a list with commas."""
-    return [name.strip() for name in given.split(",") if name.strip()]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def known(what: str, names: list[str], known: Sequence[str], given: str) -> list[str]:
+def checked_names(noun: str, names: list[str], choices: Sequence[str], text: str) -> list[str]:
     """The names; UsageError says which of them there are, where some are not or none is given."""
-    wrong = [name for name in names if name not in known]
+    wrong = [name for name in names if name not in choices]
     if wrong or not names:
         raise UsageError(
-            f"There is no {what} {', '.join(wrong) or given!r}; there are: {', '.join(known)}."
+            f"There is no {noun} {', '.join(wrong) or text!r}; there are: {', '.join(choices)}."
         )
     return names
 

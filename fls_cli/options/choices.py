@@ -26,7 +26,7 @@ class Passage:
     start: options.Start = None
     end: options.End = None
 
-    def stretch(self, language: str | None) -> AudioRange:
+    def audio_range(self, language: str | None) -> AudioRange:
         """The same, parsed; raises UsageError."""
         return AudioRange.parse(self.track, self.start, self.end, language, self.channels, self.raw)
 
@@ -42,9 +42,9 @@ class Recordings:
     keep: options.Cache = True
 
     @property
-    def stretch(self) -> AudioRange:
+    def audio_range(self) -> AudioRange:
         """The passage, parsed; raises UsageError."""
-        return self.passage.stretch(self.language)
+        return self.passage.audio_range(self.language)
 
 
 @dataclass(frozen=True)

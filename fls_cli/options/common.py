@@ -29,17 +29,17 @@ def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]
 
     Every command below gets those of the variables that its options name.
     """
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            found[name] = defaults(command, values)
+            result[name] = defaults(command, values)
         else:
-            found[name] = {
+            result[name] = {
                 option.name: values[option.envvar]
                 for option in command.params
                 if isinstance(option.envvar, str) and option.envvar in values
             }
-    return found
+    return result
 
 
 def _complete_model(incomplete: str) -> list[str]:

@@ -33,7 +33,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     # Who looks at the signature shall see the options.
     del call.__wrapped__
     call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {one.name: one.annotation for one in parameters}
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
 

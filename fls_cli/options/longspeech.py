@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli.console.text import printable
-from fls_cli.options.bench import known, listed
+from fls_cli.options.bench import checked_names, listed
 from fls_cli.storage.files import check_folder, make_folder
 from fls_models.core.budget import NAMES
 from fls_models.core.optional import optional
@@ -63,12 +63,12 @@ class Comparison:
         ),
     ] = True
 
-    def chosen(self) -> list[Method]:
+    def selection(self) -> list[Method]:
         """The methods; raises UsageError for one that there is not."""
         from fls_models.bench.longspeech.methods import ABLATION, methods_named
 
-        asked = listed(self.methods or "") + list(ABLATION) * self.ablate
-        return methods_named(asked or ["fusion", "random", "avgpool", "mostsim"])
+        names = listed(self.methods or "") + list(ABLATION) * self.ablate
+        return methods_named(names or ["fusion", "random", "avgpool", "mostsim"])
 
     def amounts(self) -> tuple[list[str], list[str]]:
         """Lengths and budgets; raises UsageError for what is neither."""
@@ -82,7 +82,7 @@ class Comparison:
         """Raises UsageError for one that there is not."""
         from fls_models.bench.longspeech.items import TASKS
 
-        return known("task", listed(self.tasks), TASKS, self.tasks)
+        return checked_names("task", listed(self.tasks), TASKS, self.tasks)
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,15 @@ def with_numbers(arguments: Sequence[str]) -> list[str]:
     >>> with_numbers(["--evidence", "a.mp3", "Who?"])
     ['--evidence', '3', 'a.mp3', 'Who?']
     """
-    found: list[str] = []
+    result: list[str] = []
     for place, argument in enumerate(arguments):
         if argument == "--":
-            return [*found, *arguments[place:]]
-        found.append(argument)
+            return [*result, *arguments[place:]]
+        result.append(argument)
         follows = arguments[place + 1 : place + 2]
         if argument in _NUMBERS and not (follows and _is_number(follows[0])):
-            found.append(str(_NUMBERS[argument]))
-    return found
+            result.append(str(_NUMBERS[argument]))
+    return result
 
 
 def _is_number(text: str) -> bool:

@@ -124,7 +124,7 @@ def _page(job: Job, answers: Sequence[Answer]) -> str:
         answers,
         name=job.source.name,
         audio=page_audio(job.decode()),
-        heard=inspection,
+        inspection=inspection,
         offset=job.request.audio_range.start,
         flaws=[flaw.text for flaw in job.flaws],
     )

@@ -6,9 +6,11 @@ A `Table` is made once and rendered twice: on stdout and in a report.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from fls_cli.writers.plan_table import aligned
 
 if TYPE_CHECKING:
     from fls_models.bench.asr import AsrReport
@@ -26,16 +28,7 @@ class Table:
 
     def as_text(self) -> str:
         """Columns side by side, two spaces apart."""
-        every = [self.headings, *self.rows]
-        widths = [max(len(row[column]) for row in every) for column in range(len(self.headings))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column == 0 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in every
-        ]
-        return "\n".join([self.title, *lines]) + "\n"
+        return "\n".join([self.title, *aligned([self.headings, *self.rows])]) + "\n"
 
     def as_markdown(self) -> str:
         ruler = ["---"] + ["---:"] * (len(self.headings) - 1)
@@ -49,18 +42,16 @@ def asr_table(reports: Sequence[AsrReport], name: str) -> Table:
     """One row a budget."""
     first = reports[0]
     title = (
-        f"{name}: {len(first.items)} recordings, {first.audio_seconds:.0f} s, {first.words} words, "
-        f"model {first.model}"
+        f"{name}: {len(first.items)} recordings, {first.total('audio_seconds'):.0f} s, "
+        f"{first.total('words')} words, model {first.model}"
     )
     headings = ("budget", "WER", "wrong", "replaced", "left out", "put in", "real-time factor")
+    kinds = ("errors", "substitutions", "deletions", "insertions")
     rows = tuple(
         (
             report.budget,
             f"{100 * report.wer:.2f} %",
-            str(report.errors),
-            str(sum(item.substitutions for item in report.items)),
-            str(sum(item.deletions for item in report.items)),
-            str(sum(item.insertions for item in report.items)),
+            *(str(report.total(kind)) for kind in kinds),
             f"{report.real_time_factor:.3f}",
         )
         for report in reports
@@ -86,70 +77,59 @@ def asr_markdown(reports: Sequence[AsrReport], name: str) -> str:
 
 
 def asr_json(reports: Sequence[AsrReport], name: str) -> str:
-    found = {"bench": "asr", "manifest": name, "budgets": [one.as_json() for one in reports]}
-    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    budgets = [report.as_json() for report in reports]
+    payload = {"bench": "asr", "manifest": name, "budgets": budgets}
+    return json.dumps(payload, ensure_ascii=False, indent=1) + "\n"
 
 
-def qa_tables(report: QaReport, name: str) -> list[Table]:
+def qa_tables(report: QaReport, name: str) -> Iterator[Table]:
     """Likelihood, free answers, refusals, seconds: those that were measured."""
     head = f"{name}: {report.items} items, model {report.model}, reading {report.reader}"
-    tables = [
-        Table(
-            f"{head}\nCorrect choice likeliest per token, [95 % interval]",
-            ("condition", "correct", "share"),
-            tuple((one.condition, str(one.share.hits), str(one.share)) for one in report.choices),
-        )
-    ]
+    yield Table(
+        f"{head}\nCorrect choice likeliest per token, [95 % interval]",
+        ("condition", "correct", "share"),
+        tuple((row.condition, str(row.share.hits), str(row.share)) for row in report.choices),
+    )
     if report.free:
-        count = len(report.free[0].replies)
-        tables.append(
-            Table(
-                f"Answered in words, {count} questions",
-                ("condition", "right fact", "share", "refused"),
-                tuple(
-                    (one.condition, str(one.share.hits), str(one.share), _refused(one))
-                    for one in report.free
-                ),
-            )
+        yield Table(
+            f"Answered in words, {len(report.free[0].replies)} questions",
+            ("condition", "right fact", "share", "refused"),
+            tuple(
+                (row.condition, str(row.share.hits), str(row.share), _refused(row))
+                for row in report.free
+            ),
         )
+    headings = ("condition", "foreign questions caught", "own questions lost")
     if report.refusals:
-        tables.append(
-            Table(
-                "Refused ('the recording does not say')",
-                ("condition", "foreign questions caught", "own questions lost"),
-                tuple(
-                    (
-                        one.condition,
-                        f"{one.caught.hits}/{one.caught.count}, {one.caught}",
-                        f"{one.lost.hits}/{one.lost.count}, {one.lost}",
-                    )
-                    for one in report.refusals
-                ),
-            )
+        yield Table(
+            "Refused ('the recording does not say')",
+            headings,
+            tuple(
+                (row.condition, *(f"{s.hits}/{s.count}, {s}" for s in (row.caught, row.lost)))
+                for row in report.refusals
+            ),
         )
     if report.never:
-        tables.append(
-            Table(
-                f"Refused: nothing, because {report.model} has no thresholds for it yet",
-                ("condition", "foreign questions caught", "own questions lost"),
-                tuple((condition, "-", "-") for condition in report.never),
-            )
-        )
+        title = f"Refused: nothing, because {report.model} has no thresholds for it yet"
+        yield Table(title, headings, tuple((condition, "-", "-") for condition in report.never))
     if report.listening:
-        tables.append(
-            Table(
-                "Seconds of listening",
-                ("effort", "audio", "work", "real-time factor"),
-                tuple(
-                    (budget, f"{audio:.0f}", f"{work:.0f}", f"{work / audio:.3f}")
-                    for budget, (work, audio) in report.listening.items()
-                    if audio
-                ),
-            )
+        yield Table(
+            "Seconds of listening",
+            ("effort", "audio", "work", "real-time factor"),
+            tuple(
+                (budget, f"{audio:.0f}", f"{work:.0f}", f"{work / audio:.3f}")
+                for budget, (work, audio) in report.listening.items()
+                if audio
+            ),
         )
     if report.free:
-        tables.append(_stages(report))
-    return tables
+        replies = [reply for row in report.free for reply in row.replies]
+        stages = list(dict.fromkeys(stage for reply in replies for stage in reply.seconds))
+        yield Table(
+            "Mean seconds a question, without listening",
+            ("condition", *stages),
+            tuple((row.condition, *(f"{row.mean(s):.2f}" for s in stages)) for row in report.free),
+        )
 
 
 def qa_markdown(report: QaReport, name: str) -> str:
@@ -157,13 +137,13 @@ def qa_markdown(report: QaReport, name: str) -> str:
     parts = ["# Questions\n", *(table.as_markdown() for table in qa_tables(report, name))]
     if report.free:
         parts.append("## Every free answer\n")
-        for replies in zip(*(one.replies for one in report.free), strict=True):
+        for replies in zip(*(result.replies for result in report.free), strict=True):
             item = replies[0].item
             parts.append(f"### {_cell(item.name)}: {_cell(item.question)}\n")
             parts.append(f"Correct: {_cell(item.correct)}\n")
             parts += [
-                f"* {one.condition}, {_verdict(reply)}: {_cell(reply.text)}"
-                for one, reply in zip(report.free, replies, strict=True)
+                f"* {result.condition}, {_verdict(reply)}: {_cell(reply.text)}"
+                for result, reply in zip(report.free, replies, strict=True)
             ]
             parts.append("")
     for refusals in report.refusals:
@@ -176,17 +156,8 @@ def qa_markdown(report: QaReport, name: str) -> str:
 
 
 def qa_json(report: QaReport, name: str) -> str:
-    found: dict[str, Any] = {"bench": "qa", "file": name, **report.as_json()}
-    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
-
-
-def _stages(report: QaReport) -> Table:
-    stages = list(dict.fromkeys(s for one in report.free for r in one.replies for s in r.seconds))
-    return Table(
-        "Mean seconds a question, without listening",
-        ("condition", *stages),
-        tuple((one.condition, *(f"{one.mean(s):.2f}" for s in stages)) for one in report.free),
-    )
+    payload: dict[str, Any] = {"bench": "qa", "file": name, **report.as_json()}
+    return json.dumps(payload, ensure_ascii=False, indent=1) + "\n"
 
 
 def _refused(replies: Replies) -> str:

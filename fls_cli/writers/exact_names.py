@@ -30,21 +30,21 @@ def json_line(
     return json.dumps(exact, ensure_ascii=False, indent=indent) + "\n"
 
 
-def with_exact_names(told: Mapping[str, Any], locations: Mapping[str, str]) -> dict[str, Any]:
+def with_exact_names(payload: Mapping[str, Any], locations: Mapping[str, str]) -> dict[str, Any]:
     """A JSON object with `source_bytes` after each `source` that names no file.
 
     After a list `sources` comes `sources_bytes`, null for those that do. `locations` has what was
     typed, or lies below it, by what is shown.
     """
-    found: dict[str, Any] = {}
-    for name, value in told.items():
-        found[name] = value
+    result: dict[str, Any] = {}
+    for name, value in payload.items():
+        result[name] = value
         if name == "source" and (exact := exact_name(locations.get(value))):
-            found["source_bytes"] = exact
+            result["source_bytes"] = exact
         elif name == "sources":
-            exacts = [exact_name(locations.get(one)) for one in value]
+            exacts = [exact_name(locations.get(name)) for name in value]
             if any(exacts):
-                found["sources_bytes"] = exacts
+                result["sources_bytes"] = exacts
         elif name == "evidence":
-            found[name] = [with_exact_names(one, locations) for one in value]
-    return found
+            result[name] = [with_exact_names(entry, locations) for entry in value]
+    return result

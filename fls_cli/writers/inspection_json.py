@@ -27,9 +27,9 @@ def inspection_json(inspection: Inspection, source: str) -> dict[str, Any]:
     from fls_models.extractor.inspection.columns import columns
 
     count = int(np.ceil((inspection.end - inspection.start) / STEP - 1e-6))
-    found = columns(inspection, inspection.start + STEP * np.arange(count + 1))
+    values = columns(inspection, inspection.start + STEP * np.arange(count + 1))
     # The last second may hold too little sound for a frame.
-    there = ~np.isnan(found.density)
+    has_frames = ~np.isnan(values.density)
     before, *rounds = inspection.lengths
     return {
         "schema": SCHEMA,
@@ -46,9 +46,9 @@ def inspection_json(inspection: Inspection, source: str) -> dict[str, Any]:
         "sections": [_section(section) for section in inspection.sections],
         "columns": {
             "step": STEP,
-            "peak": found.peaks[there].round(3).tolist(),
-            "density": found.density[there].round(3).tolist(),
-            "joined": found.joined[:, there].round(2).tolist(),
+            "peak": values.peaks[has_frames].round(3).tolist(),
+            "density": values.density[has_frames].round(3).tolist(),
+            "joined": values.joined[:, has_frames].round(2).tolist(),
         },
         "words": [
             {

@@ -123,8 +123,8 @@ def _totals(inspection: Inspection, alphabet: Alphabet) -> str:
 
 def _borders(inspection: Inspection, width: int) -> list[float]:
     """Where sections begin, in seconds, but for the first; none where they would hide the rows."""
-    each = _row_seconds(inspection, width) / (width - _LABEL)
-    if (inspection.end - inspection.start) / each < _APART * len(inspection.sections):
+    cell_seconds = _row_seconds(inspection, width) / (width - _LABEL)
+    if (inspection.end - inspection.start) / cell_seconds < _APART * len(inspection.sections):
         return []
     return [float(section.times[0, 0]) for section in inspection.sections[1:]]
 
@@ -133,16 +133,16 @@ def _legend(
     inspection: Inspection, scale: _Scale, alphabet: Alphabet, *, marked: bool
 ) -> list[str]:
     marks = alphabet.levels
-    told = ["wave: the loudest sample. density: how much a frame says, from 0 to 1."]
+    lines = ["wave: the loudest sample. density: how much a frame says, from 0 to 1."]
     if not inspection.has_head:
-        told = ["wave: the loudest sample. Without a CTC head every frame counts as much."]
+        lines = ["wave: the loudest sample. Without a CTC head every frame counts as much."]
     if inspection.rounds:
-        shown = [(scale.joined(count), count) for count in (1, 2, 4, 8, 16, 32, 64, 128)]
-        levels = " ".join(f"{marks[level]} {count}" for level, count in shown if level < 8)
-        told.append(f"rounds: how many frames became one, {levels} {marks[8]} more.")
+        marked_counts = [(scale.joined(count), count) for count in (1, 2, 4, 8, 16, 32, 64, 128)]
+        levels = " ".join(f"{marks[level]} {count}" for level, count in marked_counts if level < 8)
+        lines.append(f"rounds: how many frames became one, {levels} {marks[8]} more.")
     if marked:
-        told.append(f"{alphabet.border} a new section, fused for itself.")
-    return told
+        lines.append(f"{alphabet.border} a new section, fused for itself.")
+    return lines
 
 
 def _stretches(
@@ -158,45 +158,45 @@ def _stretches(
 
     room = width - _LABEL
     seconds = _row_seconds(inspection, width)
-    each = seconds / room
+    cell_seconds = seconds / room
     overview = is_overview(inspection, width)
-    tick = next((one for one in _STEPS if one / each >= (_PHRASE if overview else _TICK)), seconds)
-    tick = min(tick, seconds)
+    cells = _PHRASE if overview else _TICK
+    tick = min(next((step for step in _STEPS if step / cell_seconds >= cells), seconds), seconds)
     origin = floor(inspection.start / tick) * tick
     count = max(1, ceil((inspection.end - origin) / seconds - 1e-6))
-    found = columns(inspection, origin + each * np.arange(count * room + 1))
+    values = columns(inspection, origin + cell_seconds * np.arange(count * room + 1))
     lines: list[str] = []
     for row in range(count):
         first, part = origin + row * seconds, slice(row * room, (row + 1) * room)
-        places = [floor((border - first) / each) for border in borders]
-        wave = [_level(8 * one / (scale.loudest or 1.0)) for one in found.peaks[part]]
-        said = [_level(8 * one) for one in found.density[part]]
-        drawn = [("wave", wave), ("density", said)]
-        for number, joined in enumerate(found.joined[:, part], 1):
-            levels = [scale.joined(one) if one == one else 0 for one in joined]
-            drawn.append((f"round {number}", levels))
-        shown = [("", _axis(first, seconds, tick, room, alphabet))]
-        shown += [(label, _drawn(levels, places, alphabet)) for label, levels in drawn]
-        words = [one for one in inspection.words if first <= one.start < first + seconds]
+        places = [floor((border - first) / cell_seconds) for border in borders]
+        wave = [_level(8 * peak / (scale.loudest or 1.0)) for peak in values.peaks[part]]
+        density = [_level(8 * share) for share in values.density[part]]
+        rows = [("wave", wave), ("density", density)]
+        for number, joined in enumerate(values.joined[:, part], 1):
+            levels = [scale.joined(frames) if frames == frames else 0 for frames in joined]
+            rows.append((f"round {number}", levels))
+        row_texts = [("", _axis(first, seconds, tick, room, alphabet))]
+        row_texts += [(label, _drawn(levels, places, alphabet)) for label, levels in rows]
+        words = [word for word in inspection.words if first <= word.start < first + seconds]
         if overview:
             texts = _phrases(words, first, seconds, tick, room, alphabet)
         else:
-            texts = _placed(words, first, each, room, alphabet)
-        shown += [("text" if not turn else "", text) for turn, text in enumerate(texts)]
-        lines += ["", *(f"{label:{_LABEL}}{text}".rstrip() for label, text in shown)]
+            texts = _placed(words, first, cell_seconds, room, alphabet)
+        row_texts += [("text" if not turn else "", text) for turn, text in enumerate(texts)]
+        lines += ["", *(f"{label:{_LABEL}}{text}".rstrip() for label, text in row_texts)]
     return lines
 
 
 def _roomy(width: int) -> int:
     """The longest row, in seconds, that has room for what is said in it."""
-    return max((one for one in _STEPS if (width - _LABEL) / one >= _ROOMY), default=_STEPS[0])
+    return max((step for step in _STEPS if (width - _LABEL) / step >= _ROOMY), default=_STEPS[0])
 
 
 def _row_seconds(inspection: Inspection, width: int) -> int:
-    roomy, whole = _roomy(width), inspection.end - inspection.start
-    if whole <= _MOST_ROOMY * roomy:
+    roomy, duration = _roomy(width), inspection.end - inspection.start
+    if duration <= _MOST_ROOMY * roomy:
         return roomy
-    return next((one for one in _STEPS if whole <= _MOST * one), ceil(whole / _MOST))
+    return next((step for step in _STEPS if duration <= _MOST * step), ceil(duration / _MOST))
 
 
 def _axis(first: float, seconds: int, tick: int, room: int, alphabet: Alphabet) -> str:
@@ -221,21 +221,23 @@ def _drawn(levels: Sequence[int], borders: Sequence[int], alphabet: Alphabet) ->
 
 
 def _placed(
-    words: Sequence[Word], first: float, each: float, room: int, alphabet: Alphabet
+    words: Sequence[Word], first: float, cell_seconds: float, room: int, alphabet: Alphabet
 ) -> list[str]:
     """Words where they begin, on the first line that has room for them, without the empty ones."""
     lines = [""] * _TEXT_LINES
     for word in words:
         text = _text(word)[:room]
-        wanted = min(int((word.start - first) / each), room - len(text))
+        target = min(int((word.start - first) / cell_seconds), room - len(text))
         gap = word.text[:1].isspace()
-        places = [max(wanted, len(line) + (gap and bool(line))) for line in lines]
-        fits = [one for one, at in enumerate(places) if at + len(text) <= room]
-        if not fits:
+        places = [max(target, len(line) + (gap and bool(line))) for line in lines]
+        candidates = [
+            line_number for line_number, at in enumerate(places) if at + len(text) <= room
+        ]
+        if not candidates:
             continue
-        late = [one for one in fits if places[one] - wanted <= _LATE]
-        chosen = min(late) if late else min(fits, key=lambda one: places[one])
-        lines[chosen] = lines[chosen].ljust(places[chosen]) + text
+        late = [line_number for line_number in candidates if places[line_number] - target <= _LATE]
+        number = min(late) if late else min(candidates, key=lambda line_number: places[line_number])
+        lines[number] = lines[number].ljust(places[number]) + text
     return [line for line in lines if line]
 
 
@@ -250,12 +252,12 @@ def _phrases(
         wide = min(room, round((number + 1) * tick * room / seconds) - 1) - at
         if wide < _LABEL:
             continue
-        said = "".join(
+        speech = "".join(
             f" {_text(word)}" if word.text[:1].isspace() else _text(word)
             for word in words
             if begin <= word.start < begin + tick
         )
-        parts = textwrap.wrap(said.strip(), wide)
+        parts = textwrap.wrap(speech.strip(), wide)
         if len(parts) > _TEXT_LINES:
             last = textwrap.wrap(parts[_TEXT_LINES - 1], max(1, wide - len(alphabet.more)))[0]
             parts = [*parts[: _TEXT_LINES - 1], last + alphabet.more]

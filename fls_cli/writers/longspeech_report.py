@@ -53,19 +53,19 @@ def tables(report: LongSpeechReport) -> list[Table]:
     from fls_models.bench.scoring.gains import gain_cells, gains_of
     from fls_models.bench.scoring.tables import cells
 
-    items = {row.item.name: row.measured.duration for row in report.rows}
+    items = {row.item.name: row.measurement.duration for row in report.rows}
     title = (
         f"{report.data}: {len(items)} items, {sum(items.values()) / len(items):.0f} s on average, "
         f"model {report.model} on {report.device}"
     )
     if report.judging is not None:
         title += f", judge {report.judging.judge}"
-    found = [Table(title, *cells(report.lines))]
-    compared = gains_of(report.rows, report._grades)
-    if compared:
+    report_tables = [Table(title, *cells(report.lines))]
+    gains = gains_of(report.rows, report._grades)
+    if gains:
         name = "Gain of fusion on the same items, [95 % interval]"
-        found.append(Table(name, *gain_cells(compared)))
-    return found
+        report_tables.append(Table(name, *gain_cells(gains)))
+    return report_tables
 
 
 def markdown(report: LongSpeechReport) -> str:
@@ -74,29 +74,29 @@ def markdown(report: LongSpeechReport) -> str:
     from fls_models.core.budget import NOT_MEASURED
 
     parts = ["# LongSpeech-Eval\n", *(table.as_markdown() for table in tables(report))]
-    methods = {row.method.name: row.method.what for row in report.rows}
-    how = [*_HOW, *(f"{name}: {what}" for name, what in methods.items())]
-    parts.append("".join(f"* {line}\n" for line in how))
-    if (told := untold(report.judging)) is not None:
-        parts.append(f"{told}\n")
+    methods = {row.method.name: row.method.description for row in report.rows}
+    notes = [*_HOW, *(f"{name}: {description}" for name, description in methods.items())]
+    parts.append("".join(f"* {line}\n" for line in notes))
+    if (note := ungraded_note(report.judging)) is not None:
+        parts.append(f"{note}\n")
     title = f"LongSpeech-Eval, 164 recordings, an LLM judge, an L40: {NOT_MEASURED}"
     parts.append(Table(title, figures.PAPER_HEADINGS, figures.PAPER).as_markdown())
     return "\n".join(parts)
 
 
-def untold(judging: Judging | None) -> str | None:
+def ungraded_note(judging: Judging | None) -> str | None:
     """What has no grade, in a sentence; None where everything has one."""
     if judging is None or not (judging.failed or judging.ungradable):
         return None
-    told = [
+    parts = [
         f"{len(judging.failed)} of {len(judging.failed) + len(judging.grades)} answers got no grade"
         " and are left out of the judge's mean"
     ]
     if judging.failed:
-        told[0] += f" (the first: {judging.failed[0][1]})"
+        parts[0] += f" (the first: {judging.failed[0][1]})"
     if judging.ungradable:
-        told.append(f"{judging.ungradable} have neither a reference nor a transcript")
-    return "; ".join(told) + "."
+        parts.append(f"{judging.ungradable} have neither a reference nor a transcript")
+    return "; ".join(parts) + "."
 
 
 def as_json(report: LongSpeechReport) -> str:
@@ -105,7 +105,7 @@ def as_json(report: LongSpeechReport) -> str:
     from fls_models.bench.scoring.scores import judged_by, scored
 
     judging = report.judging
-    found: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "bench": "longspeech-eval",
         "data": report.data,
         "model": report.model,
@@ -119,21 +119,21 @@ def as_json(report: LongSpeechReport) -> str:
             "ungradable": judging.ungradable,
         },
         "table": [line.as_json() for line in report.lines],
-        "gains": [asdict(one) for one in gains_of(report.rows, report._grades)],
+        "gains": [asdict(gain) for gain in gains_of(report.rows, report._grades)],
         "rows": [
             {
                 **_named(row),
-                "duration": row.measured.duration,
+                "duration": row.measurement.duration,
                 "scores": asdict(scored(row, report._grades)),
-                "measured": asdict(row.measured),
+                "measured": asdict(row.measurement),
                 "graded_as": None
-                if row.measured.text is None
-                else list(judged_by(row.item, row.measured.text)[:2]),
+                if row.measurement.text is None
+                else list(judged_by(row.item, row.measurement.text)[:2]),
             }
             for row in report.rows
         ],
     }
-    return json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(payload, ensure_ascii=False, indent=1) + "\n"
 
 
 def answers(rows: Sequence[Row]) -> str:
@@ -143,7 +143,7 @@ def answers(rows: Sequence[Row]) -> str:
             **_named(row),
             "question": row.item.question,
             "reference": row.item.transcript if row.item.task == "asr" else row.item.answer,
-            "answer": row.measured.text,
+            "answer": row.measurement.text,
         }
         for row in rows
     ]

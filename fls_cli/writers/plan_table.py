@@ -51,16 +51,16 @@ class Row:
 
 def table(rows: Sequence[Row]) -> str:
     """Aligned columns under a line of titles: names to the left, numbers to the right."""
-    cells = [_HEAD, *map(_cells, rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    )
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in aligned([_HEAD, *map(_cells, rows)]))
+
+
+def aligned(cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns side by side, two spaces apart: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
+        for first, *rest in cells
+    ]
 
 
 def plan_json(

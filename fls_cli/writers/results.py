@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from html import escape
 from typing import Any, TypeAlias
 
 from fls_cli.console.text import clean
@@ -21,6 +23,8 @@ _PARAGRAPH = 2.0
 # Milliseconds.
 _NOTE_SHOWN = 4000
 _NOTE_EARLY = 1000
+# Escaping ">" leaves no "-->" in a text, which would end the cue's text.
+_escaped = partial(escape, quote=False)
 # When a text shows, in milliseconds, and what it says.
 TimedText: TypeAlias = tuple[int, int, str]
 
@@ -36,10 +40,10 @@ def txt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
             for word in transcript.words
             if (text := one_line(word.text))
         )
-    spoken = _spoken(transcript)
+    sentences = _spoken(transcript)
     return "".join(
         sentence_line(sentence, before)
-        for before, sentence in zip([None, *spoken], spoken, strict=False)
+        for before, sentence in zip([None, *sentences], sentences, strict=False)
     )
 
 
@@ -55,13 +59,13 @@ def srt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
     Where sound is missing, a cue in brackets says so.
     """
     if words:
-        spoken = [(word.start, word.end, word.text) for word in timed_words(transcript)]
+        texts = [(word.start, word.end, word.text) for word in timed_words(transcript)]
     else:
-        spoken = [(cue.start, cue.end, cue.text) for cue in cues(transcript)]
-    shown = _with_notes(spoken, flaws)
+        texts = [(cue.start, cue.end, cue.text) for cue in cues(transcript)]
+    texts_and_notes = _with_notes(texts, flaws)
     return "\n".join(
         f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text}\n"
-        for number, (start, end, text) in enumerate(shown, 1)
+        for number, (start, end, text) in enumerate(texts_and_notes, 1)
     )
 
 
@@ -134,8 +138,8 @@ def render(
     Raises UsageError when there is no such format.
     """
     if form == "json":
-        found = transcript_json(transcript, source, words=words, flaws=flaws)
-        return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+        payload = transcript_json(transcript, source, words=words, flaws=flaws)
+        return json.dumps(payload, ensure_ascii=False, indent=2) + "\n"
     if form not in _TEXTS:
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
     return _TEXTS[form](transcript, words=words, flaws=flaws)
@@ -156,21 +160,21 @@ def evidence_text(answer: Answer) -> str:
 
 def answer_json(answer: Answer, flaws: Sequence[Flaw] = ()) -> dict[str, Any]:
     """The public form of an answer, schema `fls.answer/1`, with harmless text."""
-    told = answer.as_json()
-    evidence = [{**passage, "text": one_line(passage["text"])} for passage in told["evidence"]]
+    payload = answer.as_json()
+    evidence = [{**passage, "text": one_line(passage["text"])} for passage in payload["evidence"]]
     return {
-        **told,
+        **payload,
         "answer": answer_text(answer).strip(),
         "evidence": evidence,
         "warnings": warnings(flaws),
     }
 
 
-def chapters(found: Iterable[Chapter]) -> str:
+def chapters(items: Iterable[Chapter]) -> str:
     """`[h:mm:ss] Title` and the summary below it, a blank line between chapters."""
     return "\n".join(
         f"[{clock(chapter.start)}] {one_line(chapter.title)}\n{one_line(chapter.summary)}\n"
-        for chapter in found
+        for chapter in items
     )
 
 
@@ -216,17 +220,17 @@ def between(span: Span) -> str:
     return "-".join(map(clock_time, whole_seconds(span)))
 
 
-def _with_notes(spoken: Sequence[TimedText], flaws: Iterable[Flaw]) -> list[TimedText]:
+def _with_notes(texts: Sequence[TimedText], flaws: Iterable[Flaw]) -> list[TimedText]:
     """Cues, and where sound is missing others that say so; what was spoken before makes room."""
-    notes = [_note(flaw.start, flaw, spoken) for flaw in flaws if flaw.start is not None]
-    shown = [note for note in notes if note is not None]
-    for start, end, text in spoken:
-        begins = [begin for begin, _, _ in shown if start < begin < end]
-        shown.append((start, min([end, *begins]), text))
-    return sorted(shown)
+    notes = [_note(flaw.start, flaw, texts) for flaw in flaws if flaw.start is not None]
+    merged = [note for note in notes if note is not None]
+    for start, end, text in texts:
+        begins = [begin for begin, _, _ in merged if start < begin < end]
+        merged.append((start, min([end, *begins]), text))
+    return sorted(merged)
 
 
-def _note(at: float, flaw: Flaw, spoken: Sequence[TimedText]) -> TimedText | None:
+def _note(at: float, flaw: Flaw, texts: Sequence[TimedText]) -> TimedText | None:
     """For as long as there is silence, or from a second before sound breaks off."""
     if flaw.note is None:
         return None
@@ -235,9 +239,9 @@ def _note(at: float, flaw: Flaw, spoken: Sequence[TimedText]) -> TimedText | Non
     if flaw.is_silence and flaw.seconds is not None:
         end = start + round(flaw.seconds * 1000)
     else:
-        before = max((begin for begin, _, _ in spoken if begin < start), default=0)
+        before = max((begin for begin, _, _ in texts if begin < start), default=0)
         start = max(start - _NOTE_EARLY, min(before + _NOTE_EARLY, start))
-    return start, min([end, *(begin for begin, _, _ in spoken if begin > start)]), flaw.note
+    return start, min([end, *(begin for begin, _, _ in texts if begin > start)]), flaw.note
 
 
 def _spoken(transcript: Transcript) -> list[Sentence]:
@@ -258,11 +262,6 @@ def _timed(line: tuple[TimedWord, ...], first: TimedWord) -> Iterator[str]:
         space = " " if i and word.spaced else ""
         stamp = "" if word is first else f"<{_stamp(word.start, '.')}>"
         yield space + stamp + _escaped(word.text)
-
-
-def _escaped(text: str) -> str:
-    # Escaping ">" leaves no "-->" in a text, which would end the cue's text.
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _stamp(milliseconds: int, point: str) -> str:

@@ -67,12 +67,12 @@ def cues(transcript: Transcript) -> list[Cue]:
 
 
 def _cue(words: Sequence[TimedWord], first: int, last: int, end_of_all: int) -> Cue:
-    shown = words[first:last]
-    start, end = shown[0].start, shown[-1].end
+    cue_words = words[first:last]
+    start, end = cue_words[0].start, cue_words[-1].end
     following = words[last].start if last < len(words) else max(end, end_of_all)
-    wanted = max(SHORTEST, sum(word.columns for word in shown) * 1000 // _COLUMNS_READ)
-    end = max(end, min(start + wanted, end + _LINGER))
-    return Cue(start, min(end, following, start + LONGEST), _lines(shown))
+    reading_time = max(SHORTEST, sum(word.columns for word in cue_words) * 1000 // _COLUMNS_READ)
+    end = max(end, min(start + reading_time, end + _LINGER))
+    return Cue(start, min(end, following, start + LONGEST), _lines(cue_words))
 
 
 def _cuts(words: Sequence[TimedWord], end_of_all: int) -> list[int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fls_cli.console.text import clean
-from fls_models.core.results import Sentence, Transcript, Word
+from fls_models.core.results import Sentence, Transcript
 
 # What a word ends: a sentence, a clause, or nothing but itself.
 SENTENCE, CLAUSE, NO_STOP = range(3)
@@ -66,13 +66,13 @@ def timed_words(transcript: Transcript, widest: int | None = None) -> list[Timed
     A word of more than `widest` columns is cut into several, with times by its length.
     """
     anywhere = transcript.language in _UNSPACED
-    said = [
+    pieces = [
         piece
         for sentence in transcript.sentences
         for word in _said(sentence, anywhere)
         for piece in (_pieces(word, widest) if widest else [word])
     ]
-    starts = _starts(said)
+    starts = _starts(pieces)
     bounds = [*starts, None][1:]
     return [
         TimedWord(
@@ -84,23 +84,19 @@ def timed_words(transcript: Transcript, widest: int | None = None) -> list[Timed
             stop=word.stop,
             columns=columns(word.text),
         )
-        for word, start, bound in zip(said, starts, bounds, strict=True)
+        for word, start, bound in zip(pieces, starts, bounds, strict=True)
     ]
 
 
 def _said(sentence: Sentence, anywhere: bool) -> Iterator[_Said]:
     """The words that hold anything to show; the first is set off from the sentence before."""
-    shown = [word for word in sentence.words if one_line(word.text)]
-    for i, word in enumerate(shown):
+    words = [word for word in sentence.words if one_line(word.text)]
+    for i, word in enumerate(words):
         text = one_line(word.text)
         spaced = word.text[0].isspace() or (i == 0 and not anywhere)
-        last = i == len(shown) - 1
+        last = i == len(words) - 1
         stop = SENTENCE if last else CLAUSE if text.endswith(_CLAUSE_ENDS) else NO_STOP
-        yield _Said(word.start, _forwards(word), text, spaced, stop)
-
-
-def _forwards(word: Word) -> float:
-    return max(word.start, word.end)
+        yield _Said(word.start, max(word.start, word.end), text, spaced, stop)
 
 
 def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
@@ -116,14 +112,14 @@ def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
 
 
 def _cut(text: str, widest: int) -> int:
-    width, fits = 0, 0
-    while fits < len(text) and width + _width(text[fits]) <= widest:
-        width += _width(text[fits])
-        fits += 1
-    if fits == len(text):
-        return fits
-    good = (i for i in range(fits, fits // 2, -1) if _ends_something(text[i - 1]))
-    return next(good, fits)
+    width, end = 0, 0
+    while end < len(text) and width + _width(text[end]) <= widest:
+        width += _width(text[end])
+        end += 1
+    if end == len(text):
+        return end
+    breaks = (i for i in range(end, end // 2, -1) if _ends_something(text[i - 1]))
+    return next(breaks, end)
 
 
 def _ends_something(character: str) -> bool:

@@ -141,7 +141,13 @@ def test_show_tells_everything_on_the_card(cards: dict[str, Card], cache: Path) 
     for fact in (found.summary, found.limits, found.runs_on, str(found.max_frames)):
         assert fact in text
     for piece in found.parts:
-        for fact in (piece.name, piece.what, piece.licence, piece.origin, piece.files[0].sha256):
+        for fact in (
+            piece.name,
+            piece.description,
+            piece.licence,
+            piece.origin,
+            piece.files[0].sha256,
+        ):
             assert fact in text
     assert f"lies in  {cache / 'weights' / 'speech'}" in text
     assert "lies in  not here; 5 MB to download" in text

@@ -66,7 +66,7 @@ def _is(attributes: dict[str, str], kind: str) -> bool:
 
 def test_hostile_texts_stay_texts() -> None:
     asked = answer(passage(1, 2, 0.5, HOSTILE), question=HOSTILE, said=HOSTILE)
-    page = answer_page([asked, asked], name=HOSTILE, audio=b"", heard=inspection())
+    page = answer_page([asked, asked], name=HOSTILE, audio=b"", inspection=inspection())
     other = inspection_page(inspection(words=(word(1, HOSTILE),)), name=HOSTILE, audio=b"")
     for html in (page, other):
         assert not re.search(r"<img|</style><|\x1b|\u202e", html)
@@ -81,7 +81,7 @@ def test_hostile_texts_stay_texts() -> None:
 
 def test_a_page_has_all_it_needs_and_may_fetch_nothing() -> None:
     for html in (
-        answer_page([answer(passage(1, 2))], name="a.mp3", audio=b"ID3", heard=inspection()),
+        answer_page([answer(passage(1, 2))], name="a.mp3", audio=b"ID3", inspection=inspection()),
         inspection_page(inspection(), name="a.mp3", audio=b"ID3"),
     ):
         assert not re.search(r"(?:https?:)?//[a-z]|url\(|@import|<link|<iframe", html)
@@ -106,7 +106,7 @@ def test_a_page_has_all_it_needs_and_may_fetch_nothing() -> None:
 def test_evidence_is_listed_from_the_strongest_on_and_drawn() -> None:
     spans = [(751.2, 777.9, 0.62), (20.0, 25.0, 0.3), (3751.0, 3779.0, 0.004)]
     one = answer(*(passage(*span, text=f"said at {span[0]}") for span in spans), seconds=4000)
-    read = Read(answer_page([one], name="a.mp3", audio=b"", heard=inspection(4000.0)))
+    read = Read(answer_page([one], name="a.mp3", audio=b"", inspection=inspection(4000.0)))
     buttons = read.all("button", "play")
     assert read.text("button", "play") == ["12:31-12:58", "0:20-0:25", "1:02:31-1:02:59"]
     assert [found["aria-label"] for found in buttons] == [
@@ -126,7 +126,7 @@ def test_evidence_is_listed_from_the_strongest_on_and_drawn() -> None:
 
 def test_what_is_not_answered_has_no_evidence() -> None:
     silent = answer(passage(1, 2), said="The recording does not say.", answered=False)
-    read = Read(answer_page([silent], name="a.mp3", audio=b"", heard=inspection()))
+    read = Read(answer_page([silent], name="a.mp3", audio=b"", inspection=inspection()))
     assert read.text("p", "unanswered") == ["The recording does not say."]
     assert not read.all("button")
     assert not read.all("rect", "band")
@@ -135,7 +135,7 @@ def test_what_is_not_answered_has_no_evidence() -> None:
 
 def test_times_shown_are_the_recordings_and_times_played_the_audios() -> None:
     one = answer(passage(751.0, 778.0), seconds=60.0)
-    read = Read(answer_page([one], name="a.mp3", audio=b"", heard=None, offset=740.0))
+    read = Read(answer_page([one], name="a.mp3", audio=b"", inspection=None, offset=740.0))
     [button] = read.all("button", "play")
     assert button["aria-label"] == "Play 12:31 to 12:58"
     assert (button["data-start"], button["data-end"]) == ("11.00", "38.00")
@@ -151,7 +151,7 @@ def test_each_question_has_a_lane_and_a_line_of_what_it_cost() -> None:
         answer(question="Second?", answered=False, said="Not said."),
         answer(passage(3, 4), question="Third?", said="One.\nTwo."),
     ]
-    read = Read(answer_page(asked, name="a.mp3", audio=b"", heard=inspection()))
+    read = Read(answer_page(asked, name="a.mp3", audio=b"", inspection=inspection()))
     assert read.text("title") == ["a.mp3: 3 questions", "0:01-0:02", "0:03-0:04"]
     assert [text.split()[-1] for text in read.text("h2")[:3]] == ["First?", "Second?", "Third?"]
     assert read.text("p", "said") == ["A talk.", "Not said.", "One.\nTwo."]
@@ -163,17 +163,17 @@ def test_each_question_has_a_lane_and_a_line_of_what_it_cost() -> None:
 
 def test_without_an_extractor_that_is_said_and_only_evidence_is_drawn() -> None:
     one = answer(passage(1, 2), reader="text")
-    html = answer_page([one], name="a.mp3", audio=b"", heard=None)
+    html = answer_page([one], name="a.mp3", audio=b"", inspection=None)
     assert "no waveform" in html
     assert Read(html).text("text", "lane") == ["Evidence"]
     assert "read from a transcript" in answer_page(
-        [one], name="a.mp3", audio=b"", heard=inspection()
+        [one], name="a.mp3", audio=b"", inspection=inspection()
     )
 
 
 def test_the_drawing_is_described_in_words() -> None:
     heard = inspection(52.0, sections=2)
-    read = Read(answer_page([answer(passage(7, 9))], name="a", audio=b"", heard=heard))
+    read = Read(answer_page([answer(passage(7, 9))], name="a", audio=b"", inspection=heard))
     [drawn] = [found for found in read.all("svg") if found.get("id") == "timeline"]
     assert drawn["role"] == "img"
     for said in (
@@ -287,5 +287,5 @@ def test_a_line_that_is_long_ends_at_a_short_pause() -> None:
 def test_stages_that_took_no_time_are_left_out() -> None:
     one = answer(passage(1, 2))
     one.usage.seconds["listen"] = 0.001
-    read = Read(answer_page([one], name="a", audio=b"", heard=None))
+    read = Read(answer_page([one], name="a", audio=b"", inspection=None))
     assert "Seconds: load 2.2, answer 1.5." in read.text("section", "made")[0]

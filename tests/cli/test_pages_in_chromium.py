@@ -98,7 +98,7 @@ def answers(talk: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     place = tmp_path_factory.mktemp("pages") / "answers.html"
     place.write_text(
-        answer_page(asked, name="talk.mp4", audio=talk, heard=inspection(52.0, sections=2))
+        answer_page(asked, name="talk.mp4", audio=talk, inspection=inspection(52.0, sections=2))
     )
     return place
 
@@ -110,7 +110,9 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = answer(passage(OFFSET + 3, OFFSET + 5), reader="text", seconds=10.0)
     place = tmp_path_factory.mktemp("pages") / "later.html"
     place.write_text(
-        answer_page([asked], name="talk.mp4", audio=page_audio(samples), heard=None, offset=OFFSET)
+        answer_page(
+            [asked], name="talk.mp4", audio=page_audio(samples), inspection=None, offset=OFFSET
+        )
     )
     return place
 

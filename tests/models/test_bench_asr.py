@@ -81,9 +81,9 @@ def test_errors_lie_between_the_difference_and_the_length(said, heard):
 def test_all_words_count_alike(manifest: Path):
     hearing = TranscriptCache(Parrot, spelled, "parrot")
     report = measure(load_manifest(manifest), hearing, "fast", "parrot")
-    assert (report.words, report.errors) == (9, 2)
+    assert (report.total("words"), report.total("errors")) == (9, 2)
     assert report.wer == pytest.approx(2 / 9)
-    assert report.audio_seconds == len("the cat sat on a mat") + len("twenty-five men")
+    assert report.total("audio_seconds") == len("the cat sat on a mat") + len("twenty-five men")
     found = report.as_json()
     assert (found["substitutions"], found["deletions"], found["insertions"]) == (1, 1, 0)
     assert found["items"][1]["hypothesis"] == "25 men"

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from fls_models.answering.answerability import Answerability
 from fls_models.answering.readers.text import TextReader
-from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.bench.qa import report as qa_report
-from fls_models.bench.qa.conditions import NO_AUDIO, TRUE, GivenText
-from fls_models.bench.qa.items import Item, load_items, stranger, written
+from fls_models.bench.qa.conditions import NO_AUDIO, TRUE, TextInputs
+from fls_models.bench.qa.items import Item, load_items, stranger, true_transcript
 from fls_models.bench.qa.qa import QaBench
 from fls_models.bench.scoring.bootstrap import share
 from fls_models.bench.scoring.facts import holds_fact
@@ -131,8 +131,8 @@ def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Know
         reader=lambda heard: TextReader(llm, heard, card.max_frames),
         answerability=Answerability(reads),
     )
-    given = GivenText(model, TranscriptCache(Reciter, spelled, "x", work=work))
-    return QaBench(given, items, Kept(work)), llm
+    given = TextInputs(model, TranscriptCache(Reciter, spelled, "x", work=work))
+    return QaBench(given, items, ResultCache(work)), llm
 
 
 def test_the_right_choice_is_the_likeliest_only_with_audio(items):
@@ -275,7 +275,7 @@ def test_strangers_are_the_next_of_another_topic():
 
 
 def test_a_written_transcript_has_the_texts_sentences(items):
-    transcript = written(items[0])
+    transcript = true_transcript(items[0])
     assert transcript.text == items[0].text
     assert len(transcript.sentences) == 3
 

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from fusion_loop import LoopHead, loop_fuse, loop_halving, loop_ladder
+from golden_cases import cases, ctc_head, read_case
 
-from fls_models.extractor.density import CtcHead, density_from
+from fls_models.extractor.density import density_from
 from fls_models.extractor.frames import Frames
-from fls_models.extractor.fusion import fuse, halving_schedule, training_schedule
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-def cases() -> list[tuple[Path, int | None]]:
-    single = [(path, None) for path in sorted(GOLDEN.glob("*.npz")) if "train" not in path.name]
-    # Row 2 of a train file rests on a slip of the released code.
-    batched = [(path, row) for path in sorted(GOLDEN.glob("train*.npz")) for row in (0, 1)]
-    return single + batched
+from fls_models.extractor.fusion import fuse, halving_schedule
 
 
 @pytest.fixture(params=cases(), ids=lambda case: f"{case[0].stem}-{case[1]}")
 def case(request):
-    path, row = request.param
-    with np.load(path) as archive:
-        golden = dict(archive)
-    if row is not None:
-        length = golden["lengths"][row]
-        golden["frames"] = golden["frames"][row, :length]
-        golden["density"] = golden["density"][row, :length]
-        golden["fused"] = golden["fused"][row]
-    golden["schedule"] = halving_schedule if path.name.startswith("long") else training_schedule
-    return golden
-
-
-def ctc_head(golden) -> CtcHead:
-    inner, width = golden["ctc_proj_weight"].shape
-    head = CtcHead(width, inner, len(golden["ctc_out_weight"]) - 1)
-    names = {
-        "layer_norm.weight": "ln_weight",
-        "layer_norm.bias": "ln_bias",
-        "projector.weight": "ctc_proj_weight",
-        "projector.bias": "ctc_proj_bias",
-        "linear.weight": "ctc_out_weight",
-    }
-    head.load_state_dict({ours: torch.from_numpy(golden[name]) for ours, name in names.items()})
-    return head
+    return read_case(*request.param)
 
 
 def relative_error(ours, golden) -> float:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from fls_models.bench.caches.frames import FrameHearing
-from fls_models.bench.qa.conditions import GivenFrames
+from fls_models.bench.caches.frames import FrameCache
+from fls_models.bench.qa.conditions import FrameInputs
 from fls_models.bench.qa.items import Item
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.extractor.frames import Frames
@@ -48,8 +48,8 @@ def audio(tmp_path: Path) -> Path:
     return tmp_path / "a.wav"
 
 
-def hearing(model: Any, work: Path) -> FrameHearing:
-    return FrameHearing(model, lambda audio: [], work)
+def hearing(model: Any, work: Path) -> FrameCache:
+    return FrameCache(model, lambda audio: [], work)
 
 
 def test_frames_are_kept_by_the_rates_of_the_card(audio: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_what_was_replied_belongs_to_the_rates(audio: Path, tmp_path: Path) -> N
 
     def identity(rates: FrameRates, budget: str) -> dict[str, Any]:
         model: Any = Model(rates)
-        return GivenFrames(model, hearing(model, tmp_path)).identity(item, budget, "Who?")
+        return FrameInputs(model, hearing(model, tmp_path)).identity(item, budget, "Who?")
 
     assert identity(PAPER, "fast")["budget"] == "fast"
     assert identity(HALF, "fast") != identity(PAPER, "fast")

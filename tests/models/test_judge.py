@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from tiny_talk import tiny_language_model
 
-from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.longspeech.items import SpokenItem
-from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.measurement import Measurement, Row
 from fls_models.bench.longspeech.methods import METHODS
 from fls_models.bench.scoring.judge import (
     JudgeFailed,
     OwnJudge,
-    asked,
     grade_in,
+    grading_prompt,
     judge_rows,
 )
 from fls_models.bench.scoring.judge_server import ServerJudge
@@ -62,15 +62,17 @@ def test_a_grade_is_what_is_plainly_said(reply: str, grade: float | None) -> Non
 
 
 def test_the_judge_reads_question_reference_and_answer() -> None:
-    text = asked("Why?", "It rained.", "Rain.")
+    text = grading_prompt("Why?", "It rained.", "Rain.")
     assert text.index("Why?") < text.index("Reference: It rained.") < text.index("graded: Rain.")
-    assert "What is said in the recording: It" in asked("?", "It rained.", "", transcript=True)
-    assert "(nothing)" in asked("?", "x", "")
+    assert "What is said in the recording: It" in grading_prompt(
+        "?", "It rained.", "", transcript=True
+    )
+    assert "(nothing)" in grading_prompt("?", "x", "")
 
 
 def row(reply: str | None, *, task: str = "qa", **more: Any) -> Row:
     item = SpokenItem("a", Path("a.wav"), "Why?", task, **more)
-    return Row(item, METHODS["fusion"], None, Measured(True, 1.0, 25, text=reply))
+    return Row(item, METHODS["fusion"], None, Measurement(True, 1.0, 25, text=reply))
 
 
 class Says:
@@ -98,7 +100,7 @@ def test_each_answer_is_graded_once_and_failures_are_told(tmp_path: Path) -> Non
         row(None, answer="It rained."),
     ]
     judge = Says(lambda text: "Hm." if "Snow" in text else "Grade: 4")
-    found = judge_rows(judge, rows, Kept(tmp_path))
+    found = judge_rows(judge, rows, ResultCache(tmp_path))
     assert found.grades == {
         ("Why?", "It rained.", "Rain."): 4.0,
         ("Why?", "It rained all day.", "Sun."): 4.0,
@@ -108,18 +110,20 @@ def test_each_answer_is_graded_once_and_failures_are_told(tmp_path: Path) -> Non
     assert "said in the recording: It rained all day." in judge.asked[2]
     # Only what failed is asked again; another judge is asked everything.
     again = Says(lambda _: "5")
-    assert judge_rows(again, rows, Kept(tmp_path)).grades[("Why?", "It rained.", "Snow.")] == 5
+    assert (
+        judge_rows(again, rows, ResultCache(tmp_path)).grades[("Why?", "It rained.", "Snow.")] == 5
+    )
     assert len(again.asked) == 1
     other = Says(lambda _: "1")
     other.identity = "somebody else"
-    judge_rows(other, rows, Kept(tmp_path))
+    judge_rows(other, rows, ResultCache(tmp_path))
     assert len(other.asked) == 3
 
 
 def test_a_model_of_ours_chooses_one_of_five(tmp_path: Path) -> None:
     judge = OwnJudge(tiny_language_model(tmp_path), "tiny")
     assert judge.identity == "tiny, choosing"
-    assert judge.reply(asked("Why?", "Rain.", "Rain.")) in "12345"
+    assert judge.reply(grading_prompt("Why?", "Rain.", "Rain.")) in "12345"
     assert grade_in(judge.reply("x")) is not None
 
 

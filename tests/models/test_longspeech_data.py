@@ -98,7 +98,7 @@ def lengths(found: Plan) -> list[float]:
 
 
 def test_every_document_is_asked_about_once_and_lengths_are_spread() -> None:
-    found = plan(many(300), mean=133, longest=1000, asks=True, seed=0)
+    found = plan(many(300), mean=133, max_seconds=1000, asks=True, seed=0)
     joined = [one.source for recording in found.recordings for one in recording]
     assert sorted(joined) == sorted(one.source for one in many(300))
     seconds = lengths(found)
@@ -111,7 +111,7 @@ def test_every_document_is_asked_about_once_and_lengths_are_spread() -> None:
 
 @pytest.mark.parametrize(("mean", "longest"), [(60, 90), (400, 2000)])
 def test_lengths_are_as_asked_for(mean: float, longest: float) -> None:
-    seconds = lengths(plan(many(400), mean=mean, longest=longest, asks=True, seed=3))
+    seconds = lengths(plan(many(400), mean=mean, max_seconds=longest, asks=True, seed=3))
     # The last one gets what is left.
     assert np.mean(seconds[:-1]) == pytest.approx(mean, rel=0.25)
     assert max(seconds) <= longest
@@ -119,7 +119,7 @@ def test_lengths_are_as_asked_for(mean: float, longest: float) -> None:
 
 def test_a_seed_gives_one_plan() -> None:
     def sources(seed: int) -> list[list[str]]:
-        found = plan(many(40), mean=133, longest=1000, asks=True, seed=seed)
+        found = plan(many(40), mean=133, max_seconds=1000, asks=True, seed=seed)
         return [[one.source for one in joined] for joined in found.recordings]
 
     assert sources(1) == sources(1)
@@ -128,7 +128,7 @@ def test_a_seed_gives_one_plan() -> None:
 
 def test_documents_without_questions_fill_up_in_pieces() -> None:
     book = document("book", 8 * 100, asked=False)
-    found = plan([*many(8), book], mean=200, longest=1000, asks=True, seed=0)
+    found = plan([*many(8), book], mean=200, max_seconds=1000, asks=True, seed=0)
     for joined in found.recordings:
         assert any(one.questions for one in joined)
     pieces = [one for joined in found.recordings for one in joined if "book" in one.source]
@@ -141,7 +141,7 @@ def test_documents_without_questions_fill_up_in_pieces() -> None:
 
 def test_without_asking_every_text_is_used_whole() -> None:
     texts = [document("book", 8 * 30, asked=False), *many(3)]
-    found = plan(texts, mean=60, longest=1000, asks=False, seed=0)
+    found = plan(texts, mean=60, max_seconds=1000, asks=False, seed=0)
     lines = [line for joined in found.recordings for one in joined for line in one.lines]
     assert sorted(line.text for line in lines) == sorted(
         line.text for one in texts for line in one.lines
@@ -150,14 +150,14 @@ def test_without_asking_every_text_is_used_whole() -> None:
 
 
 def test_too_long_documents_are_counted() -> None:
-    found = plan([document("long", 960), *many(2)], mean=50, longest=100, asks=True, seed=0)
+    found = plan([document("long", 960), *many(2)], mean=50, max_seconds=100, asks=True, seed=0)
     assert found.left_out == {"too long": 1}
 
 
 def test_no_recording_asks_the_same_twice() -> None:
     same = Question("What colour?", "blue", CHOICES)
     alike = [Document(f"d{at}", document("x").lines, (same,), {}) for at in range(6)]
-    found = plan(alike, mean=500, longest=1000, asks=True, seed=0)
+    found = plan(alike, mean=500, max_seconds=1000, asks=True, seed=0)
     assert [len(joined) for joined in found.recordings] == [1] * 6
 
 
@@ -209,7 +209,7 @@ def test_lines_of_the_manifest() -> None:
 
 def test_documents_follow_each_other_and_speakers_differ() -> None:
     talks = [document("a", speakers="AB"), document("b")]
-    found = speak_recording(talks, Troupe(), "0", longest=100, distorts=False)
+    found = speak_recording(talks, Troupe(), "0", max_seconds=100, distorts=False)
     first, second = found.parts
     assert (first.source, second.source) == ("a", "b")
     assert (len(first.lines), len(second.lines)) == (12, 12)
@@ -225,9 +225,9 @@ def test_documents_follow_each_other_and_speakers_differ() -> None:
 
 def test_what_makes_it_too_long_is_dropped() -> None:
     talks = [document("a"), document("b"), document("c", 16)]
-    whole = speak_recording(talks, Troupe(), "0", longest=100, distorts=False)
+    whole = speak_recording(talks, Troupe(), "0", max_seconds=100, distorts=False)
     limit = whole.parts[1].end - 1
-    found = speak_recording(talks, Troupe(), "0", longest=limit, distorts=False)
+    found = speak_recording(talks, Troupe(), "0", max_seconds=limit, distorts=False)
     assert found.dropped == ("b",)
     assert [part.source for part in found.parts] == ["a", "c"]
     assert len(found.samples) <= limit * RATE
@@ -236,19 +236,19 @@ def test_what_makes_it_too_long_is_dropped() -> None:
 def test_lines_that_cannot_be_said_are_skipped_and_broken_voices_named() -> None:
     lines = (Line("", "one two three."), Line("", "unspeakable."), Line("", "four five six."))
     found = speak_recording(
-        [Document("a", lines, (), {})], Troupe(), "0", longest=100, distorts=False
+        [Document("a", lines, (), {})], Troupe(), "0", max_seconds=100, distorts=False
     )
     assert found.parts[0].lines == (0, 2)
     broken = Document("a", (Line("", "unspeakable."),) * 12, (), {})
     with pytest.raises(EnvironmentLacks, match="--voices"):
-        speak_recording([broken], Troupe(), "0", longest=100, distorts=False)
+        speak_recording([broken], Troupe(), "0", max_seconds=100, distorts=False)
 
 
 def test_distortions_are_of_a_document_and_change_no_times() -> None:
     talks = [document("a"), document("b")]
-    plain = speak_recording(talks, Troupe(), "0", longest=100, distorts=False)
-    found = speak_recording(talks, Troupe(), "0", longest=100, distorts=True)
-    again = speak_recording(talks, Troupe(), "0", longest=100, distorts=True)
+    plain = speak_recording(talks, Troupe(), "0", max_seconds=100, distorts=False)
+    found = speak_recording(talks, Troupe(), "0", max_seconds=100, distorts=True)
+    again = speak_recording(talks, Troupe(), "0", max_seconds=100, distorts=True)
     assert [one.end for one in found.parts] == [one.end for one in plain.parts]
     assert found.parts[0].distortion != found.parts[1].distortion
     assert not np.array_equal(found.samples, plain.samples)
@@ -261,9 +261,9 @@ def test_distortions_are_of_a_document_and_change_no_times() -> None:
 def made(
     place: Path, texts: Sequence[Document], *, troupe: Troupe | None = None, saver: Any = save
 ) -> tuple[RecordingsFolder, Plan, list[dict[str, Any]]]:
-    planned = plan(texts, mean=90, longest=300, asks=True, seed=0)
+    planned = plan(texts, mean=90, max_seconds=300, asks=True, seed=0)
     folder = open_recordings(place, {"seed": 0, "distort": False}, fresh=False)
-    told = folder.make(planned, troupe or Troupe(), saver, seed=0, longest=300, distorts=False)
+    told = folder.make(planned, troupe or Troupe(), saver, seed=0, max_seconds=300, distorts=False)
     return folder, planned, told
 
 
@@ -331,7 +331,7 @@ def test_another_recipe_needs_another_folder_or_fresh(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--fresh"):
         open_recordings(tmp_path, other, fresh=False)
     folder = open_recordings(tmp_path, other, fresh=True)
-    assert folder.told(1) is None
+    assert folder.record(1) is None
     assert list((tmp_path / "recordings").iterdir()) == []
     assert json.loads((tmp_path / FACTS).read_text()) == {"recipe": other}
 

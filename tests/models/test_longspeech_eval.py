@@ -17,7 +17,7 @@ from tiny_talk import sentence
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.bench.longspeech import passes as read_passes
 from fls_models.bench.longspeech.encoded_recording import (
@@ -224,7 +224,7 @@ def decode(audio: Path) -> Iterator[np.ndarray]:
 
 def bench(model: LargeFrameModel, work: Path | None = None, **how: Any) -> LongSpeechEval:
     given = {"max_tokens": 4, **how}
-    return LongSpeechEval(model, decode, Kept(work), **given)
+    return LongSpeechEval(model, decode, ResultCache(work), **given)
 
 
 def only(rows: list[Row]) -> Row:
@@ -256,7 +256,7 @@ def test_one_encoding_serves_all_methods_lengths_and_questions(
     assert encoded == [1, 1]
     assert len(rows) == 3 * 5
     shown = {(one.method.name, one.length and one.length.label): one for one in rows}
-    assert {key: one.measured.frames for key, one in shown.items()} == {
+    assert {key: one.measurement.frames for key, one in shown.items()} == {
         ("fusion", "200"): 53,
         ("fusion", "50"): 13,
         ("random", "200"): 53,
@@ -264,7 +264,7 @@ def test_one_encoding_serves_all_methods_lengths_and_questions(
         ("uncompressed", None): 200,
     }
     for row in rows:
-        found = row.measured
+        found = row.measurement
         assert found.fits
         assert (found.duration, found.before, found.passes) == (8, 200, 1)
         assert found.text is not None
@@ -277,7 +277,7 @@ def test_one_encoding_serves_all_methods_lengths_and_questions(
         assert (found.likelihoods is None) is (not row.item.choices)
     hears = {row.item.audio: set() for row in rows}
     for row in rows:
-        hears[row.item.audio].add(row.measured.hear)
+        hears[row.item.audio].add(row.measurement.hear)
     assert all(len(each) == 1 for each in hears.values())
 
 
@@ -295,14 +295,14 @@ def test_questions_about_a_recording_share_one_reading(
     for method in methods:
         two = [row for row in rows if row.item.audio == first.audio and row.method == method]
         assert [row.item.question for row in two] == [first.question, "Who speaks?"]
-        took = {(row.measured.fuse, row.measured.read) for row in two}
+        took = {(row.measurement.fuse, row.measurement.read) for row in two}
         assert len(took) == 1
-        assert min(row.measured.peak for row in two) > 10**7
+        assert min(row.measurement.peak for row in two) > 10**7
     # A question that is asked alone is told the same.
     alone = bench(model, replies=replies).run([items[2]], methods[:1], [length(50)])
     shared = next(row for row in rows if row.item == items[2] and row.method == methods[0])
-    assert only(alone).measured.likelihoods == shared.measured.likelihoods
-    assert only(alone).measured.flops == shared.measured.flops
+    assert only(alone).measurement.likelihoods == shared.measurement.likelihoods
+    assert only(alone).measurement.flops == shared.measurement.flops
 
 
 def test_passes_are_held_as_far_as_there_is_room(
@@ -319,8 +319,8 @@ def test_passes_are_held_as_far_as_there_is_room(
     scarce = bench(narrow, replies=False).run(*given)
     assert len(reads) == 6
     for one, other in zip(ample, scarce, strict=True):
-        assert one.measured.likelihoods == other.measured.likelihoods
-    took = {row.measured.read for row in scarce}
+        assert one.measurement.likelihoods == other.measurement.likelihoods
+    took = {row.measurement.read for row in scarce}
     # A pass that is read again is not counted again.
     assert len(took) == 1
 
@@ -331,13 +331,13 @@ def test_operations_are_those_of_the_formula(model: LargeFrameModel, tmp_path: P
     dims = ModelDims.from_config(both, HeadDims(CTC_TOKENS + 1))
     methods = methods_named(["fusion", "avgpool"])
     fused, pooled = bench(model).run([item(tmp_path)], methods, [length(50)])
-    found = fused.measured
+    found = fused.measurement
     cost = answer_cost(
         dims, 1, 200, training_schedule(200, 13), found.read_tokens - 13, found.written_tokens
     )
     assert found.flops == cost.total
     # Neither head nor comparisons.
-    found = pooled.measured
+    found = pooled.measurement
     cost = answer_cost(
         dims, 1, 200, training_schedule(200, 13), found.read_tokens - 13, found.written_tokens
     )
@@ -383,7 +383,7 @@ def test_an_interrupted_bench_does_nothing_twice(
     assert (len(encoded), len(reads)) == (3, 8)
     again = bench(model, work).run(items, methods, lengths)
     assert (len(encoded), len(reads)) == (3, 8)
-    assert [row.measured for row in again] == [row.measured for row in rows]
+    assert [row.measurement for row in again] == [row.measurement for row in rows]
     # Whatever a reply depends on makes another of it.
     bench(model, work, max_tokens=3).run(items[:1], methods[:1], lengths[:1])
     assert len(reads) == 9
@@ -403,7 +403,7 @@ def test_all_frames_with_and_without_a_stretched_window(
     rows = bench(short).run(
         [item(tmp_path)], methods_named(["uncompressed", "ntk-rope"]), [length(9)]
     )
-    plain, stretched = (row.measured for row in rows)
+    plain, stretched = (row.measurement for row in rows)
     assert (plain.fits, plain.text, plain.frames) == (False, None, 0)
     assert (stretched.fits, stretched.frames) == (True, 200)
     assert reads == [(True, 200, 900 / 600)]
@@ -411,12 +411,12 @@ def test_all_frames_with_and_without_a_stretched_window(
     far = bench(smaller(model, window=100)).run(
         [item(tmp_path)], methods_named(["ntk-rope"]), [length(9)]
     )
-    assert not only(far).measured.fits
+    assert not only(far).measurement.fits
     # With room for all, both are the same.
     both = bench(model).run(
         [item(tmp_path)], methods_named(["uncompressed", "ntk-rope"]), [length(9)]
     )
-    assert both[0].measured.text == both[1].measured.text
+    assert both[0].measurement.text == both[1].measurement.text
     assert reads[1:] == [(True, 200, 1.0), (True, 200, 1.0)]
 
 
@@ -432,7 +432,7 @@ def test_what_is_read_is_what_was_projected(model: LargeFrameModel, tmp_path: Pa
     context = llm.read(prompts.ASK.heard(), llm.project(whole.frames.hidden))
     request = prompts.question("What is it about?")
     pieces = llm.generate(context, request, max_tokens=6, temperature=0.0, seed=0)
-    assert row.measured.text == "".join(pieces).strip()
+    assert row.measurement.text == "".join(pieces).strip()
 
 
 def test_likelihoods_are_means_of_the_models_own(model: LargeFrameModel, tmp_path: Path) -> None:
@@ -445,7 +445,7 @@ def test_likelihoods_are_means_of_the_models_own(model: LargeFrameModel, tmp_pat
     context = llm.read(prompts.ASK.heard(), llm.project(hidden))
     request = prompts.question("What is it about?")
     expected = [float(llm.scores(context, request, [choice])[0].mean()) for choice in choices]
-    assert row.measured.likelihoods == pytest.approx(expected)
+    assert row.measurement.likelihoods == pytest.approx(expected)
 
 
 def test_several_passes_are_merged(
@@ -453,8 +453,8 @@ def test_several_passes_are_merged(
 ) -> None:
     narrow = smaller(model, max_frames=20)
     [row] = bench(narrow).run([item(tmp_path)], methods_named(["fusion"]), [length(200)])
-    assert row.measured.passes == 3
-    assert row.measured.frames == 53
+    assert row.measurement.passes == 3
+    assert row.measurement.frames == 53
     sound = [count for audio, count, _ in reads if audio]
     assert len(sound) == 3
     assert sum(sound) == 53
@@ -474,10 +474,10 @@ def test_transcripts_are_written_window_by_window(
 
     monkeypatch.setattr(LargeSpeechLM, "generate", generate)
     given = item(tmp_path, task="asr", transcript="hello there goodbye")
-    found = LongSpeechEval(model, lambda _: blocks_of(babble(70)), Kept(None)).run(
+    found = LongSpeechEval(model, lambda _: blocks_of(babble(70)), ResultCache(None)).run(
         [given], methods_named(["fusion"]), [length(200)]
     )
-    assert only(found).measured.text == "Hello there. Goodbye."
+    assert only(found).measurement.text == "Hello there. Goodbye."
     assert [count for _, count, _ in reads] == [200, 200, 67]
     assert asked == [prompts.transcription(None)] * 3
 
@@ -491,10 +491,10 @@ def test_without_replies_only_choices_are_scored(
     monkeypatch.setattr(LargeSpeechLM, "generate", generate)
     given = item(tmp_path, choices=("x", "y"), correct=0)
     row = only(bench(model, replies=False).run([given], methods_named(["fusion"]), [length(50)]))
-    assert (row.measured.text, row.measured.first, row.measured.reply) == (None, None, 0.0)
-    assert len(row.measured.likelihoods or []) == 2
-    assert row.measured.read > 0
-    assert row.measured.flops
+    assert (row.measurement.text, row.measurement.first, row.measurement.reply) == (None, None, 0.0)
+    assert len(row.measurement.likelihoods or []) == 2
+    assert row.measurement.read > 0
+    assert row.measurement.flops
 
 
 # The cascade
@@ -506,7 +506,7 @@ def test_the_cascade_reads_a_transcript_with_the_same_language_model(
     ear = Ear()
     hearing = TranscriptCache(lambda: ear, decode, "ear")
     items = [item(tmp_path), item(tmp_path, question="Who?"), item(tmp_path, task="asr")]
-    rows = bench(model, hearing=hearing, ear="tiny", effort="fast").run(
+    rows = bench(model, hearing=hearing, encoder_fingerprint="tiny", effort="fast").run(
         items, methods_named(["cascade"]), lengths_of(["50", "25"], [])
     )
     # Once for each item, whatever lengths there are; heard once, and encoded by nobody.
@@ -514,11 +514,11 @@ def test_the_cascade_reads_a_transcript_with_the_same_language_model(
     assert (ear.efforts, encoded) == (["fast"], [])
     tokens = len(model.language_model.tokenize(" " + " ".join(SAID)))
     assert reads == [(False, tokens, 1.0)] * 2
-    assert rows[0].measured.frames == tokens
-    assert rows[0].measured.flops is None
-    assert rows[0].measured.hear > 0
-    assert rows[2].measured.text == " ".join(SAID)
-    assert rows[2].measured.read == 0
+    assert rows[0].measurement.frames == tokens
+    assert rows[0].measurement.flops is None
+    assert rows[0].measurement.hear > 0
+    assert rows[2].measurement.text == " ".join(SAID)
+    assert rows[2].measurement.read == 0
 
 
 def test_the_cascade_of_a_silent_recording(model: LargeFrameModel, tmp_path: Path) -> None:
@@ -528,7 +528,7 @@ def test_the_cascade_of_a_silent_recording(model: LargeFrameModel, tmp_path: Pat
     rows = bench(model, hearing=hearing).run(
         [item(tmp_path)], methods_named(["cascade"]), [length(9)]
     )
-    assert only(rows).measured.text is not None
+    assert only(rows).measurement.text is not None
 
 
 def test_a_model_that_reads_text_has_the_cascade_only(

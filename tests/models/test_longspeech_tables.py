@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fls_models.bench.longspeech.items import SpokenItem
-from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.measurement import Measurement, Row
 from fls_models.bench.longspeech.methods import METHODS, lengths_of
 from fls_models.bench.scoring import plots
 from fls_models.bench.scoring.estimates import mean, rate
@@ -30,7 +30,7 @@ def item(name: str = "a", task: str = "qa", **more: Any) -> SpokenItem:
 def row(one: SpokenItem, method: str = "fusion", length: str | None = "200", **found: Any) -> Row:
     given = {"fits": True, "duration": 60.0, "before": 1500, **found}
     chosen = lengths_of([length], [])[0] if length else None
-    return Row(one, METHODS[method], chosen, Measured(**given))
+    return Row(one, METHODS[method], chosen, Measurement(**given))
 
 
 # Scores

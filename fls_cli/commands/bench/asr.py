@@ -42,7 +42,7 @@ def asr(
             help="fast, balanced, accurate, or several with commas.",
         ),
     ] = "balanced",
-    measured: MeasuredModel,
+    target: MeasuredModel,
     language: options.Language = None,
     limit: bench_options.Limit = None,
     work: bench_options.Work = None,
@@ -66,32 +66,31 @@ def asr(
         from fls_models.bench.caches.transcripts import TranscriptCache
 
         utterances = load_manifest(manifest, limit)
-        loaded = session.model(measured.engine)
-        name = loaded.card.name
-        if loaded.reads_by != "text":
-            name += f", reading {loaded.reads_by}"
+        model = session.model(target.engine)
+        name = model.card.name
+        if model.reads_by != "text":
+            name += f", reading {model.reads_by}"
         hearing = TranscriptCache(
-            lambda: loaded.transcriber,
+            lambda: model.transcriber,
             decode,
-            _kept_as(loaded),
-            rates=loaded.rates,
+            _kept_as(model),
+            rates=model.rates,
             work=work,
             language=language,
         )
-        reports = [measure(utterances, hearing, one, name, session.bars) for one in budgets]
-        if as_json:
-            session.show(bench_report.asr_json(reports, manifest.name))
-        else:
-            session.show(clean(bench_report.asr_table(reports, manifest.name).as_text()))
+        reports = [measure(utterances, hearing, effort, name, session.bars) for effort in budgets]
+        report = bench_report.asr_json(reports, manifest.name)
+        table = bench_report.asr_table(reports, manifest.name).as_text()
+        session.show(report if as_json else clean(table))
         if output is not None:
-            render = bench_report.asr_markdown if form == ".md" else bench_report.asr_json
-            write_atomically(output, clean(render(reports, manifest.name)))
+            markdown = bench_report.asr_markdown(reports, manifest.name)
+            write_atomically(output, clean(markdown if form == ".md" else report))
         session.finish()
 
 
-def _kept_as(loaded: Model) -> str:
+def _kept_as(model: Model) -> str:
     """What tells transcripts of models that lie in one folder from each other."""
-    if loaded.reads_by == "text":
-        return loaded.card.name
-    heard = hashlib.sha256(loaded.ear.encode()).hexdigest()[:12]
-    return f"{loaded.card.name}-{loaded.reads_by}-{heard}"
+    if model.reads_by == "text":
+        return model.card.name
+    fingerprint = hashlib.sha256(model.ear.encode()).hexdigest()[:12]
+    return f"{model.card.name}-{model.reads_by}-{fingerprint}"

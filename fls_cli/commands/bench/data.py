@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,8 +59,7 @@ class _Shape:
         names = self.tasks_named
         if not names or any(name not in TASKS for name in names):
             raise UsageError(f"--tasks takes {', '.join(TASKS)}, with commas, not {self.tasks!r}.")
-        seconds, longest = self.seconds, self.longest
-        if not (isfinite(seconds) and isfinite(longest) and 0 < seconds <= longest):
+        if not 0 < self.seconds <= self.longest < inf:
             raise UsageError(
                 "--seconds takes a number above 0, --longest one that is not below it."
             )
@@ -79,20 +78,20 @@ class _Shape:
     @property
     def recipe(self) -> dict[str, object]:
         """What recordings depend on."""
-        told = {"seconds": self.seconds, "longest": self.longest}
-        return {**told, "asks": self.asks, "distort": self.distort}
+        lengths = {"seconds": self.seconds, "longest": self.longest}
+        return {**lengths, "asks": self.asks, "distort": self.distort}
 
     def plan(self, documents: Sequence[Document], seed: int) -> Plan:
         """The recordings to be made of documents."""
         from fls_models.bench.dataset.plan import Plan, plan
 
-        mean, longest = self.seconds, self.longest
-        found = plan(documents, mean=mean, longest=longest, asks=self.asks, seed=seed)
-        return Plan(found.recordings[: self.limit], found.left_out)
+        lengths = {"mean": self.seconds, "max_seconds": self.longest}
+        whole_plan = plan(documents, **lengths, asks=self.asks, seed=seed)
+        return Plan(whole_plan.recordings[: self.limit], whole_plan.left_out)
 
     def check_questions(self, documents: Sequence[Document]) -> None:
         """Raises UsageError where there are none, and some are to be asked."""
-        if self.asks and not any(one.questions for one in documents):
+        if self.asks and not any(document.questions for document in documents):
             raise UsageError(
                 "These texts come without questions, so that there is nothing to ask; give JSON "
                 "lines with questions, or --tasks asr."
@@ -148,30 +147,30 @@ def longspeech_data(
         # Better known now than after the first recording was spoken.
         find_ffmpeg()
         systems = speaking.find(voices)
-        planned = shape.plan(documents, seed)
+        recordings_plan = shape.plan(documents, seed)
         recipe = {
             "form": _FORM,
             "texts": digest(documents),
-            "voices": [f"{one.name}: {', '.join(one.speakers)}" for one in systems],
+            "voices": [f"{system.name}: {', '.join(system.speakers)}" for system in systems],
             **shape.recipe,
             "seed": seed,
         }
         speaking.say_texts(session, documents)
-        spoken_by = ", ".join(one.name for one in systems)
-        session.say(f"{len(planned.recordings)} recordings to be spoken by {spoken_by}")
+        speakers = ", ".join(system.name for system in systems)
+        session.say(f"{len(recordings_plan.recordings)} recordings to be spoken by {speakers}")
         folder = recordings.open_recordings(output, recipe, fresh=fresh)
-        with _telling(session, folder, planned):
-            made = folder.make(
-                planned,
+        with _telling(session, folder, recordings_plan):
+            records = folder.make(
+                recordings_plan,
                 speaking.cast(systems),
                 save_flac,
                 seed=seed,
-                longest=shape.longest,
+                max_seconds=shape.longest,
                 distorts=shape.distort,
                 progress=session.bars,
             )
-        lines = folder.write_manifest(planned, made, shape.tasks_named)
-        facts = recordings.facts_of(planned, documents, made, lines)
+        lines = folder.write_manifest(recordings_plan, records, shape.tasks_named)
+        facts = recordings.facts_of(recordings_plan, documents, records, lines)
         versions = {"fls": __version__, **speaking.versions()}
         recordings.write_facts(output, recipe, versions, facts)
         _say(session, facts, len(lines), output)
@@ -193,16 +192,16 @@ def _say(session: Session, facts: Mapping[str, object], lines: int, output: Path
 def _telling(session: Session, folder: RecordingsFolder, plan: Plan) -> Iterator[None]:
     """Says what is there before, and what to do after Ctrl-C."""
 
-    def there() -> int:
-        return sum(folder.told(number + 1) is not None for number in range(len(plan.recordings)))
+    def count() -> int:
+        return sum(folder.record(number + 1) is not None for number in range(len(plan.recordings)))
 
-    if before := there():
+    if before := count():
         session.say(f"{before} of {len(plan.recordings)} recordings are there")
     try:
         yield
     except KeyboardInterrupt:
         session.say(
-            f"interrupted; {there()} of {len(plan.recordings)} recordings are in {folder.place}, "
+            f"interrupted; {count()} of {len(plan.recordings)} recordings are in {folder.place}, "
             "and the same command goes on"
         )
         raise

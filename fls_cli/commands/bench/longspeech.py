@@ -48,7 +48,7 @@ def longspeech_eval(
         int | None, typer.Option(metavar="N", min=1, help="Only the first N items.")
     ] = None,
     grading: Grading,
-    measured: MeasuredModel,
+    target: MeasuredModel,
     hearing: CascadeEar,
     work: Annotated[
         Path | None,
@@ -67,38 +67,38 @@ def longspeech_eval(
     """
     files.check()
     with manners.session() as session:
-        from fls_models.bench.caches.results import Kept
+        from fls_models.bench.caches.results import ResultCache
         from fls_models.bench.longspeech.evaluate import LongSpeechEval
         from fls_models.bench.longspeech.items import load_spoken_items
         from fls_models.bench.longspeech.methods import lengths_of
         from fls_models.bench.scoring.judge import judge_rows
 
-        chosen = comparison.chosen()
+        methods = comparison.selection()
         amounts = comparison.amounts()
         hearing.check()
         grading.check()
         items = load_spoken_items(data, comparison.tasks_named(), limit)
         server = grading.server()
-        loaded = session.model(_engine(measured, chosen))
-        listener = _listener(session, loaded, chosen, hearing.ear)
+        model = session.model(_engine(target, methods))
+        listener = _listener(session, model, methods, hearing.ear)
         work = work_folder(work)
-        kept = Kept(work)
+        cache = ResultCache(work)
         bench = LongSpeechEval(
-            loaded,
+            model,
             decode,
-            kept,
+            cache,
             hearing=None if listener is None else _hearing(listener, work),
-            ear="" if listener is None else listener.ear,
+            encoder_fingerprint="" if listener is None else listener.ear,
             effort=hearing.effort,
             max_tokens=max_tokens,
             replies=comparison.replies,
             progress=session.bars,
         )
-        rows = bench.run(items, chosen, lengths_of(*amounts, loaded.rates))
-        judge = server or _own_judge(session, loaded, listener, grading.judge)
-        graded = judge_rows(judge, rows, kept, session.bars) if judge else None
-        where = str(getattr(loaded.language_model, "device", "cpu"))
-        report = LongSpeechReport(data.name, loaded.card.name, where, tuple(rows), graded)
+        rows = bench.run(items, methods, lengths_of(*amounts, model.rates))
+        judge = server or _own_judge(session, model, listener, grading.judge)
+        graded = judge_rows(judge, rows, cache, session.bars) if judge else None
+        device = str(getattr(model.language_model, "device", "cpu"))
+        report = LongSpeechReport(data.name, model.card.name, device, tuple(rows), graded)
         _show(session, report, as_json=files.as_json)
         if files.output is not None:
             _write(report, files.output, plots=files.plots)
@@ -106,13 +106,13 @@ def longspeech_eval(
 
 
 def _show(session: Session, report: LongSpeechReport, *, as_json: bool) -> None:
-    if (told := longspeech_report.untold(report.judging)) is not None:
-        session.say(told)
+    if (note := longspeech_report.ungraded_note(report.judging)) is not None:
+        session.say(note)
     if as_json:
         session.show(clean(longspeech_report.as_json(report)))
     else:
-        found = longspeech_report.tables(report)
-        session.show(clean("\n".join(table.as_text() for table in found)))
+        tables = longspeech_report.tables(report)
+        session.show(clean("\n".join(table.as_text() for table in tables)))
 
 
 def _write(report: LongSpeechReport, folder: Path, *, plots: bool) -> None:
@@ -139,44 +139,44 @@ def _hearing(listener: CascadeModel, work: Path | None) -> TranscriptCache:
     return TranscriptCache(lambda: listener.transcriber, decode, listener.card.name, work=work)
 
 
-def _engine(measured: MeasuredModel, methods: Sequence[Method]) -> Engine:
+def _engine(target: MeasuredModel, methods: Sequence[Method]) -> Engine:
     """The model, which reads frames if that is what any of the methods compares."""
-    if measured.read == "auto" and any(method.reads != "text" for method in methods):
-        measured = replace(measured, read="frames")
-    return measured.engine
+    if target.read == "auto" and any(method.reads != "text" for method in methods):
+        target = replace(target, read="frames")
+    return target.engine
 
 
 def _listener(
-    session: Session, loaded: Model, methods: Sequence[Method], ear: str
+    session: Session, model: Model, methods: Sequence[Method], name: str
 ) -> CascadeModel | None:
     """Whose Whisper writes what is read as text, if any is."""
     if not any(method.reads == "text" for method in methods):
         return None
-    ear = loaded.card.name if loaded.reads_by == "text" else ear
-    return _text_model(session, loaded, ear, "--ear")
+    name = model.card.name if model.reads_by == "text" else name
+    return _text_model(session, model, name, "--ear")
 
 
 def _own_judge(
-    session: Session, loaded: Model, listener: CascadeModel | None, name: str | None
+    session: Session, model: Model, listener: CascadeModel | None, name: str | None
 ) -> Judge | None:
     """A model of this project as the judge; None where nobody is to judge."""
     if not name:
         return None
     from fls_models.bench.scoring.judge import OwnJudge
 
-    own = listener if listener and listener.card.name == name else None
-    own = own or _text_model(session, loaded, name, "--judge")
-    return OwnJudge(own.language_model, own.card.name)
+    judge = listener if listener and listener.card.name == name else None
+    judge = judge or _text_model(session, model, name, "--judge")
+    return OwnJudge(judge.language_model, judge.card.name)
 
 
-def _text_model(session: Session, loaded: Model, name: str, option: str) -> CascadeModel:
+def _text_model(session: Session, model: Model, name: str, option: str) -> CascadeModel:
     """A model that reads text: the one that is measured, if it is that, or another beside it."""
     from fls_models.core.cache import NULL_CACHE
 
-    found: Any = loaded
-    if loaded.reads_by != "text" or loaded.card.name != name:
-        found = session.start(Engine(name, read="text"), NULL_CACHE)
-    if found.reads_by != "text":
+    reader: Any = model
+    if model.reads_by != "text" or model.card.name != name:
+        reader = session.start(Engine(name, read="text"), NULL_CACHE)
+    if reader.reads_by != "text":
         raise UsageError(f"{option} takes a model that reads text, such as mini, not {name}.")
-    text: CascadeModel = found
+    text: CascadeModel = reader
     return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_models.answering.model import Model
-    from fls_models.bench.qa.conditions import Given
+    from fls_models.bench.qa.conditions import ConditionInputs
 
 app = CommandLine(
     help="Measure a model on recordings.\n\nExample: fls bench asr examples/asr-sample/sample.jsonl"
@@ -83,7 +83,7 @@ def qa(
         ),
     ],
     questions: _Questions,
-    measured: MeasuredModel,
+    target: MeasuredModel,
     language: options.Language = None,
     limit: bench_options.Limit = None,
     work: bench_options.Work = None,
@@ -99,79 +99,78 @@ def qa(
 
     Example: fls bench qa examples/qa-sample/sample.jsonl --budgets balanced
     """
-    wanted = [] if questions.budgets == "none" else budgets_named(questions.budgets)
+    budgets = [] if questions.budgets == "none" else budgets_named(questions.budgets)
     listen = budgets_named(questions.listen)[0] if questions.listen else None
     form = form_of(output)
     work = work_folder(work)
     with manners.session() as session:
-        from fls_models.bench.caches.results import Kept
+        from fls_models.bench.caches.results import ResultCache
         from fls_models.bench.qa.items import load_items
         from fls_models.bench.qa.qa import QaBench
         from fls_models.bench.qa.report import run
 
-        found = load_items(items, limit)
-        silent = sum(item.audio is None for item in found)
-        if wanted and silent:
+        bench_items = load_items(items, limit)
+        silent = sum(item.audio is None for item in bench_items)
+        if budgets and silent:
             raise UsageError(
-                f"{silent} of {len(found)} items of {items} have no audio; "
+                f"{silent} of {len(bench_items)} items of {items} have no audio; "
                 f"`python benchmarks/speak.py {items} --out spoken/` speaks them."
             )
-        engine = measured.engine
-        loaded = session.model(engine)
-        with _given(loaded, language, listen, work) as given:
-            true = _true(session, loaded, engine, given)
-            bench = QaBench(given, found, Kept(work), session.bars, true=true)
-            asked = questions.free, questions.refusals
-            report = run(bench, loaded.card.name, len(found), wanted, *asked)
-        if as_json:
-            session.show(bench_report.qa_json(report, items.name))
-        else:
-            tables = bench_report.qa_tables(report, items.name)
-            session.show(clean("\n".join(table.as_text() for table in tables)))
+        engine = target.engine
+        model = session.model(engine)
+        with _given(model, language, listen, work) as inputs:
+            true = _true(session, model, engine, inputs)
+            bench = QaBench(inputs, bench_items, ResultCache(work), session.bars, true=true)
+            limits = questions.free, questions.refusals
+            report = run(bench, model.card.name, len(bench_items), budgets, *limits)
+        payload = bench_report.qa_json(report, items.name)
+        tables = bench_report.qa_tables(report, items.name)
+        text = "\n".join(table.as_text() for table in tables)
+        session.show(payload if as_json else clean(text))
         if output is not None:
-            render: Callable[..., str] = (
-                bench_report.qa_markdown if form == ".md" else bench_report.qa_json
-            )
-            write_atomically(output, clean(render(report, items.name)))
+            markdown = bench_report.qa_markdown(report, items.name)
+            write_atomically(output, clean(markdown if form == ".md" else payload))
         session.finish()
 
 
 @contextmanager
 def _given(
-    loaded: Model, language: str | None, listen: str | None, work: Path | None
-) -> Iterator[Given]:
+    model: Model, language: str | None, listen: str | None, work: Path | None
+) -> Iterator[ConditionInputs]:
     """Recordings as a model reads them: words, or frames, which always need a folder to lie in."""
-    from fls_models.bench.caches.frames import FrameHearing
+    from fls_models.bench.caches.frames import FrameCache
     from fls_models.bench.caches.transcripts import TranscriptCache
-    from fls_models.bench.qa.conditions import GivenFrames, GivenText
+    from fls_models.bench.qa.conditions import FrameInputs, TextInputs
     from fls_models.pipelines.frames import FrameModel
 
-    name = loaded.card.name
-    if not isinstance(loaded, FrameModel):
+    name = model.card.name
+    if not isinstance(model, FrameModel):
         hearing = TranscriptCache(
-            lambda: loaded.transcriber, decode, name, work=work, language=language
+            lambda: model.transcriber, decode, name, work=work, language=language
         )
-        yield GivenText(loaded, hearing, listen=listen)
+        yield TextInputs(model, hearing, listen=listen)
         return
     if listen:
         raise UsageError(
             f"--listen is for transcripts; {name} reads frames, which are heard for each budget."
         )
     with TemporaryDirectory(prefix="fls-bench-") as passing:
-        yield GivenFrames(loaded, FrameHearing(loaded, decode, work or Path(passing)))
+        yield FrameInputs(model, FrameCache(model, decode, work or Path(passing)))
 
 
-def _true(session: Session, loaded: Model, engine: Engine, given: Given) -> Given:
+def _true(
+    session: Session, model: Model, engine: Engine, inputs: ConditionInputs
+) -> ConditionInputs:
     """True transcripts, read by the same language model as text, without what frames take."""
-    from fls_models.bench.qa.conditions import GivenText
+    from fls_models.bench.qa.conditions import TextInputs
     from fls_models.bench.qa.transcript_model import ReadingText
     from fls_models.pipelines.frames import FrameModel
 
-    if not isinstance(loaded, FrameModel):
-        return given
-    if not loaded.card.reads_text:
-        return GivenText(ReadingText(loaded), marks=(loaded.ear,))
+    if not isinstance(model, FrameModel):
+        return inputs
+    if not model.card.reads_text:
+        return TextInputs(ReadingText(model), marks=(model.ear,))
     # A text model that can read frames, too: its text reader has no LoRA and thresholds of its own.
-    name = loaded.card.name if engine.model == "auto" else engine.model
-    other = session.start(replace(engine, model=name, read="text"), session.memory)
-    return GivenText(other)
+    name = model.card.name if engine.model == "auto" else engine.model
+    text_model = session.start(replace(engine, model=name, read="text"), session.memory)
+    return TextInputs(text_model)

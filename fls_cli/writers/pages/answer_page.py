@@ -30,7 +30,7 @@ def answer_page(
     *,
     name: str,
     audio: bytes,
-    heard: Inspection | None,
+    inspection: Inspection | None,
     offset: float = 0.0,
     flaws: Sequence[str] = (),
 ) -> str:
@@ -44,10 +44,10 @@ def answer_page(
         offset: the second of the recording at which `audio` begins.
         flaws: what of the recording is missing or in doubt, a sentence each.
     """
-    found = [_found(answer) for answer in answers]
+    evidence = [_found(answer) for answer in answers]
     rows = [
         Row("Evidence" if len(answers) == 1 else f"Evidence for question {number}", passages)
-        for number, passages in enumerate(found, 1)
+        for number, passages in enumerate(evidence, 1)
     ]
     first = answers[0]
     title = f"{first.question} - {name}"
@@ -57,11 +57,13 @@ def answer_page(
         name=name,
         about=f"{counted(len(answers), 'question')} asked of this recording with fls.",
         answers=answers,
-        found=found,
+        evidence=evidence,
         flaws=flaws,
-        timeline=timeline(_span(answers, heard, offset), heard=heard, rows=rows, offset=offset),
-        beside=_UNHEARD if heard is None else _BESIDE if first.usage.reader == "text" else "",
-        made=[
+        timeline=timeline(
+            _span(answers, inspection, offset), inspection=inspection, rows=rows, offset=offset
+        ),
+        beside=_UNHEARD if inspection is None else _BESIDE if first.usage.reader == "text" else "",
+        facts=[
             ("Model", first.usage.model),
             ("Budget", first.usage.budget),
             ("Reads", _READERS.get(first.usage.reader, first.usage.reader)),
@@ -77,9 +79,9 @@ def _found(answer: Answer) -> tuple[Passage, ...]:
     return answer.evidence if answer.answered else ()
 
 
-def _span(answers: Sequence[Answer], heard: Inspection | None, offset: float) -> Span:
-    if heard:
-        return Span(heard.start, heard.end)
+def _span(answers: Sequence[Answer], inspection: Inspection | None, offset: float) -> Span:
+    if inspection:
+        return Span(inspection.start, inspection.end)
     ends = [offset + answer.usage.audio_seconds for answer in answers]
     ends += [passage.span.end for answer in answers for passage in _found(answer)]
     return Span(offset, max(ends))

@@ -34,13 +34,13 @@ def inspection_page(inspection: Inspection, *, name: str, audio: bytes) -> str:
         title=f"{name}, inspected",
         name=name,
         about="What the extractor made of this recording, drawn with fls.",
-        timeline=timeline(span, heard=inspection, offset=inspection.start),
+        timeline=timeline(span, inspection=inspection, offset=inspection.start),
         has_head=inspection.has_head,
         lines=[
             (Span(line[0].start, line[-1].end), "".join(word.text for word in line))
             for line in _lines(inspection.words)
         ],
-        made=[
+        facts=[
             ("Model", inspection.model),
             ("Budget", inspection.budget),
             ("Frames", f"{before:,} before fusion, {after:,} after{ratio}"),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import log2
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from fls_cli.writers.pages.markup import clocks, stretch
+from fls_cli.writers.pages.markup import clocks, play_attributes
 from fls_models.core.results import Passage, Span
 
 if TYPE_CHECKING:
@@ -33,47 +34,49 @@ _EVIDENCE, _WAVEFORM, _DENSITY, _FUSION = 24, 56, 44, 16
 
 @dataclass(frozen=True)
 class Lane:
-    """A stripe of the drawing; `drawn` is SVG for a stripe that begins at 0."""
+    """A stripe of the drawing; `svg` is SVG for a stripe that begins at 0."""
 
     label: str
     height: int
-    drawn: Markup
+    svg: Markup
 
 
-def heard_lanes(heard: Inspection) -> Iterator[Lane]:
+def inspection_lanes(inspection: Inspection) -> Iterator[Lane]:
     """Sound, content density, and each round of fusion; nothing where there are no frames."""
     import numpy as np
 
     from fls_models.extractor.inspection.columns import columns
 
-    count = min(_COLUMNS, heard.frames_before)
+    count = min(_COLUMNS, inspection.frames_before)
     if not count:
         return
-    found = columns(heard, np.linspace(heard.start, heard.end, count + 1))
-    parts = columns(heard, np.linspace(heard.start, heard.end, _PARTS * count + 1)).peaks
+    values = columns(inspection, np.linspace(inspection.start, inspection.end, count + 1))
+    parts = columns(
+        inspection, np.linspace(inspection.start, inspection.end, _PARTS * count + 1)
+    ).peaks
     peaks = np.nan_to_num(parts).reshape(count, _PARTS)
     sound = _wave("loudest", peaks.max(axis=1)) + _wave("mean", peaks.mean(axis=1))
     yield Lane("Waveform", _WAVEFORM, _stretched(count, _WAVEFORM, sound))
-    if heard.has_head:
-        density = _area(np.nan_to_num(found.density))
+    if inspection.has_head:
+        density = _area(np.nan_to_num(values.density))
         yield Lane("Content density", _DENSITY, _stretched(count, _DENSITY, density))
-    for number, joined in enumerate(found.joined, 1):
-        before, left = heard.lengths[number - 1 : number + 1]
-        label = f"Fusion, round {number}: {before:,} to {left:,} frames"
+    for number, joined in enumerate(values.joined, 1):
+        before, after = inspection.lengths[number - 1 : number + 1]
+        label = f"Fusion, round {number}: {before:,} to {after:,} frames"
         yield Lane(label, _FUSION, _stretched(count, _FUSION, _strip(joined)))
 
 
 def evidence_lane(label: str, passages: Sequence[Passage], span: Span, offset: float) -> Lane:
     """Passages as bands that can be pressed, within a lane that stands for `span`."""
-    drawn = [f'<rect class="row" width="100%" height="{_EVIDENCE}"/>']
+    shapes = [f'<rect class="row" width="100%" height="{_EVIDENCE}"/>']
     for passage in passages:
         left, right = (per_cent(time, span) for time in (passage.span.start, passage.span.end))
-        drawn.append(
+        shapes.append(
             f'<rect class="band" x="{left:.3f}%" width="{right - left:.3f}%" y="1" '
-            f'height="{_EVIDENCE - 2}" {stretch(passage.span, offset)}>'
+            f'height="{_EVIDENCE - 2}" {play_attributes(passage.span, offset)}>'
             f"<title>{'-'.join(clocks(passage.span))}</title></rect>"
         )
-    return Lane(label, _EVIDENCE, Markup("".join(drawn)))
+    return Lane(label, _EVIDENCE, Markup("".join(shapes)))
 
 
 def per_cent(time: float, span: Span) -> float:
@@ -82,10 +85,10 @@ def per_cent(time: float, span: Span) -> float:
     return min(100.0, max(0.0, 100 * (time - span.start) / length)) if length else 0.0
 
 
-def _stretched(count: int, height: int, drawn: str) -> Markup:
+def _stretched(count: int, height: int, shapes: str) -> Markup:
     return Markup(
         f'<svg width="100%" height="{height}" viewBox="0 0 {count} {height}" '
-        f'preserveAspectRatio="none">{drawn}</svg>'
+        f'preserveAspectRatio="none">{shapes}</svg>'
     )
 
 
@@ -93,9 +96,9 @@ def _wave(name: str, peaks: NDArray[np.float64]) -> str:
     # Quiet speech is to be seen beside a loud noise, and silence as a line.
     half = _WAVEFORM / 2
     reach = [max(0.5, half * float(peak) ** 0.6) for peak in peaks]
-    there = "".join(f"V{half - up:.1f}h1" for up in reach)
-    back = "".join(f"V{half + down:.1f}h-1" for down in reversed(reach))
-    return f'<path class="waveform {name}" d="M0 {half}{there}{back}z"/>'
+    top = "".join(f"V{half - up:.1f}h1" for up in reach)
+    bottom = "".join(f"V{half + down:.1f}h-1" for down in reversed(reach))
+    return f'<path class="waveform {name}" d="M0 {half}{top}{bottom}z"/>'
 
 
 def _area(density: NDArray[np.float64]) -> str:
@@ -111,12 +114,11 @@ def _strip(joined: NDArray[np.float64]) -> str:
     ]
     paths = [""] * LEVELS
     first = 0
-    for place in range(1, len(levels) + 1):
-        if place == len(levels) or levels[place] != levels[first]:
-            level, width = levels[first], place - first
-            if level is not None:
-                paths[level] += f"M{first} 0h{width}v{_FUSION}h-{width}z"
-            first = place
+    for level, columns in groupby(levels):
+        width = len(list(columns))
+        if level is not None:
+            paths[level] += f"M{first} 0h{width}v{_FUSION}h-{width}z"
+        first += width
     return "".join(
         f'<path class="fusion level-{level}" d="{path}"/>'
         for level, path in enumerate(paths)

@@ -14,11 +14,11 @@ def clocks(span: Span) -> tuple[str, str]:
     return clock_time(start), clock_time(end)
 
 
-def stretch(span: Span, offset: float) -> Markup:
+def play_attributes(span: Span, offset: float) -> Markup:
     """The attributes by which the page's script knows what to play: seconds of its own audio."""
     start, end = (max(0.0, time - offset) for time in (span.start, span.end))
-    told = f'data-start="{start:.2f}" data-end="{end:.2f}" data-name="{" to ".join(clocks(span))}"'
-    return Markup(told)
+    name = " to ".join(clocks(span))
+    return Markup(f'data-start="{start:.2f}" data-end="{end:.2f}" data-name="{name}"')
 
 
 def counted(count: int, noun: str) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from fls_cli.console.text import clean
-from fls_cli.writers.pages.markup import clocks, stretch
+from fls_cli.writers.pages.markup import clocks, play_attributes
 
 
 def page(template: str, *, audio: bytes, offset: float, **values: object) -> str:
@@ -28,7 +28,7 @@ def page(template: str, *, audio: bytes, offset: float, **values: object) -> str
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.globals |= {"clocks": clocks, "stretch": stretch}
+    environment.globals |= {"clocks": clocks, "play_attributes": play_attributes}
     environment.filters["hash"] = _hash
     return environment.get_template(template).render(
         audio=Markup(b64encode(audio).decode()),

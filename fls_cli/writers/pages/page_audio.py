@@ -37,35 +37,35 @@ def page_audio(blocks: Iterable[NDArray[np.float32]]) -> bytes:
         ) as child,
         ThreadPoolExecutor(2) as readers,
     ):
-        fed = cast(IO[bytes], child.stdin)
+        pipe = cast(IO[bytes], child.stdin)
         # While ffmpeg is fed: it stops for a pipe that nobody empties.
         sound = readers.submit(cast(IO[bytes], child.stdout).read)
-        said = readers.submit(cast(IO[bytes], child.stderr).read)
+        messages = readers.submit(cast(IO[bytes], child.stderr).read)
         try:
-            _feed(fed, blocks)
+            _feed(pipe, blocks)
             code = child.wait()
         finally:
             child.kill()
             with suppress(BrokenPipeError):
-                fed.close()
+                pipe.close()
         if code:
-            lines = said.result().decode(errors="replace").strip().splitlines()
+            lines = messages.result().decode(errors="replace").strip().splitlines()
             why = lines[-1] if lines else f"it left with {code}"
             raise EnvironmentLacks(f"{ffmpeg.path} cannot write MP3 ({why}); {ffmpeg.remedy}.")
         return sound.result()
 
 
-def _feed(fed: IO[bytes], blocks: Iterable[NDArray[np.float32]]) -> None:
+def _feed(pipe: IO[bytes], blocks: Iterable[NDArray[np.float32]]) -> None:
     import numpy as np
 
     for block in blocks:
         try:
-            fed.write(np.ascontiguousarray(block, dtype="<f4").data)
+            pipe.write(np.ascontiguousarray(block, dtype="<f4").data)
         except BrokenPipeError:
             # Its exit code and its words tell why it has gone.
             return
     with suppress(BrokenPipeError):
-        fed.close()
+        pipe.close()
 
 
 def _command(ffmpeg: str) -> list[str]:

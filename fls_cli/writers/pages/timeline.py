@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from fls_cli.writers.pages.lanes import LEVELS, Lane, evidence_lane, heard_lanes, per_cent
+from fls_cli.writers.pages.lanes import LEVELS, Lane, evidence_lane, inspection_lanes, per_cent
 from fls_cli.writers.pages.markup import clocks, counted
 from fls_models.core.results import Passage, Span
 from fls_models.core.timestamps import clock_time
@@ -48,13 +48,13 @@ class Timeline:
     height: int
     borders: Markup
     axis: Markup
-    described: str
+    description: str
     legend: str
     levels: int
 
 
 def timeline(
-    span: Span, *, heard: Inspection | None, rows: Sequence[Row] = (), offset: float = 0.0
+    span: Span, *, inspection: Inspection | None, rows: Sequence[Row] = (), offset: float = 0.0
 ) -> Timeline:
     """A figure of `span` with a legend below it.
 
@@ -64,26 +64,26 @@ def timeline(
         rows: evidence, a lane for each that has any.
         offset: the second of the recording at which the page's audio begins.
     """
-    shown = [row for row in rows if row.passages]
-    lanes = [evidence_lane(row.label, row.passages, span, offset) for row in shown]
-    lanes += heard_lanes(heard) if heard else ()
+    evidence = [row for row in rows if row.passages]
+    lanes = [evidence_lane(row.label, row.passages, span, offset) for row in evidence]
+    lanes += inspection_lanes(inspection) if inspection else ()
     tops = [0, *accumulate(_LABEL + lane.height + _GAP for lane in lanes)]
     return Timeline(
         span,
         list(zip(tops, lanes, strict=False)),
         bottom=tops[-1],
         height=tops[-1] + _AXIS,
-        borders=_borders(heard, span, tops[-1]) if heard else Markup(""),
+        borders=_borders(inspection, span, tops[-1]) if inspection else Markup(""),
         axis=_axis(span, tops[-1]),
-        described=_described(span, heard, shown),
-        legend=_legend(heard, bool(shown)),
-        levels=LEVELS if heard and heard.rounds else 0,
+        description=_described(span, inspection, evidence),
+        legend=_legend(inspection, bool(evidence)),
+        levels=LEVELS if inspection and inspection.rounds else 0,
     )
 
 
-def _borders(heard: Inspection, span: Span, bottom: int) -> Markup:
+def _borders(inspection: Inspection, span: Span, bottom: int) -> Markup:
     """Lines where one pass ends and the next begins."""
-    starts = [one.times[0, 0] for one in heard.sections[1:] if one.frames_before]
+    starts = [section.times[0, 0] for section in inspection.sections[1:] if section.frames_before]
     places = [f"{per_cent(float(start), span):.3f}%" for start in starts]
     lines = (
         f'<line class="border" x1="{place}" x2="{place}" y1="0" y2="{bottom}"/>' for place in places
@@ -94,7 +94,7 @@ def _borders(heard: Inspection, span: Span, bottom: int) -> Markup:
 def _axis(span: Span, top: int) -> Markup:
     length = span.end - span.start
     step = next((step for step in _STEPS if length / step <= _TICKS), ceil(length / _TICKS))
-    drawn = [f'<line class="axis" x1="0" x2="100%" y1="{top}" y2="{top}"/>']
+    shapes = [f'<line class="axis" x1="0" x2="100%" y1="{top}" y2="{top}"/>']
     for number in range(ceil(span.start / step), int(span.end // step) + 1):
         place = per_cent(number * step, span)
         tick = f'x1="{place:.3f}%" x2="{place:.3f}%" y1="{top}" y2="{top + 5}"'
@@ -104,51 +104,55 @@ def _axis(span: Span, top: int) -> Markup:
         elif place > 100 - _NEAR_AN_END:
             anchor = "end"
         time = clock_time(number * step)
-        drawn.append(
+        shapes.append(
             f'<line class="axis" {tick}/><text class="tick{" odd" if number % 2 else ""}" '
             f'x="{place:.3f}%" y="{top + 19}" text-anchor="{anchor}">{time}</text>'
         )
-    return Markup("".join(drawn))
+    return Markup("".join(shapes))
 
 
-def _described(span: Span, heard: Inspection | None, rows: Sequence[Row]) -> str:
+def _described(span: Span, inspection: Inspection | None, rows: Sequence[Row]) -> str:
     """What the drawing shows, in words, for those who do not see it."""
-    said = [f"Timeline from {' to '.join(clocks(span))}."]
+    sentences = [f"Timeline from {' to '.join(clocks(span))}."]
     for row in rows:
         places = ", ".join(" to ".join(clocks(passage.span)) for passage in row.passages)
-        said.append(f"{row.label}: {places}.")
-    if heard and heard.frames_before:
-        if heard.has_head:
-            said.append(f"Content density is {heard.mean_density:.2f} on average.")
-        said.append(_fusion_in_words(heard))
-    return " ".join(said)
+        sentences.append(f"{row.label}: {places}.")
+    if inspection and inspection.frames_before:
+        if inspection.has_head:
+            sentences.append(f"Content density is {inspection.mean_density:.2f} on average.")
+        sentences.append(_fusion_in_words(inspection))
+    return " ".join(sentences)
 
 
-def _fusion_in_words(heard: Inspection) -> str:
-    frames = counted(heard.frames_before, "frame")
-    passes = counted(len(heard.sections), "pass")
-    if not heard.rounds:
+def _fusion_in_words(inspection: Inspection) -> str:
+    frames = counted(inspection.frames_before, "frame")
+    passes = counted(len(inspection.sections), "pass")
+    if not inspection.rounds:
         return f"{frames}, none of them fused, make {passes} of the language model."
     return (
-        f"{frames} were fused to {heard.frames_after:,} in {counted(heard.rounds, 'round')}, "
-        f"for {passes} of the language model."
+        f"{frames} were fused to {inspection.frames_after:,} in "
+        f"{counted(inspection.rounds, 'round')}, for {passes} of the language model."
     )
 
 
-def _legend(heard: Inspection | None, has_evidence: bool) -> str:
+def _legend(inspection: Inspection | None, has_evidence: bool) -> str:
     if has_evidence:
-        said = ["Evidence plays when it is pressed; anywhere else, the player moves there."]
+        sentences = ["Evidence plays when it is pressed; anywhere else, the player moves there."]
     else:
-        said = ["The player moves to where the timeline is pressed."]
-    if heard and not heard.frames_before:
-        said.append("Nothing was heard.")
-    elif heard:
-        said.append("The waveform shows the loudest sample of each moment, and the mean of those.")
-        if heard.has_head:
-            said.append("Content density is how much each moment says, as the CTC head judges it.")
+        sentences = ["The player moves to where the timeline is pressed."]
+    if inspection and not inspection.frames_before:
+        sentences.append("Nothing was heard.")
+    elif inspection:
+        sentences.append(
+            "The waveform shows the loudest sample of each moment, and the mean of those."
+        )
+        if inspection.has_head:
+            sentences.append(
+                "Content density is how much each moment says, as the CTC head judges it."
+            )
         else:
-            said.append("There is no CTC head: every frame counts as much as any other.")
-        said.append(_fusion_in_words(heard))
-        if len(heard.sections) > 1:
-            said.append("Dashed lines part what is read in one pass from the next.")
-    return " ".join(said)
+            sentences.append("There is no CTC head: every frame counts as much as any other.")
+        sentences.append(_fusion_in_words(inspection))
+        if len(inspection.sections) > 1:
+            sentences.append("Dashed lines part what is read in one pass from the next.")
+    return " ".join(sentences)

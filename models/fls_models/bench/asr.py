@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fls_models.bench.caches.transcripts import TranscriptCache
+from fls_models.bench.counting import counted
 from fls_models.core.jsonl import read_lines
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
@@ -30,7 +31,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Compared:
+class RecordingErrors:
     """One recording as it was understood, both texts normalised, and what is wrong with it."""
 
     name: str
@@ -47,6 +48,10 @@ class Compared:
     def errors(self) -> int:
         return self.substitutions + self.deletions + self.insertions
 
+    def as_json(self) -> dict[str, Any]:
+        values = {key: round(v, 2) if isinstance(v, float) else v for key, v in vars(self).items()}
+        return {"audio": values.pop("name"), **values}
+
 
 @dataclass(frozen=True)
 class AsrReport:
@@ -54,62 +59,35 @@ class AsrReport:
 
     budget: str
     model: str
-    items: tuple[Compared, ...]
+    items: tuple[RecordingErrors, ...]
 
-    @property
-    def words(self) -> int:
-        return sum(item.words for item in self.items)
-
-    @property
-    def errors(self) -> int:
-        return sum(item.errors for item in self.items)
+    def total(self, field: str) -> Any:
+        """The sum of a number of all recordings: words, errors of each kind, seconds."""
+        return sum(getattr(item, field) for item in self.items)
 
     @property
     def wer(self) -> float:
         """Errors per word of the references, 0 upwards."""
-        return self.errors / self.words
-
-    @property
-    def audio_seconds(self) -> float:
-        return sum(item.audio_seconds for item in self.items)
-
-    @property
-    def seconds(self) -> float:
-        """Spent on listening, decoding of the media files included, loading the model not."""
-        return sum(item.seconds for item in self.items)
+        return float(self.total("errors") / self.total("words"))
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work per second of audio; nan where there was none."""
-        return self.seconds / self.audio_seconds if self.audio_seconds else float("nan")
+        """Seconds of work per second of audio, decoding included; nan where there was none."""
+        audio = self.total("audio_seconds")
+        return float(self.total("seconds") / audio) if audio else float("nan")
 
     def as_json(self) -> dict[str, Any]:
+        kinds = ("words", "errors", "substitutions", "deletions", "insertions")
+        audio = self.total("audio_seconds")
         return {
             "budget": self.budget,
             "model": self.model,
-            "words": self.words,
-            "errors": self.errors,
-            "substitutions": sum(item.substitutions for item in self.items),
-            "deletions": sum(item.deletions for item in self.items),
-            "insertions": sum(item.insertions for item in self.items),
+            **{kind: self.total(kind) for kind in kinds},
             "wer": round(self.wer, 5),
-            "audio_seconds": round(self.audio_seconds, 2),
-            "seconds": round(self.seconds, 2),
-            "real_time_factor": round(self.real_time_factor, 4) if self.audio_seconds else None,
-            "items": [
-                {
-                    "audio": item.name,
-                    "reference": item.reference,
-                    "hypothesis": item.hypothesis,
-                    "words": item.words,
-                    "substitutions": item.substitutions,
-                    "deletions": item.deletions,
-                    "insertions": item.insertions,
-                    "audio_seconds": round(item.audio_seconds, 2),
-                    "seconds": round(item.seconds, 2),
-                }
-                for item in self.items
-            ],
+            "audio_seconds": round(audio, 2),
+            "seconds": round(self.total("seconds"), 2),
+            "real_time_factor": round(self.real_time_factor, 4) if audio else None,
+            "items": [item.as_json() for item in self.items],
         }
 
 
@@ -120,15 +98,13 @@ def load_manifest(path: Path, limit: int | None = None) -> list[Utterance]:
     words.
     """
     utterances = []
-    for number, raw in read_lines(path):
+    for number, raw in read_lines(path)[:limit]:
         name, text = raw.get("audio"), raw.get("text")
         if not isinstance(name, str) or not isinstance(text, str) or not normalise(text):
             raise UsageError(
                 f'{path}, line {number}: a line is {{"audio": "talk.wav", "text": "what is said"}}.'
             )
         utterances.append(Utterance(name, path.parent / name, text))
-        if len(utterances) == limit:
-            break
     if not utterances:
         raise UsageError(f"{path} holds no recordings.")
     return utterances
@@ -143,32 +119,18 @@ def measure(
 ) -> AsrReport:
     """Transcribes every recording at one budget and counts what is wrong."""
     items = []
-    stage = f"{budget}: recordings"
-    progress(stage, 0, len(utterances))
-    for done, utterance in enumerate(utterances, 1):
-        heard = hearing.hear(utterance.audio, budget)
-        text = heard.transcript.text
-        items.append(
-            compare(utterance.name, utterance.text, text, heard.transcript.duration, heard.seconds)
-        )
-        progress(stage, done, len(utterances))
+    for utterance in counted(utterances, f"{budget}: recordings", progress):
+        timed = hearing.hear(utterance.audio, budget)
+        spent = timed.transcript.duration, timed.seconds
+        items.append(compare(utterance.name, utterance.text, timed.transcript.text, *spent))
     return AsrReport(budget, model, tuple(items))
 
 
 def compare(
     name: str, reference: str, hypothesis: str, audio_seconds: float = 0.0, seconds: float = 0.0
-) -> Compared:
+) -> RecordingErrors:
     """Aligns two texts word by word, after normalising both."""
-    said, understood = normalise(reference), normalise(hypothesis)
-    aligned = align([said], [understood])
-    return Compared(
-        name,
-        said,
-        understood,
-        len(said.split()),
-        aligned.substitutions,
-        aligned.deletions,
-        aligned.insertions,
-        audio_seconds,
-        seconds,
-    )
+    reference, hypothesis = normalise(reference), normalise(hypothesis)
+    errors = align([reference], [hypothesis])
+    counts = len(reference.split()), errors.substitutions, errors.deletions, errors.insertions
+    return RecordingErrors(name, reference, hypothesis, *counts, audio_seconds, seconds)

@@ -16,7 +16,7 @@ from typing import Any
 from fls_models.core.files import write_whole
 
 
-class Kept:
+class ResultCache:
     """Results in a folder; without one, each is made anew."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -26,12 +26,12 @@ class Kept:
         """The result for a key (anything that JSON holds), made now unless it was made before."""
         if self._folder is None:
             return make()
-        written = json.dumps(key, ensure_ascii=False, sort_keys=True)
-        name = hashlib.sha256(written.encode("utf-8")).hexdigest()[:32]
+        text = json.dumps(key, ensure_ascii=False, sort_keys=True)
+        name = hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
         place = self._folder / "results" / f"{name}.json"
         if place.is_file():
-            known: dict[str, Any] = json.loads(place.read_text("utf-8"))
-            return known
-        made = make()
-        write_whole(place, json.dumps(made, ensure_ascii=False))
-        return made
+            result: dict[str, Any] = json.loads(place.read_text("utf-8"))
+            return result
+        result = make()
+        write_whole(place, json.dumps(result, ensure_ascii=False))
+        return result

@@ -8,36 +8,22 @@ effort, whatever the file is called.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.answering.model import Listener
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.core.files import digest, write_whole
-from fls_models.core.results import Sentence, Transcript
+from fls_models.core.results import Transcript
 
 Decode = Callable[[Path], Iterable[NDArray[np.float32]]]
 """Blocks of 16 kHz mono float32 of a media file."""
-
-
-class Listener(Protocol):
-    """What is used of `fls_models.transcription.whisper.Transcriber`."""
-
-    language: str | None
-    until: float
-
-    def sentences(
-        self,
-        blocks: Iterable[NDArray[np.float32]],
-        budget: str,
-        *,
-        language: str | None = None,
-    ) -> Iterator[Sentence]: ...
 
 
 @dataclass(frozen=True)
@@ -70,13 +56,8 @@ class TranscriptCache:
         self._rates = rates
         self._work = work
         self._language = language
-        self._known: dict[tuple[Path, str], TimedTranscript] = {}
-
-    def hear(self, audio: Path, budget: str) -> TimedTranscript:
-        """The transcript of a recording: kept from before, or made now."""
-        if (audio, budget) not in self._known:
-            self._known[audio, budget] = self._hear(audio, budget)
-        return self._known[audio, budget]
+        self.hear = cache(self._hear)
+        """(recording, budget) -> its transcript: kept from before, or made now."""
 
     def _hear(self, audio: Path, budget: str) -> TimedTranscript:
         place = self._place(audio, budget)
@@ -88,15 +69,15 @@ class TranscriptCache:
         sentences = tuple(listener.sentences(self._decode(audio), budget, language=self._language))
         seconds = perf_counter() - begun
         language = listener.language if sentences else None
-        heard = TimedTranscript(Transcript(language, sentences, listener.until), seconds)
+        timed = TimedTranscript(Transcript(language, sentences, listener.until), seconds)
         if place is not None:
-            written = {"seconds": seconds, **heard.transcript.as_json()}
-            write_whole(place, json.dumps(written, ensure_ascii=False))
-        return heard
+            payload = {"seconds": seconds, **timed.transcript.as_json()}
+            write_whole(place, json.dumps(payload, ensure_ascii=False))
+        return timed
 
     def _place(self, audio: Path, budget: str) -> Path | None:
         if self._work is None:
             return None
-        paid = Budget(budget).by(self._rates).key("transcribe")
-        effort = f"{self._model}-{paid}" + (f"-{self._language}" if self._language else "")
+        budget_key = Budget(budget).by(self._rates).key("transcribe")
+        effort = f"{self._model}-{budget_key}" + (f"-{self._language}" if self._language else "")
         return self._work / "transcripts" / effort / f"{digest(audio)[:16]}.json"

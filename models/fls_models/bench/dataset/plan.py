@@ -45,42 +45,42 @@ class Plan:
 
 
 def plan(
-    documents: Sequence[Document], *, mean: float, longest: float, asks: bool, seed: int
+    documents: Sequence[Document], *, mean: float, max_seconds: float, asks: bool, seed: int
 ) -> Plan:
-    """Joins documents to recordings of about `mean` seconds on average, `longest` at most.
+    """Joins documents to recordings of about `mean` seconds on average, `max_seconds` at most.
 
     With `asks`, every recording begins with a document that has questions before its documents are
     shuffled; no two of one recording ask the same. Long documents without questions are cut.
     """
-    chance = Random(f"{seed} recordings")
-    asked = [one for one in documents if one.questions] if asks else []
-    fitting = [one for one in asked if seconds_of(one) <= longest]
-    others = [one for one in documents if not (asks and one.questions)]
-    fillers = [piece for one in others for piece in _pieces(one)]
+    rng = Random(f"{seed} recordings")
+    askable = [document for document in documents if document.questions] if asks else []
+    fitting = [document for document in askable if seconds_of(document) <= max_seconds]
+    plain = [document for document in documents if not (asks and document.questions)]
+    fillers = [piece for document in plain for piece in _pieces(document)]
     for group in (fitting, fillers):
-        chance.shuffle(group)
+        rng.shuffle(group)
     first, second = deque(fitting if asks else fillers), deque(fillers if asks else ())
     recordings: list[tuple[Document, ...]] = []
     # Seconds by which the recordings before fell short of what was drawn for them.
-    owed = 0.0
+    debt = 0.0
     while first:
-        drawn = min(longest, mean * exp(chance.gauss(-(_SIGMA**2) / 2, _SIGMA)))
-        wanted = min(longest, max(0.0, drawn + owed))
+        sample = min(max_seconds, mean * exp(rng.gauss(-(_SIGMA**2) / 2, _SIGMA)))
+        target = min(max_seconds, max(0.0, sample + debt))
         joined = [first.popleft()]
         length = seconds_of(joined[0])
-        while (found := _next(joined, first, second, chance)) is not None:
-            after = length + seconds_of(found)
-            if after > longest or after - wanted > wanted - length:
+        while (candidate := _next(joined, first, second, rng)) is not None:
+            after = length + seconds_of(candidate)
+            if after > max_seconds or after - target > target - length:
                 # Its turn comes again.
-                (first if found.questions or not asks else second).appendleft(found)
+                (first if candidate.questions or not asks else second).appendleft(candidate)
                 break
-            joined.append(found)
+            joined.append(candidate)
             length = after
         # One document may be longer than all that was owed.
-        owed = max(-mean, drawn + owed - length)
-        chance.shuffle(joined)
+        debt = max(-mean, sample + debt - length)
+        rng.shuffle(joined)
         recordings.append(tuple(joined))
-    left_out = {"too long": len(asked) - len(fitting), "not needed": len(second)}
+    left_out = {"too long": len(askable) - len(fitting), "not needed": len(second)}
     return Plan(tuple(recordings), {why: count for why, count in left_out.items() if count})
 
 
@@ -94,55 +94,58 @@ def task_of(document: Document) -> str:
     return "dialogue" if len({line.speaker for line in document.lines}) > 1 else "qa"
 
 
-def answered(document: Document, said: Sequence[str]) -> list[Question]:
+def answered(document: Document, spoken_lines: Sequence[str]) -> list[Question]:
     """Those questions of a document that can be answered by the lines of it that were said.
 
     Where something was left out: those whose key sentence was said, and without a key sentence
     those of whose answer every longer word was.
     """
     missing = sum(count for why, count in document.left_out.items() if why != WORDLESS)
-    whole = not missing and len(said) == len(document.lines)
-    return list(exercises.answered(document.questions, said, whole=whole))
+    is_whole = not missing and len(spoken_lines) == len(document.lines)
+    return list(exercises.answered(document.questions, spoken_lines, whole=is_whole))
 
 
 def entries(
     name: str, audio: str, parts: Sequence[tuple[Document, Sequence[str]]], tasks: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The manifest's lines about a recording: its documents, with what was said of each."""
-    transcript = " ".join(line for _, said in parts for line in said)
+    transcript = " ".join(text for _, spoken_lines in parts for text in spoken_lines)
     about = {"audio": audio, "transcript": transcript}
     sources = ", ".join(document.source for document, _ in parts)
-    found: list[dict[str, Any]] = []
-    for document, said in parts:
+    lines: list[dict[str, Any]] = []
+    for document, spoken_lines in parts:
         task = task_of(document)
         if task not in tasks:
             continue
-        for one in answered(document, said):
-            told: dict[str, Any] = {"id": f"{name}-{len(found) + 1}", "task": task}
-            told |= {"question": one.question, "answer": one.answer}
-            if len(one.choices) > 1:
-                told["choices"] = list(one.choices)
-            found.append(told | about | {"source": document.source})
-    whole = [task for task in ("asr", "summary") if task in tasks]
-    return found + [
-        {"id": f"{name}-{task}", "task": task} | about | {"source": sources} for task in whole
+        for question in answered(document, spoken_lines):
+            line: dict[str, Any] = {"id": f"{name}-{len(lines) + 1}", "task": task}
+            line |= {"question": question.question, "answer": question.answer}
+            if len(question.choices) > 1:
+                line["choices"] = list(question.choices)
+            lines.append(line | about | {"source": document.source})
+    recording_tasks = [task for task in ("asr", "summary") if task in tasks]
+    return lines + [
+        {"id": f"{name}-{task}", "task": task} | about | {"source": sources}
+        for task in recording_tasks
     ]
 
 
 def _next(
-    joined: Sequence[Document], first: deque[Document], second: deque[Document], chance: Random
+    joined: Sequence[Document], first: deque[Document], second: deque[Document], rng: Random
 ) -> Document | None:
     """One more for a recording, taken from its queue; None when there is none that fits."""
     total = len(first) + len(second)
     if not total:
         return None
-    if chance.randrange(total) >= len(first):
+    if rng.randrange(total) >= len(first):
         return second.popleft()
-    known = {normalise(one.question) for document in joined for one in document.questions}
-    for at, found in enumerate(list(first)[:_WAITING]):
-        if not any(normalise(one.question) in known for one in found.questions):
+    questions = {
+        normalise(question.question) for document in joined for question in document.questions
+    }
+    for at, candidate in enumerate(list(first)[:_WAITING]):
+        if not any(normalise(question.question) in questions for question in candidate.questions):
             del first[at]
-            return found
+            return candidate
     return second.popleft() if second else None
 
 

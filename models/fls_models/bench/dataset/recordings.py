@@ -43,15 +43,15 @@ class RecordingsFolder:
     def __init__(self, place: Path) -> None:
         self.place = place
 
-    def told(self, number: int) -> dict[str, Any] | None:
+    def record(self, number: int) -> dict[str, Any] | None:
         """What is said in a recording; None when it was not made yet."""
         try:
-            found: dict[str, Any] = json.loads(self._file(number, ".json").read_text("utf-8"))
+            record: dict[str, Any] = json.loads(self._file(number, ".json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
         # A recording in which nothing could be said has no file.
-        there = not found["parts"] or self._file(number, SUFFIX).is_file()
-        return found if there else None
+        is_complete = not record["parts"] or self._file(number, SUFFIX).is_file()
+        return record if is_complete else None
 
     def make(
         self,
@@ -60,7 +60,7 @@ class RecordingsFolder:
         save: Save,
         *,
         seed: int,
-        longest: float,
+        max_seconds: float,
         distorts: bool,
         progress: Progress = ignore,
     ) -> list[dict[str, Any]]:
@@ -69,60 +69,60 @@ class RecordingsFolder:
         Raises EnvironmentLacks when no voice says anything, UsageError and DiskFull when they
         cannot be written.
         """
-        found = []
+        records = []
         total = len(plan.recordings)
         for number, documents in enumerate(plan.recordings, 1):
             progress("speak", number - 1, total)
-            told = self.told(number)
-            if told is None:
-                spoken = speak_recording(
-                    documents, cast, f"{seed} {number}", longest=longest, distorts=distorts
+            record = self.record(number)
+            if record is None:
+                recording = speak_recording(
+                    documents, cast, f"{seed} {number}", max_seconds=max_seconds, distorts=distorts
                 )
-                told = self._keep(number, spoken, save)
-            found.append(told)
+                record = self._keep(number, recording, save)
+            records.append(record)
         progress("speak", total, total)
-        if not any(one["parts"] for one in found):
+        if not any(record["parts"] for record in records):
             raise EnvironmentLacks("No voice could say any of these texts; try others (--voices).")
-        return found
+        return records
 
     def write_manifest(
-        self, plan: Plan, made: Sequence[Mapping[str, Any]], tasks: Sequence[str]
+        self, plan: Plan, records: Sequence[Mapping[str, Any]], tasks: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Writes and returns the manifest's lines.
 
         Raises UsageError when there is nothing to ask.
         """
-        found = []
-        for number, (documents, told) in enumerate(zip(plan.recordings, made, strict=True), 1):
-            said = said_of(documents, told)
-            if said:
+        entries_written = []
+        for number, (documents, record) in enumerate(zip(plan.recordings, records, strict=True), 1):
+            parts = spoken_parts(documents, record)
+            if parts:
                 name = f"{_RECORDINGS}/{number:04d}{SUFFIX}"
-                found += entries(f"{number:04d}", name, said, tasks)
-        if not found:
+                entries_written += entries(f"{number:04d}", name, parts, tasks)
+        if not entries_written:
             raise UsageError(
                 f"No question of these texts is of the tasks {', '.join(tasks)} and answered by "
                 "what is said; give texts with questions, or --tasks asr."
             )
-        lines = "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in found)
+        lines = "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries_written)
         write(self.place / MANIFEST, lines)
-        return found
+        return entries_written
 
-    def _keep(self, number: int, spoken: SpokenRecording, save: Save) -> dict[str, Any]:
+    def _keep(self, number: int, recording: SpokenRecording, save: Save) -> dict[str, Any]:
         file = self._file(number, SUFFIX)
-        if spoken.parts:
+        if recording.parts:
             with replacing(file, file.with_name(f"{file.stem}.{os.getpid()}.part")) as part:
-                save(spoken.samples, part)
-        told = {
-            "seconds": round(len(spoken.samples) / SAMPLE_RATE, 3),
+                save(recording.samples, part)
+        record = {
+            "seconds": round(len(recording.samples) / SAMPLE_RATE, 3),
             "parts": [
                 asdict(part)
                 | {"distortion": None if part.distortion is None else part.distortion.as_json()}
-                for part in spoken.parts
+                for part in recording.parts
             ],
-            "dropped": list(spoken.dropped),
+            "dropped": list(recording.dropped),
         }
-        write(self._file(number, ".json"), json.dumps(told, ensure_ascii=False) + "\n")
-        return told
+        write(self._file(number, ".json"), json.dumps(record, ensure_ascii=False) + "\n")
+        return record
 
     def _file(self, number: int, suffix: str) -> Path:
         return self.place / _RECORDINGS / f"{number:04d}{suffix}"
@@ -136,32 +136,34 @@ def open_recordings(place: Path, recipe: Mapping[str, Any], *, fresh: bool) -> R
     inside = place / _RECORDINGS
     try:
         inside.mkdir(parents=True, exist_ok=True)
-        there = [one for one in inside.iterdir() if re.fullmatch(r"\d{4,}\.(flac|json)", one.name)]
+        files = [
+            path for path in inside.iterdir() if re.fullmatch(r"\d{4,}\.(flac|json)", path.name)
+        ]
         if fresh:
-            for file in there:
-                file.unlink()
-            there = []
+            for path in files:
+                path.unlink()
+            files = []
     except OSError as error:
         raise UsageError(f"{place} cannot be written: {error.strerror}.") from None
-    wanted = json.loads(json.dumps(recipe))
-    if there and _recipe(place / FACTS) != wanted:
+    target = json.loads(json.dumps(recipe))
+    if files and _recipe(place / FACTS) != target:
         raise UsageError(
             f"{place} holds recordings of other texts, voices or options; choose another folder, "
             "or --fresh to make them anew."
         )
-    if not there:
-        write(place / FACTS, json.dumps({"recipe": wanted}, indent=1, ensure_ascii=False) + "\n")
+    if not files:
+        write(place / FACTS, json.dumps({"recipe": target}, indent=1, ensure_ascii=False) + "\n")
     return RecordingsFolder(place)
 
 
-def said_of(
-    documents: Sequence[Document], told: Mapping[str, Any]
+def spoken_parts(
+    documents: Sequence[Document], record: Mapping[str, Any]
 ) -> list[tuple[Document, list[str]]]:
     """The documents of a recording in order, with the lines of each that were said."""
-    by_source = {one.source: one for one in documents}
+    by_source = {document.source: document for document in documents}
     return [
         (document, [document.lines[index].text for index in part["lines"]])
-        for part in told["parts"]
+        for part in record["parts"]
         for document in [by_source[part["source"]]]
     ]
 
@@ -169,35 +171,35 @@ def said_of(
 def facts_of(
     plan: Plan,
     documents: Sequence[Document],
-    made: Sequence[Mapping[str, Any]],
+    records: Sequence[Mapping[str, Any]],
     lines: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Numbers about a data set: what is in it, and what of the texts is not."""
-    spoken = [one for one in made if one["parts"]]
-    parts = [part for one in spoken for part in one["parts"]]
-    seconds = [one["seconds"] for one in spoken]
+    recordings = [record for record in records if record["parts"]]
+    parts = [part for record in recordings for part in record["parts"]]
+    seconds = [record["seconds"] for record in recordings]
     kinds = Counter(name.partition(":")[0] for part in parts for name in part["voices"])
     left_out: Counter[str] = Counter()
     for document in documents:
         left_out.update(document.left_out)
-    planned = {one.source: one for joined in plan.recordings for one in joined}
-    asked = sum(len(planned[part["source"]].questions) for part in parts)
-    put = sum(1 for line in lines if line["task"] in ("qa", "dialogue"))
+    by_source = {document.source: document for joined in plan.recordings for document in joined}
+    question_count = sum(len(by_source[part["source"]].questions) for part in parts)
+    asked_count = sum(1 for line in lines if line["task"] in ("qa", "dialogue"))
     return {
-        "recordings": len(spoken),
+        "recordings": len(recordings),
         "hours": round(sum(seconds) / 3600, 3),
         "mean_seconds": round(sum(seconds) / len(seconds), 1),
         "longest_seconds": round(max(seconds), 1),
         "documents": len({part["source"] for part in parts}),
         "tasks": dict(sorted(Counter(str(line["task"]) for line in lines).items())),
-        "questions_not_put": asked - put,
+        "questions_not_put": question_count - asked_count,
         "documents_left_out": {
             **plan.left_out,
-            "dropped while speaking": sum(len(one["dropped"]) for one in made),
+            "dropped while speaking": sum(len(record["dropped"]) for record in records),
         },
         "sentences_left_out": dict(sorted(left_out.items())),
         "lines_no_voice_could_say": sum(
-            len(planned[part["source"]].lines) - len(part["lines"]) for part in parts
+            len(by_source[part["source"]].lines) - len(part["lines"]) for part in parts
         ),
         "voices": dict(sorted(kinds.items())),
     }
@@ -210,8 +212,8 @@ def write_facts(
 
     `about` are versions of what made it, by name.
     """
-    told = {"recipe": recipe, "versions": about, "made": facts}
-    write(place / FACTS, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    payload = {"recipe": recipe, "versions": about, "made": facts}
+    write(place / FACTS, json.dumps(payload, indent=1, ensure_ascii=False) + "\n")
     text = [
         "# Long recordings with questions, synthetic",
         "",

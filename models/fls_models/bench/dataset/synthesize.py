@@ -54,9 +54,9 @@ class SpokenRecording:
 
 
 def speak_recording(
-    documents: Sequence[Document], cast: Cast, seed: str, *, longest: float, distorts: bool
+    documents: Sequence[Document], cast: Cast, seed: str, *, max_seconds: float, distorts: bool
 ) -> SpokenRecording:
-    """Speaks documents one after the other, for at most `longest` seconds; a document is said whole
+    """Speaks documents one after the other, for `max_seconds` at most; a document is said whole
     or not at all, but for lines that no voice can say.
 
     The same for the same arguments.
@@ -68,23 +68,23 @@ def speak_recording(
     dropped: list[str] = []
     length = 0
     for at, document in enumerate(documents):
-        chance = Random(f"{seed} {at} {document.source}")
-        gap = _pause(chance.uniform(*_BETWEEN)) if parts else _pause(0.3)
-        said, lines, voices = _document(document, cast, chance)
-        end = length + len(gap) + len(said)
-        if not lines or end > longest * SAMPLE_RATE:
+        rng = Random(f"{seed} {at} {document.source}")
+        gap = _pause(rng.uniform(*_BETWEEN)) if parts else _pause(0.3)
+        speech, lines, voices = _document(document, cast, rng)
+        end = length + len(gap) + len(speech)
+        if not lines or end > max_seconds * SAMPLE_RATE:
             dropped.append(document.source)
             continue
         distortion = None
         if distorts:
-            dice = np.random.default_rng(chance.getrandbits(64))
-            distortion = distortions.draw(dice)
-            said = distortions.apply(said, distortion, dice)
+            generator = np.random.default_rng(rng.getrandbits(64))
+            distortion = distortions.draw(generator)
+            speech = distortions.apply(speech, distortion, generator)
         start = (length + len(gap)) / SAMPLE_RATE
         parts.append(
             Part(document.source, start, end / SAMPLE_RATE, tuple(lines), voices, distortion)
         )
-        samples += [gap, said]
+        samples += [gap, speech]
         length = end
     return SpokenRecording(
         np.concatenate([*samples, _pause(0)]).clip(-1, 1), tuple(parts), tuple(dropped)
@@ -92,37 +92,37 @@ def speak_recording(
 
 
 def _document(
-    document: Document, cast: Cast, chance: Random
+    document: Document, cast: Cast, rng: Random
 ) -> tuple[Samples, list[int], tuple[str, ...]]:
     voices: dict[str, Voice] = {}
     parts: list[Samples] = []
-    said: list[int] = []
+    indices: list[int] = []
     saying, before = Saying(), ""
     for index, line in enumerate(document.lines):
         if line.speaker not in voices:
-            voices[line.speaker] = _somebody_else(cast, chance, list(voices.values()))
+            voices[line.speaker] = _somebody_else(cast, rng, list(voices.values()))
         voice = voices[line.speaker]
-        samples = saying(voice, line.text, chance)
+        samples = saying(voice, line.text, rng)
         if not len(samples):
             continue
-        if said:
-            parts.append(_pause(chance.uniform(*(_GAPS if line.speaker == before else _TURNS))))
+        if indices:
+            parts.append(_pause(rng.uniform(*(_GAPS if line.speaker == before else _TURNS))))
         parts.append(samples)
-        said.append(index)
+        indices.append(index)
         before = line.speaker
-    speaking = dict.fromkeys(document.lines[index].speaker for index in said)
+    speaking = dict.fromkeys(document.lines[index].speaker for index in indices)
     names = tuple(voices[speaker].name for speaker in speaking)
-    return np.concatenate([*parts, _pause(0)]), said, names
+    return np.concatenate([*parts, _pause(0)]), indices, names
 
 
-def _somebody_else(cast: Cast, chance: Random, others: Sequence[Voice]) -> Voice:
+def _somebody_else(cast: Cast, rng: Random, voices: Sequence[Voice]) -> Voice:
     """A voice whose name begins with another word than those of these, if there is one."""
-    taken = {other.name.split()[0] for other in others}
-    voice = cast(chance)
+    names = {voice.name.split()[0] for voice in voices}
+    voice = cast(rng)
     for _ in range(_DRAWS):
-        if voice.name.split()[0] not in taken:
+        if voice.name.split()[0] not in names:
             break
-        voice = cast(chance)
+        voice = cast(rng)
     return voice
 
 

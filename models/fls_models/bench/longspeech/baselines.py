@@ -14,7 +14,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from fls_models.errors import UsageError
 from fls_models.extractor.density import Density
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import at_once, fuse, joined_spans, paper_schedule, weighted_means
@@ -33,8 +32,8 @@ def random(frames: Frames, target: int, density: Density) -> Frames:
     if _is_short(frames, target):
         return frames
     draw = torch.randperm(len(frames), generator=torch.Generator().manual_seed(0))[:target]
-    kept = draw.sort().values.to(frames.hidden.device)
-    return Frames(frames.hidden[kept], frames.density[kept], frames.spans[kept])
+    indices = draw.sort().values.to(frames.hidden.device)
+    return Frames(frames.hidden[indices], frames.density[indices], frames.spans[indices])
 
 
 def average_pooling(frames: Frames, target: int, density: Density) -> Frames:
@@ -48,7 +47,7 @@ def average_pooling(frames: Frames, target: int, density: Density) -> Frames:
 
 def most_similar(frames: Frames, target: int, density: Density) -> Frames:
     """One round of merging the most similar pairs, plain means."""
-    return _with_density(fuse(_plain(frames), target, _ones, at_once).frames, density)
+    return _with_density(fuse(_plain(frames), target, equal_weights, at_once).frames, density)
 
 
 def single_pass(frames: Frames, target: int, density: Density) -> Frames:
@@ -58,7 +57,9 @@ def single_pass(frames: Frames, target: int, density: Density) -> Frames:
 
 def no_density(frames: Frames, target: int, density: Density) -> Frames:
     """The same rounds with plain means: fusion without content density."""
-    return _with_density(fuse(_plain(frames), target, _ones, paper_schedule).frames, density)
+    return _with_density(
+        fuse(_plain(frames), target, equal_weights, paper_schedule).frames, density
+    )
 
 
 def fusion(frames: Frames, target: int, density: Density) -> Frames:
@@ -78,28 +79,18 @@ BASELINES = MappingProxyType(
 )
 
 
-def baseline(name: str) -> Compression:
-    """Finds a way to shorten frames by its name.
-
-    Raises:
-        UsageError: there is none of this name; the message lists those there are.
-    """
-    if name not in BASELINES:
-        raise UsageError(f"Baseline {name!r} not found; there are: {', '.join(BASELINES)}.")
-    return BASELINES[name]
-
-
 def _is_short(frames: Frames, target: int) -> bool:
     # The schedule checks the target, too.
     return not at_once(len(frames), target)
 
 
-def _ones(hidden: Tensor) -> Tensor:
+def equal_weights(hidden: Tensor) -> Tensor:
+    """1 for each of (n, D) hidden states: what a method that does not weigh takes for density."""
     return torch.ones(len(hidden), dtype=torch.float32, device=hidden.device)
 
 
 def _plain(frames: Frames) -> Frames:
-    return Frames(frames.hidden, _ones(frames.hidden), frames.spans)
+    return Frames(frames.hidden, equal_weights(frames.hidden), frames.spans)
 
 
 def _with_density(frames: Frames, density: Density) -> Frames:

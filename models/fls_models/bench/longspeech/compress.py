@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from fls_models.answering.model import Model
 from fls_models.answering.readers.frames import MOST_STRETCHED
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.bench.longspeech.encoded_recording import (
-    FusedPass,
     WindowFrames,
     encode_recording,
     passes_to_ask,
     passes_to_write,
 )
 from fls_models.bench.longspeech.methods import Length, Method
-from fls_models.bench.longspeech.passes import Pass, ReadPasses
+from fls_models.bench.longspeech.passes import ReadPasses
 from fls_models.bench.longspeech.peak_memory import PeakMemory
 from fls_models.extractor.density import density_from
 from fls_models.lslm.prompts import Prompt
@@ -35,7 +34,7 @@ _WORDS = 700
 
 
 @dataclass(eq=False)
-class Shortened:
+class CompressedRecording:
     """What all questions about a recording share under one method and length.
 
     Attributes:
@@ -61,11 +60,7 @@ class Shortening:
     """
 
     def __init__(
-        self,
-        model: Model,
-        decode: Decode,
-        memory: PeakMemory,
-        seconds: Callable[[], float],
+        self, model: Model, decode: Decode, memory: PeakMemory, seconds: Callable[[], float]
     ) -> None:
         self._model = model
         self._decode = decode
@@ -73,11 +68,11 @@ class Shortening:
         self._seconds = seconds
         # One at a time: hidden states are what a long recording takes memory for.
         self._encoded: tuple[Path, WindowFrames] | None = None
-        self._shortened: tuple[object, Shortened] | None = None
+        self._shortened: tuple[object, CompressedRecording] | None = None
 
     def shortened(
         self, audio: Path, method: Method, length: Length, prompt: Prompt, *, written: bool
-    ) -> Shortened:
+    ) -> CompressedRecording:
         """The recording under a method, to be asked about or `written` down.
 
         Memory is counted from here on.
@@ -101,55 +96,49 @@ class Shortening:
             # The one before goes first.
             self._encoded = self._shortened = None
             self._memory.begin()
-            made = encode_recording(
+            recording = encode_recording(
                 self._llm, self._decode(audio), self._seconds, self._memory.bytes
             )
-            self._encoded = (audio, made)
+            self._encoded = (audio, recording)
         return self._encoded[1]
 
     def _shorten(
-        self,
-        recording: WindowFrames,
-        method: Method,
-        length: Length,
-        prompt: Prompt,
-        written: bool,
-    ) -> Shortened:
+        self, recording: WindowFrames, method: Method, length: Length, prompt: Prompt, written: bool
+    ) -> CompressedRecording:
         begun = self._seconds()
         density = density_from(self._llm.blank_probability)
         if written:
             fused = passes_to_write(recording, method, length, density)
         else:
-            most = self._model.card.max_frames
-            fused = passes_to_ask(recording, method, length, density, most)
+            max_frames = self._model.card.max_frames
+            fused = passes_to_ask(recording, method, length, density, max_frames)
         fuse = self._seconds() - begun
-        lengths = [(one.before, len(one.hidden)) for one in fused]
-        stretch = (max(kept for _, kept in lengths) + _WORDS) / self._window
-        passes = [
-            Pass(
-                partial(self._projected, one),
-                prompt,
-                max(1.0, stretch) if method.stretches else 1.0,
-            )
-            for one in fused
-        ]
-        read = ReadPasses(self._llm, passes, self._seconds)
-        fits = stretch <= (MOST_STRETCHED if method.stretches else 1.0)
+        lengths = [(part.before, len(part.hidden)) for part in fused]
+        rope_scale = (max(count for _, count in lengths) + _WORDS) / self._window
+        read = ReadPasses(
+            self._llm,
+            prompt,
+            [part.hidden for part in fused],
+            self._seconds,
+            self._projected,
+            max(1.0, rope_scale) if method.stretches else 1.0,
+        )
+        fits = rope_scale <= (MOST_STRETCHED if method.stretches else 1.0)
         whole = method.compress is None
-        return Shortened(
+        return CompressedRecording(
             recording, None if whole and not fits else read, lengths, fuse, recording.peak
         )
 
     @torch.inference_mode()
-    def _projected(self, one: FusedPass) -> torch.Tensor:
-        projected: torch.Tensor = self._llm.project(one.hidden)
+    def _projected(self, hidden: torch.Tensor) -> torch.Tensor:
+        projected: torch.Tensor = self._llm.project(hidden)
         return projected
 
     @cached_property
     def _window(self) -> int:
         """Positions that the language model was made for."""
-        for told in (self._model, self._model.card, self._llm):
-            if window := getattr(told, "window", None):
+        for source in (self._model, self._model.card, self._llm):
+            if window := getattr(source, "window", None):
                 return int(window)
         return int(self._llm.body.config.max_position_embeddings)
 

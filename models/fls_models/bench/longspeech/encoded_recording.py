@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.windows import cut
+from fls_models.bench.longspeech.baselines import equal_weights
 from fls_models.bench.longspeech.methods import Length, Method
 from fls_models.core.budget import Budget
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_FRAMES
@@ -61,19 +62,14 @@ def encode_recording(
         InputError: there is less audio than a frame.
     """
     begun = seconds()
-    samples = 0
-
-    def counted() -> Iterable[NDArray[np.float32]]:
-        nonlocal samples
-        for block in blocks:
-            samples += len(block)
-            yield block
-
-    parts = [frames for _, frames in encode_windows(encoder, cut(counted()))]
+    parts, samples = [], 0
+    for window, frames in encode_windows(encoder, cut(blocks)):
+        parts.append(frames)
+        samples += len(window)
     if not sum(map(len, parts)):
         raise InputError("There is no audio in the recording to be measured.")
-    frames = Frames.concatenate(parts)
-    return WindowFrames(frames, len(parts), samples / SAMPLE_RATE, seconds() - begun, peak())
+    joined = Frames.concatenate(parts)
+    return WindowFrames(joined, len(parts), samples / SAMPLE_RATE, seconds() - begun, peak())
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,12 +124,8 @@ def _fused(frames: Frames, method: Method, length: int, density: Density) -> Fus
     if method.compress is None:
         return FusedPass(frames.hidden, len(frames))
     # A method that does not weigh must not pay for a head whose word nobody heeds.
-    weights = density if method.weighs else _unweighed
+    weights = density if method.weighs else equal_weights
     return FusedPass(method.compress(frames, length, weights).hidden, len(frames))
-
-
-def _unweighed(hidden: Tensor) -> Tensor:
-    return torch.ones(len(hidden), dtype=torch.float32, device=hidden.device)
 
 
 def _end(frames: Frames, division: SectionPlanner) -> int:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from fls_models.answering.model import Model
-from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.caches.transcripts import Decode, TranscriptCache
+from fls_models.bench.counting import counted
 from fls_models.bench.longspeech.items import SpokenItem
 from fls_models.bench.longspeech.measure import Measuring, prompt_for
-from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.measurement import Measurement, Row
 from fls_models.bench.longspeech.methods import Length, Method
 from fls_models.bench.longspeech.replies import request_for
 from fls_models.core.files import digest
@@ -34,7 +35,8 @@ class LongSpeechEval:
 
     Args:
         model: reads frames; for the cascade alone, any.
-        hearing: writes transcripts for the cascade, at `effort`; `ear` tells it from others.
+        hearing: writes transcripts for the cascade, at `effort`.
+        encoder_fingerprint: tells whose transcripts these are from others.
         max_tokens: of a reply; transcripts have their own limit, window by window.
         replies: False scores choices only, and reads without replying otherwise.
     """
@@ -43,10 +45,10 @@ class LongSpeechEval:
         self,
         model: Model,
         decode: Decode,
-        kept: Kept,
+        results: ResultCache,
         *,
         hearing: TranscriptCache | None = None,
-        ear: str = "",
+        encoder_fingerprint: str = "",
         effort: str = "balanced",
         max_tokens: int = 128,
         replies: bool = True,
@@ -54,12 +56,12 @@ class LongSpeechEval:
     ) -> None:
         self._model = model
         self._measuring = Measuring(model, decode, hearing, effort, max_tokens, replies)
-        self._kept = kept
-        self._ear = None if hearing is None else f"{ear} {effort}"
+        self._results = results
+        self._encoder_fingerprint = None if hearing is None else f"{encoder_fingerprint} {effort}"
         self._max_tokens = max_tokens
         self._replies = replies
         self._progress = progress
-        self._contents: dict[Path, str] = {}
+        self._content = cache(digest)
 
     def run(
         self, items: Sequence[SpokenItem], methods: Sequence[Method], lengths: Sequence[Length]
@@ -72,21 +74,19 @@ class LongSpeechEval:
         by_audio: dict[Path, list[SpokenItem]] = {}
         for item in items:
             by_audio.setdefault(item.audio, []).append(item)
-        wanted = [
+        runs = [
             (item, method, length)
-            for same in by_audio.values()
+            for group in by_audio.values()
             for method in methods
             for length in (lengths if method.reads == "fused" else [None])
             # A recording's questions share what was read of it.
-            for item in same
+            for item in group
         ]
         rows = []
-        self._progress("measured", 0, len(wanted))
-        for done, (item, method, length) in enumerate(wanted, 1):
+        for item, method, length in counted(runs, "measured", self._progress):
             make = partial(self._measured, item, method, length)
-            raw = self._kept.get(self._key(item, method, length), make)
-            rows.append(Row(item, method, length, Measured(**raw)))
-            self._progress("measured", done, len(wanted))
+            raw = self._results.get(self._key(item, method, length), make)
+            rows.append(Row(item, method, length, Measurement(**raw)))
         return rows
 
     def _measured(self, item: SpokenItem, method: Method, length: Length | None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class LongSpeechEval:
                 f"{self._model.card.name} reads text; {', '.join(hearing)} are for models that "
                 "read frames (`fls models list`). --methods cascade measures it."
             )
-        if self._ear is None and any(method.reads == "text" for method in methods):
+        if self._encoder_fingerprint is None and any(method.reads == "text" for method in methods):
             raise ValueError("the cascade needs somebody who writes transcripts")
 
     def _key(self, item: SpokenItem, method: Method, length: Length | None) -> dict[str, Any]:
@@ -120,11 +120,6 @@ class LongSpeechEval:
             "method": method.name,
             "length": None if length is None else asdict(length),
             "most": [self._model.card.max_frames, self._max_tokens],
-            "ear": self._ear if method.reads == "text" else None,
+            "ear": self._encoder_fingerprint if method.reads == "text" else None,
             "replies": self._replies,
         }
-
-    def _content(self, audio: Path) -> str:
-        if audio not in self._contents:
-            self._contents[audio] = digest(audio)
-        return self._contents[audio]

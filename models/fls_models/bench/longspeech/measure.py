@@ -7,7 +7,7 @@ order, is `longspeech_eval`'s affair.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -20,9 +20,9 @@ from fls_models.bench.caches.transcripts import Decode, TranscriptCache
 from fls_models.bench.longspeech.compress import Shortening
 from fls_models.bench.longspeech.encoded_recording import encode_recording
 from fls_models.bench.longspeech.items import SpokenItem
-from fls_models.bench.longspeech.measurement import Measured
+from fls_models.bench.longspeech.measurement import Measurement
 from fls_models.bench.longspeech.methods import Length, Method
-from fls_models.bench.longspeech.passes import Pass, ReadPasses
+from fls_models.bench.longspeech.passes import ReadPasses
 from fls_models.bench.longspeech.peak_memory import PeakMemory
 from fls_models.bench.longspeech.replies import PassReading, request_for
 from fls_models.core.budget import Budget
@@ -68,7 +68,7 @@ class Measuring:
         """Where the model runs."""
         return torch.device(getattr(self._llm, "device", "cpu"))
 
-    def measure(self, item: SpokenItem, method: Method, length: Length | None) -> Measured:
+    def measure(self, item: SpokenItem, method: Method, length: Length | None) -> Measurement:
         """Everything about one item."""
         text = method.reads == "text"
         if text not in self._warm:
@@ -80,28 +80,28 @@ class Measuring:
 
     def _warm_up(self, *, text: bool) -> None:
         """Hears and says next to nothing: what is done but once must not be the first item's."""
-        said = self._llm.embed(self._llm.tokenize(_NOTHING))
+        embeddings = self._llm.embed(self._llm.tokenize(_NOTHING))
         if not text:
             hush = [np.zeros(SAMPLE_RATE, np.float32)]
-            heard = encode_recording(self._llm, hush, self._seconds, self._memory.bytes)
+            recording = encode_recording(self._llm, hush, self._seconds, self._memory.bytes)
             with torch.inference_mode():
-                said = self._llm.project(heard.frames.hidden)
-        context = self._llm.read(prompts.ASK if text else prompts.ASK.heard(), said)
+                embeddings = self._llm.project(recording.frames.hidden)
+        context = self._llm.read(prompts.ASK if text else prompts.ASK.heard(), embeddings)
         request = prompts.question("What is said?")
         list(self._llm.generate(context, request, max_tokens=2, temperature=0.0, seed=0))
 
-    def _heard(self, item: SpokenItem, method: Method, length: Length) -> Measured:
+    def _heard(self, item: SpokenItem, method: Method, length: Length) -> Measurement:
         written = item.task == "asr"
         prompt = prompt_for(item, method)
         shortened = self._shortening.shortened(item.audio, method, length, prompt, written=written)
         recording = shortened.recording
-        short = Measured(True, recording.duration, len(recording.frames))
+        base = Measurement(True, recording.duration, len(recording.frames))
         if shortened.passes is None:
-            return replace(short, fits=False)
+            return replace(base, fits=False)
         reading = self._reading(shortened.passes)
-        found = replace(
-            self._replied(item, reading, short),
-            frames=sum(kept for _, kept in shortened.lengths),
+        measurement = replace(
+            self._replied(item, reading, base),
+            frames=sum(count for _, count in shortened.lengths),
             passes=len(shortened.lengths),
             hear=recording.seconds,
             fuse=shortened.fuse,
@@ -109,48 +109,42 @@ class Measuring:
         )
         shortened.peak = max(shortened.peak, self._memory.bytes())
         dims, flops = hearing_dims_of(self._llm), None
-        if dims is not None and found.flops is not None:
-            flops = found.flops + hearing_flops(
+        if dims is not None and measurement.flops is not None:
+            flops = measurement.flops + hearing_flops(
                 dims, method.rounds, recording.windows, shortened.lengths, weighted=method.weighs
             )
-        return replace(found, flops=flops, peak=shortened.peak)
+        return replace(measurement, flops=flops, peak=shortened.peak)
 
-    def _cascade(self, item: SpokenItem, method: Method) -> Measured:
+    def _cascade(self, item: SpokenItem, method: Method) -> Measurement:
         assert self._hearing is not None
         self._shortening.forget()
         self._memory.begin()
-        heard = self._hearing.hear(item.audio, self._effort)
-        transcript = heard.transcript
-        short = Measured(True, transcript.duration, 0, hear=heard.seconds)
+        timed = self._hearing.hear(item.audio, self._effort)
+        transcript = timed.transcript
+        base = Measurement(True, transcript.duration, 0, hear=timed.seconds)
         if item.task == "asr":
-            return replace(short, text=transcript.text, peak=self._memory.bytes())
+            return replace(base, text=transcript.text, peak=self._memory.bytes())
         reader = TextReader(self._llm, transcript, self._model.card.max_frames)
-        read = [one.embeddings for one in reader.readings(Budget("accurate"), item.question)]
-        texts = read or [self._llm.embed(self._llm.tokenize(_NOTHING))]
-        prompt = prompt_for(item, method)
-        passes = [Pass(partial(_same, one), prompt) for one in texts]
-        read_passes = ReadPasses(self._llm, passes, self._seconds)
-        found = self._replied(item, self._reading(read_passes), short)
+        readings = reader.readings(Budget("accurate"), item.question)
+        texts = [reading.embeddings for reading in readings]
+        texts = texts or [self._llm.embed(self._llm.tokenize(_NOTHING))]
+        passes = ReadPasses(self._llm, prompt_for(item, method), texts, self._seconds)
+        measurement = self._replied(item, self._reading(passes), base)
         return replace(
-            found,
+            measurement,
             frames=sum(map(len, texts)),
             passes=len(texts),
-            read=read_passes.seconds,
+            read=passes.seconds,
             # What Whisper computes is not counted, and half a sum is none.
             flops=None,
             peak=self._memory.bytes(),
         )
 
     def _reading(self, passes: ReadPasses) -> PassReading:
-        return PassReading(
-            self._llm,
-            passes,
-            self._model.card.max_frames,
-            decoder_dims_of(self._llm),
-            self._seconds,
-        )
+        dims = decoder_dims_of(self._llm)
+        return PassReading(self._llm, passes, self._model.card.max_frames, dims, self._seconds)
 
-    def _replied(self, item: SpokenItem, reading: PassReading, short: Measured) -> Measured:
+    def _replied(self, item: SpokenItem, reading: PassReading, base: Measurement) -> Measurement:
         request = request_for(item.task, item.question)
         text: str | None = None
         choices: list[float] | None = None
@@ -162,17 +156,7 @@ class Measuring:
             reading.read(request)
         if item.choices:
             choices = reading.likelihoods(request, item.choices, counted=not self._replies)
-        spent = reading.spent
-        return replace(
-            short,
-            first=spent.first,
-            reply=spent.reply,
-            text=text,
-            likelihoods=choices,
-            read_tokens=spent.read_tokens,
-            written_tokens=spent.written_tokens,
-            flops=spent.flops,
-        )
+        return replace(base, text=text, likelihoods=choices, **vars(reading.spent))
 
     @cached_property
     def _llm(self) -> Any:
@@ -191,7 +175,3 @@ class Measuring:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return perf_counter()
-
-
-def _same(embeddings: torch.Tensor) -> torch.Tensor:
-    return embeddings

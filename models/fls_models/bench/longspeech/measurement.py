@@ -9,7 +9,7 @@ from fls_models.bench.longspeech.methods import Length, Method
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One item under one method and length.
 
     Attributes:
@@ -61,4 +61,4 @@ class Row:
     item: SpokenItem
     method: Method
     length: Length | None
-    measured: Measured
+    measurement: Measurement

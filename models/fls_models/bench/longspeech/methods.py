@@ -28,7 +28,7 @@ class Method:
 
     Attributes:
         reads: `fused` frames, as many as a length says; all `frames`; or `text`, a transcript.
-        what: in a few words, for whoever reads the table.
+        description: in a few words, for whoever reads the table.
         compress: makes L frames out of T; None where all are read, or none.
         weighs: whether content density takes part, and so the CTC head.
         rounds: how often frames are compared with their neighbours: for counting operations.
@@ -37,15 +37,17 @@ class Method:
 
     name: str
     reads: Literal["fused", "frames", "text"]
-    what: str
+    description: str
     compress: Compression | None = None
     weighs: bool = False
     rounds: Schedule = _no_rounds
     stretches: bool = False
 
 
-def _fused(name: str, what: str, rounds: Schedule = _no_rounds, *, weighs: bool = False) -> Method:
-    return Method(name, "fused", what, BASELINES[name], weighs, rounds)
+def _fused(
+    name: str, description: str, rounds: Schedule = _no_rounds, *, weighs: bool = False
+) -> Method:
+    return Method(name, "fused", description, BASELINES[name], weighs, rounds)
 
 
 METHODS = MappingProxyType(
@@ -120,10 +122,10 @@ def lengths_of(
     Raises what `check_lengths` does.
     """
     check_lengths(numbers, budgets)
-    found = [Length(text, int(text), int(text)) for text in dict.fromkeys(numbers)]
+    lengths = [Length(text, int(text), int(text)) for text in dict.fromkeys(numbers)]
     for name in dict.fromkeys(budgets):
         budget = Budget(name, rates=rates)
-        found.append(
+        lengths.append(
             Length(
                 name,
                 budget.frames(WINDOW_SECONDS, "ask"),
@@ -131,4 +133,4 @@ def lengths_of(
                 budget.frames(0.0),
             )
         )
-    return found
+    return lengths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -14,15 +13,6 @@ from fls_models.lslm.prompts import Prompt
 _HELD = 200 * 10**6
 
 
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """Embeddings (L, H), made by `embeddings` when they are read; the prompt that goes before."""
-
-    embeddings: Callable[[], Tensor]
-    prompt: Prompt
-    stretch: float = 1.0
-
-
 class ReadPasses:
     """What the language model keeps of each pass.
 
@@ -30,17 +20,26 @@ class ReadPasses:
     again. The seconds told are those of a pass's first reading.
 
     Args:
+        prompt: what goes before each pass.
+        passes: of each, what `project` makes embeddings (L, H) of when it is read.
         seconds: a clock that waits for the device.
+        rope_scale: by how much the language model's window is stretched.
 
     Attributes:
         spent: seconds of all reading so far.
     """
 
     def __init__(
-        self, llm: LanguageModel, passes: Sequence[Pass], seconds: Callable[[], float]
+        self,
+        llm: LanguageModel,
+        prompt: Prompt,
+        passes: Sequence[Tensor],
+        seconds: Callable[[], float],
+        project: Callable[[Tensor], Tensor] = lambda embeddings: embeddings,
+        rope_scale: float = 1.0,
     ) -> None:
-        self._llm = llm
-        self._passes = passes
+        self._llm, self._prompt, self._passes = llm, prompt, passes
+        self._project, self._rope_scale = project, rope_scale
         self._clock = seconds
         self._held: dict[int, Context] = {}
         self._took: dict[int, float] = {}
@@ -60,14 +59,14 @@ class ReadPasses:
             return self._held[index]
         # Passes are about equally long: the next takes what the largest takes. The oldest go first.
         while self._held and (
-            sum(one.bytes for one in self._held.values())
-            + max(one.bytes for one in self._held.values())
+            sum(context.bytes for context in self._held.values())
+            + max(context.bytes for context in self._held.values())
             > _HELD
         ):
             del self._held[next(iter(self._held))]
         begun = self._clock()
-        one = self._passes[index]
-        context: Context = self._llm.read(one.prompt, one.embeddings(), stretch=one.stretch)
+        embeddings = self._project(self._passes[index])
+        context: Context = self._llm.read(self._prompt, embeddings, stretch=self._rope_scale)
         took = self._clock() - begun
         self.spent += took
         self._took.setdefault(index, took)

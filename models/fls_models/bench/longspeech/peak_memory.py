@@ -33,7 +33,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
         with suppress(OSError):
-            found = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
-            if found:
-                return 1024 * int(found[1])
+            match = re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+            if match:
+                return 1024 * int(match[1])
         return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

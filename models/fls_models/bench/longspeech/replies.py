@@ -21,7 +21,7 @@ from fls_models.transcription.speech_lm import unwrapped
 
 
 @dataclass
-class Spent:
+class ReplyCost:
     """What replying took.
 
     Attributes:
@@ -60,7 +60,7 @@ class PassReading:
         self._max_notes = max_notes
         self._dims = dims
         self._seconds = seconds
-        self.spent = Spent(flops=None if dims is None else 0)
+        self.spent = ReplyCost(flops=None if dims is None else 0)
 
     def likelihoods(
         self, request: str, choices: Sequence[str], *, counted: bool = False
@@ -130,13 +130,13 @@ class PassReading:
 
     def _count(self, context: int, request: str, reply: str) -> None:
         # The markup around a request, a handful of tokens, is left out.
-        read = context + len(self._llm.tokenize(request))
-        written = len(self._llm.tokenize(reply))
-        self.spent.read_tokens += read
-        self.spent.written_tokens += written
+        read_tokens = context + len(self._llm.tokenize(request))
+        written_tokens = len(self._llm.tokenize(reply))
+        self.spent.read_tokens += read_tokens
+        self.spent.written_tokens += written_tokens
         if self._dims is not None and self.spent.flops is not None:
-            self.spent.flops += prefill_flops(self._dims, read)
-            self.spent.flops += decode_flops(self._dims, read, max(written - 1, 0))
+            self.spent.flops += prefill_flops(self._dims, read_tokens)
+            self.spent.flops += decode_flops(self._dims, read_tokens, max(written_tokens - 1, 0))
 
 
 def request_for(task: str, question: str) -> str:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from fls_models.answering.model import Model
 from fls_models.answering.readers.frames import FusedFrames
 from fls_models.answering.readers.text import ModelInput
-from fls_models.bench.caches.frames import FrameHearing
-from fls_models.bench.caches.transcripts import TranscriptCache
-from fls_models.bench.qa.items import Item, written
+from fls_models.bench.caches.frames import FrameCache
+from fls_models.bench.caches.transcripts import TimedTranscript, TranscriptCache
+from fls_models.bench.qa.items import Item, true_transcript
 from fls_models.core.budget import Budget
 from fls_models.core.results import Transcript
 from fls_models.lslm import prompts
@@ -27,7 +27,7 @@ NOTHING = "..."
 """What is read where nothing is given."""
 
 
-class Given(Protocol):
+class ConditionInputs(Protocol):
     """Recordings for one model."""
 
     @property
@@ -41,17 +41,17 @@ class Given(Protocol):
     def effort(self, condition: str) -> str:
         """The budget at whose effort recordings are heard under a condition."""
 
-    def listened(self, item: Item, effort: str) -> tuple[float, float]:
+    def hearing_cost(self, item: Item, effort: str) -> tuple[float, float]:
         """Seconds of work that hearing a recording took, and seconds of audio."""
 
-    def heard(self, item: Item, condition: str) -> Any:
+    def recording(self, item: Item, condition: str) -> Any:
         """The recording, as the model's reader takes it; not for `NO_AUDIO`."""
 
     def identity(self, item: Item, condition: str, question: str) -> Any:
         """All that a result depends on beside the model's name and what is asked, as JSON."""
 
 
-class GivenText:
+class TextInputs:
     """Transcripts, and the true text.
 
     Args:
@@ -78,45 +78,46 @@ class GivenText:
     def effort(self, condition: str) -> str:
         return self._listen or condition
 
-    def listened(self, item: Item, effort: str) -> tuple[float, float]:
-        assert self._hearing is not None
-        assert item.audio is not None
-        heard = self._hearing.hear(item.audio, effort)
-        return heard.seconds, heard.transcript.duration
+    def hearing_cost(self, item: Item, effort: str) -> tuple[float, float]:
+        timed = self._timed(item, effort)
+        return timed.seconds, timed.transcript.duration
 
-    def heard(self, item: Item, condition: str) -> Transcript:
+    def recording(self, item: Item, condition: str) -> Transcript:
         if condition == TRUE:
-            return written(item)
+            return true_transcript(item)
+        return self._timed(item, self.effort(condition)).transcript
+
+    def _timed(self, item: Item, effort: str) -> TimedTranscript:
         assert self._hearing is not None
         assert item.audio is not None
-        return self._hearing.hear(item.audio, self.effort(condition)).transcript
+        return self._hearing.hear(item.audio, effort)
 
     def identity(self, item: Item, condition: str, question: str) -> list[str]:
         """What is read, pass by pass: it may depend on the question."""
         if condition == NO_AUDIO:
             return [*self._marks, NOTHING]
         passes = readings(self, item, condition, question)
-        return [*self._marks, *(one.text for one in passes)]
+        return [*self._marks, *(reading.text for reading in passes)]
 
 
-class GivenFrames:
+class FrameInputs:
     """Frames of recordings, fused for the budget that is the condition."""
 
     prompt = prompts.ASK.heard()
 
-    def __init__(self, model: FrameModel, hearing: FrameHearing) -> None:
+    def __init__(self, model: FrameModel, hearing: FrameCache) -> None:
         self.model = model
         self._hearing = hearing
 
     def effort(self, condition: str) -> str:
         return condition
 
-    def listened(self, item: Item, effort: str) -> tuple[float, float]:
+    def hearing_cost(self, item: Item, effort: str) -> tuple[float, float]:
         assert item.audio is not None
-        heard = self._hearing.hear(item.audio, effort)
-        return heard.seconds, heard.fused.duration
+        timed = self._hearing.hear(item.audio, effort)
+        return timed.seconds, timed.fused.duration
 
-    def heard(self, item: Item, condition: str) -> FusedFrames:
+    def recording(self, item: Item, condition: str) -> FusedFrames:
         assert item.audio is not None
         return FusedFrames(self._hearing.hear(item.audio, condition).fused)
 
@@ -138,9 +139,11 @@ def budget_of(condition: str) -> Budget:
     return Budget("accurate" if condition == TRUE else condition)
 
 
-def readings(given: Given, item: Item, condition: str, question: str) -> Sequence[ModelInput]:
+def readings(
+    inputs: ConditionInputs, item: Item, condition: str, question: str
+) -> Sequence[ModelInput]:
     """The passes that hold the recording under a condition, none for `NO_AUDIO`."""
     if condition == NO_AUDIO:
         return []
-    reader = given.model.reader(given.heard(item, condition))
+    reader = inputs.model.reader(inputs.recording(item, condition))
     return reader.readings(budget_of(condition), question)

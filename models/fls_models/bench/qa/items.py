@@ -58,7 +58,7 @@ def load_items(path: Path, limit: int | None = None) -> list[Item]:
     return items
 
 
-def written(item: Item) -> Transcript:
+def true_transcript(item: Item) -> Transcript:
     """The item's own text as a transcript, as if every word had been understood; without times."""
     sentences = [
         Sentence(tuple(Word(0.0, 0.0, f" {word}", 1.0) for word in sentence.split()))
@@ -74,7 +74,7 @@ def stranger(items: Sequence[Item], index: int) -> Item | None:
     None where every item has the same topic.
     """
     around = [*items[index + 1 :], *items[:index]]
-    return next((other for other in around if other.topic != items[index].topic), None)
+    return next((item for item in around if item.topic != items[index].topic), None)
 
 
 def _item(raw: dict[str, Any], folder: Path) -> Item:

@@ -33,25 +33,25 @@ class QaReport:
             "reader": self.reader,
             "items": self.items,
             "likelihood": {
-                one.condition: {
-                    **one.share.as_json(),
-                    "seconds": round(one.seconds, 2),
+                result.condition: {
+                    **result.share.as_json(),
+                    "seconds": round(result.seconds, 2),
                     "wrong": [
                         item.name
-                        for item, right in zip(one.items, one.right, strict=True)
+                        for item, right in zip(result.items, result.right, strict=True)
                         if not right
                     ],
                 }
-                for one in self.choices
+                for result in self.choices
             },
             "listening": {
                 budget: {"seconds": round(work, 2), "audio_seconds": round(audio, 2)}
                 for budget, (work, audio) in self.listening.items()
             },
             "free": {
-                one.condition: {
-                    **one.share.as_json(),
-                    "refused": one.refused if one.refuses else None,
+                result.condition: {
+                    **result.share.as_json(),
+                    "refused": result.refused if result.refuses else None,
                     "answers": [
                         {
                             "id": reply.item.name,
@@ -62,22 +62,22 @@ class QaReport:
                             "right": reply.right,
                             "seconds": {s: round(v, 3) for s, v in reply.seconds.items()},
                         }
-                        for reply in one.replies
+                        for reply in result.replies
                     ],
                 }
-                for one in self.free
+                for result in self.free
             },
             # null where the model has no thresholds and refuses nothing.
             "refusals": {
                 **dict.fromkeys(self.never),
                 **{
-                    one.condition: {
-                        "caught": one.caught.as_json(),
-                        "lost": one.lost.as_json(),
-                        "foreign_answered": list(one.slipped),
-                        "own_lost": list(one.missed),
+                    result.condition: {
+                        "caught": result.caught.as_json(),
+                        "lost": result.lost.as_json(),
+                        "foreign_answered": list(result.slipped),
+                        "own_lost": list(result.missed),
                     }
-                    for one in self.refusals
+                    for result in self.refusals
                 },
             },
         }
@@ -97,14 +97,18 @@ def run(
     read = [*budgets, TRUE]
     choices = tuple(bench.likelihood(condition) for condition in [NO_AUDIO, *read])
     replies = tuple(bench.free(condition, free) for condition in read) if free else ()
-    asked = (budgets or [TRUE]) if refusals else []
+    refusal_conditions = (budgets or [TRUE]) if refusals else []
     return QaReport(
         model,
         items,
         choices,
         replies,
-        tuple(bench.refusals(condition) for condition in asked if bench.refuses(condition)),
+        tuple(
+            bench.refusals(condition)
+            for condition in refusal_conditions
+            if bench.refuses(condition)
+        ),
         listening,
         bench.reader,
-        tuple(condition for condition in asked if not bench.refuses(condition)),
+        tuple(condition for condition in refusal_conditions if not bench.refuses(condition)),
     )

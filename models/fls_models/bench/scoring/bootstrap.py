@@ -48,6 +48,6 @@ def share(outcomes: Sequence[bool]) -> Share:
     if not count:
         return Share(0, 0, float("nan"), float("nan"))
     # Drawing items of two kinds with replacement is drawing from a binomial distribution.
-    drawn = np.random.default_rng(_SEED).binomial(count, hits / count, _DRAWS) / count
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    shares = np.random.default_rng(_SEED).binomial(count, hits / count, _DRAWS) / count
+    low, high = np.quantile(shares, [0.025, 0.975])
     return Share(hits, count, float(low), float(high))

@@ -46,11 +46,11 @@ def rate(parts: Sequence[float], wholes: Sequence[float]) -> Estimate | None:
     if not count:
         return None
     above, below = np.array(parts, dtype=np.float64), np.array(wholes, dtype=np.float64)
-    dice = np.random.default_rng(_SEED)
-    drawn: list[float] = []
-    while len(drawn) < _DRAWS:
-        draws = min(_DRAWS - len(drawn), max(1, _AT_ONCE // count))
-        chosen = dice.integers(count, size=(draws, count))
-        drawn += (above[chosen].sum(-1) / below[chosen].sum(-1)).tolist()
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    generator = np.random.default_rng(_SEED)
+    ratios: list[float] = []
+    while len(ratios) < _DRAWS:
+        draws = min(_DRAWS - len(ratios), max(1, _AT_ONCE // count))
+        indices = generator.integers(count, size=(draws, count))
+        ratios += (above[indices].sum(-1) / below[indices].sum(-1)).tolist()
+    low, high = np.quantile(ratios, [0.025, 0.975])
     return Estimate(float(above.sum() / below.sum()), float(low), float(high), count)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fls_models.bench.longspeech.measurement import Row
 from fls_models.bench.scoring.estimates import Estimate, mean
 from fls_models.bench.scoring.scores import METRICS, ItemScores, Judged, scored
-from fls_models.bench.scoring.tables import METRIC_NAMES, grouped, shown
+from fls_models.bench.scoring.tables import METRIC_NAMES, grouped, interval_text
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,35 @@ def gains_of(
     Gains are positive where the method does better.
     """
     groups = grouped(rows)
-    found = []
-    for (task, name, length), same in groups.items():
-        others = groups.get((task, method, length))
-        if name == method or others is None:
+    comparisons = []
+    for (task, name, length), group in groups.items():
+        method_rows = groups.get((task, method, length))
+        if name == method or method_rows is None:
             continue
-        own = {row.item.name: scored(row, judged or {}) for row in others}
-        foreign = {row.item.name: scored(row, judged or {}) for row in same}
+        own = {row.item.name: scored(row, judged or {}) for row in method_rows}
+        foreign = {row.item.name: scored(row, judged or {}) for row in group}
         for metric in METRICS:
             gains = _gains(own, foreign, metric)
             if (gain := mean(gains)) is not None:
-                found.append(Gain(task, length, metric, method, name, gain))
+                comparisons.append(Gain(task, length, metric, method, name, gain))
                 break
-    return found
+    return comparisons
 
 
 def gain_cells(
-    found: Sequence[Gain],
+    gains: Sequence[Gain],
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     headings = ("compared", "L / 30 s", "task", "metric", "n", "gain")
     rows = tuple(
         (
-            f"{one.better} over {one.other}",
-            one.length or "-",
-            one.task,
-            METRIC_NAMES[one.metric],
-            str(one.gain.count),
-            shown(one.metric, one.gain, sign="+"),
+            f"{gain.better} over {gain.other}",
+            gain.length or "-",
+            gain.task,
+            METRIC_NAMES[gain.metric],
+            str(gain.gain.count),
+            interval_text(gain.metric, gain.gain, sign="+"),
         )
-        for one in found
+        for gain in gains
     )
     return headings, rows
 
@@ -71,10 +71,10 @@ def _gains(
     own: Mapping[str, ItemScores], foreign: Mapping[str, ItemScores], metric: str
 ) -> list[float]:
     sign = -1 if metric == "wer" else 1
-    found = []
-    for name, one in own.items():
-        ours = getattr(one, metric)
-        theirs = getattr(foreign[name], metric) if name in foreign else None
-        if ours is not None and theirs is not None:
-            found.append(sign * (ours - theirs))
-    return found
+    differences = []
+    for name, scores in own.items():
+        value = getattr(scores, metric)
+        rival = getattr(foreign[name], metric) if name in foreign else None
+        if value is not None and rival is not None:
+            differences.append(sign * (value - rival))
+    return differences

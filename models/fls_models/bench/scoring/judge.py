@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from fls_models.bench.caches.results import Kept
+from fls_models.bench.caches.results import ResultCache
+from fls_models.bench.counting import counted
 from fls_models.bench.longspeech.measurement import Row
 from fls_models.bench.scoring.scores import judged_by
 from fls_models.core.progress import Progress, ignore
@@ -81,7 +82,7 @@ class Judging:
     ungradable: int
 
 
-def asked(question: str, reference: str, answer: str, *, transcript: bool = False) -> str:
+def grading_prompt(question: str, reference: str, answer: str, *, transcript: bool = False) -> str:
     """What the judge reads: all but how to reply."""
     kind = "What is said in the recording" if transcript else "Reference"
     return _TASK.format(
@@ -101,56 +102,54 @@ def grade_in(reply: str) -> float | None:
     """
     if alone := _ALONE.fullmatch(reply):
         return _in_range(alone["grade"], None)
-    found = list(_LABELLED.finditer(reply)) or list(_OF_FIVE.finditer(reply))
-    grades = {_in_range(one["grade"], one["most"]) for one in found}
+    matches = list(_LABELLED.finditer(reply)) or list(_OF_FIVE.finditer(reply))
+    grades = {_in_range(match["grade"], match["most"]) for match in matches}
     return grades.pop() if len(grades) == 1 else None
 
 
-def _in_range(grade: str, most: str | None) -> float | None:
+def _in_range(grade: str, scale: str | None) -> float | None:
     value = float(grade)
-    return value if 1 <= value <= 5 and most in (None, "5") else None
+    return value if 1 <= value <= 5 and scale in (None, "5") else None
 
 
 def judge_rows(
-    judge: Judge, rows: Sequence[Row], kept: Kept, progress: Progress = ignore
+    judge: Judge, rows: Sequence[Row], cache: ResultCache, progress: Progress = ignore
 ) -> Judging:
     """Has every reply graded that is not a transcript, the same one only once.
 
     What was graded is kept; what failed is not, so that the next run asks again.
     """
-    wanted: dict[tuple[str, str | None, str], bool] = {}
+    requests: dict[tuple[str, str | None, str], bool] = {}
     ungradable = 0
     for row in rows:
-        text = row.measured.text
+        text = row.measurement.text
         if text is None or row.item.task == "asr":
             continue
         key = judged_by(row.item, text)
         if key[1] is None:
             ungradable += 1
         else:
-            wanted[key] = row.item.answer is None
+            requests[key] = row.item.answer is None
     grades: dict[tuple[str, str | None, str], float] = {}
     failed = []
-    progress("judged", 0, len(wanted))
-    for done, (key, transcript) in enumerate(wanted.items(), 1):
+    for key, transcript in counted(requests.items(), "judged", progress):
         question, reference, answer = key
-        text = asked(question, reference or "", answer, transcript=transcript)
+        text = grading_prompt(question, reference or "", answer, transcript=transcript)
         try:
-            kept_as = {"form": FORM, "judge": judge.identity, "system": SYSTEM, "text": text}
-            grades[key] = kept.get(kept_as, partial(_graded, judge.reply, text))["grade"]
+            identity = {"form": FORM, "judge": judge.identity, "system": SYSTEM, "text": text}
+            grades[key] = cache.get(identity, partial(_graded, judge.reply, text))["grade"]
         except JudgeFailed as error:
             failed.append((question, str(error)))
-        progress("judged", done, len(wanted))
     return Judging(judge.identity, grades, tuple(failed), ungradable)
 
 
 def _graded(reply: Callable[[str], str], text: str) -> dict[str, Any]:
-    said = reply(text)
-    grade = grade_in(said)
+    words = reply(text)
+    grade = grade_in(words)
     if grade is None:
-        short = " ".join(said.split())[:80]
+        short = " ".join(words.split())[:80]
         raise JudgeFailed(f"no grade from 1 to 5 in {short!r}")
-    return {"grade": grade, "said": said}
+    return {"grade": grade, "said": words}
 
 
 class OwnJudge:

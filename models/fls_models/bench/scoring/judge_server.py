@@ -1,4 +1,4 @@
-"""A judge behind an OpenAI-compatible endpoint: one POST an answer, by the standard library.
+"""A judge behind an OpenAI-compatible endpoint: one POST an answer, by httpx2.
 
 What may pass is tried again; what will not (a wrong key, a model that is not there) ends the bench
 with what the server said. The key is sent to that server alone and never shown.
@@ -6,14 +6,13 @@ with what the server said. The key is sent to that server alone and never shown.
 
 from __future__ import annotations
 
-import http.client
 import json
-import urllib.error
-import urllib.request
+import ssl
 from collections.abc import Callable
 from time import sleep
-from typing import Any
 from urllib.parse import urlsplit
+
+import httpx2
 
 from fls_models.bench.scoring.judge import REQUEST, SYSTEM, JudgeFailed
 from fls_models.errors import EnvironmentLacks, UsageError
@@ -25,13 +24,6 @@ _LONGEST_WAIT = 60.0
 # A grade is a line; some models think aloud before.
 _MAX_TOKENS = 512
 _MOST_BYTES = 2**20
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A key must not go where the user did not send it."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 class ServerJudge:
@@ -63,7 +55,8 @@ class ServerJudge:
         self._timeout = timeout
         self._pause = pause
         self._answered = False
-        self._open = urllib.request.build_opener(_NoRedirect).open
+        # The system's own authorities: a judge may run in the house.
+        self._context = ssl.create_default_context()
 
     @property
     def identity(self) -> str:
@@ -77,17 +70,16 @@ class ServerJudge:
         """
         why = ""
         for turn in range(_TRIES):
+            wait = ""
             try:
-                said = self._asked(text)
-            except urllib.error.HTTPError as error:
-                why = self._refused(error)
-                wait = error.headers.get("Retry-After", "")
-            except (OSError, http.client.HTTPException) as no:
-                why = self._shown(getattr(no, "reason", None) or no)
-                wait = ""
+                code, wait, raw = self._post(text)
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+                why = self._shown(error)
             else:
-                self._answered = True
-                return said
+                if 200 <= code < 300:
+                    self._answered = True
+                    return self._content(raw)
+                why = self._refusal(code, raw)
             if turn + 1 < _TRIES:
                 seconds = float(wait) if wait.isdecimal() else _FIRST_WAIT * 2**turn
                 self._pause(min(seconds, _LONGEST_WAIT))
@@ -95,46 +87,52 @@ class ServerJudge:
             raise EnvironmentLacks(f"The judge {self.identity} does not answer: {why}.")
         raise JudgeFailed(why)
 
-    def _asked(self, text: str) -> str:
-        told = {
-            "model": self._model,
-            "messages": [
-                {"role": "system", "content": SYSTEM},
-                {"role": "user", "content": text + REQUEST},
-            ],
-            "temperature": 0,
-            "max_tokens": _MAX_TOKENS,
-        }
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    def _post(self, text: str) -> tuple[int, str, bytes]:
+        """Status, how long to wait before another try, and what was sent, to its limit."""
+        messages = [
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": text + REQUEST},
+        ]
+        payload: dict[str, object] = {"model": self._model, "messages": messages}
+        payload |= {"temperature": 0, "max_tokens": _MAX_TOKENS}
+        headers = {"Accept": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        request = urllib.request.Request(self._url, json.dumps(told).encode(), headers)
-        with self._open(request, timeout=self._timeout) as answer:
-            raw = answer.read(_MOST_BYTES)
-        self._answered = True
+        # Redirects are not followed: a key must not go where the user did not send it.
+        with httpx2.stream(
+            "POST",
+            self._url,
+            json=payload,
+            headers=headers,
+            timeout=self._timeout,
+            verify=self._context,
+        ) as answer:
+            raw = next(answer.iter_bytes(_MOST_BYTES), b"")
+            return answer.status_code, answer.headers.get("Retry-After", ""), raw
+
+    def _content(self, raw: bytes) -> str:
         try:
-            said = json.loads(raw)["choices"][0]["message"]["content"]
+            content = json.loads(raw)["choices"][0]["message"]["content"]
         except (ValueError, KeyError, IndexError, TypeError):
             raise JudgeFailed(f"no chat completion: {self._shown(raw[:120])}") from None
-        if not isinstance(said, str):
+        if not isinstance(content, str):
             raise JudgeFailed("a reply without text")
-        return said
+        return content
 
-    def _refused(self, error: urllib.error.HTTPError) -> str:
+    def _refusal(self, code: int, raw: bytes) -> str:
         """Why, for what is worth another try; the rest is raised."""
-        with error:
-            why = f"HTTP {error.code} {self._shown(error.read(_MOST_BYTES)[:200])}"
-        if error.code in (408, 409, 425, 429) or error.code >= 500:
+        why = f"HTTP {code} {self._shown(raw[:200])}"
+        if code in (408, 409, 425, 429) or code >= 500:
             self._answered = True
             return why
-        if error.code == 400 and self._answered:
+        if code == 400 and self._answered:
             # Too long, or against a rule of the server's: this answer's own.
             raise JudgeFailed(why)
         raise UsageError(f"The judge {self.identity} refuses: {why}")
 
-    def _shown(self, what: object) -> str:
+    def _shown(self, message: object) -> str:
         """On one line, without the key, which some servers repeat."""
-        text = what.decode("utf-8", "replace") if isinstance(what, bytes) else str(what)
+        text = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
         if self._key:
             text = text.replace(self._key, "***")
         return " ".join(text.split())

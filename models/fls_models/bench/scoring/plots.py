@@ -6,6 +6,7 @@ matplotlib is imported when something is drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,28 +41,30 @@ _ASIDE = 2.0
 _COLUMNS = 5
 
 
-def draw(found: Sequence[Line], folder: Path, title: str) -> list[Path]:
+def draw(lines: Sequence[Line], folder: Path, title: str) -> list[Path]:
     """Both pictures as PNG and SVG in a folder that is there; those that hold no point are not
     made. Returns what was written.
     """
-    panels = _panels(found)
-    written = []
+    panels = _panels(lines)
+    paths = []
     for name, against in zip(NAMES, ("tflops", "rate"), strict=True):
-        shown = [panel for panel in panels if _has_places(found, *panel, against)]
-        if not shown:
+        points = {panel: chain(*_points(lines, *panel, against).values()) for panel in panels}
+        # Not those where no method has a place on the axis.
+        filled = [panel for panel in panels if any(place for place, _ in points[panel])]
+        if not filled:
             continue
-        figure = _figure(found, shown, against, title)
+        figure = _figure(lines, filled, against, title)
         for suffix in SUFFIXES:
             path = folder / f"{name}{suffix}"
             _save(figure, path)
-            written.append(path)
-    return written
+            paths.append(path)
+    return paths
 
 
-def _panels(found: Sequence[Line]) -> list[tuple[str, str]]:
+def _panels(lines: Sequence[Line]) -> list[tuple[str, str]]:
     """Each task with its first metric; what is of all of them is for tables."""
     panels: dict[str, str] = {}
-    for line in found:
+    for line in lines:
         if line.task == ALL:
             continue
         metric = next((name for name in _AXES if name in line.scores), None)
@@ -70,27 +73,22 @@ def _panels(found: Sequence[Line]) -> list[tuple[str, str]]:
     return list(panels.items())
 
 
-def _has_places(found: Sequence[Line], task: str, metric: str, against: str) -> bool:
-    points = _points(found, task, metric, against)
-    return any(place for ones in points.values() for place, _ in ones)
-
-
 def _points(
-    found: Sequence[Line], task: str, metric: str, against: str
+    lines: Sequence[Line], task: str, metric: str, against: str
 ) -> dict[str, list[tuple[float, Line]]]:
     """By method, from left to right. Methods that have no place on the axis have place 0."""
     points: dict[str, list[tuple[float, Line]]] = {}
-    for line in found:
+    for line in lines:
         if line.task == task and metric in line.scores:
             # Tokens of a transcript are no frames.
             words = against == "rate" and line.method == "cascade"
             place = 0.0 if words else getattr(line, against) or 0.0
             points.setdefault(line.method, []).append((place, line))
-    return {method: sorted(ones, key=lambda one: one[0]) for method, ones in points.items()}
+    return {method: sorted(series, key=lambda point: point[0]) for method, series in points.items()}
 
 
 def _figure(
-    found: Sequence[Line], panels: Sequence[tuple[str, str]], against: str, title: str
+    lines: Sequence[Line], panels: Sequence[tuple[str, str]], against: str, title: str
 ) -> Any:
     from matplotlib.figure import Figure
     from matplotlib.transforms import ScaledTranslation
@@ -100,10 +98,10 @@ def _figure(
     figure.suptitle(title, fontsize=10)
     # Panels of one metric are compared by eye.
     alike = len({metric for _, metric in panels}) == 1
-    every = figure.subplots(1, len(panels), squeeze=False, sharey=alike)[0]
+    row = figure.subplots(1, len(panels), squeeze=False, sharey=alike)[0]
     named: dict[str, Any] = {}
-    for axes, (task, metric) in zip(every, panels, strict=True):
-        by_method = _points(found, task, metric, against)
+    for axes, (task, metric) in zip(row, panels, strict=True):
+        by_method = _points(lines, task, metric, against)
         middle = (len(by_method) - 1) / 2
         for number, (method, points) in enumerate(by_method.items()):
             # Side by side, because intervals on one another cannot be read. On paper, not in
@@ -111,7 +109,7 @@ def _figure(
             aside = (number - middle) * _ASIDE / 72
             moved = ScaledTranslation(aside, 0.0, figure.dpi_scale_trans)
             named.setdefault(method, _plot(axes, method, metric, points, moved))
-        _mark(axes, against, [place for ones in by_method.values() for place, _ in ones])
+        _mark(axes, against, [place for series in by_method.values() for place, _ in series])
         axes.set_title(task, fontsize=10)
         axes.set_ylabel(_AXES[metric][0])
         if alike:
@@ -134,19 +132,19 @@ def _plot(
     """Draws a method as far aside as `moved` says; returns what stands for it in a legend."""
     colour, marker = _STYLES.get(method, ("#444444", "."))
     scale = _AXES[metric][1]
-    drawn = None
+    handle = None
     for place, line in points:
         if not place:
             value = scale * line.scores[metric].value
-            drawn = axes.axhline(value, color=colour, linestyle="--", linewidth=1.2)
+            handle = axes.axhline(value, color=colour, linestyle="--", linewidth=1.2)
     placed = [(place, line.scores[metric]) for place, line in points if place]
     if not placed:
-        return drawn
-    values = [scale * one.value for _, one in placed]
+        return handle
+    values = [scale * estimate.value for _, estimate in placed]
     # A resampled interval holds the value but for rounding.
-    below = [max(0.0, scale * (one.value - one.low)) for _, one in placed]
-    above = [max(0.0, scale * (one.high - one.value)) for _, one in placed]
-    drawn = axes.errorbar(
+    below = [max(0.0, scale * (estimate.value - estimate.low)) for _, estimate in placed]
+    above = [max(0.0, scale * (estimate.high - estimate.value)) for _, estimate in placed]
+    handle = axes.errorbar(
         [place for place, _ in placed],
         values,
         yerr=[below, above],
@@ -158,16 +156,16 @@ def _plot(
         elinewidth=0.7,
     )
     # Afterwards, so that the axes' limits are those of the numbers.
-    for artist in drawn.get_children():
+    for artist in handle.get_children():
         artist.set_transform(artist.get_transform() + moved)
-    return drawn
+    return handle
 
 
 def _mark(axes: Any, against: str, places: Sequence[float]) -> None:
     dashed = not all(places)
     if against == "tflops":
-        told = "; dashed: not counted" if dashed else ""
-        axes.set_xlabel(f"TFLOPs an item (methods set apart a little{told})")
+        note = "; dashed: not counted" if dashed else ""
+        axes.set_xlabel(f"TFLOPs an item (methods set apart a little{note})")
         return
     axes.set_xlabel("frames read for 30 s of audio" + (" (dashed: reads text)" if dashed else ""))
     axes.set_xscale("log", base=2)

@@ -47,18 +47,18 @@ class ItemScores:
 
 def scored(row: Row, judged: Judged) -> ItemScores:
     """The scores of a row; none of what does not fit the language model's window."""
-    item, found = row.item, row.measured
-    if not found.fits:
+    item, measurement = row.item, row.measurement
+    if not measurement.fits:
         return ItemScores()
     if item.task == "asr":
-        if found.text is None or item.transcript is None:
+        if measurement.text is None or item.transcript is None:
             return ItemScores()
-        compared = compare(item.name, item.transcript, found.text)
+        compared = compare(item.name, item.transcript, measurement.text)
         return ItemScores(errors=compared.errors, words=compared.words)
     return ItemScores(
-        judge=None if found.text is None else judged.get(judged_by(item, found.text)),
-        choices=_chosen(item, found.likelihoods),
-        facts=None if found.text is None else _facts(item, found.text),
+        judge=None if measurement.text is None else judged.get(judged_by(item, measurement.text)),
+        choices=_chosen(item, measurement.likelihoods),
+        facts=None if measurement.text is None else _facts(item, measurement.text),
     )
 
 
@@ -70,19 +70,27 @@ def judged_by(item: SpokenItem, text: str) -> tuple[str, str | None, str]:
 def estimate(scores: Sequence[ItemScores], metric: str) -> Estimate | None:
     """One metric over items that have it, with its interval; None where none has."""
     if metric == "wer":
-        pairs = [(one.errors, one.words) for one in scores if one.errors is not None and one.words]
+        pairs = [
+            (score.errors, score.words)
+            for score in scores
+            if score.errors is not None and score.words
+        ]
         return rate(
             [float(errors) for errors, _ in pairs], [float(words or 1) for _, words in pairs]
         )
-    values = [getattr(one, metric) for one in scores]
+    values = [getattr(score, metric) for score in scores]
     return mean([value for value in values if value is not None])
+
+
+def is_likeliest(choice: int, likelihoods: Sequence[float]) -> bool:
+    """Whether no other choice is likelier or as likely."""
+    return all(likelihoods[choice] > rival for i, rival in enumerate(likelihoods) if i != choice)
 
 
 def _chosen(item: SpokenItem, likelihoods: Sequence[float] | None) -> float | None:
     if item.correct is None or likelihoods is None:
         return None
-    own = likelihoods[item.correct]
-    return float(all(own > other for i, other in enumerate(likelihoods) if i != item.correct))
+    return float(is_likeliest(item.correct, likelihoods))
 
 
 def _facts(item: SpokenItem, text: str) -> float | None:

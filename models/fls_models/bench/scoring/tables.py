@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from fls_models.bench.longspeech.measurement import Measured, Row
+from fls_models.bench.longspeech.measurement import Row
 from fls_models.bench.scoring.estimates import Estimate
 from fls_models.bench.scoring.scores import METRICS, Judged, estimate, scored
 
@@ -74,109 +74,98 @@ class Line:
     peak: int
 
     def as_json(self) -> dict[str, Any]:
-        told = {name: value for name, value in vars(self).items() if name != "scores"}
-        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in told.items()}
-        return {**rounded, "scores": {name: one.as_json() for name, one in self.scores.items()}}
+        values = {name: value for name, value in vars(self).items() if name != "scores"}
+        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
+        return {
+            **rounded,
+            "scores": {name: estimate.as_json() for name, estimate in self.scores.items()},
+        }
 
 
 def grouped(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
     """By task, method and length, in the order in which they first appear; `ALL` is the last."""
-    found: dict[tuple[str, str, str], list[Row]] = {}
-
-    def add(task: str, row: Row) -> None:
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    by_task = [(row.item.task, row) for row in rows]
+    with_choices = [row for row in rows if row.item.choices]
+    if len({row.item.task for row in with_choices}) > 1:
+        by_task += [(ALL, row) for row in with_choices]
+    for task, row in by_task:
         length = "" if row.length is None else row.length.label
-        found.setdefault((task, row.method.name, length), []).append(row)
-
-    for row in rows:
-        add(row.item.task, row)
-    chosen = [row for row in rows if row.item.choices]
-    if len({row.item.task for row in chosen}) > 1:
-        for row in chosen:
-            add(ALL, row)
-    return found
+        groups.setdefault((task, row.method.name, length), []).append(row)
+    return groups
 
 
 def lines(rows: Sequence[Row], judged: Judged | None = None) -> list[Line]:
     """All rows, grouped in the order in which they first appear."""
-    found = []
-    for (task, method, length), same in grouped(rows).items():
-        fit = [row for row in same if row.measured.fits]
-        scores = [scored(row, judged or {}) for row in fit]
-        estimates = {metric: estimate(scores, metric) for metric in METRICS}
-        found.append(
-            _line(
-                (task, method, length),
-                [row.measured for row in fit],
-                len(same) - len(fit),
-                {name: one for name, one in estimates.items() if one is not None},
-            )
-        )
-    return found
+    return [_line(key, group, judged or {}) for key, group in grouped(rows).items()]
 
 
-def cells(found: Sequence[Line]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def cells(lines: Sequence[Line]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Headings and rows for people to read; scores that no line has are left out."""
-    metrics = [name for name in METRICS if any(name in line.scores for line in found)]
+    metrics = [name for name in METRICS if any(name in line.scores for line in lines)]
     headings = (
         "method", "L / 30 s", "task", "n", *(METRIC_NAMES[name] for name in metrics),
         "TFLOPs", "hear s", "fuse s", "read s", "reply s", "all s", "to first word s", "RTF",
         "peak GB",
     )  # fmt: skip
-    return headings, tuple(_cells(line, metrics) for line in found)
+    return headings, tuple(_cells(line, metrics) for line in lines)
 
 
-def as_csv(found: Sequence[Line]) -> str:
+def as_csv(lines: Sequence[Line]) -> str:
     """The same, a number a cell, shares and rates as fractions; empty is not known."""
     spread = [f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")]
     plain = [name for name in Line.__dataclass_fields__ if name != "scores"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*plain, *spread])
-    for line in found:
-        told = line.as_json()
+    for line in lines:
+        payload = line.as_json()
         scores: list[float | str] = []
         for name in METRICS:
-            one = line.scores.get(name)
-            ends = ("", "", "") if one is None else (one.value, one.low, one.high)
+            estimate = line.scores.get(name)
+            ends = (
+                ("", "", "") if estimate is None else (estimate.value, estimate.low, estimate.high)
+            )
             scores += [end if isinstance(end, str) else round(end, 5) for end in ends]
-        writer.writerow([*("" if told[name] is None else told[name] for name in plain), *scores])
+        writer.writerow(
+            [*("" if payload[name] is None else payload[name] for name in plain), *scores]
+        )
     return text.getvalue()
 
 
-def shown(metric: str, one: Estimate, sign: str = "") -> str:
+def interval_text(metric: str, estimate: Estimate, sign: str = "") -> str:
     """A value with its interval; shares and rates in per cent."""
     scale, digits = (1, 2) if metric == "judge" else (100, 1)
-    value, low, high = (scale * number for number in (one.value, one.low, one.high))
+    value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
     return f"{value:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
-def _line(
-    key: tuple[str, str, str],
-    found: Sequence[Measured],
-    unfit: int,
-    scores: Mapping[str, Estimate],
-) -> Line:
-    def average(value: Callable[[Measured], float | None]) -> float | None:
-        known = [one for one in map(value, found) if one is not None]
-        return fmean(known) if known else None
+def _line(key: tuple[str, str, str], group: Sequence[Row], judged: Judged) -> Line:
+    fitting = [row for row in group if row.measurement.fits]
+    measurements = [row.measurement for row in fitting]
+    item_scores = [scored(row, judged) for row in fitting]
+    estimates = {metric: estimate(item_scores, metric) for metric in METRICS}
 
-    audio = sum(one.duration for one in found)
-    flops = average(lambda one: one.flops)
+    def average(name: str) -> float | None:
+        values = [getattr(item, name) for item in measurements]
+        numbers = [value for value in values if value is not None]
+        return fmean(numbers) if numbers else None
+
+    audio = sum(item.duration for item in measurements)
+    flops = average("flops")
+    stages = ("hear", "fuse", "read", "reply", "seconds")
+    means: dict[str, Any] = {name: average(name) or 0.0 for name in stages}
     return Line(
         *key,
-        rate=30 * sum(one.frames for one in found) / audio if audio else 0.0,
-        count=len(found),
-        unfit=unfit,
-        scores=scores,
+        rate=30 * sum(item.frames for item in measurements) / audio if audio else 0.0,
+        count=len(measurements),
+        unfit=len(group) - len(fitting),
+        scores={name: value for name, value in estimates.items() if value is not None},
         tflops=None if flops is None else flops / 1e12,
-        hear=average(lambda one: one.hear) or 0.0,
-        fuse=average(lambda one: one.fuse) or 0.0,
-        read=average(lambda one: one.read) or 0.0,
-        reply=average(lambda one: one.reply) or 0.0,
-        seconds=average(lambda one: one.seconds) or 0.0,
-        first=average(lambda one: one.to_first),
-        real_time_factor=sum(one.seconds for one in found) / audio if audio else 0.0,
-        peak=max((one.peak for one in found), default=0),
+        **means,
+        first=average("to_first"),
+        real_time_factor=sum(item.seconds for item in measurements) / audio if audio else 0.0,
+        peak=max((item.peak for item in measurements), default=0),
     )
 
 
@@ -187,7 +176,10 @@ def _cells(line: Line, metrics: Sequence[str]) -> tuple[str, ...]:
         return (*head, *["-"] * (len(metrics) + 9))
     return (
         *head,
-        *(shown(name, line.scores[name]) if name in line.scores else "-" for name in metrics),
+        *(
+            interval_text(name, line.scores[name]) if name in line.scores else "-"
+            for name in metrics
+        ),
         "-" if line.tflops is None else f"{line.tflops:.4g}",
         f"{line.hear:.2f}",
         f"{line.fuse:.3f}",
