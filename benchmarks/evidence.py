@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 
 from fls_cli.sources.decode import decode
 from fls_cli.storage.cache import CacheAdapter, DiskCache
-from fls_models.answering.answerer import Answerer, GenerationConfig, ScoredQuestion
+from fls_models.answering.answerer import Answerer, ScoredQuestion
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.answering.readers.text import ModelInput
 from fls_models.bench.caches.results import ResultCache
@@ -167,7 +168,7 @@ class Talk:
                 recording,
                 heard_in={},
                 budget=recording.heard_for,
-                manner=GenerationConfig(),
+                generation=GenerationConfig(),
                 evidence=3,
             )
         return self._asking
@@ -204,7 +205,7 @@ class Talk:
         best: tuple[float, Span] | None = None
         for reading in scored.speaking:
             context: KVContext = asking._read(reading)
-            first = llm.before_recording(context.prompt)
+            first = len(llm.opening(context.prompt))
             before = list(range(first))
             nothing = _likely(llm, _only(context, before), request, reply)
             for rows in _stretches(reading):
@@ -224,7 +225,7 @@ def _only(context: KVContext, positions: Sequence[int]) -> KVContext:
         RoomyLayer(keys[:, :, indices], values[:, :, indices])
         for keys, values in context.keys_values
     )
-    return KVContext(tuple(layers), context.prompt, context.stretch)
+    return KVContext(tuple(layers), context.prompt, context.rope_scale)
 
 
 def _likely(llm: Any, context: KVContext, request: str, reply: str) -> float:

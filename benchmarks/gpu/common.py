@@ -418,7 +418,8 @@ def write_shards(
 def write_model(
     folder: Path, sizes: Sizes, dtype: str, device: torch.device
 ) -> tuple[float, dict[str, Any]]:
-    from fls_models.weights.conversion.install import FORM, PROCESSOR
+    from fls_models.weights.conversion.formats import FORM
+    from fls_models.weights.conversion.install import PROCESSOR
     from fls_models.weights.conversion.quantization import pack
 
     begun = perf_counter()

@@ -22,7 +22,8 @@ from common import Array, Ticks, synchronize
 from torch import Tensor
 
 from fls_models.answering.answerability import Answerability
-from fls_models.answering.answerer import Answerer, GenerationConfig
+from fls_models.answering.answerer import Answerer
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.answering.readers.frames import FrameReader, FusedFrames
 from fls_models.answering.readers.text import ModelInput
@@ -173,7 +174,7 @@ class Engines:
 
         prompt = ASK.heard()
         passes = [
-            partial(self.model.read, prompt, reading.embeddings, stretch=reading.stretch)
+            partial(self.model.read, prompt, reading.embeddings, rope_scale=reading.rope_scale)
             for reading in readings
         ]
         del readings
@@ -214,7 +215,7 @@ class Engines:
             FusedFrames(recording),
             heard_in={"listen": listened},
             budget=method.budget,
-            manner=GenerationConfig(self.tokens),
+            generation=GenerationConfig(self.tokens),
         )
         self.ticks.times.clear()
         with self.ticks, method.pieces():

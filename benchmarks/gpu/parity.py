@@ -115,8 +115,8 @@ def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
 @torch.inference_mode()
 def first_logits(model: LargeSpeechLM, embeddings: Tensor) -> Tensor:
     context = model.read(_HEARD, embeddings)
-    request = model._asked(context, _QUESTION)
-    return model._forward(request, context.cache(), logits=1, stretch=1.0)[-1]
+    request = model.request(context.prompt, _QUESTION)
+    return model._forward(context, context.cache(), request, logits=1)[-1]
 
 
 @torch.inference_mode()
@@ -257,7 +257,7 @@ def low_memory(device: torch.device, dtype: str) -> dict[str, Any]:
             results[f"tower_after_reading, {attempt}"] = str(low._tower.device)
         context = low.read(_HEARD, embeddings)
         replied = reply(low, context)
-        stretched = low.read(_HEARD, embeddings, stretch=2.0)
+        stretched = low.read(_HEARD, embeddings, rope_scale=2.0)
         results["reply"] = replied
         results["stretched_tokens"] = stretched.tokens
         results["surprisal"] = float(low.surprisal(context, _QUESTION).mean())

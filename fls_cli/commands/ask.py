@@ -29,7 +29,8 @@ from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_models.answering.answerer import Answerer, GenerationConfig
+    from fls_models.answering.answerer import Answerer
+    from fls_models.answering.generation import GenerationConfig
     from fls_models.core.results import Answer
 
 
@@ -109,7 +110,7 @@ def ask(
                 hearing.recording,
                 heard_in=hearing.seconds,
                 budget=paid,
-                manner=generation,
+                generation=generation,
                 evidence=showing.evidence,
                 progress=session.bars,
             )
@@ -184,7 +185,7 @@ def _over_all(
             RecordingAnswer(name, answer["answered"], answer["answer"], answer["strength"])
             for name, answer in answers.items()
         ]
-        summary = gather(lambda: session.model(request.engine), text, voices, manner=generation)
+        summary = gather(lambda: session.model(request.engine), text, voices, generation=generation)
         if request.as_json:
             evidence = [
                 {"source": name, **passage}

@@ -28,8 +28,8 @@ from fls_models.core.budget import Budget
 from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from fls_models.answering.answerer import GenerationConfig
     from fls_models.answering.conversation import Conversation
+    from fls_models.answering.generation import GenerationConfig
 
 
 @grouped
@@ -144,13 +144,13 @@ def _conversation(
             recording.content,
             heard_in=recording.seconds,
             budget=paid,
-            manner=generation,
+            generation=generation,
             evidence=evidence,
             progress=session.bars,
         )
         for recording in recordings
     ]
-    return Conversation(loaded, askings, manner=generation)
+    return Conversation(loaded, askings, generation=generation)
 
 
 def _typed(session: Session) -> Iterator[str]:

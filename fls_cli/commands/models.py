@@ -206,12 +206,12 @@ def _budgets(rates: FrameRates) -> str:
 
 def _large(model: FrameCard, cache: Path) -> Iterator[tuple[Path | str, Mapping[str, Any]]]:
     """Where a large model lies in each dtype, and the record of what it was made of."""
-    from fls_models.weights.large import stated
+    from fls_models.weights.large import source_of
     from fls_models.weights.store import store_of
 
     store = store_of(model, cache)
     for folder in store.folders():
-        yield folder, {"files": (), **stated(folder)}
+        yield folder, {"files": (), **source_of(folder)}
     if not store.folders():
         size = _size(store, store.bytes_to_fetch())
         yield f"not here; {size} to download", {"files": ()}

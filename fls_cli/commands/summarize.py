@@ -75,7 +75,7 @@ def summarize(
                 heard_in=hearing.seconds,
                 style=style,
                 budget=paid,
-                manner=sampling.config,
+                generation=sampling.config,
                 progress=session.bars,
             )
             if as_json:

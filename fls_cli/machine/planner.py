@@ -133,11 +133,11 @@ def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, s
 
 
 def _in_folder(place: Path) -> Installed | InstalledFrames:
-    from fls_models.weights.large import converted
+    from fls_models.weights.large import converted_config
     from fls_models.weights.local import from_folder, has_parts
 
     whole = has_parts(place) or not (place / "config.json").is_file()
-    if not whole and converted(place) is None:
+    if not whole and converted_config(place) is None:
         raise EnvironmentLacks(
             f"{place} is a checkpoint that has to be converted first, as its first `fls ask` does; "
             "plan with the name of the model that it is (`fls models list`)."

@@ -13,7 +13,7 @@ from fls_cli.session.session import Session, open_session
 from fls_models.core.budget import Budget
 
 if TYPE_CHECKING:
-    from fls_models.answering.answerer import GenerationConfig
+    from fls_models.answering.generation import GenerationConfig
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Sampling:
 
     @property
     def config(self) -> GenerationConfig:
-        from fls_models.answering.answerer import GenerationConfig
+        from fls_models.answering.generation import GenerationConfig
 
         return GenerationConfig(**vars(self))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fls_models.core.progress import Progress
     from fls_models.pipelines.base import Pipeline
     from fls_models.pipelines.large import RuntimeConfig
-    from fls_models.weights.base import Found, Store
+    from fls_models.weights.base import Store, Weights
     from fls_models.weights.card import Card
     from fls_models.weights.store import Installed, InstalledFrames
 
@@ -113,13 +113,13 @@ def _installed(
 
 
 def fetched(
-    store: Store[Found],
+    store: Store[Weights],
     dtype: str,
     *,
     offline: bool,
     say: Callable[[str], None],
     progress: Progress,
-) -> Found:
+) -> Weights:
     """The weights of a card, downloaded and converted first if need be; not when `offline`."""
     if offline or store.is_ready(dtype):
         return store.locate(dtype)

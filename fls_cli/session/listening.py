@@ -223,7 +223,7 @@ def _key(model: Model, request: ListenRequest, contents: Contents) -> CacheKey:
     effort = model.effort(request.budget) if by_words else request.paid.by(model.rates).key()
     guess = None if request.audio_range.raw else raw_by_suffix(request.source.below or "")
     return {
-        "ear": model.ear,
+        "ear": model.encoder_fingerprint,
         "audio": contents.sha256,
         **asdict(request.audio_range),
         "by_suffix": str(guess),

@@ -56,7 +56,7 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fls(
     items: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Fls:
-    from fls_models.answering.answerer import GenerationConfig
+    from fls_models.answering.generation import GenerationConfig
     from fls_models.bench.qa import qa
     from fls_models.weights import devices
 
@@ -152,9 +152,9 @@ def test_a_large_model_reads_frames_and_text(
     read: list[tuple[bool, int]] = []
     original = LargeSpeechLM.read
 
-    def noted(self: LargeSpeechLM, prompt: Any, recording: Any, *, stretch: float = 1.0) -> Any:
+    def noted(self: LargeSpeechLM, prompt: Any, recording: Any, *, rope_scale: float = 1.0) -> Any:
         read.append((prompt.audio, len(recording)))
-        return original(self, prompt, recording, stretch=stretch)
+        return original(self, prompt, recording, rope_scale=rope_scale)
 
     monkeypatch.setattr(LargeSpeechLM, "read", noted)
     report = tmp_path / "report.md"

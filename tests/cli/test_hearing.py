@@ -159,7 +159,7 @@ def test_what_a_suffix_says_is_noted_whatever_was_heard_before(runs: Runs, tmp_p
 
 def test_another_ear_hears_anew(runs: Runs, talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs("transcribe", str(talk))
-    monkeypatch.setattr(TinyModel, "ear", "another")
+    monkeypatch.setattr(TinyModel, "encoder_fingerprint", "another")
     runs("transcribe", str(talk))
     assert runs.spent[0] == 1
 

@@ -122,7 +122,7 @@ class TinyModel:
     transcriber: Ear = field(default_factory=Ear)
     memory: Cache = NULL_CACHE
     card = card.load("mini")
-    ear = "tiny"
+    encoder_fingerprint = "tiny"
     rates = PAPER
     reads_by = "text"
     # What it hears is no sound.

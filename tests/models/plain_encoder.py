@@ -15,7 +15,7 @@ WIDTH = 8
 class Plain:
     """A frame is a random map of its own 640 samples. Its head reads a blank where it is quiet."""
 
-    sample_rate, frame_rate, hidden_width = RATE, 25, WIDTH
+    hidden_width = WIDTH
 
     def __init__(self, dtype: torch.dtype = torch.float32, headless: bool = False) -> None:
         generator = torch.Generator().manual_seed(0)

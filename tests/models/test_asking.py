@@ -10,7 +10,8 @@ import pytest
 import torch
 from tiny_talk import Verdicts, model, tiny_language_model, transcript
 
-from fls_models.answering.answerer import Answerer, GenerationConfig
+from fls_models.answering.answerer import Answerer
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.map_reduce import grouped
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Transcript
@@ -33,7 +34,7 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniLanguageModel]
 def asking(
     llm: Any, *strengths: float, said: Transcript | None = None, most: int = 400, **how: object
 ) -> Answerer:
-    settings = {"heard_in": {"listen": 2.5}, "budget": ALL, "manner": SHORT, **how}
+    settings = {"heard_in": {"listen": 2.5}, "budget": ALL, "generation": SHORT, **how}
     recording = transcript(SAID) if said is None else said
     return Answerer(model(llm, Verdicts(llm, *strengths), most), "talk.wav", recording, **settings)  # type: ignore[arg-type]
 
@@ -144,7 +145,7 @@ def test_progress_counts_passes_to_the_end(llm: MiniLanguageModel) -> None:
 
 def test_greedy_ignores_the_seed_and_drawing_does_not(llm: MiniLanguageModel) -> None:
     def said(manner: GenerationConfig) -> str:
-        return asking(llm, 1.0, most=5000, manner=manner).answer(WHAT).answer
+        return asking(llm, 1.0, most=5000, generation=manner).answer(WHAT).answer
 
     assert said(GenerationConfig(12, seed=1)) == said(GenerationConfig(12, seed=2))
     assert (

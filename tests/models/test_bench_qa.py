@@ -48,7 +48,7 @@ class Knowing:
     def embed(self, tokens) -> torch.Tensor:
         return torch.tensor(list(tokens), dtype=torch.float32).reshape(-1, 1)
 
-    def read(self, prompt, recording, *, stretch=1.0):
+    def read(self, prompt, recording, *, rope_scale=1.0):
         self.reads += 1
         ids = [int(token) for token in recording.flatten()]
         return SimpleNamespace(ids=ids, tokens=len(ids), bytes=0)
@@ -64,7 +64,7 @@ class Knowing:
     def choose(self, context, request, options) -> str:
         return options[0]
 
-    def generate(self, context, request, *, max_tokens, temperature, seed, earlier=()):
+    def generate(self, context, request, *, max_tokens, temperature, seed, exchanges=()):
         yield " ".join(self.words[i] for i in context.ids[:max_tokens])
 
 

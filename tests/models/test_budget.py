@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fls_models.core.budget import LEAST, NAMES, PAPER, Budget, FrameRates, sections
+from fls_models.core.budget import MIN_FRAMES, NAMES, PAPER, Budget, FrameRates, sections
 from fls_models.errors import UsageError
 
 
@@ -32,8 +32,8 @@ def test_tokens_follow_the_length_of_the_recording() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 1.0])
 def test_little_audio_still_gets_the_least(name: str, seconds: float) -> None:
-    assert Budget(name).frames(seconds) >= LEAST
-    assert (Budget(name).tokens(seconds) or LEAST) >= LEAST
+    assert Budget(name).frames(seconds) >= MIN_FRAMES
+    assert (Budget(name).tokens(seconds) or MIN_FRAMES) >= MIN_FRAMES
 
 
 def test_more_budget_is_never_less() -> None:
@@ -69,7 +69,7 @@ def test_a_model_reads_frames_at_its_own_rates() -> None:
     budget = Budget("fast").by(MEASURED)
     assert (budget.frames(90), budget.frames(90, "transcribe")) == (180, 900)
     assert (budget.rate(), budget.rate("transcribe")) == (2, 10)
-    assert budget.frames(1) == LEAST
+    assert budget.frames(1) == MIN_FRAMES
     assert budget.tokens(90) == Budget("fast").tokens(90)
     assert Budget("fast", 77).by(MEASURED).frames(90) == 77
 

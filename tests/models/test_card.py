@@ -11,7 +11,12 @@ import pytest
 
 from fls_models.core.budget import NAMES, PAPER, FrameRates
 from fls_models.errors import UsageError
-from fls_models.planning.flops import QWEN2_AUDIO_7B, DecoderDims, EncoderDims
+from fls_models.planning.flops import (
+    QWEN2_AUDIO_DECODER,
+    QWEN2_AUDIO_ENCODER,
+    DecoderDims,
+    EncoderDims,
+)
 from fls_models.weights import card
 from fls_models.weights.card import FrameCard, FrameReading, Part, TextCard
 from fls_models.weights.thresholds import Thresholds
@@ -28,8 +33,8 @@ MEASURED = FrameRates(
     source="fls bench qa",
 )
 
-ENCODER = QWEN2_AUDIO_7B.encoder
-QWEN2_AUDIO = QWEN2_AUDIO_7B.decoder
+ENCODER = QWEN2_AUDIO_ENCODER
+QWEN2_AUDIO = QWEN2_AUDIO_DECODER
 # As in the config.json of Qwen/Qwen2.5-Omni-3B and -7B.
 OMNI_3B = DecoderDims(2048, 11008, 36, 16, 2, 128, 151_936)
 OMNI_7B = DecoderDims(3584, 18944, 28, 28, 4, 128, 152_064)

@@ -89,7 +89,7 @@ def test_buffers_grow_and_then_have_room_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_expected_finds_room_from_the_start() -> None:
-    layer, dice = RoomyLayer(expected=5000), torch.Generator().manual_seed(0)
+    layer, dice = RoomyLayer(expected_length=5000), torch.Generator().manual_seed(0)
     places = {layer.update(states(1000, dice), states(1000, dice))[0].data_ptr() for _ in range(5)}
     # And a request behind it does.
     places.add(layer.update(states(500, dice), states(500, dice))[0].data_ptr())
@@ -174,7 +174,7 @@ def test_what_was_packed_is_the_same_to_the_last_bit(dtype: torch.dtype, stretch
         cache.update(states(9, dice, dtype), states(9, dice, dtype), layer)
     context = KVContext.of(cache, HEARD, stretch)
     found = KVContext.unpack(context.pack(), HEARD, torch.device("cpu"))
-    assert found.stretch == stretch
+    assert found.rope_scale == stretch
     assert found.tokens == 9
     for one, other in zip(found.keys_values, context.keys_values, strict=True):
         for mine, theirs in zip(one, other, strict=True):
@@ -242,7 +242,7 @@ def test_a_reply_that_is_given_up_leaves_no_trace(model: LargeSpeechLM) -> None:
 
 def test_a_packed_context_answers_as_the_one_that_was_read(model: LargeSpeechLM) -> None:
     recording = torch.randn(40, model.width, generator=torch.Generator().manual_seed(2))
-    context = model.read(HEARD, recording, stretch=2.5)
+    context = model.read(HEARD, recording, rope_scale=2.5)
     again = model.unpack(model.pack(context), HEARD)
     one, other = (list(model.generate(each, "Who?", max_tokens=12)) for each in (context, again))
     assert one == other

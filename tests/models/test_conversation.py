@@ -9,8 +9,9 @@ import pytest
 import torch
 from tiny_talk import Letters, Verdicts, model, tiny_language_model, transcript
 
-from fls_models.answering.answerer import Answerer, GenerationConfig
+from fls_models.answering.answerer import Answerer
 from fls_models.answering.conversation import HISTORY, Conversation, recent
+from fls_models.answering.generation import GenerationConfig
 from fls_models.core.budget import Budget
 from fls_models.core.results import (
     NO_SPEECH,
@@ -38,7 +39,7 @@ def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniLanguageModel]
 
 def conversation(llm: Any, *strengths: float, **how: Any) -> Conversation:
     """About as many recordings as there are strengths, called `a`, `b`, ..."""
-    manner = how.pop("manner", SHORT)
+    manner = how.pop("generation", SHORT)
     said = how.pop("said", transcript(SAID))
     askings = [
         Answerer(
@@ -47,11 +48,11 @@ def conversation(llm: Any, *strengths: float, **how: Any) -> Conversation:
             said,
             heard_in={},
             budget=Budget("accurate"),
-            manner=manner,
+            generation=manner,
         )
         for number, strength in enumerate(strengths)
     ]
-    return Conversation(model(llm, Verdicts(llm, 1.0), 5000), askings, manner=manner, **how)
+    return Conversation(model(llm, Verdicts(llm, 1.0), 5000), askings, generation=manner, **how)
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
     """What the model was told of earlier turns, answer by answer; it answers `Yes.`"""
     told: list[list[tuple[str, str]]] = []
 
-    def generate(*_: Any, earlier: Any = (), **__: Any) -> Iterator[str]:
-        told.append(list(earlier))
+    def generate(*_: Any, exchanges: Any = (), **__: Any) -> Iterator[str]:
+        told.append(list(exchanges))
         return iter(["Yes", "."])
 
     monkeypatch.setattr(MiniLanguageModel, "generate", generate)
@@ -89,7 +90,7 @@ def test_an_answer_is_the_same_as_without_a_conversation(llm: MiniLanguageModel)
         transcript(SAID),
         heard_in={},
         budget=Budget("accurate"),
-        manner=SHORT,
+        generation=SHORT,
     ).answer(WHAT)
     assert isinstance(reply.result, Answer)
     assert (reply.text, reply.sources) == (alone.answer, ("a",))
@@ -137,7 +138,7 @@ def test_an_interrupted_answer_changes_nothing(
 
 
 def test_the_history_stays_within_its_tokens(llm: MiniLanguageModel) -> None:
-    talk = conversation(llm, 1.0, manner=GenerationConfig(max_tokens=60))
+    talk = conversation(llm, 1.0, generation=GenerationConfig(max_tokens=60))
     for number in range(12):
         talk.ask(f"{number}: {WHAT * (number % 3 + 1)}")
         asked = [len(llm.tokenize(turn.question + turn.answer)) for turn in talk.turns]

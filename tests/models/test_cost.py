@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from answer_flops import PAPER, QWEN2_AUDIO_7B, Cost, ModelDims, answer_cost
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 from transformers.cache_utils import DynamicCache
@@ -15,15 +16,10 @@ from fls_models.extractor.density import CtcHead
 from fls_models.extractor.fusion import halving_schedule, training_schedule
 from fls_models.lslm.kv_cache import cache_argument
 from fls_models.planning.flops import (
-    PAPER,
-    QWEN2_AUDIO_7B,
     Convention,
-    Cost,
     DecoderDims,
     EncoderDims,
     HeadDims,
-    ModelDims,
-    answer_cost,
     decode_flops,
     encoder_flops,
     head_flops,

@@ -10,7 +10,7 @@ import torch
 from tiny_talk import tiny_language_model
 from torch import Tensor
 
-from fls_models.answering.evidence import LONGEST, PassAttention, passages
+from fls_models.answering.evidence import MAX_SECONDS, PassAttention, passages
 from fls_models.answering.readers.text import ModelInput, Phrase
 from fls_models.core.results import Passage, Span
 from fls_models.lslm.mini.language_model import MiniLanguageModel
@@ -71,7 +71,7 @@ def test_neighbours_looked_at_as_much_are_one_passage() -> None:
 
 def test_no_passage_is_longer_than_somebody_listens() -> None:
     found = sorted(times(passages([looked([0.3] * 40)], 99)))
-    assert max(end - start for start, end in found) == LONGEST
+    assert max(end - start for start, end in found) == MAX_SECONDS
     # All of it is looked at as much, and nothing is shown twice.
     assert found[0][0] == 0.0
     assert found[-1][1] == 200.0
@@ -118,7 +118,7 @@ def plainly(llm: MiniLanguageModel, recording: Tensor, reply: str) -> Tensor:
     with torch.inference_mode():
         output = body(inputs_embeds=embedded.unsqueeze(0), output_attentions=True)
     body.set_attn_implementation("sdpa")  # type: ignore[operator]
-    first = llm.before_recording(ASK)
+    first = len(llm.opening(ASK))
     # Each token is written at the place before it; one that ends the reply follows.
     writing = slice(len(embedded) - said - 2, len(embedded) - 2)
     return torch.stack(
@@ -147,7 +147,7 @@ def test_looking_changes_nothing(llm: MiniLanguageModel) -> None:
     before = list(llm.generate(context, REQUEST, max_tokens=12))
     hooks = sum(len(part._forward_hooks) for part in llm.body.modules())
     llm.attention(context, REQUEST, "some letters")
-    assert context.tokens == llm.before_recording(ASK) + len(recording)
+    assert context.tokens == len(llm.opening(ASK)) + len(recording)
     assert list(llm.generate(context, REQUEST, max_tokens=12)) == before
     # A hook that stayed would look at every later step.
     assert sum(len(part._forward_hooks) for part in llm.body.modules()) == hooks

@@ -258,7 +258,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(plain: LargeFrameMod
     alone = recording.ask("Who?", max_tokens=12).answer
     asking = Answerer(plain, "", recording.heard, heard_in={}, budget=Budget())
     asking.answer("Where, and when, and for how much?")
-    asking._manner = replace(asking._manner, max_tokens=12)
+    asking._generation = replace(asking._generation, max_tokens=12)
     assert asking.answer("Who?").answer == alone
 
 
@@ -303,7 +303,7 @@ def test_no_two_sections_are_held_at_once(
         alive.append(weakref.ref(context))
         return context
 
-    monkeypatch.setattr(reads, "_MOST", 1)
+    monkeypatch.setattr(reads, "_MAX_BYTES", 1)
     monkeypatch.setattr(llm, "read", read, raising=False)
     recording = smaller(plain, max_frames=77).listen(blocks_of(babble(60)), budget="fast")
     answer = recording.ask(QUESTION, budget="fast", max_tokens=4)
@@ -367,7 +367,7 @@ def test_without_fusion_every_frame_is_read_in_one_pass(plain: LargeFrameModel) 
     assert answer.usage.frames_after == answer.usage.frames_before == 1000
     assert answer.usage.sections == 1
     [reading] = model.reader(recording.heard).readings(Budget(), None)
-    assert reading.stretch == pytest.approx(1.7)
+    assert reading.rope_scale == pytest.approx(1.7)
 
 
 def test_without_fusion_there_is_an_end_to_stretching(plain: LargeFrameModel) -> None:
@@ -378,16 +378,17 @@ def test_without_fusion_there_is_an_end_to_stretching(plain: LargeFrameModel) ->
 
 
 def test_what_is_heard_without_fusion_is_remembered_apart(plain: LargeFrameModel) -> None:
-    assert uncompressed(plain).ear != plain.ear
+    assert uncompressed(plain).encoder_fingerprint != plain.encoder_fingerprint
 
 
 def test_another_head_is_another_ear(folders: dict[str, Path], tmp_path: Path) -> None:
     made = installed(folders["float32"], "float32")
     head = tmp_path / "head.safetensors"
-    ears = {LargeFrameModel(made).ear, LargeFrameModel(installed(folders["bf16"], "bf16")).ear}
+    both = (made, installed(folders["bf16"], "bf16"))
+    ears = {LargeFrameModel(one).encoder_fingerprint for one in both}
     for size in (4, 5):
         head.write_bytes(b"0" * size)
-        ears.add(LargeFrameModel(made, running=RuntimeConfig(head=head)).ear)
+        ears.add(LargeFrameModel(made, running=RuntimeConfig(head=head)).encoder_fingerprint)
     assert len(ears) == 4
 
 
@@ -429,7 +430,7 @@ def test_a_stretched_window_is_that_of_transformers_with_the_larger_base(
 def test_windows_stretched_differently_are_read_side_by_side(plain: LargeFrameModel) -> None:
     model = plain.language_model
     recording = torch.randn(300, model.width, generator=torch.Generator().manual_seed(0))
-    contexts = [model.read(HEARD, recording, stretch=factor) for factor in (1.0, 3.0)]
+    contexts = [model.read(HEARD, recording, rope_scale=factor) for factor in (1.0, 3.0)]
     alone = [model.surprisal(context, QUESTION) for context in contexts]
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)
     for _ in range(2):

@@ -110,14 +110,14 @@ def test_every_section_is_a_pass_with_its_times() -> None:
         assert reading.embeddings.shape == (len(section), WIDER)
         assert torch.equal(reading.embeddings[:, :WIDTH], 2 * section.hidden)
         assert torch.equal(reading.spans, section.spans)
-        assert (reading.text, reading.stretch) == ("", 1.0)
+        assert (reading.text, reading.rope_scale) == ("", 1.0)
 
 
 def test_nothing_heard_is_nothing_to_read() -> None:
     nothing = reader()
     assert nothing.readings(Budget(), None) == []
-    assert nothing.stretches(shortest=40, max_stretches=24, whole=True) == []
-    assert nothing.stretches(shortest=40, max_stretches=24, whole=False) == []
+    assert nothing.segments(shortest=40, max_segments=24, whole=True) == []
+    assert nothing.segments(shortest=40, max_segments=24, whole=False) == []
 
 
 def test_the_question_changes_nothing_and_the_budget_does() -> None:
@@ -153,7 +153,7 @@ def test_the_window_is_stretched_as_far_as_it_takes(
     count: int, window: int, stretch: float
 ) -> None:
     [found] = reader(even(count, 0, 900), window=window).readings(Budget(), None)
-    assert found.stretch == pytest.approx(stretch)
+    assert found.rope_scale == pytest.approx(stretch)
 
 
 def test_beyond_eight_times_the_window_it_is_said() -> None:
@@ -201,7 +201,7 @@ def assert_whole(stretches, sections: list[Frames]) -> None:
 )
 def test_stretches_are_of_some_two_minutes(seconds: int, parts: int) -> None:
     section = even(400, 0, seconds)
-    found = reader(section).stretches(shortest=40, max_stretches=24, whole=False)
+    found = reader(section).segments(shortest=40, max_segments=24, whole=False)
     assert len(found) == parts
     assert_whole(found, [section])
     lengths = [len(one.reader.readings(Budget(), None)[0]) for one in found]
@@ -210,7 +210,7 @@ def test_stretches_are_of_some_two_minutes(seconds: int, parts: int) -> None:
 
 def test_there_are_at_most_so_many() -> None:
     section = even(4000, 0, 36_000)
-    found = reader(section).stretches(shortest=40, max_stretches=24, whole=False)
+    found = reader(section).segments(shortest=40, max_segments=24, whole=False)
     assert len(found) == 24
     assert_whole(found, [section])
 
@@ -223,7 +223,7 @@ def test_sections_share_how_many_there_may_be(lengths: list[int]) -> None:
     for length in lengths:
         sections.append(even(length, first * 9, (first + length) * 9, first))
         first += length
-    found = reader(*sections).stretches(shortest=40, max_stretches=24, whole=False)
+    found = reader(*sections).segments(shortest=40, max_segments=24, whole=False)
     assert len(sections) <= len(found) <= 24
     assert_whole(found, sections)
     starts = {one.span.start for one in found}
@@ -232,7 +232,7 @@ def test_sections_share_how_many_there_may_be(lengths: list[int]) -> None:
 
 def test_sections_are_never_joined() -> None:
     sections = [even(20, 10 * i, 10 * (i + 1), 20 * i) for i in range(30)]
-    found = reader(*sections).stretches(shortest=40, max_stretches=24, whole=False)
+    found = reader(*sections).segments(shortest=40, max_segments=24, whole=False)
     assert len(found) == 30
     assert_whole(found, sections)
 
@@ -242,32 +242,32 @@ def test_none_is_shorter_than_it_may_be() -> None:
     edges = [0.1 * i for i in range(201)] + [20 + 2.0 * i for i in range(1, 301)]
     section = frames(edges)
     for shortest in (10, 40, 70, 130):
-        found = reader(section).stretches(shortest=shortest, max_stretches=24, whole=False)
+        found = reader(section).segments(shortest=shortest, max_segments=24, whole=False)
         assert all(one.span.end - one.span.start >= shortest for one in found)
         assert_whole(found, [section])
-    assert len(reader(section).stretches(shortest=40, max_stretches=24, whole=False)) > 1
+    assert len(reader(section).segments(shortest=40, max_segments=24, whole=False)) > 1
 
 
 def test_whole_is_no_more_than_there_are_passes() -> None:
     sections = [even(50, 0, 900), even(50, 900, 1800, 50)]
-    found = reader(*sections).stretches(shortest=40, max_stretches=24, whole=True)
+    found = reader(*sections).segments(shortest=40, max_segments=24, whole=True)
     assert [(one.span.start, one.span.end) for one in found] == [(0, 900), (900, 1800)]
     assert_whole(found, sections)
 
 
 def test_a_stretch_is_read_like_the_whole_and_not_divided_again() -> None:
     section = even(900, 0, 600)
-    found = reader(section, window=800).stretches(shortest=40, max_stretches=24, whole=False)
+    found = reader(section, window=800).segments(shortest=40, max_segments=24, whole=False)
     [reading] = found[1].reader.readings(Budget(), None)
     # 180 frames and 700 positions for words.
-    assert reading.stretch == pytest.approx(1.1)
+    assert reading.rope_scale == pytest.approx(1.1)
     assert torch.equal(reading.spans, section.spans[180:360])
     assert found[1].reader.prompt(SUMMARISE).audio
-    [same] = found[1].reader.stretches(shortest=1, max_stretches=9, whole=False)
+    [same] = found[1].reader.segments(shortest=1, max_segments=9, whole=False)
     assert same.span == found[1].span
 
 
 def test_a_stretch_is_not_read_for_a_budget_that_it_was_not_fused_for() -> None:
-    [stretch] = reader(even(9, 0, 30)).stretches(shortest=40, max_stretches=24, whole=True)
+    [stretch] = reader(even(9, 0, 30)).segments(shortest=40, max_segments=24, whole=True)
     with pytest.raises(UsageError, match=r"heard for the budget balanced; .* again for fast"):
         stretch.reader.readings(Budget("fast"), None)

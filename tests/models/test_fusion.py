@@ -127,7 +127,7 @@ def test_same_bytes_in_any_memory_layout(density):
 def test_pieces_change_no_byte(density, elements, monkeypatch):
     frames = frames_of(speech(300), density)
     whole = fuse(frames, 40, density).frames
-    monkeypatch.setattr(fusion, "_PIECE_ELEMENTS", elements)
+    monkeypatch.setattr(fusion, "piece_rows", lambda hidden: max(1, elements // WIDTH))
     pieces = fuse(frames, 40, density).frames
     assert torch.equal(pieces.hidden, whole.hidden)
     assert torch.equal(pieces.spans, whole.spans)

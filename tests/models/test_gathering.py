@@ -9,7 +9,7 @@ import torch
 from tiny_talk import Verdicts, model, tiny_language_model
 
 from fls_models.answering.aggregate import RecordingAnswer, gather
-from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.generation import GenerationConfig
 from fls_models.core.results import NONE_SAYS
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 
@@ -24,13 +24,13 @@ def needed() -> Any:
 
 
 def test_nobody_says() -> None:
-    found = gather(needed, WHAT, [SILENT, SILENT], manner=GenerationConfig())
+    found = gather(needed, WHAT, [SILENT, SILENT], generation=GenerationConfig())
     assert (found.answered, found.answer, found.sources) == (False, NONE_SAYS, ())
 
 
 def test_one_says_and_its_answer_is_the_answer() -> None:
     shown: list[str] = []
-    found = gather(needed, WHAT, [SILENT, TREES], manner=GenerationConfig(), show=shown.append)
+    found = gather(needed, WHAT, [SILENT, TREES], generation=GenerationConfig(), show=shown.append)
     assert (found.answered, found.answer) == (True, TREES.answer)
     assert found.sources == ("trees.mp3",)
     assert shown == [TREES.answer]
@@ -56,7 +56,7 @@ def test_several_are_put_together_the_clearest_first(
     loaded = model(llm, Verdicts(llm, 1.0))
     loaded.answerability.nothing  # noqa: B018  (read once, before the watch begins)
     monkeypatch.setattr(MiniLanguageModel, "read", watch)
-    found = gather(lambda: loaded, WHAT, [SILENT, TREES, LAMPS], manner=GenerationConfig(8))
+    found = gather(lambda: loaded, WHAT, [SILENT, TREES, LAMPS], generation=GenerationConfig(8))
     assert found.answered
     assert found.answer
     assert found.sources == ("lamps.mp3", "trees.mp3")
@@ -66,14 +66,14 @@ def test_several_are_put_together_the_clearest_first(
 
 def test_a_recording_that_only_brushes_the_question_is_not_named() -> None:
     faint = RecordingAnswer("bread.mp3", True, "A bee flew in.", 0.2)
-    found = gather(needed, WHAT, [faint, TREES], manner=GenerationConfig())
+    found = gather(needed, WHAT, [faint, TREES], generation=GenerationConfig())
     assert (found.answer, found.sources) == (TREES.answer, ("trees.mp3",))
 
 
 def test_more_answers_than_one_pass_holds_leave_the_faintest_out(llm: MiniLanguageModel) -> None:
     many = [RecordingAnswer(f"{i}.mp3", True, "Trees. " * 20, 2.0 + i / 50) for i in range(30)]
     found = gather(
-        lambda: model(llm, Verdicts(llm, 1.0), most=400), WHAT, many, manner=GenerationConfig(4)
+        lambda: model(llm, Verdicts(llm, 1.0), most=400), WHAT, many, generation=GenerationConfig(4)
     )
     assert found.sources == tuple(f"{i}.mp3" for i in reversed(range(30)))
     assert found.answered

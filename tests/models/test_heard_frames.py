@@ -28,7 +28,7 @@ class Model:
     """Hears 30 s of nothing in any file; `heard` is at which budgets."""
 
     rates: FrameRates = PAPER
-    ear: str = "ear"
+    encoder_fingerprint: str = "ear"
     heard: list[str] = field(default_factory=list)
     language_model = None
     card = SimpleNamespace(name="tiny", max_frames=500)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from answer_flops import ModelDims, answer_cost
 from tiny_checkpoints import CTC_TOKENS, write_fastlongspeech
 from tiny_hearing import babble, blocks_of, converted
 from tiny_talk import sentence
@@ -39,7 +40,7 @@ from fls_models.lslm import prompts
 from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.mini.connector import Connector, Shape
 from fls_models.pipelines.large import LargeFrameModel
-from fls_models.planning.flops import HeadDims, ModelDims, answer_cost
+from fls_models.planning.flops import HeadDims
 from fls_models.planning.hearing_flops import hearing_dims_of
 from fls_models.weights.large import InstalledFrames, card_of
 
@@ -186,9 +187,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, int, float]]:
     found: list[tuple[bool, int, float]] = []
     original = LargeSpeechLM.read
 
-    def read(self: LargeSpeechLM, prompt: prompts.Prompt, recording: Any, *, stretch: float = 1.0):
-        found.append((prompt.audio, len(recording), stretch))
-        return original(self, prompt, recording, stretch=stretch)
+    def read(
+        self: LargeSpeechLM, prompt: prompts.Prompt, recording: Any, *, rope_scale: float = 1.0
+    ):
+        found.append((prompt.audio, len(recording), rope_scale))
+        return original(self, prompt, recording, rope_scale=rope_scale)
 
     monkeypatch.setattr(LargeSpeechLM, "read", read)
     return found

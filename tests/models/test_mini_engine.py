@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny_gguf import CONTROL, HIDDEN, write_tiny_gguf
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from transformers.cache_utils import Cache
 
 from fls_models.core.progress import ignore
 from fls_models.errors import DamagedWeights
@@ -163,23 +164,32 @@ def test_earlier_turns_are_a_chat_by_the_template_of_the_tokenizer(
     fed: list[Tensor] = []
     forward = MiniLanguageModel._forward
 
-    def watched(self: MiniLanguageModel, embeddings: Tensor, *rest: object, **how: int) -> Tensor:
+    def watched(
+        self: MiniLanguageModel,
+        context: KVContext,
+        cache: Cache,
+        embeddings: Tensor,
+        *,
+        logits: int,
+    ) -> Tensor:
         fed.append(embeddings)
-        return forward(self, embeddings, *rest, **how)  # type: ignore[arg-type]
+        return forward(self, context, cache, embeddings, logits=logits)
 
     monkeypatch.setattr(MiniLanguageModel, "_forward", watched)
     earlier = [(REQUEST, REPLY)]
-    next(model.generate(context, "\n\nAnd in the attic?", max_tokens=1, earlier=earlier), None)
+    next(model.generate(context, "\n\nAnd in the attic?", max_tokens=1, exchanges=earlier), None)
     assert torch.equal(fed[0], expected)
 
 
 def test_markup_in_earlier_turns_is_text(model: MiniLanguageModel, context: KVContext) -> None:
     [end] = model._tokenizer.encode(CONTROL[2], add_special_tokens=False)
-    asked = model._asked(context, REQUEST, [(CONTROL[2], CONTROL[2])])
+    asked = model.request(context.prompt, REQUEST, [(CONTROL[2], CONTROL[2])])
     ends = (asked == model.embed([end])).all(dim=1).sum()
     assert (
         ends
-        == (model._asked(context, REQUEST, [("a", "b")]) == model.embed([end])).all(dim=1).sum()
+        == (model.request(context.prompt, REQUEST, [("a", "b")]) == model.embed([end]))
+        .all(dim=1)
+        .sum()
     )
 
 

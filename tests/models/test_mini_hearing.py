@@ -369,17 +369,17 @@ def test_limits_and_thresholds_are_those_for_frames(installed: Installed) -> Non
 def test_without_fusion_all_frames_are_read(installed: Installed) -> None:
     whole = MiniFrameModel(installed, compress=False)
     assert whole.hear(blocks_of(babble(8)), Budget("fast")).frames_after == 200
-    assert whole.ear != MiniFrameModel(installed).ear
+    assert whole.encoder_fingerprint != MiniFrameModel(installed).encoder_fingerprint
 
 
 def test_its_ear_is_told_from_others(installed: Installed, tmp_path: Path) -> None:
     other = write_tiny_mini(tmp_path)
-    ears = {MiniFrameModel(one).ear for one in (installed, other)}
+    ears = {MiniFrameModel(one).encoder_fingerprint for one in (installed, other)}
     assert installed.connector is not None
     connector_weights.write(
         tiny_mini.random_connector(), tiny_mini.config(lora=False), other.connector or tmp_path
     )
-    assert len(ears | {MiniFrameModel(other).ear}) == 3
+    assert len(ears | {MiniFrameModel(other).encoder_fingerprint}) == 3
 
 
 def test_transcribing_goes_by_frames_when_it_is_asked_for(

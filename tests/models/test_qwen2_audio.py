@@ -42,8 +42,8 @@ def whole(model: LargeSpeechLM, audio: np.ndarray) -> Tensor:
 def ours(model: LargeSpeechLM, embeddings: Tensor) -> Tensor:
     """Logits (V,) of the reply's first token."""
     context = model.read(HEARD, embeddings)
-    asked = model._asked(context, QUESTION)
-    return model._forward(asked, context.cache(), logits=1, stretch=1.0)[-1]
+    asked = model.request(context.prompt, QUESTION)
+    return model._forward(context, context.cache(), asked, logits=1)[-1]
 
 
 def assert_close(found: Tensor, expected: Tensor, close: float) -> None:
@@ -195,9 +195,9 @@ def test_stretched_positions_follow_the_formula(pair) -> None:
     factor = 4.0
     grown = base * factor ** (width / (width - 2))
     expected = grown ** (-torch.arange(0, width, 2) / width)
-    model._stretch(factor)
+    model._scale_rope(factor)
     torch.testing.assert_close(model._rotary.inv_freq, expected, rtol=1e-5, atol=0)
-    model._stretch(1.0)
+    model._scale_rope(1.0)
     torch.testing.assert_close(
         model._rotary.inv_freq, base ** (-torch.arange(0, width, 2) / width), rtol=1e-5, atol=0
     )

@@ -168,7 +168,7 @@ def test_the_one_used_longest_ago_goes_first(
     texts = ["the one", "the two", "the ten"]
     sizes = {text: llm.read(ASK, said(llm, text)).bytes for text in texts}
     assert len(set(sizes.values())) == 1
-    monkeypatch.setattr(reads_module, "_MOST", 2 * sizes[texts[0]])
+    monkeypatch.setattr(reads_module, "_MAX_BYTES", 2 * sizes[texts[0]])
     reads = ContextCache(llm)
     one, two, ten = (said(llm, text) for text in texts)
     read.clear()
@@ -187,7 +187,7 @@ def test_the_one_used_longest_ago_goes_first(
 def test_one_that_is_larger_than_the_limit_stays_while_it_is_the_only_one(
     llm: MiniLanguageModel, read: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads_module, "_MOST", 1)
+    monkeypatch.setattr(reads_module, "_MAX_BYTES", 1)
     reads = ContextCache(llm)
     for _ in range(2):
         reads.read(ASK, said(llm))

@@ -138,13 +138,13 @@ def test_names_that_lead_elsewhere_are_passed_over(cache: Path, hub: FakeHub, na
 
 def test_where_it_came_from_is_kept(cache: Path, hub: FakeHub) -> None:
     found = weights.store_of(FLS, cache).pull(dtype="bf16")
-    told = released_weights.stated(found.folder)
+    told = released_weights.source_of(found.folder)
     assert (told["repository"], told["commit"]) == (REPO, fake_hub.COMMIT)
     sums = {file["path"]: (file["bytes"], file["sha256"]) for file in told["files"]}
     data = hub.files[ADAPTER]
     assert sums[ADAPTER] == (len(data), hashlib.sha256(data).hexdigest())
     assert set(sums) == set(paths(hub))
-    assert released_weights.stated(cache) == {}
+    assert released_weights.source_of(cache) == {}
 
 
 def test_without_the_adapter_its_weights_stay_on_the_hub(
@@ -233,7 +233,7 @@ def test_what_changed_on_the_hub_is_not_mixed_with_what_was_there(
     installing.install(released.find(tmp_path / "new"), tmp_path / "expected", dtype="bf16")
     made = fake_hub.folder_files(found.folder)
     assert made | fake_hub.folder_files(tmp_path / "expected") == made
-    assert released_weights.stated(found.folder)["commit"] == hub.commit
+    assert released_weights.source_of(found.folder)["commit"] == hub.commit
 
 
 @pytest.mark.parametrize("path", [ADAPTER, "tuned/tokenizer.json"], ids=["SHA-256", "git"])
@@ -295,7 +295,7 @@ def test_a_full_disk_is_noticed_before_anything_is_downloaded(
     weights.store_of(FLS, cache).pull(dtype="bf16")
     size = sum(
         file["bytes"]
-        for file in released_weights.stated(released_weights.folder(FLS, cache, "bf16"))["files"]
+        for file in released_weights.source_of(released_weights.folder(FLS, cache, "bf16"))["files"]
     )
     weights.store_of(FLS, cache).remove(keep=[])
     hub.fetched.clear()
@@ -366,7 +366,7 @@ def test_removing_takes_all_dtypes_and_what_is_left_over(cache: Path, checkpoint
 def test_a_card_is_installed_from_a_folder(cache: Path, checkpoint: Path, tmp_path: Path) -> None:
     found = weights.store_of(FLS, cache).pull(dtype="bf16", source=checkpoint)
     assert found == weights.store_of(FLS, cache).locate("bf16")
-    assert released_weights.stated(found.folder) == {"folder": str(checkpoint)}
+    assert released_weights.source_of(found.folder) == {"folder": str(checkpoint)}
     bare = weights.store_of(BARE, cache).pull(dtype="bf16", source=checkpoint)
     with pytest.raises(UsageError, match="is converted already; use it with `--model "):
         weights.store_of(FLS, cache).pull(dtype="int8", source=bare.folder)

@@ -47,7 +47,7 @@ def audio(*stretches: tuple[int, float]) -> NDArray[np.float32]:
 class Encoder:
     """Hidden states are the logits of a head of 24 classes and a blank."""
 
-    sample_rate, frame_rate, hidden_width = 16_000, 25, BLANK + 1
+    hidden_width = BLANK + 1
     has_head = True
 
     def __init__(self) -> None:

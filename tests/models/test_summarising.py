@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_talk import model, tiny_language_model, transcript
 
-from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.summarize import _titled, summarise
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, Summary, Transcript
@@ -38,7 +38,7 @@ def summary(
         "heard_in": {"listen": 1.0},
         "style": style,
         "budget": Budget("accurate"),
-        "manner": GenerationConfig(max_tokens=12),
+        "generation": GenerationConfig(max_tokens=12),
         **how,
     }
     return summarise(model(llm, most=most), "talk.wav", said, **settings)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def test_sentences_without_words_are_no_crash() -> None:
 def test_hours_of_talk_are_divided_at_the_joints_of_groups(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fls_models.answering.readers.topics._MOST_COMPARED", 7)
+    monkeypatch.setattr("fls_models.answering.readers.topics._MAX_COMPARED", 7)
     sentences = transcript([f"Sentence {i} of many." for i in range(23)]).sentences
     found = topics(sentences, shortest=10.0, max_topics=5)
     assert [index for stretch in found for index in stretch] == list(range(23))

@@ -125,9 +125,12 @@ def said_of(model: LargeSpeechLM, given: Set, length: int) -> float:
         done = fuse(frames, length, density, training_schedule)
         context = model.read(TRANSCRIBE, model.project(done.frames.hidden))
         scored = model.scores(context, one.question, [one.answer])[0]
-        said = [model._asked(context, one.question), model.embed(model.tokenize(one.answer))]
+        said = [
+            model.request(context.prompt, one.question),
+            model.embed(model.tokenize(one.answer)),
+        ]
         with torch.inference_mode():
-            logits = model._forward(torch.cat(said), context.cache(), logits=1, stretch=1.0)[-1]
+            logits = model._forward(context, context.cache(), torch.cat(said), logits=1)[-1]
         end = model._tokenizer.convert_tokens_to_ids("<|im_end|>")
         found -= float(scored.sum() + logits.log_softmax(-1)[end])
         tokens += len(scored) + 1

@@ -14,7 +14,7 @@ from tiny_hearing import babble, loaded, whole
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.decoder import UNTAUGHT
+from fls_models.lslm.decoder_inputs import IGNORE_INDEX
 from fls_models.lslm.large import LargeSpeechLM
 from fls_models.lslm.prompts import ASK, TRANSCRIBE
 from fls_models.training.compression.dynamic import LENGTHS, draw, fused, surprisals
@@ -50,9 +50,11 @@ def test_what_is_learned_is_what_score_says(model, heard, prompt) -> None:
         scored = model.scores(context, request, [reply])[0]
         torch.testing.assert_close(found[:-1], -scored, rtol=1e-5, atol=1e-5)
         # The token that ends the turn, read off the logits that a reply is generated from.
-        said = torch.cat([model._asked(context, request), model.embed(model.tokenize(reply))])
+        said = torch.cat(
+            [model.request(context.prompt, request), model.embed(model.tokenize(reply))]
+        )
         with torch.inference_mode():
-            logits = model._forward(said, context.cache(), logits=1, stretch=1.0)[-1]
+            logits = model._forward(context, context.cache(), said, logits=1)[-1]
         torch.testing.assert_close(
             found[-1], -logits.log_softmax(-1)[end], rtol=1e-5, atol=1e-5, check_dtype=False
         )
@@ -64,7 +66,7 @@ def test_only_the_reply_and_its_end_are_taught(model, heard) -> None:
     assert len(embeddings) == len(labels)
     assert labels[-1] == model._tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert labels[-len(reply) - 1 : -1].tolist() == reply
-    assert (labels[: -len(reply) - 1] == UNTAUGHT).all()
+    assert (labels[: -len(reply) - 1] == IGNORE_INDEX).all()
     # The recording is in it, as it is.
     windows = embeddings.unfold(0, len(heard[0]), 1).transpose(1, 2)
     assert any(torch.equal(window, heard[0]) for window in windows)
@@ -91,7 +93,7 @@ def test_a_padded_batch_is_its_items_alone(model, heard) -> None:
 def test_stretched_positions_are_set_back(model, heard) -> None:
     conversation = model.conversation(TRANSCRIBE, heard[0], "Who?", "Ada.")
     [before] = surprisals(model, [conversation])
-    model.read(TRANSCRIBE, heard[0], stretch=4.0)
+    model.read(TRANSCRIBE, heard[0], rope_scale=4.0)
     [after] = surprisals(model, [conversation])
     assert torch.equal(before, after)
 

@@ -22,7 +22,7 @@ from fls_models.extractor.frames import Frames
 class TinyEncoder:
     """A random Qwen2-Audio encoder with one narrow layer; it keeps what it was given."""
 
-    sample_rate, frame_rate, hidden_width = 16_000, 25, 16
+    hidden_width = 16
 
     def __init__(self) -> None:
         torch.manual_seed(0)

@@ -64,9 +64,9 @@ def whole(model: LargeSpeechLM, audio: NDArray[np.float32]) -> Tensor:
 @torch.inference_mode()
 def first_logits(model: LargeSpeechLM, embeddings: Tensor, stretch: float = 1.0) -> Tensor:
     """Logits (V,) of the first token of the reply to QUESTION."""
-    context = model.read(HEARD, embeddings, stretch=stretch)
-    asked = model._asked(context, QUESTION)
-    return model._forward(asked, context.cache(), logits=1, stretch=stretch)[-1]
+    context = model.read(HEARD, embeddings, rope_scale=stretch)
+    asked = model.request(context.prompt, QUESTION)
+    return model._forward(context, context.cache(), asked, logits=1)[-1]
 
 
 def assert_close(found: Tensor, expected: Tensor, close: float) -> None:

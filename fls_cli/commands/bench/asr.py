@@ -92,5 +92,5 @@ def _kept_as(model: Model) -> str:
     """What tells transcripts of models that lie in one folder from each other."""
     if model.reads_by == "text":
         return model.card.name
-    fingerprint = hashlib.sha256(model.ear.encode()).hexdigest()[:12]
+    fingerprint = hashlib.sha256(model.encoder_fingerprint.encode()).hexdigest()[:12]
     return f"{model.card.name}-{model.reads_by}-{fingerprint}"

@@ -88,7 +88,7 @@ def longspeech_eval(
             decode,
             cache,
             hearing=None if listener is None else _hearing(listener, work),
-            encoder_fingerprint="" if listener is None else listener.ear,
+            encoder_fingerprint="" if listener is None else listener.encoder_fingerprint,
             effort=hearing.effort,
             max_tokens=max_tokens,
             replies=comparison.replies,

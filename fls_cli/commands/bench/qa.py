@@ -169,7 +169,7 @@ def _true(
     if not isinstance(model, FrameModel):
         return inputs
     if not model.card.reads_text:
-        return TextInputs(ReadingText(model), marks=(model.ear,))
+        return TextInputs(ReadingText(model), marks=(model.encoder_fingerprint,))
     # A text model that can read frames, too: its text reader has no LoRA and thresholds of its own.
     name = model.card.name if engine.model == "auto" else engine.model
     text_model = session.start(replace(engine, model=name, read="text"), session.memory)

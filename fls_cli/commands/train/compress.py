@@ -146,12 +146,12 @@ def _train_lora(task: AnswerTraining, engine: Engine, lora: LoraOptions) -> Resu
 
     loaded = load_large(task.session, engine, task.processes)
     model = loaded.language_model
-    encoded = encode_all(task, model, loaded.ear)
+    encoded = encode_all(task, model, loaded.encoder_fingerprint)
     task.forget()
     return train_compression(
         model,
         task.run(encoded),
-        identity=loaded.ear,
+        identity=loaded.encoder_fingerprint,
         base=loaded.card.repo,
         lengths=task.lengths,
         lora=lora.settings(128, 0.05),

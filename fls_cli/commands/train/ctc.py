@@ -155,6 +155,6 @@ def _train_head(task: HeadTraining, engine: Engine, pieces: int | None) -> Resul
     vocabulary = Characters.of(texts) if pieces is None else Pieces.of(texts, pieces)
     loaded = load_large(task.session, engine, task.processes)
     model = loaded.language_model
-    encoded = encode_all(task, model, loaded.ear)
+    encoded = encode_all(task, model, loaded.encoder_fingerprint)
     task.begin(encoded, vocabulary)
-    return train_head(model, task.run(encoded), vocabulary, identity=loaded.ear)
+    return train_head(model, task.run(encoded), vocabulary, identity=loaded.encoder_fingerprint)

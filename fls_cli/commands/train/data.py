@@ -222,4 +222,4 @@ def _answers(session: Session, name: str, output: Path) -> Answer:
     model = session.model(Engine(name))
     if model.reads_by != "text":
         raise UsageError(f"--answers takes a model that reads text, not {name}.")
-    return OwnAnswers(model, f"{model.card.name} {model.ear}", output).answer
+    return OwnAnswers(model, f"{model.card.name} {model.encoder_fingerprint}", output).answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.answering.question_language import language_of
 from fls_models.core.progress import ignore
@@ -36,7 +36,7 @@ def gather(
     question: str,
     voices: Sequence[RecordingAnswer],
     *,
-    manner: GenerationConfig,
+    generation: GenerationConfig,
     show: Callable[[str], None] = ignore,
 ) -> AggregateAnswer:
     """The answer over all recordings; `show` gets its text piece by piece.
@@ -57,15 +57,15 @@ def gather(
         text = speaking[0].answer if speaking else NONE_SAYS
         show(text)
         return AggregateAnswer(question, bool(speaking), text, names)
-    loaded = model()
-    llm = loaded.language_model
+    loaded_model = model()
+    llm = loaded_model.language_model
     notes: list[int] = []
     for voice in speaking:
         note = llm.tokenize(f"- {voice.name}: {' '.join(voice.answer.split())}\n")
-        if notes and len(notes) + len(note) > loaded.card.max_frames:
+        if notes and len(notes) + len(note) > loaded_model.card.max_frames:
             break
         notes += note
     context = llm.read(prompts.RECORDINGS, llm.embed(notes))
-    language = language_of(question, llm, loaded.answerability.nothing)
-    text = manner.decode(llm, context, prompts.over_all(question, language), show)
+    language = language_of(question, llm, loaded_model.answerability.nothing)
+    text = generation.decode(llm, context, prompts.over_all(question, language), show)
     return AggregateAnswer(question, True, text or speaking[0].answer, names)

@@ -97,12 +97,12 @@ class AnswerabilityScore:
 class Answerability:
     """Judges questions for one language model. What it compares with is read once.
 
-    `asked` is the prompt that recordings are read with.
+    `prompt` is the prompt that recordings are read with.
     """
 
-    def __init__(self, reads: ContextCache, asked: Prompt = ASK) -> None:
+    def __init__(self, reads: ContextCache, prompt: Prompt = ASK) -> None:
         self.reads = reads
-        self._asked = asked
+        self._prompt = prompt
         self._llm = reads.llm
 
     def judge(self, question: str, turn: Turn | None = None, *, general: bool = True) -> Judge:
@@ -117,31 +117,29 @@ class Answerability:
             text, lead = f"{turn.question} {turn.answer} {question}", ""
             question = f"{turn.question} {question}"
         before = float(self._llm.surprisal(self.nothing, question).mean())
-        suits = self._general(question) if general else -inf
-        follow = None if turn is None else self._follow_up(text, lead)
+        suits, follow = -inf, None
+        if general:
+            of_one = self._llm.surprisal(self._of_one, question)
+            suits = float((of_one - self._llm.surprisal(self._of_any, question)).mean())
+        if turn is not None:
+            likelihoods = self._llm.surprisal(self.nothing, text, lead)
+            follow = FollowUp(text, lead, float(likelihoods.mean()))
         return Judge(self._llm, question, before, suits, follow)
-
-    def _general(self, question: str) -> float:
-        of_one = self._llm.surprisal(self._of_one, question)
-        return float((of_one - self._llm.surprisal(self._of_any, question)).mean())
-
-    def _follow_up(self, text: str, lead: str) -> FollowUp:
-        return FollowUp(text, lead, float(self._llm.surprisal(self.nothing, text, lead).mean()))
 
     @cached_property
     def nothing(self) -> Context:
         """What a question is held against: a prompt without a recording."""
-        return self._read(self._asked, _NOTHING)
+        return self._read(self._prompt, _NOTHING)
 
     @cached_property
     def _of_any(self) -> Context:
-        return self._listed("Questions that suit any recording, whatever it is about:", _OF_ANY)
+        return self._questions("Questions that suit any recording, whatever it is about:", _OF_ANY)
 
     @cached_property
     def _of_one(self) -> Context:
-        return self._listed("Questions that suit only one particular recording:", _OF_ONE)
+        return self._questions("Questions that suit only one particular recording:", _OF_ONE)
 
-    def _listed(self, title: str, questions: Sequence[str]) -> Context:
+    def _questions(self, title: str, questions: Sequence[str]) -> Context:
         return self._read(_STUDY, "\n\nQuestion: ".join([title, *questions]))
 
     def _read(self, prompt: Prompt, text: str) -> Context:

@@ -6,13 +6,13 @@ stay silent, and when all do, so does the answer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from fls_models.answering.answerability import Judge, is_bare
 from fls_models.answering.evidence import PassAttention, passages
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.question_language import language_of
@@ -23,53 +23,10 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Turn, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
-from fls_models.lslm.base import Context, LanguageModel
+from fls_models.lslm.base import Context
 
 # What is this much weaker than the strongest (nats per token) has nothing to add to its answer.
 NEAR_THE_BEST = 0.7
-# A full stop counts once something follows it: "3.5" and "Dr." at the end of a piece do not.
-_SENTENCE_END = re.compile(r"[a-z0-9)\"']{2}[.!?…]\s|[。！？]|\n\n")
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How answers are decoded. Greedy unless a temperature is given."""
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    seed: int = 0
-
-    def decode(
-        self,
-        llm: LanguageModel,
-        context: Context,
-        request: str,
-        show: Callable[[str], None] = ignore,
-        *,
-        sentences: int | None = None,
-        earlier: Sequence[Turn] = (),
-    ) -> str:
-        """The reply to a request, at most so many sentences; `show` gets it piece by piece.
-
-        `earlier` are the turns of the conversation that the request is part of.
-
-        A small model asked for one sentence goes on with the recording's own; hence the limit.
-        """
-        pieces: list[str] = []
-        for piece in llm.generate(
-            context,
-            request,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-            earlier=prompts.exchanges(earlier),
-        ):
-            pieces.append(piece)
-            show(piece)
-            ends = list(_SENTENCE_END.finditer("".join(pieces))) if sentences else []
-            if sentences and len(ends) >= sentences:
-                return "".join(pieces)[: ends[sentences - 1].end()].strip()
-        return "".join(pieces).strip()
 
 
 @dataclass(frozen=True)
@@ -81,7 +38,7 @@ class ScoredQuestion:
     """
 
     question: str
-    earlier: Sequence[Turn]
+    turns: Sequence[Turn]
     readings: Sequence[ModelInput]
     strengths: Sequence[float]
     refusable: bool
@@ -113,7 +70,7 @@ class ScoredQuestion:
     @property
     def is_bare(self) -> bool:
         """Whether the question is little without the one before it."""
-        return bool(self.earlier) and is_bare(self.question)
+        return bool(self.turns) and is_bare(self.question)
 
 
 @dataclass
@@ -136,11 +93,11 @@ class Answerer:
         self,
         model: Model,
         source: str,
-        heard: EncodedRecording,
+        recording: EncodedRecording,
         *,
         heard_in: Mapping[str, float],
         budget: Budget,
-        manner: GenerationConfig | None = None,
+        generation: GenerationConfig | None = None,
         evidence: int = 0,
         progress: Progress = ignore,
     ) -> None:
@@ -148,9 +105,9 @@ class Answerer:
         self.evidence = evidence
         self.source = source
         self._model = model
-        self._heard = heard
+        self._recording = recording
         self._heard_in = heard_in
-        self._manner = manner or GenerationConfig()
+        self._generation = generation or GenerationConfig()
         self._progress = progress
 
     def answer(self, question: str, show: Callable[[str], None] = ignore) -> Answer:
@@ -158,32 +115,32 @@ class Answerer:
         return self.answer_scored(self.score(question, at_once=True), show)
 
     def score(
-        self, question: str, earlier: Sequence[Turn] = (), *, at_once: bool = False
+        self, question: str, turns: Sequence[Turn] = (), *, at_once: bool = False
     ) -> ScoredQuestion:
         """How strongly, and where, the recording speaks of a question.
 
         With `at_once`, what only compares this recording with others waits until it was answered.
 
-        `earlier` are the turns before it in a conversation, oldest first. All of them are looked
+        `turns` are the turns before it in a conversation, oldest first. All of them are looked
         at to answer it; the last one, if it came from this recording, also to judge the question
         and to choose what is read.
         """
         clock, refusable = Stopwatch(self._heard_in), self._model.card.thresholds is not None
-        if not self._heard.speaks:
-            return ScoredQuestion(question, earlier, (), (), refusable, clock)
+        if not self._recording.speaks:
+            return ScoredQuestion(question, turns, (), (), refusable, clock)
         with clock.stage("load"):
             # Loaded here for the clock's sake.
             _ = self._model.language_model
-        turn = earlier[-1] if earlier and self.source in earlier[-1].sources else None
-        sought = question if turn is None else f"{turn.question} {question}"
-        readings = self._reader.readings(self.budget, sought)
+        turn = turns[-1] if turns and self.source in turns[-1].sources else None
+        query = question if turn is None else f"{turn.question} {question}"
+        readings = self._reader.readings(self.budget, query)
         judge: Judge | None = None
         # Where nothing is refused and there is no choice, no score is needed before the answer.
         if refusable or not at_once or len(readings) > 1:
             with clock.stage("check"):
                 judge = self._judge(question, turn)
         strengths = self._strengths(readings, judge, clock)
-        return ScoredQuestion(question, earlier, readings, strengths, refusable, clock)
+        return ScoredQuestion(question, turns, readings, strengths, refusable, clock)
 
     def answer_scored(self, scored: ScoredQuestion, show: Callable[[str], None] = ignore) -> Answer:
         """The answer, or that there is none; `show` gets it piece by piece."""
@@ -193,7 +150,7 @@ class Answerer:
                 request = self._request(scored)
                 text = self._text(scored, request, tokens, show)
         if not text:
-            refusal = NOT_SAID if self._heard.speaks else NO_SPEECH
+            refusal = NOT_SAID if self._recording.speaks else NO_SPEECH
             show(refusal)
             return self._result(scored, False, refusal, tokens, scored.strength)
         evidence: tuple[Passage, ...] = ()
@@ -233,28 +190,28 @@ class Answerer:
 
     @cached_property
     def _reader(self) -> Reader:
-        return self._model.reader(self._heard)
+        return self._model.reader(self._recording)
 
     def _read(self, reading: ModelInput) -> Context:
         prompt = self._reader.prompt(prompts.ASK)
-        return self._model.reads.read(prompt, reading.embeddings, reading.stretch)
+        return self._model.reads.read(prompt, reading.embeddings, reading.rope_scale)
 
     def _passages(self, scored: ScoredQuestion, request: str, text: str) -> tuple[Passage, ...]:
         """What of the recording an answer rests on."""
-        llm, earlier = self._model.language_model, prompts.exchanges(scored.earlier)
+        llm, turns = self._model.language_model, prompts.exchanges(scored.turns)
         # One context at a time: two are more than a GPU may hold.
-        looked = [
-            PassAttention(reading, llm.attention(self._read(reading), request, text, earlier))
+        attentions = [
+            PassAttention(reading, llm.attention(self._read(reading), request, text, turns))
             for reading in scored.speaking
         ]
-        return passages(looked, self.evidence)
+        return passages(attentions, self.evidence)
 
     def _request(self, scored: ScoredQuestion) -> str:
         """What the language model is asked."""
         question = scored.question
         # A small model takes "Where?" for a new subject, and it does not tell its language.
         if scored.is_bare:
-            question = f"{scored.earlier[-1].question} {question}"
+            question = f"{scored.turns[-1].question} {question}"
         language = "English"
         if self._model.card.reads_text:
             # A large model tells by itself.
@@ -268,7 +225,7 @@ class Answerer:
         llm = self._model.language_model
 
         def decode(context: Context, show: Callable[[str], None]) -> str:
-            text = self._manner.decode(llm, context, request, show, earlier=scored.earlier)
+            text = self._generation.decode(llm, context, request, show, turns=scored.turns)
             tokens.read += context.tokens
             tokens.written += len(llm.tokenize(text))
             return text
@@ -292,8 +249,8 @@ class Answerer:
         evidence: tuple[Passage, ...] = (),
     ) -> Answer:
         usage = Usage(
-            audio_seconds=self._heard.duration,
-            frames_before=round(self._heard.duration * FRAME_RATE),
+            audio_seconds=self._recording.duration,
+            frames_before=round(self._recording.duration * FRAME_RATE),
             frames_after=sum(map(len, scored.readings)),
             sections=len(scored.readings),
             seconds=scored.clock.seconds,

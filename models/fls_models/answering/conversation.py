@@ -6,13 +6,15 @@ goes into the next request as turns of a chat, the newest of them, as far as the
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
 from fls_models.answering.aggregate import RecordingAnswer, gather
 from fls_models.answering.answerability import is_bare
-from fls_models.answering.answerer import NEAR_THE_BEST, Answerer, GenerationConfig, ScoredQuestion
+from fls_models.answering.answerer import NEAR_THE_BEST, Answerer, ScoredQuestion
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.core.budget import Budget
 from fls_models.core.progress import ignore
@@ -41,31 +43,31 @@ class Reply:
 
 
 class Conversation:
-    """Questions that follow one another. All `askings` are of the model given."""
+    """Questions that follow one another. All `answerers` are of the model given."""
 
     def __init__(
         self,
         model: Model,
-        askings: Sequence[Answerer],
+        answerers: Sequence[Answerer],
         *,
-        manner: GenerationConfig | None = None,
+        generation: GenerationConfig | None = None,
         history: int = HISTORY,
     ) -> None:
         self.turns: tuple[Turn, ...] = ()
         self._model = model
-        self._askings = askings
-        self._manner = manner or GenerationConfig()
+        self._answerers = answerers
+        self._generation = generation or GenerationConfig()
         self._history = history
 
     @property
     def budget(self) -> Budget:
         """How much of each recording is read from now on."""
-        return self._askings[0].budget
+        return self._answerers[0].budget
 
     @budget.setter
     def budget(self, budget: Budget) -> None:
-        for asking in self._askings:
-            asking.budget = budget
+        for answerer in self._answerers:
+            answerer.budget = budget
 
     def forget(self) -> None:
         """The next question follows none."""
@@ -77,29 +79,29 @@ class Conversation:
         Only what was answered becomes a turn: a small model that reads refusals writes more.
         Whatever interrupts an answer leaves the conversation as it was before the question.
         """
-        askings = self._asked(question)
-        questions = [asking.score(question, self.turns) for asking in askings]
-        several = len(self._askings) > 1
-        speaking = _clearest(askings, questions) if several else [(askings[0], questions[0])]
+        answerers = self._answerers_for(question)
+        questions = [answerer.score(question, self.turns) for answerer in answerers]
+        several = len(self._answerers) > 1
+        speaking = _clearest(answerers, questions) if several else [(answerers[0], questions[0])]
         if len(speaking) == 1:
-            [(asking, scored)] = speaking
-            answer = asking.answer_scored(scored, show)
+            [(answerer, scored)] = speaking
+            answer = answerer.answer_scored(scored, show)
             reply = Reply(answer, (answer.source,) if answer.answered else ())
         else:
-            answers = [asking.answer_scored(scored) for asking, scored in speaking]
-            reply = self._gathered(question, answers, show)
+            answers = [answerer.answer_scored(scored) for answerer, scored in speaking]
+            reply = self._gather(question, answers, show)
         if reply.answered:
             turns = (*self.turns, Turn(question, reply.text, reply.sources))
             self.turns = recent(turns, self._model.language_model, self._history)
         return reply
 
-    def _asked(self, question: str) -> Sequence[Answerer]:
+    def _answerers_for(self, question: str) -> Sequence[Answerer]:
         """The recordings to ask: "Why?" is for those that the answer before it came from."""
         if not self.turns or not is_bare(question):
-            return self._askings
-        return [asking for asking in self._askings if asking.source in self.turns[-1].sources]
+            return self._answerers
+        return [item for item in self._answerers if item.source in self.turns[-1].sources]
 
-    def _gathered(
+    def _gather(
         self, question: str, answers: Sequence[Answer], show: Callable[[str], None]
     ) -> Reply:
         voices = [
@@ -107,8 +109,8 @@ class Conversation:
             for answer in answers
         ]
         bare = self.turns and is_bare(question)
-        sought = f"{self.turns[-1].question} {question}" if bare else question
-        answer = gather(lambda: self._model, sought, voices, manner=self._manner, show=show)
+        query = f"{self.turns[-1].question} {question}" if bare else question
+        answer = gather(lambda: self._model, query, voices, generation=self._generation, show=show)
         return Reply(replace(answer, question=question), answer.sources)
 
 
@@ -132,15 +134,14 @@ def recent(turns: Sequence[Turn], model: LanguageModel, max_tokens: int) -> tupl
 
 def _shortened(turn: Turn, model: LanguageModel, max_tokens: int) -> tuple[Turn, ...]:
     words = turn.answer.split()
+
+    def beginning(count: int) -> Turn:
+        return replace(turn, answer=" ".join(words[:count]))
+
     # Tokens grow with words, so the longest beginning that fits is found by halving.
-    fits, too_many = 0, len(words)
-    while too_many - fits > 1:
-        half = (fits + too_many) // 2
-        if _cost(replace(turn, answer=" ".join(words[:half])), model) <= max_tokens:
-            fits = half
-        else:
-            too_many = half
-    return (replace(turn, answer=" ".join(words[:fits])),) if fits else ()
+    counts = range(1, len(words))
+    count = bisect_right(counts, max_tokens, key=lambda count: _cost(beginning(count), model))
+    return (beginning(count),) if count else ()
 
 
 def _cost(turn: Turn, model: LanguageModel) -> int:
@@ -150,13 +151,13 @@ def _cost(turn: Turn, model: LanguageModel) -> int:
 
 
 def _clearest(
-    askings: Sequence[Answerer], questions: Sequence[ScoredQuestion]
+    answerers: Sequence[Answerer], questions: Sequence[ScoredQuestion]
 ) -> list[tuple[Answerer, ScoredQuestion]]:
     """Those that speak of the question about as clearly as any, in order."""
     strengths = [-inf if scored.strength is None else scored.strength for scored in questions]
     floor = max(strengths) - NEAR_THE_BEST
     return [
-        (asking, scored)
-        for asking, scored, strength in zip(askings, questions, strengths, strict=True)
+        (answerer, scored)
+        for answerer, scored, strength in zip(answerers, questions, strengths, strict=True)
         if scored.speaking and strength > floor
     ]

@@ -19,7 +19,7 @@ from torch import Tensor
 from fls_models.answering.readers.text import ModelInput, Phrase
 from fls_models.core.results import Passage, Span
 
-LONGEST = 30.0
+MAX_SECONDS = 30.0
 """Seconds: nobody wants to listen to more to see whether an answer is right."""
 
 # Layers below this part of all read words; those above it, facts.
@@ -54,26 +54,19 @@ def passages(passes: Sequence[PassAttention], limit: int) -> tuple[Passage, ...]
     A passage is as strong as its strongest phrase. None where an answer looks at nothing of the
     recording.
     """
-    everything = sum(float(looked.weights.sum()) for looked in passes)
-    ranked = [strong for looked in passes for strong in _strongest(looked, everything, limit)]
-    ranked.sort(key=lambda strong: (-strong.peak, strong.passage.span.start))
-    return tuple(best.passage for best in ranked[:limit] if best.peak >= _FAINT * ranked[0].peak)
+    everything = sum(float(view.weights.sum()) for view in passes)
+    ranked = [entry for view in passes for entry in _strongest(view, everything, limit)]
+    ranked.sort(key=lambda entry: (-entry[0], entry[1].span.start))
+    return tuple(passage for peak, passage in ranked[:limit] if peak >= _FAINT * ranked[0][0])
 
 
-@dataclass(frozen=True)
-class _Strong:
-    """A passage, and how much its strongest phrase is looked at."""
-
-    peak: float
-    passage: Passage
-
-
-def _strongest(looked: PassAttention, everything: float, limit: int) -> list[_Strong]:
-    """The strongest passages of one pass; they do not overlap."""
-    phrases = [part for phrase in looked.reading.phrases for part in _short(phrase, looked.reading)]
-    weights = [float(looked.weights[part.rows.start : part.rows.stop].sum()) for part in phrases]
+def _strongest(view: PassAttention, everything: float, limit: int) -> list[tuple[float, Passage]]:
+    """The strongest passages of one pass, which do not overlap, and how much the strongest phrase
+    of each is looked at."""
+    phrases = [part for phrase in view.reading.phrases for part in _short(phrase, view.reading)]
+    weights = [float(view.weights[part.rows.start : part.rows.stop].sum()) for part in phrases]
     free = {place for place, weight in enumerate(weights) if weight > 0}
-    strongest: list[_Strong] = []
+    strongest: list[tuple[float, Passage]] = []
     while free and len(strongest) < limit:
         best = max(free, key=lambda place: (weights[place], -place))
         together = _grown(best, phrases, weights, free)
@@ -81,7 +74,7 @@ def _strongest(looked: PassAttention, everything: float, limit: int) -> list[_St
         span = Span(phrases[together.start].span.start, phrases[together.stop - 1].span.end)
         share = sum(weights[place] for place in together) / everything
         text = " ".join(phrases[place].text for place in together if phrases[place].text)
-        strongest.append(_Strong(weights[best], Passage(span, min(1.0, share), text)))
+        strongest.append((weights[best], Passage(span, min(1.0, share), text)))
     return strongest
 
 
@@ -97,7 +90,7 @@ def _grown(best: int, phrases: Sequence[Phrase], weights: Sequence[float], free:
         fitting = [
             places
             for places in wider
-            if phrases[places.stop - 1].span.end - phrases[places.start].span.start <= LONGEST
+            if phrases[places.stop - 1].span.end - phrases[places.start].span.start <= MAX_SECONDS
         ]
         if not fitting:
             return together
@@ -108,13 +101,13 @@ def _short(phrase: Phrase, reading: ModelInput) -> list[Phrase]:
     """A phrase in parts of at most 30 s, each as long as that allows. Parts have no text: where
     words are known, sentences end long before.
     """
-    if phrase.span.end - phrase.span.start <= LONGEST:
+    if phrase.span.end - phrase.span.start <= MAX_SECONDS:
         return [phrase]
     parts: list[Phrase] = []
     first, start = phrase.rows.start, phrase.span.start
     spans = reading.spans.tolist()
     for row in phrase.rows:
-        if row > first and spans[row][1] - start > LONGEST:
+        if row > first and spans[row][1] - start > MAX_SECONDS:
             parts.append(Phrase(range(first, row), Span(start, spans[row - 1][1])))
             first, start = row, max(spans[row - 1][1], spans[row][0])
     parts.append(Phrase(range(first, phrase.rows.stop), Span(start, phrase.span.end)))

@@ -6,7 +6,7 @@ Nothing here loads or builds one; `fls_models.pipelines` does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,8 +16,6 @@ from fls_models.core.budget import PAPER
 from fls_models.core.cache import Cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fls_models.answering.answerability import Answerability
     from fls_models.answering.readers.text import Reader
     from fls_models.core.budget import Budget, FrameRates
@@ -80,9 +78,9 @@ class FrameExtractor(Protocol):
         """What writes tokens of the CTC head as text."""
 
     def hear(
-        self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
+        self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **options: Any
     ) -> FusedRecording:
-        """Blocks of 16 kHz mono float32 to fused frames; `how` as of `extract.listen_to_frames`."""
+        """Blocks of 16 kHz mono float32 to fused frames; `options` are `listen_to_frames`'."""
 
 
 class Model(ABC):
@@ -105,7 +103,7 @@ class Model(ABC):
 
     @property
     @abstractmethod
-    def ear(self) -> str:
+    def encoder_fingerprint(self) -> str:
         """What tells what this model hears from what others hear."""
 
     @abstractmethod
@@ -123,7 +121,7 @@ class Model(ABC):
         """Reads and answers."""
 
     @abstractmethod
-    def reader(self, heard: Any) -> Reader:
+    def reader(self, recording: Any) -> Reader:
         """What gives a recording that this model heard to its language model."""
 
     @property

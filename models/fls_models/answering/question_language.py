@@ -43,8 +43,8 @@ _TOO_SHORT = 8
 def language_of(question: str, llm: LanguageModel, nothing: Context) -> str:
     """The English name of a question's language; `nothing` is a context without a recording."""
     # Names tell nothing: who asks what happened in Spain asks in English.
-    first, *others = question.split() or [""]
-    question = " ".join([first, *(word for word in others if not word[:1].isupper())])
+    first, *rest = question.split() or [""]
+    question = " ".join([first, *(word for word in rest if not word[:1].isupper())])
     letters = [letter for letter in question if letter.isalpha()]
     scripts = {unicodedata.name(letter, "").split(" ")[0].split("-")[0] for letter in letters}
     for script, language in _BY_SCRIPT.items():

@@ -1,14 +1,14 @@
 """A recording in short: its topics, each read and summarised on its own, then put together.
 
 A small model that reads twenty minutes at once forgets half of the topics. So the recording is
-first divided (`Reader.stretches`); times come from that, never from the model.
+first divided (`Reader.segments`); times come from that, never from the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.readers.text import Segment
 from fls_models.core.budget import Budget
@@ -18,8 +18,8 @@ from fls_models.core.results import Chapter, Summary, Usage
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
 
-_SHORTEST_TOPIC = 40.0
-_MOST_TOPICS = 24
+_MIN_TOPIC = 40.0
+_MAX_TOPICS = 24
 # Up to here (seconds) a brief summary reads the recording as one.
 _ONE_PIECE = 90.0
 
@@ -27,56 +27,55 @@ _ONE_PIECE = 90.0
 def summarise(
     model: Model,
     source: str,
-    heard: EncodedRecording,
+    recording: EncodedRecording,
     *,
     heard_in: Mapping[str, float],
     style: str,
     budget: Budget,
-    manner: GenerationConfig,
+    generation: GenerationConfig,
     progress: Progress = ignore,
 ) -> Summary:
     """Chapters with their summaries; titles only for the style `chapters` (they cost extra)."""
     clock = Stopwatch(heard_in)
     chapters: list[Chapter] = []
-    read = prompt_tokens = spent = 0
-    stretches: Sequence[Segment] = ()
-    if heard.speaks:
+    frames_read = prompt_tokens = answer_tokens = 0
+    segments: Sequence[Segment] = ()
+    if recording.speaks:
         with clock.stage("load"):
             llm = model.language_model
-            reader = model.reader(heard)
+            reader = model.reader(recording)
         with clock.stage("divide"):
-            short = model.reads_by == "frames" or heard.duration <= _ONE_PIECE
+            short = model.reads_by == "frames" or recording.duration <= _ONE_PIECE
             whole = style == "brief" and short
-            stretches = reader.stretches(
-                shortest=_SHORTEST_TOPIC, max_stretches=_MOST_TOPICS, whole=whole
-            )
-    progress("summarize", 0, len(stretches))
-    for stretch in stretches:
-        alone = len(stretches) == 1
-        request = prompts.IN_A_FEW if alone else prompts.IN_A_SENTENCE
+            segments = reader.segments(shortest=_MIN_TOPIC, max_segments=_MAX_TOPICS, whole=whole)
+    progress("summarize", 0, len(segments))
+    for segment in segments:
+        request, limit = prompts.IN_A_SENTENCE, 2
+        if len(segments) == 1:
+            request, limit = prompts.IN_A_FEW, 3
         summaries: list[str] = []
         title = ""
-        prompt = stretch.reader.prompt(prompts.SUMMARISE)
-        for reading in stretch.reader.readings(budget, None):
+        prompt = segment.reader.prompt(prompts.SUMMARISE)
+        for reading in segment.reader.readings(budget, None):
             with clock.stage("read"):
-                context = llm.read(prompt, reading.embeddings, stretch=reading.stretch)
+                context = llm.read(prompt, reading.embeddings, rope_scale=reading.rope_scale)
             with clock.stage("answer"):
-                summaries.append(manner.decode(llm, context, request, sentences=3 if alone else 2))
+                summaries.append(generation.decode(llm, context, request, sentences=limit))
                 if style == "chapters" and not title:
-                    title = _titled(manner.decode(llm, context, prompts.TITLE, sentences=1))
-            read += len(reading)
+                    title = _titled(generation.decode(llm, context, prompts.TITLE, sentences=1))
+            frames_read += len(reading)
             prompt_tokens += context.tokens
-        spent += len(llm.tokenize(" ".join([title, *summaries])))
-        chapters.append(Chapter(stretch.span.start, stretch.span.end, title, " ".join(summaries)))
-        progress("summarize", len(chapters), len(stretches))
+        answer_tokens += len(llm.tokenize(" ".join([title, *summaries])))
+        chapters.append(Chapter(segment.span.start, segment.span.end, title, " ".join(summaries)))
+        progress("summarize", len(chapters), len(segments))
     usage = Usage(
-        audio_seconds=heard.duration,
-        frames_before=round(heard.duration * FRAME_RATE),
-        frames_after=read,
-        sections=len(stretches),
+        audio_seconds=recording.duration,
+        frames_before=round(recording.duration * FRAME_RATE),
+        frames_after=frames_read,
+        sections=len(segments),
         seconds=clock.seconds,
         prompt_tokens=prompt_tokens,
-        answer_tokens=spent,
+        answer_tokens=answer_tokens,
         model=model.card.name,
         budget=budget.label,
         reader=model.reads_by,

@@ -38,11 +38,11 @@ class ReadAhead(Generic[T]):
     def items(self) -> Generator[T, None, None]:
         """The items, in order and once, an error after those before it; then this is closed."""
         try:
-            while not self._stopped.is_set() and (found := self._drawn.get()) is not None:
-                if isinstance(found, BaseException):
-                    raise found
+            while not self._stopped.is_set() and (item := self._drawn.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
                 self._room.release()
-                yield found[0]
+                yield item[0]
         finally:
             self.close()
 

@@ -23,8 +23,8 @@ _MIN_SILENCE_MS = 200
 # it listens afresh, window by window; what it hears only then counts from 0.4 s on.
 _BREAK = SAMPLE_RATE * 2
 _WINDOW, _HOP = SAMPLE_RATE * 2, SAMPLE_RATE // 2
-_LEAST = SAMPLE_RATE * 2 // 5
-_NOTHING = 1e-4
+_MIN_SPEECH = SAMPLE_RATE * 2 // 5
+_SILENCE_LEVEL = 1e-4
 # Silence that parts what is listened to once more, as the recogniser would get it.
 _SILENCE = SAMPLE_RATE * 2
 
@@ -58,36 +58,36 @@ class SpeechChunk:
 
 def cut_at_pauses(blocks: Iterable[NDArray[np.float32]]) -> Iterator[SpeechChunk]:
     """Pieces of a stream of float32 blocks of any size, in order; stretches without speech too."""
-    held: NDArray[np.float32] = np.zeros(0, np.float32)
+    buffer: NDArray[np.float32] = np.zeros(0, np.float32)
     first = 0
     for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= WINDOW_SAMPLES:
-            speech = _listen(held[:WINDOW_SAMPLES])
-            cut = _pause(speech, held[:WINDOW_SAMPLES])
-            yield _heard(held, speech, cut, first)
-            held, first = held[cut:], first + cut
-    if len(held):
-        yield _heard(held, _listen(held), len(held), first)
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) >= WINDOW_SAMPLES:
+            speech = _listen(buffer[:WINDOW_SAMPLES])
+            cut = _pause(speech, buffer[:WINDOW_SAMPLES])
+            yield _chunk(buffer, speech, cut, first)
+            buffer, first = buffer[cut:], first + cut
+    if len(buffer):
+        yield _chunk(buffer, _listen(buffer), len(buffer), first)
 
 
-def _heard(
-    held: NDArray[np.float32], speech: list[tuple[int, int]], cut: int, first: int
+def _chunk(
+    buffer: NDArray[np.float32], speech: list[tuple[int, int]], cut: int, first: int
 ) -> SpeechChunk:
     until = (first + cut) / SAMPLE_RATE
     speech = [(start, min(cut, end)) for start, end in speech if start < cut]
     speech = [
-        stretch
+        segment
         for group in grouped(speech, _SILENCE)
-        if _speech(held[max(0, group[0][0] - _MARGIN) : min(cut, group[-1][1] + _MARGIN)])
-        for stretch in group
+        if _speech(buffer[max(0, group[0][0] - _MARGIN) : min(cut, group[-1][1] + _MARGIN)])
+        for segment in group
     ]
     if not speech:
         return SpeechChunk(None, until)
     start = max(0, speech[0][0] - _MARGIN)
     end = min(cut, speech[-1][1] + _MARGIN)
-    spoken = tuple((begin - start, stop - start) for begin, stop in speech)
-    return SpeechChunk(Piece(held[start:end], (first + start) / SAMPLE_RATE, spoken), until)
+    segments = tuple((begin - start, stop - start) for begin, stop in speech)
+    return SpeechChunk(Piece(buffer[start:end], (first + start) / SAMPLE_RATE, segments), until)
 
 
 def _listen(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -95,12 +95,12 @@ def _listen(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
     speech = _speech(samples)
     edges = [(0, 0), *speech, (len(samples), len(samples))]
     for (_, begin), (end, _) in pairwise(edges):
-        if end - begin >= _BREAK and np.abs(samples[begin:end]).max() > _NOTHING:
+        if end - begin >= _BREAK and np.abs(samples[begin:end]).max() > _SILENCE_LEVEL:
             speech = speech + [
                 (first + a, first + b)
                 for first in range(begin, end, _HOP)
                 for a, b in _speech(samples[first : first + _WINDOW])
-                if b - a >= _LEAST
+                if b - a >= _MIN_SPEECH
             ]
     return [(group[0][0], max(b for _, b in group)) for group in grouped(sorted(speech), 1)]
 

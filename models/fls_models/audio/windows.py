@@ -131,11 +131,11 @@ def cut(blocks: Iterable[NDArray[np.float32]], *, first: int = 0) -> Generator[W
         for block in blocks:
             if block.ndim != 1 or block.dtype != np.float32:
                 raise ValueError(f"audio blocks are (n,) float32, not {block.shape} {block.dtype}")
-            taken = 0
-            while taken < len(block):
-                count = min(len(block) - taken, WINDOW_SAMPLES - filled)
-                buffer[filled : filled + count] = block[taken : taken + count]
-                taken, filled = taken + count, filled + count
+            offset = 0
+            while offset < len(block):
+                count = min(len(block) - offset, WINDOW_SAMPLES - filled)
+                buffer[filled : filled + count] = block[offset : offset + count]
+                offset, filled = offset + count, filled + count
                 if filled == WINDOW_SAMPLES:
                     yield Window(torch.from_numpy(buffer), first)
                     # The window has taken the buffer along.

@@ -19,7 +19,7 @@ from fls_models.errors import UsageError
 
 Task = Literal["ask", "transcribe"]
 NAMES = ("fast", "balanced", "accurate")
-LEAST = 12
+MIN_FRAMES = 12
 
 NOT_MEASURED = "from the paper, not measured"
 
@@ -49,11 +49,11 @@ class FrameRates:
         for task, rates in (("ask", self.ask), ("transcribe", self.transcribe)):
             if set(rates) != set(NAMES):
                 raise ValueError(f"{task}: one number each for {', '.join(NAMES)}, not {rates}")
-            wanted = [rates[name] for name in NAMES]
-            if any(type(one) is not int or not 1 <= one <= WINDOW_FRAMES for one in wanted):
-                raise ValueError(f"{task}: frames from 1 to {WINDOW_FRAMES}, not {wanted}")
-            if any(larger < smaller for smaller, larger in pairwise(wanted)):
-                raise ValueError(f"{task}: a larger budget reads no fewer frames, not {wanted}")
+            frames = [rates[name] for name in NAMES]
+            if any(type(n) is not int or not 1 <= n <= WINDOW_FRAMES for n in frames):
+                raise ValueError(f"{task}: frames from 1 to {WINDOW_FRAMES}, not {frames}")
+            if any(larger < smaller for smaller, larger in pairwise(frames)):
+                raise ValueError(f"{task}: a larger budget reads no fewer frames, not {frames}")
         if not isinstance(self.source, str) or not self.source.strip():
             raise ValueError(f"source says where the numbers are from, or {NOT_MEASURED!r}")
 
@@ -108,16 +108,16 @@ class Budget:
 
         The label alone where they are the paper's.
         """
-        paid = self.rates.of(task)[self.name]
-        if self.target_length is not None or paid == PAPER.of(task)[self.name]:
+        frames = self.rates.of(task)[self.name]
+        if self.target_length is not None or frames == PAPER.of(task)[self.name]:
             return self.label
-        return f"{self.label}={paid}"
+        return f"{self.label}={frames}"
 
     def frames(self, seconds: float, task: Task = "ask") -> int:
         """Fused frames to read of a recording: L = rate x seconds / 30, at least 12."""
         if self.target_length is not None:
             return self.target_length
-        return max(LEAST, round(self.rates.of(task)[self.name] * seconds / WINDOW_SECONDS))
+        return max(MIN_FRAMES, round(self.rates.of(task)[self.name] * seconds / WINDOW_SECONDS))
 
     def rate(self, task: Task = "ask") -> float | None:
         """Fused frames for a second of audio; None where a length is given for all of it."""
@@ -130,9 +130,9 @@ class Budget:
         if self.target_length is not None:
             return self.target_length
         rate = _TOKENS[self.name]
-        return None if rate is None else max(LEAST, round(rate * seconds / WINDOW_SECONDS))
+        return None if rate is None else max(MIN_FRAMES, round(rate * seconds / WINDOW_SECONDS))
 
 
-def sections(length: int, most: int) -> int:
-    """Passes it takes to read `length` embeddings when one pass holds `most`."""
-    return max(1, ceil(length / most))
+def sections(length: int, max_length: int) -> int:
+    """Passes it takes to read `length` embeddings when one pass holds `max_length`."""
+    return max(1, ceil(length / max_length))

@@ -6,16 +6,10 @@ a strided convolution and again by average pooling, makes 25 frames a second.
 
 from __future__ import annotations
 
-
-def _exact_div(dividend: int, divisor: int) -> int:
-    assert dividend % divisor == 0
-    return dividend // divisor
-
-
 SAMPLE_RATE = 16_000
 HOP_SAMPLES = 160
-FRAME_RATE = _exact_div(SAMPLE_RATE, HOP_SAMPLES * 2 * 2)
-FRAME_SAMPLES = _exact_div(SAMPLE_RATE, FRAME_RATE)
+FRAME_RATE = SAMPLE_RATE // (HOP_SAMPLES * 2 * 2)
+FRAME_SAMPLES = SAMPLE_RATE // FRAME_RATE
 WINDOW_SECONDS = 30
 WINDOW_SAMPLES = WINDOW_SECONDS * SAMPLE_RATE
-WINDOW_FRAMES = _exact_div(WINDOW_SAMPLES, FRAME_SAMPLES)
+WINDOW_FRAMES = WINDOW_SAMPLES // FRAME_SAMPLES

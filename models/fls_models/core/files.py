@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -36,6 +38,15 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Writes a file, text as UTF-8; any number of processes may at once. Raises OSError."""
     with replacing(path, path.with_name(f"{path.name}.{os.getpid()}.part")) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def json_object(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None where there is no such file, or anything else in it."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def digest(path: Path) -> str:

@@ -19,7 +19,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise UsageError(f"{path} cannot be read: {reason}.") from None
-    found = []
+    objects = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -29,5 +29,5 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
             raw = None
         if not isinstance(raw, dict):
             raise UsageError(f"{path}, line {number} is no JSON object.")
-        found.append((number, raw))
-    return found
+        objects.append((number, raw))
+    return objects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -13,6 +14,11 @@ class Progress(Protocol):
     """
 
     def __call__(self, stage: str, done: float, total: float | None) -> None: ...
+
+
+def within(progress: Progress, stage: str, before: float, total: float) -> Callable[[float], None]:
+    """What reports a part of a stage, of which so much was done before; never above the total."""
+    return lambda done: progress(stage, min(before + done, total), total)
 
 
 def ignore(*values: object, **named: object) -> None:

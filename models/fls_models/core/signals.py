@@ -19,16 +19,16 @@ def undisturbed() -> Iterator[None]:
 
     Outside the main thread nothing has to wait: Python raises KeyboardInterrupt in that one only.
     """
-    came: list[tuple[int, FrameType | None]] = []
+    received: list[tuple[int, FrameType | None]] = []
     handlers = _handlers()
-    for waiting in handlers:
-        signal.signal(waiting, lambda number, frame: came.append((number, frame)))
+    for signum in handlers:
+        signal.signal(signum, lambda number, frame: received.append((number, frame)))
     try:
         yield
     finally:
-        for waiting, handler in handlers.items():
-            signal.signal(waiting, handler)
-    for number, frame in came:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+    for number, frame in received:
         handlers[number](number, frame)
 
 
@@ -45,30 +45,30 @@ def undisguised() -> Iterator[None]:
         KeyboardInterrupt, SystemExit: what the handler would have raised, instead of any other
             error, or at the end.
     """
-    came: list[tuple[int, FrameType | None]] = []
+    received: list[tuple[int, FrameType | None]] = []
     handlers = _handlers()
     for number, handler in handlers.items():
-        signal.signal(number, partial(_hear, came, handler))
+        signal.signal(number, partial(_hear, received, handler))
     try:
         yield
     # A command that ends well, too, says so by SystemExit.
     except (Exception, SystemExit):
-        if not came:
+        if not received:
             raise
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number, frame in came:
+    for number, frame in received:
         _plain(handlers[number])(number, frame)
 
 
 def _hear(
-    came: list[tuple[int, FrameType | None]],
+    received: list[tuple[int, FrameType | None]],
     handler: Handler,
     number: int,
     frame: FrameType | None,
 ) -> None:
-    came.append((number, frame))
+    received.append((number, frame))
     _plain(handler)(number, frame)
 
 

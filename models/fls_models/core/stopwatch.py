@@ -15,8 +15,8 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        begun = perf_counter()
+        start = perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start

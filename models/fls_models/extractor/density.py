@@ -21,7 +21,8 @@ Density = Callable[[Tensor], Tensor]
 """Content density of hidden states: (T, D) -> (T,) float32 in [0, 1]."""
 
 _PIECE_ELEMENTS = 2**22
-"""Bound of the logits (rows, V + 1) that exist at once, and of their input: 16 MB of float32."""
+"""Numbers worked on at once, 16 MB of float32. Smaller pieces cost more: each is a handful of
+parallel steps, and on a busy machine every step waits for the slowest core."""
 
 _CUDA_PIECE_ELEMENTS = 2**24
 """The same on a GPU, 64 MB: there, small pieces are so many launches that it waits for."""
@@ -138,18 +139,18 @@ class FoldedCtcHead:
             raise ValueError(f"tokens are (S,) int64, not {tuple(tokens.shape)} {tokens.dtype}")
         if not ((tokens >= 0) & (tokens < blank)).all():
             raise ValueError(f"the head knows the tokens 0 to {blank - 1}")
-        asked = torch.cat([tokens, tokens.new_tensor([blank])]).to(hidden.device)
-        values = hidden.new_empty(len(hidden), len(asked), dtype=torch.float32)
-        rows = _rows(hidden, len(self.weight))
+        classes = torch.cat([tokens, tokens.new_tensor([blank])]).to(hidden.device)
+        values = hidden.new_empty(len(hidden), len(classes), dtype=torch.float32)
+        rows = piece_rows(hidden, len(self.weight))
         for first in range(0, len(hidden), rows):
             piece = self.logits(hidden[first : first + rows])
             total = piece.logsumexp(-1, keepdim=True)
-            values[first : first + rows] = piece[:, asked] - total
+            values[first : first + rows] = piece[:, classes] - total
         return values
 
 
 def _blank_in_pieces(logits: Callable[[Tensor], Tensor], hidden: Tensor, classes: int) -> Tensor:
-    rows = _rows(hidden, classes)
+    rows = piece_rows(hidden, classes)
     blank = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
     for first in range(0, len(hidden), rows):
         piece = logits(hidden[first : first + rows])
@@ -157,8 +158,8 @@ def _blank_in_pieces(logits: Callable[[Tensor], Tensor], hidden: Tensor, classes
     return blank
 
 
-def _rows(hidden: Tensor, classes: int) -> int:
-    """How many rows make a piece."""
+def piece_rows(hidden: Tensor, classes: int = 0) -> int:
+    """How many rows of (T, D), or of their logits (T, V + 1), are worked on at once."""
     elements = _CUDA_PIECE_ELEMENTS if hidden.device.type == "cuda" else _PIECE_ELEMENTS
     return max(1, elements // max(classes, hidden.shape[1]))
 

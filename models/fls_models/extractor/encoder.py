@@ -15,15 +15,7 @@ from torch import Tensor
 
 
 class SpeechEncoder(Protocol):
-    """Turns 30 s windows of speech into 25 Hz hidden states, and those into embeddings."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second that `encode` expects: 16 000."""
-
-    @property
-    def frame_rate(self) -> int:
-        """Frames per second that `encode` gives: 25."""
+    """Turns 30 s windows of speech, 16 kHz, into 25 Hz hidden states, and those into embeddings."""
 
     @property
     def hidden_width(self) -> int:

@@ -78,12 +78,12 @@ def listen_to_frames(
     if max_frames < 1:
         raise ValueError(f"one pass holds at least one frame, not {max_frames}")
     fusing = _Fusing(encoder, SectionPlanner(budget, task, max_frames, total), compress, watch)
-    heard, samples, audible, likeliest = 0, 0, False, 0.0
+    frame_count, samples, audible, likeliest = 0, 0, False, 0.0
     progress("listen", 0, total)
     windows = cut(blocks, first=round(start * SAMPLE_RATE))
     with closing(encode_windows(encoder, windows, batch_size)) as encoded:
         for window, frames in encoded:
-            heard += len(frames)
+            frame_count += len(frames)
             samples += len(window)
             audible |= window.levels.audible
             if len(frames):
@@ -91,10 +91,10 @@ def listen_to_frames(
                 fusing.add(frames, window.levels)
             until = samples / SAMPLE_RATE
             progress("listen", until, total if total and total > until else None)
-    done, until = fusing.finish(), samples / SAMPLE_RATE
+    sections, until = fusing.finish(), samples / SAMPLE_RATE
     progress("listen", until, until)
     speaks = audible and likeliest >= _TOKEN
-    return FusedRecording(done, heard, until, budget.label, speaks)
+    return FusedRecording(sections, frame_count, until, budget.label, speaks)
 
 
 class _Fusing:
@@ -107,40 +107,40 @@ class _Fusing:
         self._planner = planner
         self._compress = compress
         self._watch = watch
-        self._held: list[Frames] = []
+        self._frames: list[Frames] = []
         self._loudness: list[NDArray[np.float64]] = []
         self._peaks: list[NDArray[np.float32]] = []
-        self._done: list[Frames] = []
+        self._sections: list[Frames] = []
 
     def add(self, frames: Frames, levels: SoundLevels) -> None:
         """Takes what was encoded, and fuses what is complete."""
-        self._held.append(frames)
+        self._frames.append(frames)
         self._loudness.append(levels.loudness)
         self._peaks.append(levels.peaks)
         self._fuse_complete()
 
     def finish(self) -> tuple[Frames, ...]:
         """Fuses the rest; all sections."""
-        self._planner.left = self._count()
+        self._planner.remaining = self._count()
         self._fuse_complete()
         if self._count():
             self._fuse_until(self._count())
-        return tuple(self._done)
+        return tuple(self._sections)
 
     def _count(self) -> int:
-        return sum(map(len, self._held))
+        return sum(map(len, self._frames))
 
     def _fuse_complete(self) -> None:
         while self._compress and (places := self._planner.end(self._count())):
-            density = torch.cat([frames.density for frames in self._held]).cpu().numpy()
+            density = torch.cat([frames.density for frames in self._frames]).cpu().numpy()
             self._fuse_until(quietest(density, np.concatenate(self._loudness), places))
 
     def _fuse_until(self, end: int) -> None:
-        held, loudness = Frames.concatenate(self._held), np.concatenate(self._loudness)
+        frames, loudness = Frames.concatenate(self._frames), np.concatenate(self._loudness)
         peaks = np.concatenate(self._peaks)
-        section, rest = held[:end], held[end:]
+        section, rest = frames[:end], frames[end:]
         # A copy, because a view would keep what it is a view of.
-        self._held = [Frames(rest.hidden.clone(), rest.density.clone(), rest.spans.clone())]
+        self._frames = [Frames(rest.hidden.clone(), rest.density.clone(), rest.spans.clone())]
         self._loudness, self._peaks = [loudness[end:].copy()], [peaks[end:].copy()]
         fused = Fused(section, ())
         if self._compress:
@@ -148,5 +148,5 @@ class _Fusing:
             length = self._planner.close(end, seconds)
             fused = fuse(section, length, self._density, paper_schedule)
         self._watch(section, peaks[:end], fused)
-        left = fused.frames
-        self._done.append(Frames(left.hidden.cpu(), left.density.cpu(), left.spans.cpu()))
+        result = fused.frames
+        self._sections.append(Frames(result.hidden.cpu(), result.density.cpu(), result.spans.cpu()))

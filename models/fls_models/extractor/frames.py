@@ -56,11 +56,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.hidden)
 
-    def __getitem__(self, stretch: slice) -> Frames:
+    def __getitem__(self, rows: slice) -> Frames:
         """A view of consecutive frames: `frames[10:20]`. A step other than 1 is refused."""
-        if stretch.step not in (None, 1):
-            raise ValueError(f"frames are sliced without a step, not by {stretch.step}")
-        return Frames(self.hidden[stretch], self.density[stretch], self.spans[stretch])
+        if rows.step not in (None, 1):
+            raise ValueError(f"frames are sliced without a step, not by {rows.step}")
+        return Frames(self.hidden[rows], self.density[rows], self.spans[rows])
 
     @staticmethod
     def concatenate(parts: Sequence[Frames]) -> Frames:

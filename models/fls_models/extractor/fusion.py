@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fls_models.core.constants import WINDOW_FRAMES
-from fls_models.extractor.density import Density
+from fls_models.extractor.density import Density, piece_rows
 from fls_models.extractor.frames import Frames
 
 Schedule = Callable[[int, int], tuple[int, ...]]
@@ -30,13 +30,6 @@ TRAINING_LENGTHS = (400, 200, 100, 50, 25, 12)
 
 EPSILON = 1e-7
 """Keeps the mean of a span without any density finite: it is zero."""
-
-_PIECE_ELEMENTS = 2**22
-"""Numbers worked on at once, 16 MB of float32. Smaller pieces cost more: each is a handful of
-parallel steps, and on a busy machine every step waits for the slowest core."""
-
-_CUDA_PIECE_ELEMENTS = 2**24
-"""The same on a GPU, 64 MB: there, small pieces are so many launches that it waits for."""
 
 
 def halving_schedule(frames: int, target: int) -> tuple[int, ...]:
@@ -125,10 +118,10 @@ def fuse(
     """
     rounds = []
     for length in schedule(len(frames), target):
-        done = choose(frames, length)
-        hidden = weighted_means(frames.hidden, frames.density, done.starts)
-        frames = Frames(hidden, density(hidden), joined_spans(frames.spans, done.starts))
-        rounds.append(done)
+        round_ = choose(frames, length)
+        hidden = weighted_means(frames.hidden, frames.density, round_.starts)
+        frames = Frames(hidden, density(hidden), joined_spans(frames.spans, round_.starts))
+        rounds.append(round_)
     return Fused(frames, tuple(rounds))
 
 
@@ -164,7 +157,7 @@ def adjacent_similarity(hidden: Tensor) -> Tensor:
     count = len(hidden)
     norms = torch.empty(count, dtype=torch.float32, device=hidden.device)
     dots = torch.empty(max(count - 1, 0), dtype=torch.float32, device=hidden.device)
-    rows = _rows(hidden)
+    rows = piece_rows(hidden)
     for first in range(0, count, rows):
         # One row more than the step: the pair that spans two pieces. Contiguous, because sums over
         # another memory layout are rounded otherwise; it is a copy only for such a layout.
@@ -191,7 +184,7 @@ def weighted_means(hidden: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
         (T', D) in the dtype of `hidden`.
     """
     fused = hidden.new_empty(len(starts), hidden.shape[1])
-    step = _rows(hidden)
+    step = piece_rows(hidden)
     edges = [*starts[::step].tolist(), len(hidden)]
     for index, (first, end) in enumerate(pairwise(edges)):
         spans = slice(index * step, (index + 1) * step)
@@ -210,12 +203,6 @@ def joined_spans(spans: Tensor, starts: Tensor) -> Tensor:
     """From the start of each span's first frame to the end of its last: (T, 2) -> (T', 2)."""
     lasts = torch.cat([starts[1:], starts.new_tensor([len(spans)])]) - 1
     return torch.stack([spans[starts, 0], spans[lasts, 1]], dim=-1)
-
-
-def _rows(hidden: Tensor) -> int:
-    """How many rows make a piece."""
-    elements = _CUDA_PIECE_ELEMENTS if hidden.device.type == "cuda" else _PIECE_ELEMENTS
-    return max(1, elements // hidden.shape[1])
 
 
 def _check(target: int) -> None:

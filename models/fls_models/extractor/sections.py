@@ -24,7 +24,7 @@ _QUIET = round(0.4 * FRAME_RATE)
 class SectionPlanner:
     """Where sections may end, and how many frames they become. It goes with one recording.
 
-    `left` is how many frames are still to come, those of the running section included; None where
+    `remaining` frames are still to come, those of the running section included; None where
     nobody knows.
     """
 
@@ -32,33 +32,33 @@ class SectionPlanner:
         self._budget = budget
         self._task = task
         self._max_frames = max_frames
-        self.left = round(total * FRAME_RATE) if total else None
+        self.remaining = round(total * FRAME_RATE) if total else None
         # Of a target length, what is left of it.
         self._length = budget.target_length
         rate = budget.rate(task)
         # The most frames that do not become more than one pass holds; half a frame is rounded off.
         self._room = None if rate is None else max(1, floor((max_frames + 0.5) * FRAME_RATE / rate))
 
-    def end(self, held: int) -> range | None:
-        """Where the running section, of which `held` frames are there, may end; None: go on."""
+    def end(self, count: int) -> range | None:
+        """Where the running section, of which `count` frames are there, may end; None: go on."""
         if self._room is not None:
-            passes = 1 if self.left is None else ceil(self.left / self._room)
+            passes = 1 if self.remaining is None else ceil(self.remaining / self._room)
             room: float = self._room
-            if passes <= 1 and held > self._room:
+            if passes <= 1 and count > self._room:
                 # Nobody knew the length, or it was wrong.
                 return _before(self._room)
-        elif self.left:
+        elif self.remaining:
             passes, length = self._rest()
-            room = self.left * self._max_frames / length
+            room = self.remaining * self._max_frames / length
         else:
             passes = 1
-        if self.left is None or passes <= 1:
+        if self.remaining is None or passes <= 1:
             return None
-        target = ceil(self.left / passes)
-        if held < target:
+        target = ceil(self.remaining / passes)
+        if count < target:
             return None
         # No earlier than that the passes that follow can hold the rest.
-        return _before(target, ceil(self.left - (passes - 1) * room))
+        return _before(target, ceil(self.remaining - (passes - 1) * room))
 
     def close(self, count: int, seconds: float) -> int:
         """Ends the running section after `count` frames; how many it becomes, at most `count`."""
@@ -66,19 +66,20 @@ class SectionPlanner:
             length = min(self._budget.frames(seconds, self._task), self._max_frames)
         else:
             passes, length = self._rest()
-            if passes > 1 and self.left:
+            if passes > 1 and self.remaining:
                 # In proportion, and so that the passes that follow hold what is left.
-                least = length - (passes - 1) * self._max_frames
-                length = min(max(1, least, round(length * count / self.left)), self._max_frames)
+                min_length = length - (passes - 1) * self._max_frames
+                share = round(length * count / self.remaining)
+                length = min(max(1, min_length, share), self._max_frames)
             self._length = max(0, self._length - length)
-        if self.left is not None:
-            self.left = max(0, self.left - count)
+        if self.remaining is not None:
+            self.remaining = max(0, self.remaining - count)
         return min(length, count)
 
     def _rest(self) -> tuple[int, int]:
         """Passes to come, and frames they become: of a target length, no more than there are."""
         assert self._length is not None, "only a target length has a rest"
-        length = self._length if self.left is None else min(self._length, self.left)
+        length = self._length if self.remaining is None else min(self._length, self.remaining)
         return sections(length, self._max_frames), max(1, length)
 
 

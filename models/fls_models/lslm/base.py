@@ -48,10 +48,10 @@ class LanguageModel(Protocol):
     def embed(self, tokens: Sequence[int]) -> Tensor:
         """Input embeddings: n ids -> (n, H)."""
 
-    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> Any:
+    def read(self, prompt: Prompt, recording: Tensor, *, rope_scale: float = 1.0) -> Any:
         """Reads the prompt and a recording's embeddings (L, H) into a Context.
 
-        With `stretch` above 1 the rotary positions' window is that much longer (NTK-RoPE).
+        With `rope_scale` above 1 the rotary positions' window is that much longer (NTK-RoPE).
         """
 
     def pack(self, context: Any) -> bytes:
@@ -68,11 +68,11 @@ class LanguageModel(Protocol):
         max_tokens: int,
         temperature: float,
         seed: int,
-        earlier: Sequence[tuple[str, str]] = (),
+        exchanges: Sequence[tuple[str, str]] = (),
     ) -> Iterator[str]:
         """Streams the reply to a request; greedy at temperature 0. Pieces join to the reply.
 
-        `earlier` are requests about the same recording and the replies to them, oldest first.
+        `exchanges` are requests about the same recording and the replies to them, oldest first.
         """
 
     def scores(self, context: Any, request: str, replies: Sequence[str]) -> list[Tensor]:
@@ -82,7 +82,7 @@ class LanguageModel(Protocol):
         """
 
     def attention(
-        self, context: Any, request: str, reply: str, earlier: Sequence[tuple[str, str]] = ()
+        self, context: Any, request: str, reply: str, exchanges: Sequence[tuple[str, str]] = ()
     ) -> Tensor:
         """Where in the recording a reply's tokens look as they are written, on average.
 

@@ -18,7 +18,7 @@ from fls_models.lslm.prompts import Prompt
 
 KIND = "states"
 # Of this process's own, in bytes: some 16 000 tokens of `mini`. The memory has its own limit.
-_MOST = 400_000_000
+_MAX_BYTES = 400_000_000
 
 
 class ContextCache:
@@ -28,9 +28,9 @@ class ContextCache:
         self.llm = llm
         self._identity = identity
         self._memory = memory
-        self._here: OrderedDict[str, Context] = OrderedDict()
+        self._contexts: OrderedDict[str, Context] = OrderedDict()
 
-    def read(self, prompt: Prompt, recording: Tensor, stretch: float = 1.0) -> Context:
+    def read(self, prompt: Prompt, recording: Tensor, rope_scale: float = 1.0) -> Context:
         """The context of a prompt and a recording's embeddings (L, H), read now or before."""
         raw = recording.cpu().contiguous().view(torch.uint8).numpy().data
         content = f"{recording.dtype} {hashlib.sha256(raw).hexdigest()}"
@@ -39,29 +39,29 @@ class ContextCache:
             "model": self._identity,
             "prompt": [prompt.system, prompt.opening, prompt.audio],
             "recording": content,
-            "stretch": stretch,
+            "stretch": rope_scale,
         }
         name = str(parts)
-        if name in self._here:
-            self._here.move_to_end(name)
-            return self._here[name]
-        kept = self._memory.get(KIND, parts)
-        if kept is not None:
-            context: Context = self.llm.unpack(kept, prompt)
+        if name in self._contexts:
+            self._contexts.move_to_end(name)
+            return self._contexts[name]
+        cached = self._memory.get(KIND, parts)
+        if cached is not None:
+            context: Context = self.llm.unpack(cached, prompt)
         else:
             self._make_room(len(recording))
-            context = self.llm.read(prompt, recording, stretch=stretch)
+            context = self.llm.read(prompt, recording, rope_scale=rope_scale)
             if self._memory is not NULL_CACHE:
                 self._memory.put(KIND, parts, self.llm.pack(context))
-        self._here[name] = context
+        self._contexts[name] = context
         self._make_room(0)
         return context
 
     def _make_room(self, tokens: int) -> None:
         """Forgets what was used longest ago, before so many tokens more would be too many."""
-        while len(self._here) > (0 if tokens else 1):
-            held = self._here.values()
-            each = max(one.bytes / max(1, one.tokens) for one in held)
-            if sum(one.bytes for one in held) + tokens * each <= _MOST:
+        while len(self._contexts) > (0 if tokens else 1):
+            contexts = self._contexts.values()
+            token_bytes = max(context.bytes / max(1, context.tokens) for context in contexts)
+            if sum(context.bytes for context in contexts) + tokens * token_bytes <= _MAX_BYTES:
                 break
-            self._here.popitem(last=False)
+            self._contexts.popitem(last=False)

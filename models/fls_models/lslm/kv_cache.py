@@ -24,20 +24,20 @@ Packed: TypeAlias = bytes
 # Positions behind a context: requests and replies are rarely longer. More make the buffers grow,
 # which is soon done for a context that is short itself.
 _ROOM = 512
-_LEAST_ROOM = 64
+_MIN_ROOM = 64
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one layer, (1, heads, n, width) each, at the front of larger buffers.
 
-    `expected` positions are to come: the first buffers have room for them.
+    `expected_length` positions are to come: the first buffers have room for them.
     """
 
     def __init__(
-        self, keys: Tensor | None = None, values: Tensor | None = None, *, expected: int = 0
+        self, keys: Tensor | None = None, values: Tensor | None = None, *, expected_length: int = 0
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._expected = expected
+        self._expected_length = expected_length
         self._buffers: tuple[Tensor, Tensor] | None = None
         if keys is not None and values is not None:
             self.lazy_initialization(keys, values)
@@ -58,8 +58,8 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         before = self.get_seq_length()
         after = before + key_states.shape[-2]
         if self._buffers is None or self._buffers[0].shape[-2] < after:
-            size = max(after, self._expected)
-            size += min(_ROOM, max(_LEAST_ROOM, size))
+            size = max(after, self._expected_length)
+            size += min(_ROOM, max(_MIN_ROOM, size))
             self._buffers = (
                 _longer(self.keys, key_states, before, size),
                 _longer(self.values, value_states, before, size),
@@ -71,17 +71,17 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self.keys, self.values
 
 
-def _longer(held: Tensor | None, new: Tensor, before: int, size: int) -> Tensor:
+def _longer(previous: Tensor | None, new: Tensor, before: int, size: int) -> Tensor:
     batch, heads, _, width = new.shape
     buffer = new.new_empty(batch, heads, size, width)
-    if before and held is not None:
-        buffer[:, :, :before] = held
+    if before and previous is not None:
+        buffer[:, :, :before] = previous
     return buffer
 
 
-def new_cache(layers: int, expected: int = 0) -> Cache:
+def new_cache(layers: int, expected_length: int = 0) -> Cache:
     """An empty cache of so many layers, for a context of so many positions."""
-    return Cache(layers=[RoomyLayer(expected=expected) for _ in range(layers)])
+    return Cache(layers=[RoomyLayer(expected_length=expected_length) for _ in range(layers)])
 
 
 def cache_argument(body: nn.Module) -> str:
@@ -98,25 +98,25 @@ def cache_argument(body: nn.Module) -> str:
 class KVContext:
     """Keys and values of everything up to the end of the recording, layer by layer.
 
-    `stretch` is the factor by which the positions' window was stretched to hold them (NTK-RoPE).
+    `rope_scale` is the factor by which the positions' window was stretched to hold them (NTK-RoPE).
     """
 
     layers: tuple[RoomyLayer, ...]
     prompt: Prompt
-    stretch: float = 1.0
+    rope_scale: float = 1.0
     # The cache that writes behind the context now, if one does.
-    _lent: list[weakref.ref[Cache]] = field(default_factory=list)
+    _borrowers: list[weakref.ref[Cache]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, cache: Cache, prompt: Prompt, stretch: float = 1.0) -> KVContext:
+    def of(cls, cache: Cache, prompt: Prompt, rope_scale: float = 1.0) -> KVContext:
         """The context that a cache holds after reading; the cache is not to be used any more."""
         layers: Sequence[Any] = cache.layers
-        return cls(tuple(layer.lend() for layer in layers), prompt, stretch)
+        return cls(tuple(layer.lend() for layer in layers), prompt, rope_scale)
 
     @property
     def keys_values(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Per layer, (1, heads, tokens, width) each."""
-        return tuple((_there(layer.keys), _there(layer.values)) for layer in self.layers)
+        return tuple((_tensor(layer.keys), _tensor(layer.values)) for layer in self.layers)
 
     @property
     def tokens(self) -> int:
@@ -129,18 +129,18 @@ class KVContext:
 
     def cache(self) -> Cache:
         """A cache to continue from; the context stays as it is."""
-        if self._lent and self._lent[-1]() is not None:
+        if self._borrowers and self._borrowers[-1]() is not None:
             # Another reply is being written behind it: this one gets buffers of its own.
             return Cache(layers=[RoomyLayer(*pair) for pair in self.keys_values])
         cache = Cache(layers=[layer.lend() for layer in self.layers])
-        self._lent[:] = [weakref.ref(cache)]
+        self._borrowers[:] = [weakref.ref(cache)]
         return cache
 
     def pack(self) -> Packed:
         """All of it as safetensors: what `unpack` makes of it is the same to the last bit."""
         keys, values = zip(*self.keys_values, strict=True)
-        stretch = torch.tensor(self.stretch, dtype=torch.float64)
-        return save({"keys": torch.cat(keys), "values": torch.cat(values), "stretch": stretch})
+        rope_scale = torch.tensor(self.rope_scale, dtype=torch.float64)
+        return save({"keys": torch.cat(keys), "values": torch.cat(values), "stretch": rope_scale})
 
     @classmethod
     def unpack(cls, packed: Packed, prompt: Prompt, device: torch.device) -> KVContext:
@@ -151,6 +151,6 @@ class KVContext:
         return cls(tuple(layers), prompt, float(tensors["stretch"]))
 
 
-def _there(tensor: Tensor | None) -> Tensor:
+def _tensor(tensor: Tensor | None) -> Tensor:
     assert tensor is not None, "a context was read"
     return tensor

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import DamagedWeights, UsageError
-from fls_models.extractor.density import CtcHead, FoldedCtcHead
-from fls_models.lslm.decoder import DecoderComponents, DecoderLanguageModel
+from fls_models.extractor.density import FoldedCtcHead
+from fls_models.lslm.decoder import DecoderLanguageModel
+from fls_models.lslm.decoder_inputs import DecoderComponents
 from fls_models.weights.conversion.install import PROCESSOR, open_tensors
 from fls_models.weights.conversion.inventory import modules
 from fls_models.weights.conversion.quantization import fill
@@ -47,17 +48,17 @@ class LargeSpeechLM(DecoderLanguageModel):
         head: Path | None = None,
     ) -> None:
         tensors, dtype = open_tensors(folder), str(raw["dtype"])
-        built = modules(str(raw["architecture"]), dict(raw))
-        tower: Any = built["audio_tower"]
-        body: Any = built["language_model"]
+        parts = modules(str(raw["architecture"]), dict(raw))
+        tower: Any = parts["audio_tower"]
+        body: Any = parts["language_model"]
         host = torch.device("cpu")
         fill(body.embed_tokens, "language_model.embed_tokens", tensors, dtype, host)
         if not low_memory:
             body.embed_tokens.to(device)
-        for name, module in built.items():
+        for name, module in parts.items():
             fill(module, name, tensors, dtype, host if low_memory and module is tower else device)
         self._tower = tower
-        self._norm, self._projector = self._take(built)
+        self._norm, self._projector = self._take_projection(parts)
         for part in (self._norm, self._projector):
             part.to(device)
         tokenizer = _read(AutoTokenizer, folder / PROCESSOR)
@@ -67,7 +68,7 @@ class LargeSpeechLM(DecoderLanguageModel):
         super().__init__(
             DecoderComponents(
                 body=body,
-                head=built["lm_head"],
+                head=parts["lm_head"],
                 table=body.embed_tokens,
                 tokenizer=tokenizer,
                 template=_Template(tokenizer, _template_of(folder / PROCESSOR, tokenizer)),
@@ -78,8 +79,19 @@ class LargeSpeechLM(DecoderLanguageModel):
         )
 
     @abstractmethod
-    def _take(self, built: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:
+    def _take_projection(self, parts: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:
         """Takes the final norm and the projector out of the tower: `project` applies them."""
+
+    def _log_mel(self, samples: Tensor, max_length: int) -> Tensor:
+        """(n,) float32, padded to `max_length` samples -> (M, max_length / 160) float32."""
+        mel: Tensor = self._extractor(
+            samples.numpy(),
+            sampling_rate=SAMPLE_RATE,
+            padding="max_length",
+            max_length=max_length,
+            return_tensors="pt",
+        )["input_features"][0]
+        return mel
 
     @abstractmethod
     def features(self, samples: Tensor) -> Any:
@@ -88,14 +100,6 @@ class LargeSpeechLM(DecoderLanguageModel):
     @abstractmethod
     def _encoded(self, features: Sequence[Any]) -> Tensor:
         """(B, 750, D) after pooling and before the final norm."""
-
-    @property
-    def sample_rate(self) -> int:
-        return SAMPLE_RATE
-
-    @property
-    def frame_rate(self) -> int:
-        return FRAME_RATE
 
     @property
     def hidden_width(self) -> int:
@@ -131,10 +135,10 @@ class LargeSpeechLM(DecoderLanguageModel):
         projected: Tensor = self._projector(self._norm(hidden.to(self._norm.weight)))
         return projected
 
-    def _forward(self, embeddings: Tensor, *rest: Any, **how: Any) -> Tensor:
+    def _forward(self, *values: Any, **named: Any) -> Tensor:
         if self._low_memory and self._tower.device != torch.device("cpu"):
             self._tower.to("cpu")
-        return super()._forward(embeddings, *rest, **how)
+        return super()._forward(*values, **named)
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ class _Template:
     tokenizer: Any
     text: str
 
-    def apply_chat_template(self, messages: list[dict[str, Any]], **how: Any) -> Any:
-        return self.tokenizer.apply_chat_template(messages, chat_template=self.text, **how)
+    def apply_chat_template(self, messages: list[dict[str, Any]], **options: Any) -> Any:
+        return self.tokenizer.apply_chat_template(messages, chat_template=self.text, **options)
 
 
 def _read(kind: Any, folder: Path) -> Any:
@@ -172,8 +176,8 @@ def _ends(folder: Path, tokenizer: Any) -> set[int]:
     """Tokens that end a reply: the tokenizer's, the template's, and what generation_config says."""
     ends = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")}
     if (file := folder / "generation_config.json").is_file():
-        told = json.loads(file.read_text("utf-8")).get("eos_token_id", [])
-        ends |= set(told if isinstance(told, list) else [told])
+        eos_ids = json.loads(file.read_text("utf-8")).get("eos_token_id", [])
+        ends |= set(eos_ids if isinstance(eos_ids, list) else [eos_ids])
     return {int(token) for token in ends if token is not None}
 
 
@@ -181,25 +185,21 @@ def _folded(
     tensors: Mapping[str, Tensor], norm: nn.LayerNorm, head: Path | None
 ) -> FoldedCtcHead | None:
     """The CTC head beside the norm, its two linear maps multiplied out; one that is given wins."""
-    found = tensors if head is None else _read_head(head)
-    if "ctc_decoder.linear.weight" not in found:
+    head_tensors = tensors if head is None else _read_head(head)
+    if "ctc_decoder.linear.weight" not in head_tensors:
         return None
-    linear, inner, bias = (found[f"ctc_decoder.{name}"] for name in _HEAD)
     width, device = norm.weight.shape[0], norm.weight.device
+    linear, inner, bias = (
+        head_tensors[f"ctc_decoder.{name}"].to(device, torch.float32) for name in _HEAD
+    )
     fits = inner.ndim == 2 and linear.ndim == 2 and bias.shape == inner.shape[:1]
     if not fits or inner.shape[1] != width or linear.shape[1] != len(inner):
         raise UsageError(
             f"The CTC head maps {tuple(inner.shape)} and {tuple(linear.shape)}; frames of this "
             f"model have width {width}. --head takes one that was trained for it."
         )
-    ctc = CtcHead(width, len(inner), len(linear) - 1, norm.eps).to(device)
-    with torch.no_grad():
-        ctc.layer_norm.weight.copy_(norm.weight)
-        ctc.layer_norm.bias.copy_(norm.bias)
-        ctc.projector.weight.copy_(inner)
-        ctc.projector.bias.copy_(bias)
-        ctc.linear.weight.copy_(linear)
-    return ctc.fold()
+    weights = norm.weight.float(), norm.bias.float(), linear @ inner, linear @ bias
+    return FoldedCtcHead(*weights, eps=norm.eps)
 
 
 def _read_head(head: Path) -> dict[str, Tensor]:
@@ -212,7 +212,7 @@ def _read_head(head: Path) -> dict[str, Tensor]:
         raise UsageError(
             f"{head} is no CTC head ({error}); --head takes a safetensors file."
         ) from error
-    named = {name.rpartition("ctc_decoder.")[2]: value for name, value in tensors.items()}
-    if missing := [name for name in _HEAD if name not in named]:
+    by_name = {name.rpartition("ctc_decoder.")[2]: value for name, value in tensors.items()}
+    if missing := [name for name in _HEAD if name not in by_name]:
         raise UsageError(f"{head} is no CTC head: {', '.join(missing)} is missing.")
-    return {f"ctc_decoder.{name}": named[name] for name in _HEAD}
+    return {f"ctc_decoder.{name}": by_name[name] for name in _HEAD}

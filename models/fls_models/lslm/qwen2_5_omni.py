@@ -22,7 +22,7 @@ _BEHIND = 400
 class Qwen25Omni(LargeSpeechLM):
     """The Thinker of Qwen2.5-Omni, without its eyes and its voice."""
 
-    def _take(self, built: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:
+    def _take_projection(self, parts: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:
         tower: Any = self._tower
         norm: nn.LayerNorm = tower.ln_post
         projector: nn.Module = tower.proj
@@ -31,23 +31,16 @@ class Qwen25Omni(LargeSpeechLM):
 
     def features(self, samples: Tensor) -> Tensor:
         """Log-mel features of the window alone: (M, m) float32, m = n / 160 rounded up."""
-        found = self._extractor(
-            samples.numpy(),
-            sampling_rate=self.sample_rate,
-            padding="max_length",
-            max_length=WINDOW_SAMPLES + _BEHIND,
-            return_tensors="pt",
-        )
-        mel: Tensor = found["input_features"][0]
+        mel = self._log_mel(samples, WINDOW_SAMPLES + _BEHIND)
         return mel[:, : -(-len(samples) // HOP_SAMPLES)]
 
     def _encoded(self, features: Sequence[Tensor]) -> Tensor:
         lengths = torch.tensor([mel.shape[1] for mel in features])
         joined = torch.cat(list(features), dim=1).to(self.device)
-        found = self._tower(joined, feature_lens=lengths.to(self.device)).last_hidden_state
+        encoded = self._tower(joined, feature_lens=lengths.to(self.device)).last_hidden_state
         # Two frames of the spectrogram are one of the convolution's, two of those one pooled.
         counts = [int((length + 1) // 2 // 2) for length in lengths]
-        hidden: Tensor = found.new_zeros(len(features), WINDOW_FRAMES, found.shape[-1])
-        for window, own in zip(hidden, found.split(counts), strict=True):
-            window[: len(own)] = own
+        hidden: Tensor = encoded.new_zeros(len(features), WINDOW_FRAMES, encoded.shape[-1])
+        for window, frames in zip(hidden, encoded.split(counts), strict=True):
+            window[: len(frames)] = frames
         return hidden

@@ -31,30 +31,24 @@ class Spectrogram:
 class Qwen2Audio(LargeSpeechLM):
     """Qwen2-Audio, with FastLongSpeech's CTC head where the weights have one."""
 
-    def _take(self, built: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:
+    def _take_projection(self, parts: Mapping[str, nn.Module]) -> tuple[nn.LayerNorm, nn.Module]:
         tower: Any = self._tower
         norm: nn.LayerNorm = tower.layer_norm
         tower.layer_norm = nn.Identity()
-        return norm, built["multi_modal_projector"].get_submodule("linear")
+        return norm, parts["multi_modal_projector"].get_submodule("linear")
 
     def features(self, samples: Tensor) -> Spectrogram:
-        found = self._extractor(
-            samples.numpy(),
-            sampling_rate=self.sample_rate,
-            padding="max_length",
-            max_length=WINDOW_SAMPLES,
-            return_tensors="pt",
-        )
-        return Spectrogram(found["input_features"][0], -(-len(samples) // HOP_SAMPLES))
+        mel = self._log_mel(samples, WINDOW_SAMPLES)
+        return Spectrogram(mel, -(-len(samples) // HOP_SAMPLES))
 
     def _encoded(self, features: Sequence[Spectrogram]) -> Tensor:
         mels = torch.stack([window.mel for window in features])
         # The strided convolution halves the spectrogram. Nobody attends to padding.
-        own = torch.tensor([(window.frames - 1) // 2 + 1 for window in features])
-        whole = mels.shape[-1] // 2
+        frames = torch.tensor([(window.frames - 1) // 2 + 1 for window in features])
+        positions = mels.shape[-1] // 2
         mask = None
-        if int(own.min()) < whole:
-            mask = (torch.arange(whole) < own[:, None])[:, None, None, :].to(self.device)
-            mask = mask.expand(-1, 1, whole, -1)
+        if int(frames.min()) < positions:
+            mask = (torch.arange(positions) < frames[:, None])[:, None, None, :].to(self.device)
+            mask = mask.expand(-1, 1, positions, -1)
         hidden: Tensor = self._tower(mels.to(self.device), attention_mask=mask).last_hidden_state
         return hidden

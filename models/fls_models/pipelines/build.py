@@ -43,7 +43,7 @@ def reads_frames(card: Card, connector: Path | None, running: RuntimeConfig) -> 
 
 
 def build(
-    found: Installed | InstalledFrames,
+    installed: Installed | InstalledFrames,
     running: RuntimeConfig,
     memory: Cache = NULL_CACHE,
     *,
@@ -55,40 +55,40 @@ def build(
     Raises UsageError for what it cannot be asked for, WeightsMissing for a connector that is not
     there, and what `fls_models.weights.devices.place` does.
     """
-    check(found.card, running)
-    if isinstance(found, Installed):
-        if reads_frames(found.card, found.connector, running):
+    check(installed.card, running)
+    if isinstance(installed, Installed):
+        if reads_frames(installed.card, installed.connector, running):
             from fls_models.pipelines.mini import MiniFrameModel
 
-            return MiniFrameModel(found, memory, compress=running.compress)
+            return MiniFrameModel(installed, memory, compress=running.compress)
         from fls_models.pipelines.cascade import CascadeModel
 
-        return CascadeModel(found, memory)
+        return CascadeModel(installed, memory)
     from fls_models.weights.conversion.install import has_head
 
-    name, low_memory = found.card.name, running.low_memory
-    device = devices.place(found.card, running.device, found.dtype, low_memory=low_memory)
-    say(f"using {name} in {found.dtype} on {device}{reason}")
-    if running.head is None and not has_head(found.folder):
+    name, low_memory = installed.card.name, running.low_memory
+    device = devices.place(installed.card, running.device, installed.dtype, low_memory=low_memory)
+    say(f"using {name} in {installed.dtype} on {device}{reason}")
+    if running.head is None and not has_head(installed.folder):
         say(f"{name} has no CTC head: frames are fused by likeness alone; see --head")
-    return LargeFrameModel(found, memory, replace(running, device=device))
+    return LargeFrameModel(installed, memory, replace(running, device=device))
 
 
 def _check_text(card: Card, running: RuntimeConfig) -> None:
     """Refuses what only a model that hears by itself can be asked for."""
-    does, others = "reads a transcript", "models that read frames"
+    description, audience = "reads a transcript", "models that read frames"
     if running.read == "frames":
         frames_of(card)
-        does, others = "reads frames by its own connector", "large models"
-    asked = {
+        description, audience = "reads frames by its own connector", "large models"
+    refusals = {
         "--device": running.device not in ("auto", "cpu"),
         "--low-memory": running.low_memory,
         "--head": running.head is not None,
         "--ctc-vocab": running.vocabulary is not None,
         "--no-compress": not running.compress and running.read != "frames",
     }
-    if refused := [option for option, wanted in asked.items() if wanted]:
+    if refused := [option for option, is_refused in refusals.items() if is_refused]:
         raise UsageError(
-            f"{', '.join(refused)}: {card.name} {does} on the CPU; that is for {others} "
+            f"{', '.join(refused)}: {card.name} {description} on the CPU; that is for {audience} "
             "(`fls models list`)."
         )

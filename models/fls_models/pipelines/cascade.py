@@ -41,8 +41,8 @@ class CascadeModel(Pipeline):
     ) -> EncodedRecording:
         listener = self.transcriber
         sentences = tuple(listener.sentences(blocks, budget.name, language=language))
-        known = listener.language if sentences else None
-        return Transcript(known, sentences, listener.until)
+        spoken_language = listener.language if sentences else None
+        return Transcript(spoken_language, sentences, listener.until)
 
     @cached_property
     def extractor(self) -> FrameModel | None:
@@ -54,7 +54,7 @@ class CascadeModel(Pipeline):
         return MiniFrameModel(self._installed, self._memory)
 
     @cached_property
-    def ear(self) -> str:
+    def encoder_fingerprint(self) -> str:
         from fls_models.transcription.whisper import FORM
 
         return f"{FORM} {fingerprint(self._installed.speech)}"
@@ -68,7 +68,8 @@ class CascadeModel(Pipeline):
     def transcriber(self) -> Transcriber:
         from fls_models.transcription.whisper import Transcriber
 
-        return Transcriber(self._installed.speech, memory=self._memory, identity=self.ear)
+        identity = self.encoder_fingerprint
+        return Transcriber(self._installed.speech, memory=self._memory, identity=identity)
 
     @cached_property
     def language_model(self) -> LanguageModel:
@@ -76,10 +77,10 @@ class CascadeModel(Pipeline):
 
         return MiniLanguageModel(self._installed.llm)
 
-    def reader(self, heard: Transcript) -> Reader:
+    def reader(self, recording: Transcript) -> Reader:
         from fls_models.answering.readers.text import TextReader
 
-        return TextReader(self.language_model, heard, self.card.max_frames)
+        return TextReader(self.language_model, recording, self.card.max_frames)
 
     @cached_property
     def answerability(self) -> Answerability:

@@ -79,7 +79,7 @@ class FrameModel(Pipeline):
         return FusedFrames(self.hear(blocks, budget))
 
     def hear(
-        self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **how: Any
+        self, blocks: Iterable[NDArray[np.float32]], budget: Budget, **options: Any
     ) -> FusedRecording:
         """`extract.listen_to_frames` with this model's encoder, rates and limits."""
         from fls_models.extractor.extract import listen_to_frames
@@ -90,7 +90,7 @@ class FrameModel(Pipeline):
             budget.by(self.rates),
             max_frames=self.card.max_frames,
             compress=self.compress,
-            **how,
+            **options,
         )
 
     def effort(self, budget: str) -> Any:
@@ -114,13 +114,13 @@ class FrameModel(Pipeline):
             vocabulary=self._vocabulary,
             rates=self.rates,
             memory=self._memory,
-            identity=f"{self.ear} {self._vocabulary_identity}",
+            identity=f"{self.encoder_fingerprint} {self._vocabulary_identity}",
         )
 
-    def reader(self, heard: FusedFrames) -> Reader:
+    def reader(self, recording: FusedFrames) -> Reader:
         from fls_models.answering.readers.frames import FrameReader
 
-        return FrameReader(self.language_model, heard, self.window)
+        return FrameReader(self.language_model, recording, self.window)
 
     @cached_property
     def answerability(self) -> Answerability:

@@ -47,16 +47,16 @@ def inspect(
         Exception: whatever `blocks` raise.
     """
     encoder, text = model.language_model, model.ctc_text
-    watching = FusionRecorder(encoder, None if text is None else encoder.ctc_tokens)
-    heard = model.hear(blocks, budget, start=start, total=total, progress=progress, watch=watching)
-    times = torch.from_numpy(watching.times)
-    words = () if text is None else words_read(watching.pieces, text, times)
+    recorder = FusionRecorder(encoder, None if text is None else encoder.ctc_tokens)
+    fused = model.hear(blocks, budget, start=start, total=total, progress=progress, watch=recorder)
+    times = torch.from_numpy(recorder.times)
+    words = () if text is None else words_read(recorder.pieces, text, times)
     return Inspection(
         start=start,
-        end=start + heard.duration,
-        sections=tuple(watching.sections),
+        end=start + fused.duration,
+        sections=tuple(recorder.sections),
         words=words,
         has_head=encoder.ctc_tokens is not None,
         model=model.card.name,
-        budget=heard.budget,
+        budget=fused.budget,
     )

@@ -61,12 +61,12 @@ class LargeFrameModel(FrameModel):
         self._installed = installed
 
     @cached_property
-    def ear(self) -> str:
+    def encoder_fingerprint(self) -> str:
         head = self.running.head
         stat = head.stat() if head is not None else None
-        told = "" if stat is None else f" {head} {stat.st_size} {stat.st_mtime_ns}"
-        told += "" if self.compress else " unfused"
-        return f"frames-1 {fingerprint(self._installed.folder)}{told}"
+        suffix = "" if stat is None else f" {head} {stat.st_size} {stat.st_mtime_ns}"
+        suffix += "" if self.compress else " unfused"
+        return f"frames-1 {fingerprint(self._installed.folder)}{suffix}"
 
     @cached_property
     def _vocabulary_identity(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from fls_models.weights.card import frames_of
 from fls_models.weights.store import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from fls_models.lslm.mini.speech_model import MiniSpeechLM
     from fls_models.weights.store import Installed
 
@@ -48,9 +47,9 @@ class MiniFrameModel(FrameModel):
         self._connector = installed.connector
 
     @cached_property
-    def ear(self) -> str:
-        told = f"{FORM} {fingerprint(self._installed.speech)} {fingerprint(self._connector)}"
-        return told if self.compress else f"{told} unfused"
+    def encoder_fingerprint(self) -> str:
+        name = f"{FORM} {fingerprint(self._installed.speech)} {fingerprint(self._connector)}"
+        return name if self.compress else f"{name} unfused"
 
     @property
     def window(self) -> int:

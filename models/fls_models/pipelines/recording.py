@@ -42,7 +42,8 @@ class Recording:
         `budget` is balanced for a transcript; frames are read as they were heard, and no other way.
         `evidence` is how many passages at most the answer shows for itself.
         """
-        from fls_models.answering.answerer import Answerer, GenerationConfig
+        from fls_models.answering.answerer import Answerer
+        from fls_models.answering.generation import GenerationConfig
 
         asking = Answerer(
             self._model,
@@ -50,14 +51,14 @@ class Recording:
             self.heard,
             heard_in={},
             budget=self._budget(budget),
-            manner=GenerationConfig(max_tokens),
+            generation=GenerationConfig(max_tokens),
             evidence=evidence,
         )
         return asking.answer(question)
 
     def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
         """A summary in one of `fls_models.core.results.STYLES`; `budget` as for `ask`."""
-        from fls_models.answering.answerer import GenerationConfig
+        from fls_models.answering.generation import GenerationConfig
         from fls_models.answering.summarize import summarise
 
         return summarise(
@@ -67,7 +68,7 @@ class Recording:
             heard_in={},
             style=style,
             budget=self._budget(budget),
-            manner=GenerationConfig(max_tokens=160),
+            generation=GenerationConfig(max_tokens=160),
         )
 
     def _budget(self, name: str | None) -> Budget:

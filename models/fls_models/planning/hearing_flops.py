@@ -12,13 +12,7 @@ from typing import Any
 from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.extractor.fusion import Schedule
 from fls_models.lslm.mini.connector import Shape
-from fls_models.planning.flops import (
-    DecoderDims,
-    EncoderDims,
-    HeadDims,
-    encoder_flops,
-    head_flops,
-)
+from fls_models.planning.flops import DecoderDims, EncoderDims, HeadDims, encoder_flops, head_flops
 
 # Whisper's encoders by their width: how many layers they have (arXiv 2212.04356, Table 1).
 _WHISPER_LAYERS = {384: 4, 512: 6, 768: 12, 1024: 24, 1280: 32}
@@ -85,12 +79,12 @@ def hearing_flops(
         passes: of each, T frames and the L that they became.
     """
     total = windows * (encoder_flops(dims.encoder) + dims.adapter)
-    for before, kept in passes:
-        rounds = (before, *schedule(before, kept))
+    for frames_before, length in passes:
+        rounds = (frames_before, *schedule(frames_before, length))
         if weighted and dims.head is not None:
             total += head_flops(dims.head, dims.width, sum(rounds))
         total += sum(6 * dims.width * frames for frames in rounds[:-1])
-        total += dims.projector * kept
+        total += dims.projector * length
     return total
 
 
@@ -101,13 +95,13 @@ def connected(shape: Shape) -> HearingDims | None:
         return None
     # Gate 2, pointwise 1, q, k, v 3, out 1: maps of D to D; then the feed-forward layer.
     block = 7 * width**2 + shape.kernel * width + 2 * width * shape.inner_width
-    each = 2 * (2 * shape.encoder_width * width + shape.blocks * block)
+    frame_flops = 2 * (2 * shape.encoder_width * width + shape.blocks * block)
     attention = shape.blocks * 4 * WINDOW_FRAMES**2 * width
     tokens, embedding = shape.tokens, shape.model_width
     return HearingDims(
         EncoderDims(80, shape.encoder_width, 4 * shape.encoder_width, layers),
         width,
         HeadDims(tokens + 1),
-        WINDOW_FRAMES * each + attention,
+        WINDOW_FRAMES * frame_flops + attention,
         2 * (width * (tokens + 1) + tokens * embedding + width * embedding),
     )

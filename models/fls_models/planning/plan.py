@@ -61,7 +61,7 @@ class Planned:
     @property
     def length(self) -> int:
         """Embeddings read in all passes."""
-        return sum(planned.length for planned in self.passes)
+        return sum(pass_.length for pass_ in self.passes)
 
 
 def planned(card: Card, reads_by: ReadsBy, budget: str, seconds: float) -> Planned:
@@ -79,9 +79,9 @@ def planned(card: Card, reads_by: ReadsBy, budget: str, seconds: float) -> Plann
 
 def _of_text(budget: Budget, seconds: float, max_length: int) -> list[Pass]:
     """Equal passes over about as much as is said; where sentences end is not known."""
-    spoken = max(1, round(TOKENS_SAID * seconds / WINDOW_SECONDS))
-    allowed = budget.tokens(seconds)
-    tokens = spoken if allowed is None else min(spoken, allowed)
+    transcript_tokens = max(1, round(TOKENS_SAID * seconds / WINDOW_SECONDS))
+    max_tokens = budget.tokens(seconds)
+    tokens = transcript_tokens if max_tokens is None else min(transcript_tokens, max_tokens)
     count, frames = sections(tokens, max_length), max(1, round(seconds * FRAME_RATE))
     edges = [i / count for i in range(count + 1)]
     return [

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from fls_models.core.constants import WINDOW_SECONDS
 from fls_models.planning.flops import (
-    QWEN2_AUDIO_7B,
+    QWEN2_AUDIO_DECODER,
+    QWEN2_AUDIO_ENCODER,
     DecoderDims,
     EncoderDims,
+    HeadDims,
     encoder_flops,
     prefill_flops,
 )
-from fls_models.planning.plan import Planned
+from fls_models.planning.plan import TOKENS_SAID, Planned
 from fls_models.weights import card as cards
 from fls_models.weights import store as weights
 from fls_models.weights.card import Card, FrameCard
@@ -24,7 +27,6 @@ from fls_models.weights.card import Card, FrameCard
 _WHISPER_BASE = EncoderDims(mel_bins=80, width=512, feed_forward=2048, layers=6)
 # Its decoder has the encoder's width and layers, and so many tokens.
 _WHISPER_TOKENS = 51_865
-_LARGE_V3 = QWEN2_AUDIO_7B.encoder
 # Of the tokens of FastLongSpeech's CTC head, with its blank; the Omni models have no head.
 _CTC_CLASSES = 10_001
 
@@ -33,7 +35,7 @@ _LANGUAGE_MODELS = MappingProxyType(
     {
         "qwen2.5-coder-0.5b-instruct": DecoderDims(896, 4864, 24, 14, 2, 64, 151_936),
         "qwen2.5-coder-1.5b-instruct": DecoderDims(1536, 8960, 28, 12, 2, 128, 151_936),
-        "ICTNLP/FastLongSpeech": QWEN2_AUDIO_7B.decoder,
+        "ICTNLP/FastLongSpeech": QWEN2_AUDIO_DECODER,
         "Qwen/Qwen2.5-Omni-3B": DecoderDims(2048, 11008, 36, 16, 2, 128, 151_936),
         "Qwen/Qwen2.5-Omni-7B": DecoderDims(3584, 18944, 28, 28, 4, 128, 152_064),
     }
@@ -50,10 +52,10 @@ def plan_flops(card: Card, plan: Planned) -> int | None:
     dims = dims_of(card)
     if dims is None:
         return None
-    heard = _transcribed(plan) if plan.reads_by == "text" else _fused(card, dims, plan)
-    if heard is None:
+    hearing = _transcribed(plan) if plan.reads_by == "text" else _fused(card, dims, plan)
+    if hearing is None:
         return None
-    return heard + sum(prefill_flops(dims, one.length) for one in plan.passes)
+    return hearing + sum(prefill_flops(dims, pass_.length) for pass_ in plan.passes)
 
 
 def transcribing_flops(
@@ -68,34 +70,31 @@ def transcribing_flops(
         tokens: of all windows together.
     """
     width = dims.width
-    encoded = encoder_flops(dims) + dims.layers * 4 * dims.positions * width**2
+    window_flops = encoder_flops(dims) + dims.layers * 4 * dims.positions * width**2
     # Self-attention 4 maps of D to D, attention to the window 2: its keys and values are above.
     weights_each = 6 * width**2 + 2 * width * dims.feed_forward
-    looks = 4 * width * (dims.positions + tokens / max(1, windows) / 2)
-    each = dims.layers * (2 * weights_each + looks) + 2 * width * vocabulary
-    return windows * encoded + round((beams + 1) * tokens * each)
+    attention = 4 * width * (dims.positions + tokens / max(1, windows) / 2)
+    token_flops = dims.layers * (2 * weights_each + attention) + 2 * width * vocabulary
+    return windows * window_flops + round((beams + 1) * tokens * token_flops)
 
 
 def _transcribed(plan: Planned) -> int:
-    from fls_models.core.constants import WINDOW_SECONDS
-    from fls_models.planning.plan import TOKENS_SAID
     from fls_models.transcription.whisper import EFFORTS
 
-    said = round(TOKENS_SAID * plan.audio_seconds / WINDOW_SECONDS)
+    tokens = round(TOKENS_SAID * plan.audio_seconds / WINDOW_SECONDS)
     beams = EFFORTS[plan.budget].beams
-    return transcribing_flops(_WHISPER_BASE, _WHISPER_TOKENS, plan.windows, said, beams)
+    return transcribing_flops(_WHISPER_BASE, _WHISPER_TOKENS, plan.windows, tokens, beams)
 
 
 def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:
     # These know fusion, and so import torch.
     from fls_models.extractor.fusion import paper_schedule
-    from fls_models.planning.flops import HeadDims
     from fls_models.planning.hearing_flops import HearingDims, connected, hearing_flops
 
     if isinstance(card, FrameCard):
         head = HeadDims(_CTC_CLASSES) if card.architecture == "qwen2_audio" else None
-        width = _LARGE_V3.width
-        hearing = HearingDims(_LARGE_V3, width, head, 0, 2 * width * dims.width)
+        width = QWEN2_AUDIO_ENCODER.width
+        hearing = HearingDims(QWEN2_AUDIO_ENCODER, width, head, 0, 2 * width * dims.width)
     else:
         from fls_models.lslm.mini.connector_weights import read_config
 
@@ -104,5 +103,5 @@ def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:
         if connector is None:
             return None
         hearing = connector
-    passes = [(one.frames, one.length) for one in plan.passes]
+    passes = [(pass_.frames, pass_.length) for pass_ in plan.passes]
     return hearing_flops(hearing, paper_schedule, plan.windows, passes, weighted=True)

@@ -6,7 +6,7 @@ takes depends on how much is said. What was measured before is the caller's affa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -51,35 +51,35 @@ def measure(model: Model, blocks: Iterable[NDArray[np.float32]], *, start: float
     """
     # Decoding is another process's work, and done while the model hears.
     blocks = list(blocks)
-    begun = perf_counter()
+    start_time = perf_counter()
     if model.reads_by == "text":
         _ = model.transcriber
     _ = model.language_model
-    load = perf_counter() - begun
-    heard, begin, hear = _heard(model, blocks)
-    asking = Answerer(model, "", heard, heard_in={}, budget=Budget())
-    first, again = asking.answer(_QUESTION), asking.answer(_QUESTION)
-    if not first.answered:
+    load = perf_counter() - start_time
+    recording, begin, hear = _hear(model, blocks)
+    answerer = Answerer(model, "", recording, heard_in={}, budget=Budget())
+    first_answer, second_answer = answerer.answer(_QUESTION), answerer.answer(_QUESTION)
+    if not first_answer.answered:
         raise NothingSaid(_NOTHING)
     # For the second answer nothing is read and nothing prepared.
-    spent, later = first.usage.seconds, again.usage.seconds
-    read = spent.get("read", 0.0)
+    seconds, second_seconds = first_answer.usage.seconds, second_answer.usage.seconds
+    read = seconds.get("read", 0.0)
     return Pace(
         start=start,
         load=load,
         begin=begin,
         hear=hear,
-        read=read / max(first.usage.frames_after, first.usage.prompt_tokens),
-        first=sum(spent.values()) - read,
-        following=sum(later.values()) - later.get("read", 0.0),
-        check=later.get("check", 0.0) / _LIKELIHOODS,
-        answer=later.get("answer", 0.0),
-        note=max(1, again.usage.answer_tokens),
-        audio_seconds=heard.duration,
+        read=read / max(first_answer.usage.frames_after, first_answer.usage.prompt_tokens),
+        first=sum(seconds.values()) - read,
+        following=sum(second_seconds.values()) - second_seconds.get("read", 0.0),
+        check=second_seconds.get("check", 0.0) / _LIKELIHOODS,
+        answer=second_seconds.get("answer", 0.0),
+        note=max(1, second_answer.usage.answer_tokens),
+        audio_seconds=recording.duration,
     )
 
 
-def _heard(
+def _hear(
     model: Model, blocks: list[NDArray[np.float32]]
 ) -> tuple[EncodedRecording, float, dict[str, float]]:
     """What was heard, what that took once, and for each second of audio by budget."""
@@ -94,32 +94,35 @@ def _heard(
 def _transcribed(
     transcriber: Listener, blocks: list[NDArray[np.float32]]
 ) -> tuple[Transcript, float, dict[str, float]]:
-    found = list(cut_at_pauses(blocks))
+    chunks = list(cut_at_pauses(blocks))
     # The last piece ends anywhere, and costs as much as a whole one.
-    if len(found) > 1 and found[-2].until >= ENOUGH_SECONDS:
-        found.pop()
-    pieces = [one.piece for one in found if one.piece is not None]
+    if len(chunks) > 1 and chunks[-2].until >= ENOUGH_SECONDS:
+        chunks.pop()
+    pieces = [chunk.piece for chunk in chunks if chunk.piece is not None]
     if not pieces:
         raise NothingSaid(_NOTHING)
-    until = found[-1].until
-    least = NAMES[0]
-    begin = _seconds(lambda: _sentences(transcriber, pieces[0], least, None))
-    language = transcriber.language
-    taken = dict.fromkeys(NAMES, 0.0)
+    until = chunks[-1].until
+    fast = NAMES[0]
+    start_time = perf_counter()
+    _sentences(transcriber, pieces[0], fast, None)
+    begin = perf_counter() - start_time
+    spoken_language = transcriber.language
+    seconds_by_budget = dict.fromkeys(NAMES, 0.0)
     sentences = []
     for place, piece in enumerate(pieces):
         # All efforts in turn: whatever else the machine does meanwhile, it does to all.
         for name in NAMES:
-            begun = perf_counter()
-            said = _sentences(transcriber, piece, name, language)
-            taken[name] += perf_counter() - begun
-            if place == 0 and name == least:
-                begin -= taken[name]
-        sentences += said
+            start_time = perf_counter()
+            piece_sentences = _sentences(transcriber, piece, name, spoken_language)
+            seconds_by_budget[name] += perf_counter() - start_time
+            if place == 0 and name == fast:
+                begin -= seconds_by_budget[name]
+        sentences += piece_sentences
     if not sentences:
         raise NothingSaid(_NOTHING)
-    heard = Transcript(transcriber.language, tuple(sentences), until)
-    return heard, max(0.0, begin), {name: seconds / until for name, seconds in taken.items()}
+    transcript = Transcript(transcriber.language, tuple(sentences), until)
+    hear = {name: seconds / until for name, seconds in seconds_by_budget.items()}
+    return transcript, max(0.0, begin), hear
 
 
 def _fused(
@@ -128,12 +131,12 @@ def _fused(
     """Encoding is nearly all of it, and the same for every budget."""
     from fls_models.answering.readers.frames import FusedFrames
 
-    begun = perf_counter()
-    heard = FusedFrames(model.hear(blocks, Budget()))
-    taken = perf_counter() - begun
-    if not heard.speaks:
+    start_time = perf_counter()
+    recording = FusedFrames(model.hear(blocks, Budget()))
+    seconds = perf_counter() - start_time
+    if not recording.speaks:
         raise NothingSaid(_NOTHING)
-    return heard, 0.0, dict.fromkeys(NAMES, taken / heard.duration)
+    return recording, 0.0, dict.fromkeys(NAMES, seconds / recording.duration)
 
 
 def _sentences(
@@ -142,9 +145,3 @@ def _sentences(
     return list(
         transcriber.sentences([piece.samples], budget, language=language, start=piece.start)
     )
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    begun = perf_counter()
-    work()
-    return perf_counter() - begun

@@ -19,7 +19,7 @@ from torch import Tensor
 from fls_models.core.optional import optional
 from fls_models.errors import UsageError
 
-_LEAST = -1e4
+_LOG_ZERO = -1e4
 """Stands for log 0: a path through a frame that the head rules out is still a path."""
 
 
@@ -45,8 +45,8 @@ def align(log_probabilities: Tensor, ids: Sequence[int]) -> list[tuple[int, int]
         return []
     numbers = np.array(ids)
     repeated = numbers[1:] == numbers[:-1]
-    if count < (needed := pieces + int(repeated.sum())):
-        raise ValueError(f"a text of {pieces} pieces takes {needed} frames, there are {count}")
+    if count < (required := pieces + int(repeated.sum())):
+        raise ValueError(f"a text of {pieces} pieces takes {required} frames, there are {count}")
     columns = log_probabilities.detach().double().cpu().numpy()
     if np.isnan(columns).any():
         raise ValueError("the CTC head gave NaN")
@@ -54,20 +54,20 @@ def align(log_probabilities: Tensor, ids: Sequence[int]) -> list[tuple[int, int]
     states = 2 * pieces + 1
     order = np.full(states, pieces)
     order[1::2] = np.arange(pieces)
-    emitted = columns.clip(min=_LEAST)[:, order]
+    scores_by_state = columns.clip(min=_LOG_ZERO)[:, order]
     skips = np.zeros(states, bool)
     skips[3::2] = ~repeated
     # How many states back each state was entered from: 0, 1 or 2.
     steps = np.zeros((count, states), np.int8)
     score = np.full(states, -np.inf)
-    score[:2] = emitted[0, :2]
+    score[:2] = scores_by_state[0, :2]
     ways = np.full((3, states), -np.inf)
     for frame in range(1, count):
         ways[0] = score
         ways[1, 1:] = score[:-1]
         ways[2, 2:] = np.where(skips[2:], score[:-2], -np.inf)
         steps[frame] = ways.argmax(axis=0)
-        score = ways.max(axis=0) + emitted[frame]
+        score = ways.max(axis=0) + scores_by_state[frame]
     state = states - 1 if score[-1] > score[-2] else states - 2
     lasts, firsts = [-1] * pieces, [-1] * pieces
     for frame in range(count - 1, -1, -1):
@@ -105,16 +105,16 @@ class SentencePieces:
         sentencepiece = optional("sentencepiece", "Reading the vocabulary of a CTC head")
         try:
             processor = sentencepiece.SentencePieceProcessor(model_file=str(self._path))
-            found = processor.get_piece_size()
+            piece_count = processor.get_piece_size()
         except (OSError, RuntimeError) as error:
             raise UsageError(
                 f"{self._path} is no SentencePiece model that can be read; --ctc-vocab takes the "
                 "spm.model that goes with the CTC head."
             ) from error
-        if found != self._count:
+        if piece_count != self._count:
             raise UsageError(
-                f"{self._path} has {found} pieces, the CTC head {self._count}; --ctc-vocab takes "
-                "the spm.model that goes with the head."
+                f"{self._path} has {piece_count} pieces, the CTC head {self._count}; --ctc-vocab "
+                "takes the spm.model that goes with the head."
             )
         self._processor = processor
 
@@ -122,8 +122,7 @@ class SentencePieces:
         """What pieces that follow one another are as text; those it does not know are left out."""
         self.load()
         unknown = self._processor.unk_id()
-        found: str = self._processor.decode([int(one) for one in ids if one != unknown])
-        return found
+        return str(self._processor.decode([int(token) for token in ids if token != unknown]))
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, int]]:
         """The pieces of words as they stand in a sentence: (id, index of the word it belongs to).
@@ -133,33 +132,33 @@ class SentencePieces:
         left out, and capitals are given up where it knows small letters only, or the reverse.
         """
         self.load()
-        found: list[tuple[int, int]] = []
+        pieces: list[tuple[int, int]] = []
         begin = 0
         while begin < len(words):
             end = begin + 1
             # Without a space between them, words are cut into pieces together.
             while end < len(words) and not words[end][:1].isspace():
                 end += 1
-            found += self._run(words, begin, end)
+            pieces += self._run(words, begin, end)
             begin = end
-        return found
+        return pieces
 
     def _run(self, words: Sequence[str], begin: int, end: int) -> list[tuple[int, int]]:
         run = "".join(words[begin:end]).strip()
         unknown = self._processor.unk_id()
-        written = min(
+        spelling = min(
             (run, run.lower(), run.upper()),
-            key=lambda way: self._processor.encode_as_ids(way).count(unknown),
+            key=lambda text: self._processor.encode_as_ids(text).count(unknown),
         )
-        ids = self._processor.encode_as_ids(written)
-        texts = self._processor.encode_as_pieces(written)
-        word, left = begin, len(words[begin].strip())
-        found = []
+        ids = self._processor.encode_as_ids(spelling)
+        texts = self._processor.encode_as_pieces(spelling)
+        word, letters = begin, len(words[begin].strip())
+        pieces = []
         for piece, text in zip(ids, texts, strict=True):
             if piece != unknown:
-                found.append((piece, word))
-            left -= len(text.lstrip("\u2581"))
-            while left <= 0 and word + 1 < end:
+                pieces.append((piece, word))
+            letters -= len(text.lstrip("\u2581"))
+            while letters <= 0 and word + 1 < end:
                 word += 1
-                left += len(words[word].strip())
-        return found
+                letters += len(words[word].strip())
+        return pieces

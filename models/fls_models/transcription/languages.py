@@ -23,7 +23,7 @@ from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
 SURE = 0.5
 # A piece is of one language if it is likelier than this in the whole of it: two seconds of another
 # in 25 take more away (measured on four), and each stretch costs a quarter of an encoding.
-_ALONE = 0.97
+_SINGLE = 0.97
 # Samples of one frame of the encoder, 20 ms, and frames left around a stretch.
 _FRAME = SAMPLE_RATE // 50
 _AROUND = 5
@@ -34,12 +34,12 @@ _LONG = 8.0
 # or an "OK" says less than two changes cost.
 _CHANGE, _CHANGE_LATER, _LONG_PAUSE = 2.0, 1.25, 0.8
 # Seconds of speech that count as one stretch, and as how many a long one counts.
-_ONE = 3.0
-_MOST = 2.0
+_SEGMENT_SECONDS = 3.0
+_MAX_WEIGHT = 2.0
 # Probabilities below these are not told from each other: in a stretch, and in silence, where what
 # is hardly ever spoken would else be likelier for every noise.
-_LEAST = 1e-3
-_LEAST_IN_SILENCE = 1e-2
+_MIN_PROBABILITY = 1e-3
+_MIN_SILENCE_PROBABILITY = 1e-2
 # Silence is English to Whisper, more or less. How much of that it says of a stretch, too: measured
 # so that English with German names stays English and Spanish on the phone is no English.
 _BIAS = 0.6
@@ -58,58 +58,58 @@ class LanguageDetector:
 
     def __init__(self, whisper: Any) -> None:
         self._whisper = whisper
-        self._quiet: NDArray[np.float32] | None = None
-        self._unheard: dict[str, float] = {}
+        self._silence: NDArray[np.float32] | None = None
+        self._prior: dict[str, float] = {}
 
     def parts(self, piece: Piece, before: str | None) -> list[Part]:
         """The piece in order, each part in its language; `before` is what was spoken before it.
 
         No parts if nothing was known before and nothing is sure now.
         """
-        encoded = self._encoded(piece.samples)
+        encoded = self._encode(piece.samples)
         [whole] = self._probabilities(encoded)
-        stretches = _stretches(piece.speech)
-        if len(stretches) < 2 or max(whole.values()) >= _ALONE:
-            stretches = [list(piece.speech)]
+        segments = _segments(piece.speech)
+        if len(segments) < 2 or max(whole.values()) >= _SINGLE:
+            segments = [list(piece.speech)]
             weight = _weight(piece.speech)
-            seen = [{code: weight * log(max(p, _LEAST)) for code, p in whole.items()}]
+            evidence = [{code: weight * log(max(p, _MIN_PROBABILITY)) for code, p in whole.items()}]
         else:
-            seen = self._evidence(encoded, stretches)
-        path = likeliest_path(seen, _changes(stretches), before)
+            evidence = self._evidence(encoded, segments)
+        path = likeliest_path(evidence, _changes(segments), before)
         if before is None and sum(whole[code] for code in set(path)) < SURE:
             return []
-        found: list[Part] = []
-        for stretch, language in zip(stretches, path, strict=True):
-            if found and found[-1].language == language:
-                stretch = [*found.pop().speech, *stretch]
-            found.append(Part(language, tuple(stretch)))
-        return found
+        parts: list[Part] = []
+        for segment, language in zip(segments, path, strict=True):
+            if parts and parts[-1].language == language:
+                segment = [*parts.pop().speech, *segment]
+            parts.append(Part(language, tuple(segment)))
+        return parts
 
     def _evidence(
-        self, encoded: NDArray[np.float32], stretches: list[list[tuple[int, int]]]
+        self, encoded: NDArray[np.float32], segments: list[list[tuple[int, int]]]
     ) -> list[dict[str, float]]:
         """Of each stretch and language: what speaks for it there and not in silence, in nats."""
-        if self._quiet is None:
-            self._quiet = self._encoded(np.zeros(WINDOW_SAMPLES, np.float32))
-            [self._unheard] = self._probabilities(self._quiet)
-        alone = np.repeat(self._quiet, len(stretches), axis=0)
-        for place, stretch in enumerate(stretches):
-            first = max(0, stretch[0][0] // _FRAME - _AROUND)
-            end = -(-stretch[-1][1] // _FRAME) + _AROUND
-            alone[place, first:end] = encoded[0, first:end]
+        if self._silence is None:
+            self._silence = self._encode(np.zeros(WINDOW_SAMPLES, np.float32))
+            [self._prior] = self._probabilities(self._silence)
+        isolated = np.repeat(self._silence, len(segments), axis=0)
+        for place, segment in enumerate(segments):
+            first = max(0, segment[0][0] // _FRAME - _AROUND)
+            end = -(-segment[-1][1] // _FRAME) + _AROUND
+            isolated[place, first:end] = encoded[0, first:end]
         return [
             {
-                language: _weight(stretch)
+                language: _weight(segment)
                 * (
-                    log(max(p, _LEAST))
-                    - _BIAS * log(max(self._unheard[language], _LEAST_IN_SILENCE))
+                    log(max(p, _MIN_PROBABILITY))
+                    - _BIAS * log(max(self._prior[language], _MIN_SILENCE_PROBABILITY))
                 )
-                for language, p in found.items()
+                for language, p in probabilities.items()
             }
-            for stretch, found in zip(stretches, self._probabilities(alone), strict=True)
+            for segment, probabilities in zip(segments, self._probabilities(isolated), strict=True)
         ]
 
-    def _encoded(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) samples, at most 30 s of them -> (1, 1500, D)."""
         from faster_whisper.audio import pad_or_trim
 
@@ -121,12 +121,12 @@ class LanguageDetector:
         """(B, 1500, D) -> B times the probability of each language."""
         from ctranslate2 import StorageView
 
-        found = self._whisper.model.detect_language(StorageView.from_array(encoded))
-        return [{token[2:-2]: p for token, p in languages} for languages in found]
+        batches = self._whisper.model.detect_language(StorageView.from_array(encoded))
+        return [{token[2:-2]: p for token, p in batch} for batch in batches]
 
 
 def likeliest_path(
-    seen: Sequence[dict[str, float]], changes: Sequence[float], before: str | None
+    scores: Sequence[dict[str, float]], changes: Sequence[float], before: str | None
 ) -> list[str]:
     """The languages of stretches, by what speaks for each (nats).
 
@@ -134,36 +134,36 @@ def likeliest_path(
     the first one costs nothing there, and nor does anything if that is not known.
     """
     best = {
-        language: spoken - (0.0 if before in (None, language) else changes[0])
-        for language, spoken in seen[0].items()
+        language: score - (0.0 if before in (None, language) else changes[0])
+        for language, score in scores[0].items()
     }
-    came: list[dict[str, str]] = []
-    for evidence, change in zip(seen[1:], changes[1:], strict=True):
+    backpointers: list[dict[str, str]] = []
+    for evidence, change in zip(scores[1:], changes[1:], strict=True):
         top = max(best, key=best.__getitem__)
         changed = best[top] - change
-        came.append({code: code if best[code] >= changed else top for code in best})
+        backpointers.append({code: code if best[code] >= changed else top for code in best})
         best = {code: max(best[code], changed) + evidence[code] for code in best}
     path = [max(best, key=best.__getitem__)]
-    for earlier in reversed(came):
-        path.append(earlier[path[-1]])
+    for pointers in reversed(backpointers):
+        path.append(pointers[path[-1]])
     return path[::-1]
 
 
-def _stretches(speech: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    joined: list[list[tuple[int, int]]] = []
+def _segments(speech: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    segments: list[list[tuple[int, int]]] = []
     for start, end in speech:
-        if joined:
-            first, last = joined[-1][0][0], joined[-1][-1][1]
+        if segments:
+            first, last = segments[-1][0][0], segments[-1][-1][1]
             if start - last < _PAUSE * SAMPLE_RATE and end - first < _LONG * SAMPLE_RATE:
-                joined[-1].append((start, end))
+                segments[-1].append((start, end))
                 continue
-        joined.append([(start, end)])
-    return joined
+        segments.append([(start, end)])
+    return segments
 
 
-def _changes(stretches: Sequence[Sequence[tuple[int, int]]]) -> list[float]:
+def _changes(segments: Sequence[Sequence[tuple[int, int]]]) -> list[float]:
     """What a change of language costs before each stretch; before the first, as at a long pause."""
-    pauses = [start[0][0] - end[-1][1] for end, start in pairwise(stretches)]
+    pauses = [start[0][0] - end[-1][1] for end, start in pairwise(segments)]
     return [
         _CHANGE_LATER,
         *(_CHANGE_LATER if pause >= _LONG_PAUSE * SAMPLE_RATE else _CHANGE for pause in pauses),
@@ -172,4 +172,4 @@ def _changes(stretches: Sequence[Sequence[tuple[int, int]]]) -> list[float]:
 
 def _weight(speech: Sequence[tuple[int, int]]) -> float:
     seconds = sum(end - start for start, end in speech) / SAMPLE_RATE
-    return min(_MOST, seconds / _ONE)
+    return min(_MAX_WEIGHT, seconds / _SEGMENT_SECONDS)

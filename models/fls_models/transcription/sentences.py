@@ -13,7 +13,7 @@ from fls_models.core.results import Sentence, Word
 
 _ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
 _PAUSE_ENDS_SENTENCE = 1.5
-_LONGEST_SENTENCE = 60
+_MAX_SENTENCE = 60
 # Seconds between two words that is more than the gap within a phrase.
 _BREATH = 0.3
 _OPENING, _CLOSING = " \"'“‘«(¿¡", " \"'”’»)"
@@ -50,49 +50,49 @@ _ORDINAL = re.compile(r"\d{1,3}")
 
 def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
     """Complete sentences at the front of `words`, and the words of the one that is not."""
-    complete: list[Sentence] = []
+    sentences: list[Sentence] = []
     begin = 0
     for index, word in enumerate(words):
         last = index + 1 == len(words)
         pause = 0.0 if last else words[index + 1].start - word.end
-        too_long = index + 1 - begin >= _LONGEST_SENTENCE
+        too_long = index + 1 - begin >= _MAX_SENTENCE
         codes = {word.language} if last else {word.language, words[index + 1].language}
-        other = len(codes - {None}) > 1
-        if other or too_long or pause > _PAUSE_ENDS_SENTENCE or _stops(words, index, pause):
-            complete.append(Sentence(tuple(words[begin : index + 1])))
+        switches = len(codes - {None}) > 1
+        if switches or too_long or pause > _PAUSE_ENDS_SENTENCE or _stops(words, index, pause):
+            sentences.append(Sentence(tuple(words[begin : index + 1])))
             begin = index + 1
-    return complete, words[begin:]
+    return sentences, words[begin:]
 
 
 def _stops(words: list[Word], index: int, pause: float) -> bool:
     """Whether the word at `index` ends its sentence; `pause` is the one after it."""
-    written = _written(words, index)
-    if not written.endswith(_ENDINGS):
+    word = _written_word(words, index)
+    if not word.endswith(_ENDINGS):
         return False
     following = words[index + 1].text if index + 1 < len(words) else None
-    if not written.endswith(".") or written.endswith(".."):
+    if not word.endswith(".") or word.endswith(".."):
         return True
     if following is not None and not following.startswith(" ") and following[:1].isalnum():
         # Within a word: a decimal number, an address. Scripts without spaces have other stops.
         return not following[:1].isascii()
-    stem = written[:-1]
+    stem = word[:-1]
     after = "" if following is None else following.lstrip(_OPENING)
     if stem in _LEAN_ON_THE_NEXT:
         return False
     if stem.lower() in _BEFORE_NUMBERS:
         return following is not None and not after[:1].isdigit() and not after[:1].islower()
-    unclear = (
+    is_unclear = (
         len(stem) == 1
         or stem in _ANYWHERE
         or _DOTTED.fullmatch(stem) is not None
         or _ORDINAL.fullmatch(stem) is not None
     )
-    if unclear:
+    if is_unclear:
         return after[:1].isalpha() and not after[:1].islower() and pause >= _BREATH
     return not (_ABBREVIATED.fullmatch(stem) and after[:1].islower() and pause < _BREATH)
 
 
-def _written(words: list[Word], index: int) -> str:
+def _written_word(words: list[Word], index: int) -> str:
     """The word at `index` as it stands in the text: recognisers part "U" and ".S."."""
     first = index
     while first > 0 and not words[first].text.startswith(" ") and index - first < 8:

@@ -10,9 +10,9 @@ Whisper.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from fls_models.lslm import prompts
 from fls_models.lslm.base import LanguageModel
 from fls_models.transcription.ctc_alignment import SentencePieces, align
 from fls_models.transcription.loops import Run, fits, without_loops
-from fls_models.transcription.whisper import PIECES, PieceByPiece
+from fls_models.transcription.whisper import PieceByPiece
 from fls_models.transcription.word_times import Times, by_density, by_pieces, words_of
 
 # Changes when the same piece of audio gives other words or times.
@@ -106,17 +106,14 @@ class SpeechTranscriber(PieceByPiece):
         audio. Raises UsageError for an unknown budget and for a vocabulary that does not fit the
         model, before it listens.
         """
-        paid = Budget(budget).by(self._rates)
+        rated = Budget(budget).by(self._rates)
         if self._vocabulary is not None:
             self._vocabulary.load()
         self.language = language
-        pieces = cut_at_pauses(blocks)
-        yield from self._heard(
-            pieces, lambda piece: self._words(piece, paid, start), total, progress
-        )
+        words = partial(self._words, budget=rated, start=start)
+        yield from self._sentences_of(cut_at_pauses(blocks), words, total, progress)
 
     def _words(self, piece: Piece, budget: Budget, start: float) -> list[Word]:
-        """The words of a piece, heard now or before: an interrupted run goes on where it was."""
         parts = {
             "form": FORM,
             "model": self._identity,
@@ -126,11 +123,7 @@ class SpeechTranscriber(PieceByPiece):
             "aligned": self._vocabulary is not None,
             "most": self._max_tokens,
         }
-        cached = self._memory.get(PIECES, parts)
-        if cached is None:
-            cached = json.dumps({"words": self._hear(piece, budget, start)}).encode()
-            self._memory.put(PIECES, parts, cached)
-        # Read back even when just written: so that nothing depends on which it was.
+        content = self._remember(parts, lambda: {"words": self._hear(piece, budget, start)})
         return [
             Word(
                 round(start + piece.start + begin, 3),
@@ -138,7 +131,7 @@ class SpeechTranscriber(PieceByPiece):
                 text,
                 1.0,
             )
-            for begin, end, text in json.loads(cached)["words"]
+            for begin, end, text in content["words"]
         ]
 
     @torch.no_grad()
@@ -193,10 +186,10 @@ class SpeechTranscriber(PieceByPiece):
         # Frames before fusion: a fused one stands for up to a second.
         if self._vocabulary is not None and (pieces := self._vocabulary.pieces(words)):
             ids, owners = zip(*pieces, strict=True)
-            wanted = torch.tensor(ids, device=frames.hidden.device)
-            read = self._encoder.token_log_probabilities(frames.hidden, wanted)
+            tokens = torch.tensor(ids, device=frames.hidden.device)
+            log_probabilities = self._encoder.token_log_probabilities(frames.hidden, tokens)
             try:
-                places = None if read is None else align(read, ids)
+                places = None if log_probabilities is None else align(log_probabilities, ids)
             except ValueError:
                 # More text than frames: the model wrote what was not said.
                 places = None
@@ -212,8 +205,8 @@ def unwrapped(reply: str) -> str:
     belong to the text, and so do then those around it.
     """
     text = reply.strip()
-    wrapped = _WRAPPER.fullmatch(text)
-    if wrapped is None or _QUOTES[wrapped["open"]] != wrapped["close"]:
+    match = _WRAPPER.fullmatch(text)
+    if match is None or _QUOTES[match["open"]] != match["close"]:
         return text
-    within = re.sub(r"(?<=\w)['’](?=\w)", "", wrapped["said"])
-    return text if {wrapped["open"], wrapped["close"]} & set(within) else wrapped["said"].strip()
+    inner = re.sub(r"(?<=\w)['’](?=\w)", "", match["said"])
+    return text if {match["open"], match["close"]} & set(inner) else match["said"].strip()

@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
 from fls_models.audio.whisper import load_whisper
-from fls_models.core.cache import NULL_CACHE, Cache
+from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Sentence, Word
@@ -37,7 +38,7 @@ _LANGUAGE = "en"
 _SILENCE = SAMPLE_RATE * 2
 _PAD = SAMPLE_RATE * 2 // 5
 # Tokens that Whisper writes of 30 s at most; so many are no speech, which has some 150.
-_MOST_TOKENS = 224
+_MAX_TOKENS = 224
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,18 @@ class PieceByPiece:
 
     language: str | None = None
     until: float = 0.0
+    _memory: Cache
 
-    def _heard(
+    def _remember(self, parts: CacheKey, hear: Callable[[], dict[str, Any]]) -> Any:
+        """What `hear` gives, heard now or in an earlier run: an interrupted one goes on there."""
+        cached = self._memory.get(PIECES, parts)
+        if cached is None:
+            cached = json.dumps(hear(), default=float).encode()
+            self._memory.put(PIECES, parts, cached)
+        # Read back even when just written: so that nothing depends on which it was.
+        return json.loads(cached)
+
+    def _sentences_of(
         self,
         pieces: Iterable[SpeechChunk],
         words: Callable[[Piece], list[Word]],
@@ -77,14 +88,14 @@ class PieceByPiece:
         self.until = 0.0
         progress("listen", 0, total)
         pending: list[Word] = []
-        for heard in pieces:
-            if heard.piece is not None:
-                complete, pending = split_sentences(pending + words(heard.piece))
-                yield from complete
-            self.until = heard.until
-            progress("listen", heard.until, total if total and total > heard.until else None)
-        complete, rest = split_sentences(pending)
-        yield from complete
+        for chunk in pieces:
+            if chunk.piece is not None:
+                sentences, pending = split_sentences(pending + words(chunk.piece))
+                yield from sentences
+            self.until = chunk.until
+            progress("listen", chunk.until, total if total and total > chunk.until else None)
+        sentences, rest = split_sentences(pending)
+        yield from sentences
         if rest:
             yield Sentence(tuple(rest))
         progress("listen", self.until, self.until)
@@ -108,7 +119,7 @@ class Transcriber(PieceByPiece):
         self._languages = LanguageDetector(self._whisper)
         self._memory = memory
         self._identity = identity
-        self._spoken: Counter[str] = Counter()
+        self._durations: Counter[str] = Counter()
 
     def sentences(
         self,
@@ -126,32 +137,32 @@ class Transcriber(PieceByPiece):
         added to every time. The progress stage `listen` counts seconds of audio. Raises UsageError
         for a language the model does not know.
         """
-        known = self._whisper.supported_languages
-        if language is not None and language not in known:
+        languages = self._whisper.supported_languages
+        if language is not None and language not in languages:
             raise UsageError(
                 f"The speech model knows no language {language!r}; --language takes an ISO 639-1 "
-                f"code, one of: {', '.join(known)}."
+                f"code, one of: {', '.join(languages)}."
             )
         effort = EFFORTS[budget]
         self.language = language
-        self._spoken.clear()
+        self._durations.clear()
         before: str | None = None
 
         def words(piece: Piece) -> list[Word]:
             nonlocal before
-            found, before = self._words(piece, effort, start, language, before)
+            piece_words, before = self._words(piece, effort, start, language, before)
             if language is None:
-                self._count(found)
-            return found
+                self._count(piece_words)
+            return piece_words
 
-        yield from self._heard(cut_at_pauses(blocks), words, total, progress)
+        yield from self._sentences_of(cut_at_pauses(blocks), words, total, progress)
 
     def _count(self, words: list[Word]) -> None:
         for word in words:
             if word.language is not None:
-                self._spoken[word.language] += round(1000 * (word.end - word.start)) + 1
-        if self._spoken:
-            [(self.language, _)] = self._spoken.most_common(1)
+                self._durations[word.language] += round(1000 * (word.end - word.start)) + 1
+        if self._durations:
+            [(self.language, _)] = self._durations.most_common(1)
 
     def _words(
         self, piece: Piece, effort: Effort, start: float, language: str | None, before: str | None
@@ -168,36 +179,32 @@ class Transcriber(PieceByPiece):
             "before": before,
             "effort": asdict(effort),
         }
-        kept = self._memory.get(PIECES, parts)
-        if kept is None:
+
+        def hear() -> dict[str, Any]:
             if language is None:
-                spoken = self._languages.parts(piece, before)
+                language_parts = self._languages.parts(piece, before)
             else:
-                spoken = [Part(language, piece.speech)]
-            if spoken:
-                before = spoken[-1].language
-            heard = [
+                language_parts = [Part(language, piece.speech)]
+            decoded = [
                 (word.start, word.end, word.text, word.probability, part.language)
-                for part in spoken or [Part(_LANGUAGE, piece.speech)]
+                for part in language_parts or [Part(_LANGUAGE, piece.speech)]
                 for word in self._decode(piece, part, effort)
             ]
-            known = bool(spoken)
-            found = {"before": before, "known": known, "words": heard}
-            kept = json.dumps(found, default=float).encode()
-            self._memory.put(PIECES, parts, kept)
-        # Read back even when just written: so that nothing depends on which it was.
-        found = json.loads(kept)
+            last = language_parts[-1].language if language_parts else before
+            return {"before": last, "known": bool(language_parts), "words": decoded}
+
+        content = self._remember(parts, hear)
         words = [
             Word(
                 round(start + piece.start + begin, 3),
                 round(start + piece.start + end, 3),
                 text,
                 round(probability, 3),
-                code if found["known"] else None,
+                code if content["known"] else None,
             )
-            for begin, end, text, probability, code in found["words"]
+            for begin, end, text, probability, code in content["words"]
         ]
-        return words, found["before"]
+        return words, content["before"]
 
     def _decode(self, piece: Piece, part: Part, effort: Effort) -> list[Word]:
         """What is said in a part of a piece, with times from the piece's first sample."""
@@ -219,21 +226,21 @@ class Transcriber(PieceByPiece):
             word_timestamps=True,
         )
         words: list[Word] = []
-        full: list[bool] = []
-        written: Counter[int] = Counter()
-        found = list(restore_speech_timestamps(segments, chunks, SAMPLE_RATE))
-        for segment in found:
-            written[segment.seek] += len(segment.tokens)
-        for segment in found:
+        is_full: list[bool] = []
+        tokens_by_seek: Counter[int] = Counter()
+        segments = list(restore_speech_timestamps(segments, chunks, SAMPLE_RATE))
+        for segment in segments:
+            tokens_by_seek[segment.seek] += len(segment.tokens)
+        for segment in segments:
             for word in segment.words or ():
                 end = max(word.start, word.end)
                 words.append(Word(word.start, end, word.word, word.probability))
-                full.append(written[segment.seek] >= _MOST_TOKENS)
+                is_full.append(tokens_by_seek[segment.seek] >= _MAX_TOKENS)
         speech = [(a / SAMPLE_RATE, b / SAMPLE_RATE) for a, b in part.speech]
 
         def is_loop(run: Run) -> bool:
-            said = words[run.first : run.end]
-            return full[run.first] or not have_time(said, run.times, speech)
+            repeated_words = words[run.first : run.end]
+            return is_full[run.first] or not have_time(repeated_words, run.times, speech)
 
         return without_loops(words, [word.text for word in words], is_loop)
 

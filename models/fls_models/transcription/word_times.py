@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +95,9 @@ def by_density(words: Sequence[str], density: Tensor, spans: Tensor) -> Times:
     if not len(density):
         raise ValueError("words without a frame to place them in")
     edges = spans.detach().double().cpu().numpy()
-    said = density.detach().double().cpu().numpy()
+    densities = density.detach().double().cpu().numpy()
     durations = edges[:, 1] - edges[:, 0]
-    mass = np.where(said < _SILENT, 0.0, said) * durations
+    mass = np.where(densities < _SILENT, 0.0, densities) * durations
     if not mass.sum() > 0:
         mass = durations
     # The curve's knots: start and end of each frame, with what was said until then.
@@ -106,7 +107,8 @@ def by_density(words: Sequence[str], density: Tensor, spans: Tensor) -> Times:
     letters = np.array([0, *(max(1, len(word.strip())) for word in words)]).cumsum()
     bounds = letters / letters[-1] * curve[-1]
     _move_to_pauses(bounds, times, curve)
-    starts, ends = _after(bounds[:-1], times, curve), _until(bounds[1:], times, curve)
+    starts = _times_at(bounds[:-1], times, curve, "right")
+    ends = _times_at(bounds[1:], times, curve, "left")
     # Interpolation rounds; words next to each other share their boundary all the same.
     order = np.maximum.accumulate(np.stack([starts, ends], axis=1).flatten())
     return [(float(start), float(end)) for start, end in order.reshape(-1, 2)]
@@ -123,7 +125,7 @@ def _move_to_pauses(
     levels, firsts = np.unique(curve, return_index=True)
     lasts = np.append(firsts[1:], len(curve)) - 1
     lengths = times[lasts] - times[firsts]
-    moved: set[int] = {0, len(bounds) - 1}
+    fixed: set[int] = {0, len(bounds) - 1}
     for pause in np.argsort(-lengths, kind="stable"):
         level = levels[pause]
         above = int(np.searchsorted(bounds, level))
@@ -132,37 +134,25 @@ def _move_to_pauses(
         nearer = min(above - 1, above, key=lambda bound: abs(bounds[bound] - level))
         missed_by = abs(bounds[nearer] - level)
         # Any pause takes a bound that only rounding keeps from it.
-        if nearer not in moved and (lengths[pause] >= _PAUSE or missed_by <= _SAME * curve[-1]):
+        if nearer not in fixed and (lengths[pause] >= _PAUSE or missed_by <= _SAME * curve[-1]):
             bounds[nearer] = level
-            moved.add(nearer)
+            fixed.add(nearer)
 
 
-def _after(
-    amounts: NDArray[np.float64], times: NDArray[np.float64], curve: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The last times at which no more than these amounts had been said."""
-    knots = np.searchsorted(curve, amounts, side="right").clip(1, len(curve) - 1)
-    return _between(knots, amounts, times, curve)
-
-
-def _until(
-    amounts: NDArray[np.float64], times: NDArray[np.float64], curve: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The first times at which these amounts had been said."""
-    knots = np.searchsorted(curve, amounts, side="left").clip(1, len(curve) - 1)
-    return _between(knots, amounts, times, curve)
-
-
-def _between(
-    knots: NDArray[np.int64],
+def _times_at(
     amounts: NDArray[np.float64],
     times: NDArray[np.float64],
     curve: NDArray[np.float64],
+    side: Literal["left", "right"],
 ) -> NDArray[np.float64]:
+    """The times at which these amounts had been said: the first ones (`left`), or the last ones at
+    which no more than them had been (`right`)."""
+    knots = np.searchsorted(curve, amounts, side=side).clip(1, len(curve) - 1)
     rise = curve[knots] - curve[knots - 1]
     share = np.divide(amounts - curve[knots - 1], rise, out=np.zeros_like(rise), where=rise > 0)
     before, after = times[knots - 1], times[knots]
-    return np.minimum(before + share.clip(0, 1) * (after - before), after)
+    reached: NDArray[np.float64] = np.minimum(before + share.clip(0, 1) * (after - before), after)
+    return reached
 
 
 def by_pieces(
@@ -189,22 +179,22 @@ def by_pieces(
     if count and not owners:
         raise ValueError("words without a piece to place them by")
     edges = spans.detach().double().cpu().tolist()
-    heard: dict[int, tuple[float, float]] = {}
+    read_times: dict[int, tuple[float, float]] = {}
     for owner, (first, last) in zip(owners, frames, strict=True):
         start, end = edges[first][0], edges[last][1]
-        heard[owner] = (heard.get(owner, (start, end))[0], end)
+        read_times[owner] = (read_times.get(owner, (start, end))[0], end)
     placed: Times = []
-    known = sorted(heard)
-    if known and known[0]:
-        start = heard[known[0]][0]
-        placed += _shared(max(edges[0][0], start - _TAIL * known[0]), start, known[0])
-    for word, following in pairwise([*known, count]):
-        start, end = heard[word]
-        limit = heard[following][0] if following < count else edges[-1][1]
-        (_, first_end), *others = _shared(
+    read_words = sorted(read_times)
+    if read_words and read_words[0]:
+        start = read_times[read_words[0]][0]
+        placed += _shared(max(edges[0][0], start - _TAIL * read_words[0]), start, read_words[0])
+    for word, following in pairwise([*read_words, count]):
+        start, end = read_times[word]
+        limit = read_times[following][0] if following < count else edges[-1][1]
+        (_, first_end), *rest = _shared(
             end, max(end, min(limit, end + _TAIL * (following - word))), following - word
         )
-        placed += [(start, first_end), *others]
+        placed += [(start, first_end), *rest]
     return placed
 
 

@@ -15,11 +15,11 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.weights.card import Card
 
 # What is installed: folders, and the card that they are of.
-Found = TypeVar("Found", covariant=True)
+Weights = TypeVar("Weights", covariant=True)
 
 
 @dataclass(frozen=True)
-class Store(ABC, Generic[Found]):
+class Store(ABC, Generic[Weights]):
     """The weights of one card in one cache.
 
     `dtype` is a large model's throughout; others have one form.
@@ -50,12 +50,12 @@ class Store(ABC, Generic[Found]):
         """Bytes that fetching takes for a while, about; 0 of a card that is there in any dtype."""
 
     @abstractmethod
-    def locate(self, dtype: str = "nf4") -> Found:
+    def locate(self, dtype: str = "nf4") -> Weights:
         """What is installed; WeightsMissing names the command that installs it."""
 
     def pull(
         self, progress: Progress = ignore, dtype: str = "nf4", source: Path | None = None
-    ) -> Found:
+    ) -> Weights:
         """Fetches, checks and converts what is missing. Does nothing when all is there.
 
         Safe to run twice at once (the second waits) and after an interruption (what is whole is

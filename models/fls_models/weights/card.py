@@ -200,18 +200,18 @@ class FrameCard(Card):
     def needed_bytes(self, dtype: str, *, low_memory: bool) -> int:
         """Weights, frames, keys and values, on the device."""
         weights = self.weights_gb[dtype if dtype in self.weights_gb else "bf16"]
-        moved = low_memory * self.low_memory_gb
-        taken = (weights - moved) * 1e9 + self.max_frames * self.token_bytes
+        host_gb = low_memory * self.low_memory_gb
+        model_bytes = (weights - host_gb) * 1e9 + self.max_frames * self.token_bytes
         # All that the card counts in 16 bits has 32.
-        return int(taken * (2 if dtype == "float32" else 1) + _WORKSPACE)
+        return int(model_bytes * (2 if dtype == "float32" else 1) + _WORKSPACE)
 
 
 def names() -> list[str]:
     """All cards: the default, then others that run on any CPU, then those that read frames."""
-    files_there = (entry.name for entry in _folder().iterdir())
-    found = [name.removesuffix(".toml") for name in files_there if name.endswith(".toml")]
-    large = {name for name in found if "repo" in _read(_folder() / f"{name}.toml")}
-    return sorted(found, key=lambda name: (name != "mini", name in large, name))
+    entries = (entry.name for entry in _folder().iterdir())
+    card_names = [name.removesuffix(".toml") for name in entries if name.endswith(".toml")]
+    large_names = {name for name in card_names if "repo" in _read(_folder() / f"{name}.toml")}
+    return sorted(card_names, key=lambda name: (name != "mini", name in large_names, name))
 
 
 def that_read_frames() -> list[str]:
@@ -239,18 +239,18 @@ def _large(raw: Mapping[str, Any]) -> FrameCard:
 
 
 def _frames(raw: Mapping[str, Any]) -> FrameReading:
-    read = {**raw, "budgets": FrameRates(**raw["budgets"])}
+    fields = {**raw, "budgets": FrameRates(**raw["budgets"])}
     if "thresholds" in raw:
-        read["thresholds"] = Thresholds(**raw["thresholds"])
-    measured = raw.get("accuracy", {})
-    read["accuracy"] = {budget: (frames, text) for budget, (frames, text) in measured.items()}
-    return FrameReading(**read)
+        fields["thresholds"] = Thresholds(**raw["thresholds"])
+    accuracy = raw.get("accuracy", {})
+    fields["accuracy"] = {budget: (frames, text) for budget, (frames, text) in accuracy.items()}
+    return FrameReading(**fields)
 
 
 @cache
 def _part(name: str) -> Part:
     raw = _read(_folder() / "parts" / f"{name}.toml")
-    listed = tuple(
+    weight_files = tuple(
         WeightFile(
             **{
                 **file,
@@ -260,7 +260,7 @@ def _part(name: str) -> Part:
         )
         for file in raw.pop("file")
     )
-    return Part(**raw, files=listed)
+    return Part(**raw, files=weight_files)
 
 
 def _folder() -> Traversable:

@@ -69,43 +69,43 @@ def place(
     """
     if device == "cpu" or card.reads_text:
         return "cpu"
-    there = devices()
-    if not there:
+    device_count = devices()
+    if not device_count:
         raise EnvironmentLacks(
             f"{card.name} needs an NVIDIA GPU, and PyTorch finds none; `fls doctor` says more. "
             "--model mini runs on any CPU, and --device cpu runs this one there, slowly."
         )
     if device == "auto":
-        device = max((f"cuda:{i}" for i in range(there)), key=free)
+        device = max((f"cuda:{i}" for i in range(device_count)), key=free)
     if device == "cuda":
         device = "cuda:0"
-    if int(device.removeprefix("cuda:")) >= there:
-        raise EnvironmentLacks(f"There is no {device}; there are {there}, from cuda:0.")
-    needed, has = card.needed_bytes(dtype, low_memory=low_memory), free(device)
-    if needed > has:
+    if int(device.removeprefix("cuda:")) >= device_count:
+        raise EnvironmentLacks(f"There is no {device}; there are {device_count}, from cuda:0.")
+    required, memory = card.needed_bytes(dtype, low_memory=low_memory), free(device)
+    if required > memory:
         raise EnvironmentLacks(
-            f"{card.name} in {dtype} takes {needed / 1e9:.1f} GB and {device} has "
-            f"{has / 1e9:.1f} GB free; {_fitting(card, dtype, has, low_memory=low_memory)}"
+            f"{card.name} in {dtype} takes {required / 1e9:.1f} GB and {device} has "
+            f"{memory / 1e9:.1f} GB free; {_fitting(card, dtype, memory, low_memory=low_memory)}"
         )
     return device
 
 
-def _fitting(card: Card, dtype: str, has: int, *, low_memory: bool) -> str:
+def _fitting(card: Card, dtype: str, memory: int, *, low_memory: bool) -> str:
     """What would fit instead: options to put into the place of those given."""
-    changed = ["--dtype nf4"] * (dtype != "nf4")
+    dtype_flags = ["--dtype nf4"] * (dtype != "nf4")
     # With nf4 and --low-memory, nothing is left to leave out.
     for low in (False, True):
-        flags = changed + ["--low-memory"] * (low and not low_memory)
-        needed = card.needed_bytes("nf4", low_memory=low or low_memory)
-        if flags and needed <= has:
-            return f"{' '.join(flags)} takes {needed / 1e9:.1f} GB."
+        flags = dtype_flags + ["--low-memory"] * (low and not low_memory)
+        required = card.needed_bytes("nf4", low_memory=low or low_memory)
+        if flags and required <= memory:
+            return f"{' '.join(flags)} takes {required / 1e9:.1f} GB."
     for name in cards.names():
-        other = cards.load(name)
-        if not other.reads_text and name != card.name:
-            needed = other.needed_bytes("nf4", low_memory=True)
-            if needed <= has:
-                flags = [f"--model {name}", *changed, "--low-memory"]
-                return f"{' '.join(flags)} takes {needed / 1e9:.1f} GB."
+        candidate = cards.load(name)
+        if not candidate.reads_text and name != card.name:
+            required = candidate.needed_bytes("nf4", low_memory=True)
+            if required <= memory:
+                flags = [f"--model {name}", *dtype_flags, "--low-memory"]
+                return f"{' '.join(flags)} takes {required / 1e9:.1f} GB."
     return "--model mini runs on the CPU."
 
 
@@ -129,15 +129,15 @@ def choose(
     if device == "cpu" or not devices():
         return Choice(small, "the model that runs on any CPU")
     try:
-        placed = place(large, device, dtype, low_memory=low_memory, devices=devices, free=free)
+        cuda_device = place(large, device, dtype, low_memory=low_memory, devices=devices, free=free)
     except EnvironmentLacks:
-        needed = large.needed_bytes(dtype, low_memory=low_memory)
-        return Choice(small, f"as no GPU has the {needed / 1e9:.1f} GB free for {large.name}")
+        required = large.needed_bytes(dtype, low_memory=low_memory)
+        return Choice(small, f"as no GPU has the {required / 1e9:.1f} GB free for {large.name}")
     store = store_of(large, cache)
     if not store.is_ready(dtype):
         return Choice(
             small,
             f"as {large.name} is not downloaded; `fls models pull {large.name}` fetches about "
-            f"{store.bytes_to_fetch(dtype) / 1e9:g} GB for {placed}",
+            f"{store.bytes_to_fetch(dtype) / 1e9:g} GB for {cuda_device}",
         )
-    return Choice(large.name, f"as {placed} has {free(placed) / 1e9:.1f} GB free")
+    return Choice(large.name, f"as {cuda_device} has {free(cuda_device) / 1e9:.1f} GB free")

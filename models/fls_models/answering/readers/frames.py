@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from fls_models.extractor.encoder import SpeechEncoder
 
 # A summary by stretches of about this many seconds, where more than one is wanted.
-_STRETCH = 120.0
+_SEGMENT = 120.0
 # A CTC head is sure of a word for a frame and says nothing until the next: what is no pause yet.
 _PAUSE = 0.6
 _SILENT = 0.1
@@ -29,20 +28,20 @@ _SILENT = 0.1
 _WORDS = 700
 # NTK-aware scaling keeps models usable to some multiple of their window; beyond this, text falls
 # apart, and it is better said than shown.
-MOST_STRETCHED = 8.0
+MAX_ROPE_SCALE = 8.0
 
 
 class FusedFrames:
     """A recording as a model that hears it: fused for one budget, and anew for another.
 
-    `again` listens once more; without it, the budget is the one that was heard.
+    `hear_again` listens once more; without it, the budget is the one that was heard.
     """
 
     def __init__(
-        self, first: FusedRecording, again: Callable[[Budget], FusedRecording] | None = None
+        self, first: FusedRecording, hear_again: Callable[[Budget], FusedRecording] | None = None
     ) -> None:
         self._fused = first
-        self._again = again
+        self._hear_again = hear_again
 
     @property
     def duration(self) -> float:
@@ -63,10 +62,13 @@ class FusedFrames:
     def at(self, budget: Budget) -> FusedRecording:
         """The recording at a budget; UsageError where it cannot be heard again."""
         if budget.label != self._fused.budget:
-            if self._again is None:
-                raise _heard_for(self._fused.budget, budget)
+            if self._hear_again is None:
+                raise UsageError(
+                    f"The recording was heard for the budget {self._fused.budget}; listen to it "
+                    f"again for {budget.label}."
+                )
             # One at a time: frames are what a long recording takes memory for.
-            self._fused = self._again(budget)
+            self._fused = self._hear_again(budget)
         return self._fused
 
 
@@ -78,9 +80,9 @@ class FrameReader:
 
     name = "frames"
 
-    def __init__(self, encoder: SpeechEncoder, heard: FusedFrames, window: int) -> None:
+    def __init__(self, encoder: SpeechEncoder, recording: FusedFrames, window: int) -> None:
         self._encoder = encoder
-        self._heard = heard
+        self._recording = recording
         self._window = window
 
     def prompt(self, prompt: Prompt) -> Prompt:
@@ -88,18 +90,18 @@ class FrameReader:
 
     def readings(self, budget: Budget, question: str | None) -> list[ModelInput]:
         """All sections, whatever the question: what is said is known to the model alone."""
-        return [self._read(section) for section in self._heard.at(budget).sections]
+        return [self._read(section) for section in self._recording.at(budget).sections]
 
-    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> list[Segment]:
+    def segments(self, *, shortest: float, max_segments: int, whole: bool) -> list[Segment]:
         """Equal parts of some two minutes within each section; with `whole`, the sections.
 
         A section is a stretch at least, even if it is shorter or there are more of them.
         """
-        fused = self._heard.at_hand()
+        fused = self._recording.at_hand()
         # One for each section, and the others where most was said.
-        spare = max(0, max_stretches - len(fused.sections))
+        spare = max(0, max_segments - len(fused.sections))
         return [
-            Segment(_span(part), _Part(self, part, fused.budget))
+            self._segment(part, fused.budget)
             for section in fused.sections
             for part in (
                 [section]
@@ -108,40 +110,25 @@ class FrameReader:
             )
         ]
 
+    def _segment(self, frames: Frames, budget: str) -> Segment:
+        """A reader of some frames, which were fused for one budget."""
+        span = _span(frames)
+        fused = FusedRecording((frames,), len(frames), span.end - span.start, budget, True)
+        return Segment(span, FrameReader(self._encoder, FusedFrames(fused), self._window))
+
     def _read(self, frames: Frames) -> ModelInput:
         needed = len(frames) + _WORDS
-        stretch = needed / self._window
-        if stretch > MOST_STRETCHED:
+        rope_scale = needed / self._window
+        if rope_scale > MAX_ROPE_SCALE:
             raise UsageError(
                 f"{len(frames)} frames are more than the model's window of {self._window} positions"
-                f" holds even when stretched {MOST_STRETCHED:g} times; leave out --no-compress."
+                f" holds even when stretched {MAX_ROPE_SCALE:g} times; leave out --no-compress."
             )
         with torch.inference_mode():
             embeddings = self._encoder.project(frames.hidden)
         return ModelInput(
-            embeddings, frames.spans.cpu(), phrases_of(frames), stretch=max(1.0, stretch)
+            embeddings, frames.spans.cpu(), phrases_of(frames), rope_scale=max(1.0, rope_scale)
         )
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A reader of some frames of another's, which were fused for one budget."""
-
-    whole: FrameReader
-    frames: Frames
-    budget: str
-    name = "frames"
-
-    def prompt(self, prompt: Prompt) -> Prompt:
-        return self.whole.prompt(prompt)
-
-    def readings(self, budget: Budget, question: str | None) -> Sequence[ModelInput]:
-        if budget.label != self.budget:
-            raise _heard_for(self.budget, budget)
-        return [self.whole._read(self.frames)]
-
-    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> Sequence[Segment]:
-        return [Segment(_span(self.frames), self)]
 
 
 def phrases_of(frames: Frames) -> tuple[Phrase, ...]:
@@ -172,21 +159,15 @@ def _parts(frames: Frames, shortest: float, max_parts: int) -> list[Frames]:
     """Equal in frames, so that each says about as much as the others."""
     span = _span(frames)
     seconds = span.end - span.start
-    wanted = min(max_parts, round(seconds / _STRETCH), int(seconds / shortest), len(frames))
+    max_count = min(max_parts, round(seconds / _SEGMENT), int(seconds / shortest), len(frames))
     # Where much is said, as many frames are fewer seconds.
-    for count in range(wanted, 1, -1):
+    for count in range(max_count, 1, -1):
         edges = [len(frames) * i // count for i in range(count + 1)]
         parts = [frames[first:last] for first, last in pairwise(edges)]
         spans = map(_span, parts)
         if all(span.end - span.start >= shortest for span in spans):
             return parts
     return [frames]
-
-
-def _heard_for(heard: str, wanted: Budget) -> UsageError:
-    return UsageError(
-        f"The recording was heard for the budget {heard}; listen to it again for {wanted.label}."
-    )
 
 
 def _span(frames: Frames) -> Span:

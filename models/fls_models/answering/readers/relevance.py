@@ -31,11 +31,11 @@ class Relevance:
     def to(self, question: str) -> NDArray[np.float64]:
         """How near each sentence is to a question: (n,), 0 to 1. Neighbours lend a third."""
         row = self._row(_grams(question))
-        near = self._rows @ row
-        lent = near.copy()
-        lent[1:] += near[:-1] / 3
-        lent[:-1] += near[1:] / 3
-        return np.asarray(lent / (1 + 2 / 3))
+        similarity = self._rows @ row
+        smoothed = similarity.copy()
+        smoothed[1:] += similarity[:-1] / 3
+        smoothed[:-1] += similarity[1:] / 3
+        return np.asarray(smoothed / (1 + 2 / 3))
 
     def centrality(self) -> NDArray[np.float64]:
         """How near each sentence is to all others: (n,), mean cosine (LexRank without a graph)."""

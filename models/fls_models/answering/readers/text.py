@@ -49,13 +49,13 @@ class ModelInput:
         embeddings: (L, H).
         spans: (L, 2) float64, seconds: the stretch of audio that each embedding stands for.
         phrases: all L, divided at pauses.
-        stretch: by how much the language model's window is stretched to hold it (NTK-RoPE).
+        rope_scale: by how much the language model's window is stretched to hold it (NTK-RoPE).
     """
 
     embeddings: Tensor
     spans: Tensor
     phrases: tuple[Phrase, ...]
-    stretch: float = 1.0
+    rope_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.spans.shape != (len(self.embeddings), 2):
@@ -86,10 +86,10 @@ class Reader(Protocol):
     def readings(self, budget: Budget, question: str | None) -> Sequence[ModelInput]:
         """The passes that hold the recording, in order. `question` None: what is most central."""
 
-    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> Sequence[Segment]:
+    def segments(self, *, shortest: float, max_segments: int, whole: bool) -> Sequence[Segment]:
         """Consecutive parts of the recording, each about one thing as far as that can be told.
 
-        None is shorter than `shortest` seconds, there are at most `max_stretches`, and with `whole`
+        None is shorter than `shortest` seconds, there are at most `max_segments`, and with `whole`
         no more of them than passes need.
         """
 
@@ -123,24 +123,23 @@ class TextReader:
         return Relevance([sentence.text for sentence in self._sentences])
 
     def readings(self, budget: Budget, question: str | None) -> list[ModelInput]:
-        """The passes that hold the recording, in order. `question` None: what is most central."""
         selected = self.selected(budget, question)
         return [self._read(section) for section in self._sections(selected)]
 
-    def stretches(self, *, shortest: float, max_stretches: int, whole: bool) -> list[Segment]:
+    def segments(self, *, shortest: float, max_segments: int, whole: bool) -> list[Segment]:
         """Divided where the words change (`topics`); times are those of the words."""
         sentences = self._sentences
         if whole or self._duration <= shortest:
             parts = [range(len(sentences))] if sentences else []
         else:
-            parts = topics(sentences, shortest=shortest, max_topics=max_stretches)
-        stretches = []
+            parts = topics(sentences, shortest=shortest, max_topics=max_segments)
+        segments = []
         for part in parts:
             spoken = sentences[part.start : part.stop]
             span = Span(spoken[0].start, spoken[-1].end)
-            heard = Transcript(self._language, spoken, span.end - span.start)
-            stretches.append(Segment(span, TextReader(self._model, heard, self._max_tokens)))
-        return stretches
+            transcript = Transcript(self._language, spoken, span.end - span.start)
+            segments.append(Segment(span, TextReader(self._model, transcript, self._max_tokens)))
+        return segments
 
     def selected(self, budget: Budget, question: str | None) -> list[int]:
         """Indices of the sentences that the budget pays for: the most relevant ones, in order."""
@@ -149,12 +148,12 @@ class TextReader:
         slack = 1.0 if budget.target_length is not None else _SLACK
         if allowed is None or sum(map(len, self._tokens)) <= slack * allowed:
             return everything
-        worth = self._relevance.centrality()
+        scores = self._relevance.centrality()
         if question is not None:
             # Centrality decides where the question shares nothing with the recording.
-            worth = self._relevance.to(question) + 0.1 * worth
+            scores = self._relevance.to(question) + 0.1 * scores
         selected: list[int] = []
-        for index in sorted(everything, key=lambda i: (-worth[i], i)):
+        for index in sorted(everything, key=lambda i: (-scores[i], i)):
             cost = len(self._tokens[index])
             if cost <= allowed or not selected:
                 selected.append(index)
@@ -164,14 +163,14 @@ class TextReader:
     def _sections(self, selected: Sequence[int]) -> list[list[int]]:
         """Equal sections of some `max_tokens` at most, cut between sentences."""
         total = sum(len(self._tokens[index]) for index in selected)
-        wanted = sections(total, self._max_tokens)
-        cut: list[list[int]] = [[] for _ in range(wanted)]
+        count = sections(total, self._max_tokens)
+        parts: list[list[int]] = [[] for _ in range(count)]
         before = 0
         for index in selected:
             cost = len(self._tokens[index])
-            cut[int((before + cost / 2) * wanted / total)].append(index)
+            parts[int((before + cost / 2) * count / total)].append(index)
             before += cost
-        return [section for section in cut if section]
+        return [section for section in parts if section]
 
     def _tokenize(self, sentence: Sentence) -> list[tuple[int, float, float]]:
         """(token, start, end) of each token, from the times of the word it is part of."""

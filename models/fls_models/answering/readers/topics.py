@@ -16,7 +16,7 @@ from fls_models.core.results import Sentence
 
 # What one more stretch must gain in likeness.
 _PRICE = 0.04
-_MOST_COMPARED = 800
+_MAX_COMPARED = 800
 
 
 def topics(sentences: Sequence[Sentence], *, shortest: float, max_topics: int) -> list[range]:
@@ -29,7 +29,7 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, max_topics: int) -
     if not sentences:
         return []
     # Time and memory grow with the square of what is compared: of hours of talk, groups are.
-    step = -(-len(sentences) // _MOST_COMPARED)
+    step = -(-len(sentences) // _MAX_COMPARED)
     if step > 1:
         groups = [
             Sentence(tuple(word for sentence in sentences[i : i + step] for word in sentence.words))
@@ -39,14 +39,14 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, max_topics: int) -
             range(topic.start * step, min(topic.stop * step, len(sentences)))
             for topic in topics(groups, shortest=shortest, max_topics=max_topics)
         ]
-    alike = Relevance([sentence.text for sentence in sentences]).similarity()
-    np.fill_diagonal(alike, 0.0)
+    similarity = Relevance([sentence.text for sentence in sentences]).similarity()
+    np.fill_diagonal(similarity, 0.0)
     count = len(sentences)
-    background = alike.sum() / max(1, count * (count - 1))
-    alike = alike - background * (1 - np.eye(count))
+    background = similarity.sum() / max(1, count * (count - 1))
+    similarity = similarity - background * (1 - np.eye(count))
     # area[i, j]: likeness summed over the square of sentences i .. j - 1
     corner = np.zeros((count + 1, count + 1))
-    corner[1:, 1:] = alike.cumsum(axis=0).cumsum(axis=1)
+    corner[1:, 1:] = similarity.cumsum(axis=0).cumsum(axis=1)
     starts = np.array([sentence.start for sentence in sentences])
     ends = np.array([sentence.end for sentence in sentences])
 
@@ -59,15 +59,15 @@ def topics(sentences: Sequence[Sentence], *, shortest: float, max_topics: int) -
         gain = area / (end - begins) - _PRICE
         whole = (begins == 0) & (end == count)
         gain[(ends[end - 1] - starts[begins] < shortest) & ~whole] = -np.inf
-        for stretch in range(1, max_topics + 1):
-            total = best[stretch - 1, :end] + gain
-            came_from[stretch, end] = total.argmax()
-            best[stretch, end] = total.max()
-    stretch = int(best[:, count].argmax())
+        for number in range(1, max_topics + 1):
+            total = best[number - 1, :end] + gain
+            came_from[number, end] = total.argmax()
+            best[number, end] = total.max()
+    number = int(best[:, count].argmax())
     ranges: list[range] = []
     end = count
-    while stretch:
-        begin = int(came_from[stretch, end])
+    while number:
+        begin = int(came_from[number, end])
         ranges.append(range(begin, end))
-        end, stretch = begin, stretch - 1
+        end, number = begin, number - 1
     return ranges[::-1]

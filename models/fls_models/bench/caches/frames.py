@@ -66,7 +66,7 @@ class FrameCache:
 
     def _place(self, audio: Path, budget: str) -> Path:
         card = self._model.card
-        form = json.dumps([self._model.ear, card.max_frames])
+        form = json.dumps([self._model.encoder_fingerprint, card.max_frames])
         form_hash = hashlib.sha256(form.encode()).hexdigest()[:12]
         budget_key = Budget(budget).by(self._model.rates).key()
         folder = self._work / "frames" / f"{card.name}-{budget_key}-{form_hash}"

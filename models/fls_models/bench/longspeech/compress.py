@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from fls_models.answering.model import Model
-from fls_models.answering.readers.frames import MOST_STRETCHED
+from fls_models.answering.readers.frames import MAX_ROPE_SCALE
 from fls_models.bench.caches.transcripts import Decode
 from fls_models.bench.longspeech.encoded_recording import (
     WindowFrames,
@@ -123,7 +123,7 @@ class Shortening:
             self._projected,
             max(1.0, rope_scale) if method.stretches else 1.0,
         )
-        fits = rope_scale <= (MOST_STRETCHED if method.stretches else 1.0)
+        fits = rope_scale <= (MAX_ROPE_SCALE if method.stretches else 1.0)
         whole = method.compress is None
         return CompressedRecording(
             recording, None if whole and not fits else read, lengths, fuse, recording.peak

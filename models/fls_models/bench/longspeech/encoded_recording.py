@@ -94,7 +94,7 @@ def passes_to_ask(
         return [FusedPass(frames.hidden, len(frames))]
     target = min(length.frames(recording.duration, "ask"), len(frames))
     division = SectionPlanner(Budget(target_length=target), "ask", max_frames, None)
-    division.left = len(frames)
+    division.remaining = len(frames)
     passes = []
     while len(frames):
         end = _end(frames, division)

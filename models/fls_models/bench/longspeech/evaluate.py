@@ -108,7 +108,7 @@ class LongSpeechEval:
             "form": FORM,
             # Several language models read behind one ear.
             "name": self._model.card.name,
-            "model": self._model.ear,
+            "model": self._model.encoder_fingerprint,
             "reader": self._model.reads_by,
             "dtype": self._model.language_model.context_form,
             "device": self._measuring.device.type,

@@ -66,7 +66,7 @@ class ReadPasses:
             del self._held[next(iter(self._held))]
         begun = self._clock()
         embeddings = self._project(self._passes[index])
-        context: Context = self._llm.read(self._prompt, embeddings, stretch=self._rope_scale)
+        context: Context = self._llm.read(self._prompt, embeddings, rope_scale=self._rope_scale)
         took = self._clock() - begun
         self.spent += took
         self._took.setdefault(index, took)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.bench.longspeech.passes import ReadPasses
 from fls_models.core.progress import ignore

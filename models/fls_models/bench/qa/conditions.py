@@ -124,10 +124,10 @@ class FrameInputs:
     def identity(self, item: Item, condition: str, question: str) -> dict[str, Any]:
         """Frames do not depend on the question."""
         if condition == NO_AUDIO:
-            return {"ear": self.model.ear, "read": NOTHING}
+            return {"ear": self.model.encoder_fingerprint, "read": NOTHING}
         assert item.audio is not None
         return {
-            "ear": self.model.ear,
+            "ear": self.model.encoder_fingerprint,
             "audio": self._hearing.content(item.audio),
             "budget": Budget(condition).by(self.model.rates).key(),
             "most": self.model.card.max_frames,

@@ -18,7 +18,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from fls_models.answering.answerer import Answerer, GenerationConfig
+from fls_models.answering.answerer import Answerer
+from fls_models.answering.generation import GenerationConfig
 from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.counting import counted
 from fls_models.bench.qa.conditions import (
@@ -216,7 +217,7 @@ class QaBench:
             inputs.recording(item, condition),
             heard_in={},
             budget=budget_of(condition),
-            manner=generation,
+            generation=generation,
         )
         answer = asking.answer(question)
         return {
@@ -233,7 +234,7 @@ class QaBench:
         begun = perf_counter()
         llm = inputs.model.language_model
         passes = [
-            (reading.embeddings, reading.stretch)
+            (reading.embeddings, reading.rope_scale)
             for reading in readings(inputs, item, condition, item.question)
         ]
         # A recording in which nothing was heard says as much as none.
@@ -241,7 +242,7 @@ class QaBench:
         request = prompts.question(item.question)
         best = [float("-inf")] * len(item.choices)
         for embeddings, rope_scale in passes:
-            context = llm.read(inputs.prompt, embeddings, stretch=rope_scale)
+            context = llm.read(inputs.prompt, embeddings, rope_scale=rope_scale)
             for index, score in enumerate(llm.scores(context, request, item.choices)):
                 # In a recording of several passes, one of them knows.
                 best[index] = max(best[index], float(score.mean()))

@@ -36,8 +36,8 @@ class ReadingText(Model):
         self._model = model
 
     @property
-    def ear(self) -> str:
-        return self._model.ear
+    def encoder_fingerprint(self) -> str:
+        return self._model.encoder_fingerprint
 
     def effort(self, budget: str) -> Any:
         return self._model.effort(budget)

@@ -41,20 +41,20 @@ def columns(inspection: Inspection, borders: NDArray[np.floating[Any]]) -> Colum
     sections, count = inspection.sections, len(borders) - 1
     times = np.concatenate([np.empty((0, 2)), *(section.times for section in sections)])
     firsts, ends = _frames_of(times, borders)
-    there = firsts < ends
+    filled = firsts < ends
 
     def mean(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         sums = np.concatenate([[0.0], *parts]).cumsum()
         averages = np.full(count, np.nan)
-        averages[there] = (sums[ends] - sums[firsts])[there] / (ends - firsts)[there]
+        averages[filled] = (sums[ends] - sums[firsts])[filled] / (ends - firsts)[filled]
         return averages
 
     peaks = np.full(count, np.nan)
-    if there.any():
+    if filled.any():
         # Between the columns' own frames there may be others', which are passed over.
         loud = np.concatenate([*(section.peaks for section in sections), [0.0]])
-        pairs = np.stack([firsts[there], ends[there]], axis=1).flatten()
-        peaks[there] = np.maximum.reduceat(loud, pairs)[::2]
+        pairs = np.stack([firsts[filled], ends[filled]], axis=1).flatten()
+        peaks[filled] = np.maximum.reduceat(loud, pairs)[::2]
     density = mean([section.density.astype(np.float64) for section in sections])
     joined = np.full((inspection.rounds, count), np.nan)
     for number, row in enumerate(joined, 1):
@@ -71,8 +71,8 @@ def _frames_of(
     firsts, ends = places[:-1].copy(), places[1:].copy()
     middles = (borders[:-1] + borders[1:]) / 2
     around = np.searchsorted(times[:, 1], middles)
-    heard = around < len(times)
-    heard[heard] = times[around[heard], 0] <= middles[heard]
-    short = heard & (firsts == ends)
+    covered = around < len(times)
+    covered[covered] = times[around[covered], 0] <= middles[covered]
+    short = covered & (firsts == ends)
     firsts[short], ends[short] = around[short], around[short] + 1
     return firsts, ends

@@ -33,15 +33,15 @@ _PANEL, _STRIP, _LINE, _AROUND = 1.3, 0.32, 0.145, 1.1
 _COLUMNS = 1600
 # Points; inches that a letter takes then, and that text has from left to right.
 _TEXT_SIZE, _LETTER, _ROOM = 7.0, 0.056, 14.2
-_MOST_LINES = 12
+_MAX_LINES = 12
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_MOST_TICKS, _MOST_BLOCKS = 16, 9
+_MAX_TICKS, _MAX_BLOCKS = 16, 9
 # More borders of sections would hide what is between them.
-_MOST_SECTIONS = 30
+_MAX_SECTIONS = 30
 # From here on all is one colour: pauses are, and speech differs below.
 _MANY = 16
 # Told apart in grey, too; the strips' cividis is made for all eyes.
-_WAVE, _SAID, _BORDER, _FAINT = "#56718c", "#c24e00", "#000000", "#d0d0d0"
+_WAVE, _DENSITY, _BORDER, _FAINT = "#56718c", "#c24e00", "#000000", "#d0d0d0"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def picture(inspection: Inspection, name: str, suffix: str) -> bytes:
         suffix: `.png` or `.svg`.
     """
     matplotlib = optional("matplotlib", "Drawing a picture")
-    written = io.BytesIO()
+    buffer = io.BytesIO()
     # No dates and random names; a dollar in a text is none of mathematics.
     settings: Any = {"svg.hashsalt": "fls", "svg.fonttype": "none", "text.parse_math": False}
     metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
@@ -69,9 +69,9 @@ def picture(inspection: Inspection, name: str, suffix: str) -> bytes:
         # Letters that the font lacks become boxes.
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
         _figure(inspection, name).savefig(
-            written, format=suffix.removeprefix("."), metadata=metadata
+            buffer, format=suffix.removeprefix("."), metadata=metadata
         )
-    return written.getvalue()
+    return buffer.getvalue()
 
 
 def _figure(inspection: Inspection, name: str) -> Any:
@@ -89,26 +89,26 @@ def _figure(inspection: Inspection, name: str) -> Any:
     panels = [figure.add_subplot(grid[0, 0])]
     panels += [figure.add_subplot(grid[row, 0], sharex=panels[0]) for row in (1, 2, 3)]
     # Columns of equally many frames: else they would differ by that.
-    each = ceil(max(1, inspection.frames_before) / _COLUMNS) / FRAME_RATE
-    count = ceil((end - inspection.start) / each)
-    borders: NDArray[np.float64] = inspection.start + each * np.arange(count + 1, dtype=np.float64)
-    heard = columns(inspection, borders)
-    _draw_sound(panels[0], borders, heard)
-    _draw_density(panels[1], borders, heard, inspection)
-    _draw_rounds(panels[2], figure.add_subplot(grid[2, 1]), borders, heard, inspection)
+    step = ceil(max(1, inspection.frames_before) / _COLUMNS) / FRAME_RATE
+    count = ceil((end - inspection.start) / step)
+    borders: NDArray[np.float64] = inspection.start + step * np.arange(count + 1, dtype=np.float64)
+    values = columns(inspection, borders)
+    _draw_sound(panels[0], borders, values)
+    _draw_density(panels[1], borders, values, inspection)
+    _draw_rounds(panels[2], figure.add_subplot(grid[2, 1]), borders, values, inspection)
     _draw_texts(panels[3], texts, lines, inspection)
-    marked = 1 < len(inspection.sections) <= _MOST_SECTIONS
+    is_marked = 1 < len(inspection.sections) <= _MAX_SECTIONS
     for axes in panels:
         # Behind words, which would not be read otherwise.
         colour = _BORDER if axes is not panels[3] else _FAINT
-        for section in inspection.sections[1:] if marked else ():
+        for section in inspection.sections[1:] if is_marked else ():
             begin = section.times[0, 0]
             axes.axvline(begin, color=colour, linewidth=0.9, linestyle="--")
         axes.label_outer()
     panels[0].set_xlim(inspection.start, end)
-    ticks = _ticks(inspection, _MOST_TICKS)
+    ticks = _ticks(inspection, _MAX_TICKS)
     panels[-1].set_xticks(ticks, [clock_time(tick) for tick in ticks])
-    sections = ", dashed: a new section" if marked else ""
+    sections = ", dashed: a new section" if is_marked else ""
     panels[-1].set_xlabel(f"time (minutes:seconds{sections})", fontsize=8)
     figure.align_ylabels(panels)
     return figure
@@ -126,29 +126,29 @@ def _title(inspection: Inspection, name: str) -> str:
     return f"{textwrap.shorten(name, 80)}: {', '.join(parts)}"
 
 
-def _draw_sound(axes: Any, borders: NDArray[np.float64], heard: Columns) -> None:
+def _draw_sound(axes: Any, borders: NDArray[np.float64], values: Columns) -> None:
     axes.fill_between(
-        borders[:-1], -heard.peaks, heard.peaks, step="post", color=_WAVE, linewidth=0
+        borders[:-1], -values.peaks, values.peaks, step="post", color=_WAVE, linewidth=0
     )
     axes.axhline(0, color=_WAVE, linewidth=0.5)
-    highest = np.nan_to_num(heard.peaks).max()
+    highest = np.nan_to_num(values.peaks).max()
     axes.set_ylim(-1.05 * (highest or 1.0), 1.05 * (highest or 1.0))
     _label(axes, "waveform\n(1: full scale)")
 
 
 def _draw_density(
-    axes: Any, borders: NDArray[np.float64], heard: Columns, inspection: Inspection
+    axes: Any, borders: NDArray[np.float64], values: Columns, inspection: Inspection
 ) -> None:
-    axes.fill_between(borders[:-1], heard.density, step="post", color=_SAID, linewidth=0)
+    axes.fill_between(borders[:-1], values.density, step="post", color=_DENSITY, linewidth=0)
     # Means over more time are lower.
-    axes.set_ylim(0, 1.05 * max(0.2, np.nan_to_num(heard.density).max()))
+    axes.set_ylim(0, 1.05 * max(0.2, np.nan_to_num(values.density).max()))
     each = borders[1] - borders[0]
     mean = f", mean\nof {each:.2g} s" if each > 1.5 / FRAME_RATE else ""
     _label(axes, f"content density{mean}" if inspection.has_head else "density:\nno CTC head")
 
 
 def _draw_rounds(
-    axes: Any, scale: Any, borders: NDArray[np.float64], heard: Columns, inspection: Inspection
+    axes: Any, scale: Any, borders: NDArray[np.float64], values: Columns, inspection: Inspection
 ) -> None:
     from matplotlib.colors import LogNorm
 
@@ -158,7 +158,7 @@ def _draw_rounds(
         axes.set_yticks([])
         return
     image = axes.imshow(
-        heard.joined,
+        values.joined,
         norm=LogNorm(1, _MANY),
         cmap="cividis",
         aspect="auto",
@@ -166,8 +166,8 @@ def _draw_rounds(
         extent=(borders[0], borders[-1], inspection.rounds + 0.5, 0.5),
     )
     numbers = range(1, inspection.rounds + 1)
-    left = inspection.lengths[1:]
-    labels = [f"{number}: {count}" for number, count in zip(numbers, left, strict=True)]
+    lengths = inspection.lengths[1:]
+    labels = [f"{number}: {count}" for number, count in zip(numbers, lengths, strict=True)]
     axes.set_yticks(numbers, labels)
     _label(axes, "round:\nframes left")
     bar = axes.figure.colorbar(image, cax=scale, extend="max")
@@ -191,25 +191,25 @@ def _draw_texts(axes: Any, texts: list[_Text], lines: int, inspection: Inspectio
 
 def _words(inspection: Inspection) -> list[_Text]:
     """Each word where it begins, on the first line with room for it; none if not all have room."""
-    each = _LETTER * (inspection.end - inspection.start) / _ROOM
+    letter_seconds = _LETTER * (inspection.end - inspection.start) / _ROOM
     free: list[float] = []
     texts: list[_Text] = []
     for word in inspection.words:
         text = word.text.strip()
         # Two letters' room, so that neighbours do not touch.
-        long = each * (len(text) + 2)
-        start = max(inspection.start, min(word.start, inspection.end - long))
+        seconds = letter_seconds * (len(text) + 2)
+        start = max(inspection.start, min(word.start, inspection.end - seconds))
         line = next((row for row, end in enumerate(free) if end <= start), len(free))
-        if line == _MOST_LINES:
+        if line == _MAX_LINES:
             return []
-        free[line : line + 1] = [start + long]
+        free[line : line + 1] = [start + seconds]
         texts.append(_Text(start, line, text))
     return texts
 
 
 def _phrases(inspection: Inspection) -> Iterator[_Text]:
     """Of each stretch from one round time to the next, as much as its place has room for."""
-    edges = [*_ticks(inspection, _MOST_BLOCKS), inspection.end]
+    edges = [*_ticks(inspection, _MAX_BLOCKS), inspection.end]
     if edges[0] > inspection.start:
         edges.insert(0, inspection.start)
     for start, end in pairwise(edges):
@@ -220,12 +220,12 @@ def _phrases(inspection: Inspection) -> Iterator[_Text]:
         room = _ROOM * (end - start) / (inspection.end - inspection.start) / _LETTER
         # These times are not always those of the axis.
         entry = f"{clock_time(start)}  {phrase}"
-        shown = textwrap.wrap(
-            entry, max(8, floor(room) - 2), max_lines=_MOST_LINES, placeholder=" …"
+        lines = textwrap.wrap(
+            entry, max(8, floor(room) - 2), max_lines=_MAX_LINES, placeholder=" …"
         )
         # Not on the tick itself, which is the end of what is before it.
         aside = (end - start) / max(8, room)
-        for line, text in enumerate(shown):
+        for line, text in enumerate(lines):
             yield _Text(start + aside, line, text)
 
 

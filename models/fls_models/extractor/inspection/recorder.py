@@ -55,10 +55,10 @@ class FusionRecorder:
         best: list[int] = []
         likely: list[float] = []
         for rows in torch.split(frames.hidden, _ROWS):
-            read = self._encoder.token_log_probabilities(rows, torch.arange(tokens))
-            if read is None:
+            log_probabilities = self._encoder.token_log_probabilities(rows, torch.arange(tokens))
+            if log_probabilities is None:
                 return []
-            classes, shares = most_likely(read)
+            classes, shares = most_likely(log_probabilities)
             best += classes
             likely += shares
         return [
@@ -70,7 +70,7 @@ class FusionRecorder:
 def first_frames(fused: Fused) -> tuple[NDArray[np.int64], ...]:
     """For each round the first frame, of those before any round, of every span that it left."""
     firsts: list[NDArray[np.int64]] = []
-    for done in fused.rounds:
-        starts = done.starts.cpu().numpy()
+    for round_ in fused.rounds:
+        starts = round_.starts.cpu().numpy()
         firsts.append(firsts[-1][starts] if firsts else starts.copy())
     return tuple(firsts)

@@ -43,8 +43,8 @@ class Shape:
     model_width: int
 
     def __post_init__(self) -> None:
-        least = min(value for name, value in asdict(self).items() if name != "heads")
-        if least < 1 or self.heads < 0 or self.kernel % 2 == 0:
+        smallest = min(value for name, value in asdict(self).items() if name != "heads")
+        if smallest < 1 or self.heads < 0 or self.kernel % 2 == 0:
             raise ValueError("sizes are at least 1, heads at least 0, and the kernel is odd")
         if self.heads and self.width % self.heads:
             raise ValueError(f"{self.heads} heads do not divide a width of {self.width}")
@@ -88,15 +88,15 @@ class Block(nn.Module):
     def _convolved(self, normed: Tensor) -> Tensor:
         gated = F.glu(self.gate(normed), -1)
         near = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
-        found: Tensor = self.pointwise(F.silu(self.depthwise_norm(near)))
-        return found
+        convolved: Tensor = self.pointwise(F.silu(self.depthwise_norm(near)))
+        return convolved
 
     def _attended(self, normed: Tensor) -> Tensor:
         windows, frames, width = normed.shape
         parts = self.qkv(normed).view(windows, frames, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        found = F.scaled_dot_product_attention(query, key, value)
-        joined: Tensor = self.out(found.transpose(1, 2).reshape(windows, frames, width))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        joined: Tensor = self.out(attended.transpose(1, 2).reshape(windows, frames, width))
         return joined
 
     def _dropped(self, values: Tensor) -> Tensor:
@@ -144,9 +144,9 @@ class Projector(nn.Module):
             table: embeddings of the head's tokens.
         """
         shares = logits.float().softmax(-1).to(table.dtype)
-        told = shares[..., :-1] @ table + shares[..., -1:] * self.blank.to(table.dtype)
-        found: Tensor = told + self.rest(normed).to(table.dtype)
-        return found
+        mixture = shares[..., :-1] @ table + shares[..., -1:] * self.blank.to(table.dtype)
+        embeddings: Tensor = mixture + self.rest(normed).to(table.dtype)
+        return embeddings
 
 
 class Connector(nn.Module):
@@ -165,11 +165,11 @@ class Connector(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """What the CTC head makes of hidden states: (..., D) -> (..., V + 1), blank last."""
-        found: Tensor = self.ctc(self.norm(hidden))
-        return found
+        logits: Tensor = self.ctc(self.norm(hidden))
+        return logits
 
     def embeddings(self, hidden: Tensor, table: Tensor) -> Tensor:
         """Hidden states, fused or not, for the language model: (..., D), (V, H) -> (..., H)."""
         normed = self.norm(hidden)
-        found: Tensor = self.projector(normed, self.ctc(normed), table)
-        return found
+        embeddings: Tensor = self.projector(normed, self.ctc(normed), table)
+        return embeddings

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,23 +100,23 @@ def read(folder: Path) -> tuple[Connector, Config]:
     tensors = _load(folder / WEIGHTS)
     with torch.device("meta"):
         connector = Connector(config.shape)
-    filled = {}
-    for name, wanted in connector.state_dict().items():
+    state = {}
+    for name, parameter in connector.state_dict().items():
         if name not in tensors:
             raise _damaged(folder, f"{WEIGHTS} lacks {name}")
-        found, scale = tensors.pop(name), tensors.pop(name + _SCALE, None)
-        if found.shape != wanted.shape:
-            raise _damaged(folder, f"{name} is {_size(found)} in place of {_size(wanted)}")
-        if (found.dtype == torch.int8) != (scale is not None):
-            raise _damaged(folder, f"{name} is {found.dtype}, and only int8 has a scale")
-        if scale is not None and scale.shape != found.shape[:1]:
-            raise _damaged(folder, f"{name} has {_size(scale)} scales for {_size(found)}")
-        filled[name] = found.float()
+        tensor, scale = tensors.pop(name), tensors.pop(name + _SCALE, None)
+        if tensor.shape != parameter.shape:
+            raise _damaged(folder, f"{name} is {_size(tensor)} in place of {_size(parameter)}")
+        if (tensor.dtype == torch.int8) != (scale is not None):
+            raise _damaged(folder, f"{name} is {tensor.dtype}, and only int8 has a scale")
+        if scale is not None and scale.shape != tensor.shape[:1]:
+            raise _damaged(folder, f"{name} has {_size(scale)} scales for {_size(tensor)}")
+        state[name] = tensor.float()
         if scale is not None:
-            filled[name] *= scale.float().reshape(-1, *[1] * (found.ndim - 1))
+            state[name] *= scale.float().reshape(-1, *[1] * (tensor.ndim - 1))
     if tensors:
         raise _damaged(folder, f"{WEIGHTS} holds {min(tensors)}, which no connector has")
-    connector.load_state_dict(filled, assign=True)
+    connector.load_state_dict(state, assign=True)
     connector.requires_grad_(False).train(False)
     return connector, config
 
@@ -147,8 +147,8 @@ def read_lora(folder: Path, config: Config) -> dict[str, Pair]:
             raise _damaged(folder, f"{LORA} holds {name}, which is no part of a LoRA on attention")
         sides.setdefault(match["module"], {})[match["side"]] = value.float()
     rank, pairs = config.lora.rank, {}
-    for module, found in sides.items():
-        down, up = found.get("A"), found.get("B")
+    for module, matrices in sides.items():
+        down, up = matrices.get("A"), matrices.get("B")
         if down is None or up is None:
             raise _damaged(folder, f"{LORA} lacks one of the two matrices of {module}")
         if down.ndim != 2 or up.ndim != 2 or not len(down) == up.shape[1] == rank:
@@ -191,19 +191,19 @@ def write(
             tensors[name] = value.contiguous() if value.ndim < 2 else _halved(name, value)
     parts = {WEIGHTS: tensors}
     if lora is not None:
-        if wrong := [name for name in lora if not _SIDE.fullmatch(name)]:
-            raise ValueError(f"{wrong[0]} is no part of a LoRA on attention")
+        if foreign := [name for name in lora if not _SIDE.fullmatch(name)]:
+            raise ValueError(f"{foreign[0]} is no part of a LoRA on attention")
         parts[LORA] = {name: _halved(name, value) for name, value in lora.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    for name, held in parts.items():
-        save_file(held, folder / f"{name}.part", metadata={"format": "pt"})
+    for name, content in parts.items():
+        save_file(content, folder / f"{name}.part", metadata={"format": "pt"})
     text = json.dumps(config.as_json(), indent=1) + "\n"
-    _replace(folder, parts, lambda place: place.write_text(text, "utf-8"))
+    (folder / f"{CONFIG}.part").write_text(text, "utf-8")
+    _replace(folder, parts)
 
 
-def _replace(folder: Path, parts: Mapping[str, Any], tell: Callable[[Path], Any]) -> None:
+def _replace(folder: Path, parts: Mapping[str, Any]) -> None:
     """Old files for new ones. The config goes first and comes last: with it, all is of a piece."""
-    tell(folder / f"{CONFIG}.part")
     (folder / CONFIG).unlink(missing_ok=True)
     for name in (WEIGHTS, LORA):
         if name in parts:

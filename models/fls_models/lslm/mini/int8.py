@@ -23,7 +23,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
-        self._one = torch.ones(len(weight), dtype=torch.bfloat16)
+        self._unit_scale = torch.ones(len(weight), dtype=torch.bfloat16)
         # The weight-only kernel reads outside of matrices of other sizes.
         self._packs = weight.shape[0] % 4 == 0 and weight.shape[1] % 16 == 0
 
@@ -32,7 +32,7 @@ class Int8Linear(nn.Module):
         if len(rows) == 1 and self._packs:
             # One token is bound by reading the weights: the weight-only kernel reads them once,
             # in bfloat16. Its scale is 1 because ours would lose precision in bfloat16.
-            product = torch._weight_int8pack_mm(rows.to(torch.bfloat16), self.weight, self._one)
+            product = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self._unit_scale)
             return self._scaled(product, self.scale).view(*x.shape[:-1], -1)
         # Half of the time goes by here, bound by memory: hence in place, and no tensor of absolute
         # values.

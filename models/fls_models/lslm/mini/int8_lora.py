@@ -39,10 +39,10 @@ class BranchedLinear(nn.Module):
         self._switch = switch
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.base(x)
+        output: Tensor = self.base(x)
         if not self._switch.on:
-            return found
-        return found.add_(F.linear(F.linear(x, self.down), self.up))
+            return output
+        return output.add_(F.linear(F.linear(x, self.down), self.up))
 
 
 def attach_lora(body: nn.Module, pairs: Mapping[str, Pair]) -> Switch:
@@ -54,10 +54,10 @@ def attach_lora(body: nn.Module, pairs: Mapping[str, Pair]) -> Switch:
     layers = dict(body.named_modules())
     for name, pair in pairs.items():
         base = layers.get(name)
-        wanted = (len(pair.up), pair.down.shape[1])
-        if not isinstance(base, Int8Linear) or tuple(base.weight.shape) != wanted:
+        shape = (len(pair.up), pair.down.shape[1])
+        if not isinstance(base, Int8Linear) or tuple(base.weight.shape) != shape:
             raise DamagedWeights(
-                f"The connector's LoRA changes {name} as {wanted}, which the language model has "
+                f"The connector's LoRA changes {name} as {shape}, which the language model has "
                 "not: it belongs to another one. Install fls anew, or use --read text."
             )
         body.set_submodule(name, BranchedLinear(base, pair, switch))

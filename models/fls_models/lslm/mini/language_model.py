@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.decoder import DecoderComponents, DecoderLanguageModel
+from fls_models.lslm.decoder import DecoderLanguageModel
+from fls_models.lslm.decoder_inputs import DecoderComponents
 from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 
 

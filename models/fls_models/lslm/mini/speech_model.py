@@ -8,7 +8,7 @@ LoRA that was trained with the connector is on where frames are read, and only t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.windows import frame_count
-from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES
+from fls_models.core.constants import WINDOW_FRAMES
 from fls_models.errors import DamagedWeights
 from fls_models.extractor.density import FoldedCtcHead
 from fls_models.lslm.kv_cache import KVContext
@@ -27,7 +27,7 @@ from fls_models.lslm.mini import connector_weights
 from fls_models.lslm.mini.int8_lora import attach_lora
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.mini.whisper_encoder import WhisperFrames
-from fls_models.lslm.prompts import ASK, Prompt
+from fls_models.lslm.prompts import ASK
 
 AUDIO = "<|AUDIO|>"
 """Where the template below puts a recording; it never reaches the tokenizer."""
@@ -54,13 +54,13 @@ class MiniSpeechLM(MiniLanguageModel):
         self._connector, self.config = connector_weights.read(connector)
         super().__init__(llm)
         table: Any = self._parts.table
-        shape, known = self.config.shape, len(table.weight)
-        if shape.model_width != self.width or max(self.config.tokens) >= known:
+        shape, tokens = self.config.shape, len(table.weight)
+        if shape.model_width != self.width or max(self.config.tokens) >= tokens:
             raise _for_another(
                 connector,
                 f"gives embeddings of width {shape.model_width} and reads tokens up to "
                 f"{max(self.config.tokens)}; the language model has width {self.width} and "
-                f"{known} tokens",
+                f"{tokens} tokens",
             )
         self._folder = connector
         self._table = self.embed(self.config.tokens)
@@ -71,14 +71,6 @@ class MiniSpeechLM(MiniLanguageModel):
         head, norm = self._connector.ctc, self._connector.norm
         self._ctc = FoldedCtcHead(norm.weight, norm.bias, head.weight, head.bias, norm.eps)
         self._whisper = WhisperFrames(speech)
-
-    @property
-    def sample_rate(self) -> int:
-        return SAMPLE_RATE
-
-    @property
-    def frame_rate(self) -> int:
-        return FRAME_RATE
 
     @property
     def hidden_width(self) -> int:
@@ -96,8 +88,8 @@ class MiniSpeechLM(MiniLanguageModel):
         return self.config.shape.tokens
 
     def features(self, samples: Tensor) -> Sound:
-        own = frame_count(len(samples))
-        return Sound(self._whisper.features(samples), own)
+        frames = frame_count(len(samples))
+        return Sound(self._whisper.features(samples), frames)
 
     @torch.inference_mode()
     def encode(self, features: Sequence[Sound]) -> Tensor:
@@ -114,9 +106,9 @@ class MiniSpeechLM(MiniLanguageModel):
             )
         hidden = torch.zeros(len(features), WINDOW_FRAMES, self.hidden_width)
         for place, (sound, frames) in enumerate(zip(features, encoded, strict=True)):
-            own = frames[: sound.frames].reshape(1, -1, width)
+            window_frames = frames[: sound.frames].reshape(1, -1, width)
             if sound.frames:
-                hidden[place, : sound.frames] = self._connector.adapter(own)[0]
+                hidden[place, : sound.frames] = self._connector.adapter(window_frames)[0]
         return hidden
 
     def blank_probability(self, hidden: Tensor) -> Tensor:
@@ -128,53 +120,20 @@ class MiniSpeechLM(MiniLanguageModel):
 
     def ctc_text(self, ids: Sequence[int]) -> str:
         """What classes of the head that follow one another are as text."""
-        return str(self._tokenizer.decode([self.config.tokens[one] for one in ids]))
+        return str(self._tokenizer.decode([self.config.tokens[class_id] for class_id in ids]))
 
     @torch.inference_mode()
     def project(self, hidden: Tensor) -> Tensor:
-        found = [
+        embeddings = [
             self._connector.embeddings(rows.to(self._table), self._table)
             for rows in torch.split(hidden, _ROWS)
         ]
-        return torch.cat(found)
+        return torch.cat(embeddings)
 
-    # What the language model does is the same but for the LoRA, which goes by the prompt.
-
-    def read(self, prompt: Prompt, recording: Tensor, *, stretch: float = 1.0) -> KVContext:
-        self._lora.on = prompt.audio
-        return super().read(prompt, recording, stretch=stretch)
-
-    def generate(self, context: KVContext, request: str, **how: Any) -> Iterator[str]:
-        reply = super().generate(context, request, **how)
-        while True:
-            # Each time: others may be asked while this reply is being written.
-            self._lora.on = context.prompt.audio
-            piece = next(reply, None)
-            if piece is None:
-                return
-            yield piece
-
-    def scores(self, context: KVContext, request: str, replies: Sequence[str]) -> list[Tensor]:
+    def _forward(self, context: KVContext, *values: Any, **named: Any) -> Tensor:
+        # Each time: others may be asked while a reply is being written.
         self._lora.on = context.prompt.audio
-        return super().scores(context, request, replies)
-
-    def attention(
-        self,
-        context: KVContext,
-        request: str,
-        reply: str,
-        earlier: Sequence[tuple[str, str]] = (),
-    ) -> Tensor:
-        self._lora.on = context.prompt.audio
-        return super().attention(context, request, reply, earlier)
-
-    def choose(self, context: KVContext, request: str, options: Sequence[str]) -> str:
-        self._lora.on = context.prompt.audio
-        return super().choose(context, request, options)
-
-    def surprisal(self, context: KVContext, text: str, lead: str = "") -> Tensor:
-        self._lora.on = context.prompt.audio
-        return super().surprisal(context, text, lead)
+        return super()._forward(context, *values, **named)
 
 
 @dataclass(frozen=True)
@@ -187,9 +146,9 @@ class _Template:
 
     tokenizer: Any
 
-    def apply_chat_template(self, messages: list[dict[str, Any]], **how: Any) -> Any:
+    def apply_chat_template(self, messages: list[dict[str, Any]], **options: Any) -> Any:
         plain = [{**message, "content": _text(message["content"])} for message in messages]
-        return self.tokenizer.apply_chat_template(plain, **how)
+        return self.tokenizer.apply_chat_template(plain, **options)
 
 
 def _text(content: Any) -> str:

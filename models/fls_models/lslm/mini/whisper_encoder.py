@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.whisper import load_whisper
-from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, WINDOW_FRAMES, WINDOW_SAMPLES
+from fls_models.core.constants import WINDOW_FRAMES, WINDOW_SAMPLES
 
 
 class WhisperFrames:
@@ -40,20 +40,12 @@ class WhisperFrames:
         """2 W; silence tells it, where nothing was encoded yet."""
         return int(self.encode([self.features(torch.zeros(1))]).shape[-1])
 
-    @property
-    def sample_rate(self) -> int:
-        return SAMPLE_RATE
-
-    @property
-    def frame_rate(self) -> int:
-        return FRAME_RATE
-
     def features(self, samples: Tensor) -> NDArray[np.float32]:
         """Log-mel features of a window, (80, 3000): of its sound and of silence up to 30 s."""
         sound = np.zeros(WINDOW_SAMPLES, np.float32)
         sound[: len(samples)] = samples.numpy()
-        found: NDArray[np.float32] = self._whisper.feature_extractor(sound, padding=0)
-        return found
+        features: NDArray[np.float32] = self._whisper.feature_extractor(sound, padding=0)
+        return features
 
     def encode(self, features: Sequence[Any]) -> Tensor:
         """(B, 750, 2 W) float32 on the CPU."""

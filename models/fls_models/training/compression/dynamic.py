@@ -19,7 +19,8 @@ from fls_models.extractor.density import density_from
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.frames import Frames
 from fls_models.extractor.fusion import TRAINING_LENGTHS, fuse, training_schedule
-from fls_models.lslm.decoder import UNTAUGHT, DecoderLanguageModel
+from fls_models.lslm.decoder import DecoderLanguageModel
+from fls_models.lslm.decoder_inputs import IGNORE_INDEX
 
 LENGTHS = (WINDOW_FRAMES, *TRAINING_LENGTHS)
 """Lengths of a window in the paper's training: 750, which leaves it as it is, 400, ..., 12."""
@@ -69,13 +70,13 @@ def surprisals(
     """
     embeddings = pad_sequence([embedded for embedded, _ in conversations], batch_first=True)
     labels = pad_sequence(
-        [targets for _, targets in conversations], batch_first=True, padding_value=UNTAUGHT
+        [targets for _, targets in conversations], batch_first=True, padding_value=IGNORE_INDEX
     ).to(embeddings.device)
     lengths = torch.tensor([len(targets) for _, targets in conversations], device=embeddings.device)
     positions = torch.arange(labels.shape[1], device=embeddings.device).expand_as(labels)
     hidden = model.through(embeddings, positions, positions < lengths[:, None])
     # Logits are a vocabulary wide: only those that a token is held against are computed.
-    taught = labels[:, 1:] != UNTAUGHT
+    taught = labels[:, 1:] != IGNORE_INDEX
     logits = model.logits(hidden[:, :-1][taught]).float()
     losses = nn.functional.cross_entropy(logits, labels[:, 1:][taught], reduction="none")
     return list(torch.split(losses, taught.sum(1).tolist()))

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fls_models.answering.answerer import GenerationConfig
+from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import Model
 from fls_models.training.data.clip_folder import write
 

@@ -10,7 +10,7 @@ FORM = 1
 DTYPES = ("nf4", "int8", "bf16", "float32")
 
 
-def known(dtype: str) -> str:
+def checked_dtype(dtype: str) -> str:
     """The dtype itself. Raises UsageError when there is none of that name."""
     if dtype not in DTYPES:
         raise UsageError(f"There is no dtype {dtype!r}; there are: {', '.join(DTYPES)}.")

@@ -48,8 +48,8 @@ def convert(gguf_file: Path, into: Path, progress: Progress) -> None:
     tied = "output.weight" not in {tensor.name for tensor in reader.tensors}
     tensors: dict[str, torch.Tensor] = {}
     stage = f"convert {gguf_file.parent.name.removeprefix('.incoming-')}"
-    for done, tensor in enumerate(reader.tensors):
-        progress(stage, done, len(reader.tensors))
+    for index, tensor in enumerate(reader.tensors):
+        progress(stage, index, len(reader.tensors))
         if tensor.name == "token_embd.weight" and not tied:
             continue
         name = "lm_head.weight" if tensor.name == "token_embd.weight" else _name(tensor.name)

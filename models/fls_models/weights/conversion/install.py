@@ -19,15 +19,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fls_models.core.files import lacks_room, replacing
+from fls_models.core.files import json_object, lacks_room, replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
-from fls_models.weights.conversion.formats import FORM as FORM
-from fls_models.weights.conversion.formats import known
+from fls_models.weights.conversion.formats import FORM, checked_dtype
 from fls_models.weights.conversion.inventory import Stored, some, survey, unreadable
 from fls_models.weights.conversion.layout import Released
 from fls_models.weights.conversion.lora import Adapter
 from fls_models.weights.conversion.quantization import is_quantised, pack
+from fls_models.weights.folders import check_room
 
 Tensors = Mapping[str, Tensor]
 """Tensors by their canonical names."""
@@ -62,18 +62,18 @@ def install(released: Released, into: Path, *, dtype: str, progress: Progress = 
     when the checkpoint is not what its config says, UsageError when the folder exists, DiskFull,
     and EnvironmentLacks when it cannot be written; then, and when interrupted, nothing is left.
     """
-    known(dtype)
+    checked_dtype(dtype)
     if into.exists():
         raise UsageError(f"{into} exists; remove it or choose another place.")
-    stored, tokens = survey(released)
-    adapter = _adapter(released, stored)
+    entries, tokens = survey(released)
+    adapter = _adapter(released, entries)
     filling = into.parent / f".installing-{into.name}"
     try:
         shutil.rmtree(filling, ignore_errors=True)
         with replacing(into, filling):
             filling.mkdir()
-            _check_disk(stored, dtype, filling)
-            _convert(stored, adapter, dtype, filling, progress)
+            _check_disk(entries, dtype, filling)
+            _convert(entries, adapter, dtype, filling, progress)
             _write_settings(released, dtype, tokens, filling)
     except (OSError, SafetensorError) as failure:
         raise _unwritten(into, failure) from failure
@@ -81,12 +81,9 @@ def install(released: Released, into: Path, *, dtype: str, progress: Progress = 
 
 def has_head(folder: Path) -> bool:
     """Whether the model in an installed folder has a CTC head."""
-    try:
-        raw = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        # Said when the model is loaded.
-        return True
-    return raw.get("ctc_tokens") is not None
+    config = json_object(folder / "config.json")
+    # An unreadable one is said when the model is loaded.
+    return config is None or config.get("ctc_tokens") is not None
 
 
 def open_tensors(folder: Path) -> Tensors:
@@ -101,38 +98,38 @@ def open_tensors(folder: Path) -> Tensors:
 class _Written(Tensors):
     def __init__(self, folder: Path) -> None:
         self._files = ExitStack()
-        self._opened: dict[str, Any] = {}
+        self._shards: dict[str, Any] = {}
         self._folder = folder
         try:
-            listed = json.loads((folder / _INDEX).read_text("utf-8"))["weight_map"]
-            self._where: dict[str, str] = {str(name): str(file) for name, file in listed.items()}
-            for file in sorted(set(self._where.values())):
+            files = json.loads((folder / _INDEX).read_text("utf-8"))["weight_map"]
+            self._index: dict[str, str] = {str(name): str(file) for name, file in files.items()}
+            for file in sorted(set(self._index.values())):
                 # A name that leads elsewhere was not written by `install`.
-                opened = safe_open(folder / Path(file).name, "pt")
-                self._opened[file] = self._files.enter_context(opened)
+                shard = safe_open(folder / Path(file).name, "pt")
+                self._shards[file] = self._files.enter_context(shard)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise self._damaged(error) from error
-        self._tied = _HEAD if _HEAD not in self._where and _EMBEDDING in self._where else None
-        if self._tied:
-            self._where[_HEAD] = self._where[_EMBEDDING]
+        self._tied_name = _HEAD if _HEAD not in self._index and _EMBEDDING in self._index else None
+        if self._tied_name:
+            self._index[_HEAD] = self._index[_EMBEDDING]
 
     def __getitem__(self, name: str) -> Tensor:
-        opened = self._opened[self._where[name]]
+        shard = self._shards[self._index[name]]
         try:
-            found: Tensor = opened.get_tensor(_EMBEDDING if name == self._tied else name)
+            tensor: Tensor = shard.get_tensor(_EMBEDDING if name == self._tied_name else name)
         except SafetensorError as error:
             raise self._damaged(error) from error
-        return found
+        return tensor
 
     def __contains__(self, name: object) -> bool:
         # The inherited one reads the tensor.
-        return name in self._where
+        return name in self._index
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._where)
+        return iter(self._index)
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._index)
 
     def _damaged(self, error: Exception) -> DamagedWeights:
         return DamagedWeights(
@@ -140,85 +137,81 @@ class _Written(Tensors):
         )
 
 
-def _adapter(released: Released, stored: list[Stored]) -> Adapter | None:
+def _adapter(released: Released, entries: list[Stored]) -> Adapter | None:
     if released.adapter is None:
         return None
     adapter = Adapter.read(released.adapter)
-    unused = adapter.unused(one.name for one in stored)
-    if unused:
+    unused_names = adapter.unused(entry.name for entry in entries)
+    if unused_names:
         raise DamagedWeights(
-            f"The adapter in {released.adapter} changes {some(unused)}, which the model in "
+            f"The adapter in {released.adapter} changes {some(unused_names)}, which the model in "
             f"{released.base} does not have: it belongs to another model."
         )
     return adapter
 
 
 def _convert(
-    stored: list[Stored], adapter: Adapter | None, dtype: str, into: Path, progress: Progress
+    entries: list[Stored], adapter: Adapter | None, dtype: str, into: Path, progress: Progress
 ) -> None:
-    total, done = sum(one.bytes for one in stored), 0
-    where: dict[str, str] = {}
+    total, done = sum(entry.bytes for entry in entries), 0
+    weight_map: dict[str, str] = {}
     progress("convert", done, total)
-    for number, batch in enumerate(_batches(stored), 1):
+    for number, batch in enumerate(_batches(entries), 1):
         file = f"model-{number:05d}.safetensors"
-        kept: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         # Opened for each batch: what was read of a mapped file counts until it is closed.
-        with _opened(batch[0].file) as opened:
-            for one in batch:
-                weight = _read(opened, one)
+        with _open_shard(batch[0].file) as shard:
+            for entry in batch:
+                weight = _read(shard, entry)
                 if adapter is not None:
-                    weight = adapter.merge(one.name, weight)
-                kept |= pack(one.name, weight, dtype)
-                done += one.bytes
+                    weight = adapter.merge(entry.name, weight)
+                tensors |= pack(entry.name, weight, dtype)
+                done += entry.bytes
                 progress("convert", done, total)
-            save_file(kept, into / file, metadata={"format": "pt"})
-        where |= dict.fromkeys(kept, file)
-    (into / _INDEX).write_text(json.dumps({"weight_map": where}, indent=1), "utf-8")
+            save_file(tensors, into / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(tensors, file)
+    (into / _INDEX).write_text(json.dumps({"weight_map": weight_map}, indent=1), "utf-8")
 
 
-def _batches(stored: list[Stored]) -> Iterator[list[Stored]]:
+def _batches(entries: list[Stored]) -> Iterator[list[Stored]]:
     """Neighbours in one file, up to the limit or one that alone is above it."""
     batch: list[Stored] = []
-    for one in stored:
-        size = sum(other.bytes for other in batch) + one.bytes
-        if batch and (one.file != batch[0].file or size > _BATCH):
+    for entry in entries:
+        size = sum(other.bytes for other in batch) + entry.bytes
+        if batch and (entry.file != batch[0].file or size > _BATCH):
             yield batch
             batch = []
-        batch.append(one)
+        batch.append(entry)
     if batch:
         yield batch
 
 
-def _opened(file: Path) -> Any:
+def _open_shard(file: Path) -> Any:
     try:
         return safe_open(file, "pt")
     except (OSError, SafetensorError) as error:
         raise unreadable(file, error) from error
 
 
-def _read(opened: Any, one: Stored) -> Tensor:
+def _read(shard: Any, entry: Stored) -> Tensor:
     try:
-        weight: Tensor = opened.get_tensor(one.key)
+        weight: Tensor = shard.get_tensor(entry.key)
     except SafetensorError as error:
-        raise unreadable(one.file, error) from error
+        raise unreadable(entry.file, error) from error
     # Infinities and what is no number show in the extremes: one pass, and no memory.
     if weight.numel() and not all(bool(end.isfinite()) for end in torch.aminmax(weight)):
-        raise DamagedWeights(f"{one.key} in {one.file} is not finite; download it again.")
+        raise DamagedWeights(f"{entry.key} in {entry.file} is not finite; download it again.")
     return weight
 
 
-def _check_disk(stored: list[Stored], dtype: str, place: Path) -> None:
+def _check_disk(entries: list[Stored], dtype: str, place: Path) -> None:
     plain = _BYTES["float32" if dtype == "float32" else "bf16"]
-    needed = sum(
-        torch.Size(one.shape).numel() * (_BYTES[dtype] if is_quantised(one.name, dtype) else plain)
-        for one in stored
+    required = sum(
+        torch.Size(entry.shape).numel()
+        * (_BYTES[dtype] if is_quantised(entry.name, dtype) else plain)
+        for entry in entries
     )
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise DiskFull(
-            f"{place.parent} has {free / 1e9:.1f} GB free, but the model takes "
-            f"{needed / 1e9:.1f} GB. Free some, or set FLS_CACHE to another disk."
-        )
+    check_room(place, required, "the model takes {:.1f} GB", named=place.parent)
 
 
 def _write_settings(released: Released, dtype: str, tokens: int | None, into: Path) -> None:

@@ -45,29 +45,30 @@ class Stored:
 
 def survey(released: Released) -> tuple[list[Stored], int | None]:
     """What is to be converted, file after file in the order it lies there, and the CTC tokens."""
-    stored = [one for file in shards(released.base) for one in _listed(file)]
-    found: dict[str, Stored] = {}
-    for one in stored:
-        if one.name in found:
+    entries = [entry for file in shards(released.base) for entry in _entries_in(file)]
+    tensors: dict[str, Stored] = {}
+    for entry in entries:
+        if entry.name in tensors:
             raise DamagedWeights(
-                f"{released.base} holds {one.name} twice, in {found[one.name].file.name} and "
-                f"{one.file.name}; download it into an empty folder."
+                f"{released.base} holds {entry.name} twice, in {tensors[entry.name].file.name} and "
+                f"{entry.file.name}; download it into an empty folder."
             )
-        found[one.name] = one
-    tokens, needed = _ctc(released, found)
+        tensors[entry.name] = entry
+    tokens, shapes = _ctc(released, tensors)
     for part, module in modules(released.architecture, released.config).items():
         for name, empty in module.state_dict().items():
-            needed[f"{part}.{name}"] = tuple(empty.shape)
-    if "lm_head.weight" not in found and is_tied(released.architecture, released.config):
-        del needed["lm_head.weight"]
-    _compare(released.base, found, needed)
-    return stored, tokens
+            shapes[f"{part}.{name}"] = tuple(empty.shape)
+    if "lm_head.weight" not in tensors and is_tied(released.architecture, released.config):
+        del shapes["lm_head.weight"]
+    _compare(released.base, tensors, shapes)
+    return entries, tokens
 
 
 def _compare(
-    base: Path, found: Mapping[str, Stored], needed: Mapping[str, tuple[int, ...]]
+    base: Path, tensors: Mapping[str, Stored], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    missing, unknown = sorted(needed.keys() - found.keys()), sorted(found.keys() - needed.keys())
+    missing = sorted(shapes.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - shapes.keys())
     if missing:
         raise DamagedWeights(
             f"{base} lacks {some(missing)}, which its config.json asks for; download it again."
@@ -77,23 +78,23 @@ def _compare(
             f"{base} holds {some(unknown)}, which its config.json knows nothing of: it is another "
             "kind of model, or not its config.json."
         )
-    for name, shape in needed.items():
-        if found[name].shape != shape:
+    for name, shape in shapes.items():
+        if (entry := tensors[name]).shape != shape:
             raise DamagedWeights(
-                f"{name} in {found[name].file} is {found[name].shape}, but config.json asks for "
+                f"{name} in {entry.file} is {entry.shape}, but config.json asks for "
                 f"{shape}; the two do not belong together."
             )
 
 
-def _listed(file: Path) -> list[Stored]:
-    listed = []
+def _entries_in(file: Path) -> list[Stored]:
+    entries = []
     try:
-        with safe_open(file, "pt") as opened:
-            for key in opened.offset_keys():
+        with safe_open(file, "pt") as shard:
+            for key in shard.offset_keys():
                 name = canonical(key)
                 if name is None:
                     continue
-                header = opened.get_slice(key)
+                header = shard.get_slice(key)
                 shape, form = tuple(header.get_shape()), header.get_dtype()
                 if form not in _SIZES:
                     raise DamagedWeights(
@@ -101,19 +102,19 @@ def _listed(file: Path) -> list[Stored]:
                         "quantised (BF16, F16 or F32)."
                     )
                 size = torch.Size(shape).numel() * _SIZES[form]
-                listed.append(Stored(file, key, name, shape, size))
+                entries.append(Stored(file, key, name, shape, size))
     except (OSError, SafetensorError) as error:
         raise unreadable(file, error) from error
-    return listed
+    return entries
 
 
 def _ctc(
-    released: Released, found: Mapping[str, Stored]
+    released: Released, tensors: Mapping[str, Stored]
 ) -> tuple[int | None, dict[str, tuple[int, ...]]]:
     """Tokens of the CTC head without the blank, and the shapes its tensors have to have."""
-    if not any(name.startswith("ctc_decoder.") for name in found):
+    if not any(name.startswith("ctc_decoder.") for name in tensors):
         return None, {}
-    linear = found.get("ctc_decoder.linear.weight")
+    linear = tensors.get("ctc_decoder.linear.weight")
     classes, inner = linear.shape if linear and len(linear.shape) == 2 else (0, 0)
     if linear and (classes < 2 or not inner):
         raise DamagedWeights(
@@ -137,16 +138,16 @@ def modules(architecture: str, config: dict[str, Any]) -> dict[str, nn.Module]:
     try:
         with torch.device("meta"):
             if architecture == "qwen2_audio":
-                built, text = _qwen2_audio(config)
+                parts, text = _qwen2_audio(config)
             else:
-                built, text = _omni(config)
+                parts, text = _omni(config)
             head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
     except _UNUSABLE as error:
         reason = " ".join(str(error).split())
         raise DamagedWeights(
             f"The checkpoint's config.json describes no model ({reason}); download it again."
         ) from error
-    return {**built, "lm_head": head}
+    return {**parts, "lm_head": head}
 
 
 def is_tied(architecture: str, config: dict[str, Any]) -> bool:
@@ -158,11 +159,11 @@ def is_tied(architecture: str, config: dict[str, Any]) -> bool:
 def _qwen2_audio(config: dict[str, Any]) -> tuple[dict[str, nn.Module], Any]:
     from transformers import Qwen2AudioEncoder, Qwen2AudioEncoderConfig, Qwen2Config, Qwen2Model
 
-    heard = Qwen2AudioEncoderConfig(**config["audio_config"])
+    audio = Qwen2AudioEncoderConfig(**config["audio_config"])
     text = Qwen2Config(**config["text_config"])
-    projector = nn.ModuleDict({"linear": nn.Linear(heard.d_model, text.hidden_size)})
+    projector = nn.ModuleDict({"linear": nn.Linear(audio.d_model, text.hidden_size)})
     return {
-        "audio_tower": Qwen2AudioEncoder(heard),
+        "audio_tower": Qwen2AudioEncoder(audio),
         "multi_modal_projector": projector,
         "language_model": Qwen2Model(text),
     }, text

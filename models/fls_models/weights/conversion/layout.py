@@ -62,9 +62,9 @@ def find(folder: Path, *, adapter: bool = True) -> Released:
         raise UsageError(f"{folder} is no folder; give the one that the checkpoint lies in.")
     places = list(_places(folder, _DEPTH))
     base, settings = _base(folder, places)
-    chosen = _adapter(folder, places) if adapter else None
-    fitting = [place for place in (base, chosen, *places) if place and _is_processor(place)]
-    if not fitting:
+    lora = _adapter(folder, places) if adapter else None
+    processors = [place for place in (base, lora, *places) if place and _is_processor(place)]
+    if not processors:
         raise DamagedWeights(
             f"{folder} has no tokenizer beside a preprocessor_config.json; download the "
             "checkpoint's small files, too."
@@ -72,8 +72,8 @@ def find(folder: Path, *, adapter: bool = True) -> Released:
     return Released(
         architecture=_ARCHITECTURES[settings["model_type"]],
         base=base,
-        adapter=chosen,
-        processor=fitting[0],
+        adapter=lora,
+        processor=processors[0],
         config=_halves(base, settings),
     )
 
@@ -87,11 +87,11 @@ def canonical(name: str) -> str | None:
     none of these comes back without its wrappers.
     """
     steps = name.split(".")
-    for at, step in enumerate(steps):
+    for index, step in enumerate(steps):
         if step in _UNUSED:
             return None
         if step in _USED:
-            bare = ".".join(steps[at:])
+            bare = ".".join(steps[index:])
             break
     else:
         bare = _WRAPPERS.sub("", name)
@@ -108,10 +108,10 @@ def shards(base: Path) -> list[Path]:
     index = base / "model.safetensors.index.json"
     if not index.is_file():
         return _weights(base)
-    listed = _json(index).get("weight_map")
-    if not isinstance(listed, dict) or not listed:
+    weight_map = _json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
         raise DamagedWeights(f"{index} lists no weights; download it again.")
-    names = sorted({str(file) for file in listed.values()})
+    names = sorted({str(file) for file in weight_map.values()})
     missing = [name for name in names if Path(name).name != name or not (base / name).is_file()]
     if missing:
         raise DamagedWeights(
@@ -135,30 +135,30 @@ def _places(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _base(folder: Path, places: list[Path]) -> tuple[Path, dict[str, Any]]:
-    found: list[tuple[Path, dict[str, Any]]] = []
-    strangers: list[str] = []
-    without: list[Path] = []
+    candidates: list[tuple[Path, dict[str, Any]]] = []
+    other_types: list[str] = []
+    bare_folders: list[Path] = []
     for place in places:
         if not (place / "config.json").is_file():
             continue
         settings = _settings(place)
         if str(settings.get("model_type")) not in _ARCHITECTURES:
-            strangers.append(str(settings.get("model_type")))
+            other_types.append(str(settings.get("model_type")))
         elif _weights(place):
-            found.append((place, settings))
+            candidates.append((place, settings))
         else:
-            without.append(place)
-    if not found:
-        raise _no_base(folder, places, strangers, without)
-    if len(found) > 1:
+            bare_folders.append(place)
+    if not candidates:
+        raise _no_base(folder, places, other_types, bare_folders)
+    if len(candidates) > 1:
         # The same base may lie there twice, with the CTC head and as it was before.
-        found = [one for one in found if _has_ctc(one[0])] or found
-        shallow = min(len(place.parts) for place, _ in found)
-        found = [one for one in found if len(one[0].parts) == shallow]
-    if len(found) > 1:
-        listed = " and ".join(str(place) for place, _ in found)
-        raise UsageError(f"{folder} holds several models, {listed}: give the folder of one.")
-    return found[0]
+        candidates = [candidate for candidate in candidates if _has_ctc(candidate[0])] or candidates
+        shallow = min(len(place.parts) for place, _ in candidates)
+        candidates = [candidate for candidate in candidates if len(candidate[0].parts) == shallow]
+    if len(candidates) > 1:
+        folder_names = " and ".join(str(place) for place, _ in candidates)
+        raise UsageError(f"{folder} holds several models, {folder_names}: give the folder of one.")
+    return candidates[0]
 
 
 def _settings(place: Path) -> dict[str, Any]:
@@ -172,18 +172,18 @@ def _settings(place: Path) -> dict[str, Any]:
 
 
 def _no_base(
-    folder: Path, places: list[Path], strangers: list[str], without: list[Path]
+    folder: Path, places: list[Path], other_types: list[str], bare_folders: list[Path]
 ) -> UsageError | DamagedWeights:
-    for place in without:
+    for place in bare_folders:
         if any(file for pattern in _PICKLES for file in place.glob(pattern)):
             return UsageError(
                 f"{place} keeps its weights as pickles, which may run code when they are read; "
                 "convert them to safetensors first."
             )
         return DamagedWeights(f"{place} has a config.json and no *.safetensors; download them.")
-    if strangers:
+    if other_types:
         return UsageError(
-            f"{folder} holds a model of type {strangers[0]!r}; there is support for "
+            f"{folder} holds a model of type {other_types[0]!r}; there is support for "
             f"{', '.join(sorted(_ARCHITECTURES))}."
         )
     if any((place / "adapter_config.json").is_file() for place in places):
@@ -196,23 +196,22 @@ def _no_base(
 
 def _adapter(folder: Path, places: list[Path]) -> Path | None:
     holders = [place for place in places if (place / "adapter_config.json").is_file()]
-    found = [place for place in holders if (place / _ADAPTER).is_file()]
-    if holders and not found:
+    adapters = [place for place in holders if (place / _ADAPTER).is_file()]
+    if holders and not adapters:
         raise DamagedWeights(
             f"{holders[0]} has an adapter_config.json and no {_ADAPTER}; download that, too."
         )
-    shallow = min((len(place.parts) for place in found), default=0)
-    found = [place for place in found if len(place.parts) == shallow]
-    if len(found) > 1:
-        listed = " and ".join(str(place) for place in found)
-        raise UsageError(f"{folder} holds several adapters, {listed}: leave one in it.")
-    return found[0] if found else None
+    shallow = min((len(place.parts) for place in adapters), default=0)
+    adapters = [place for place in adapters if len(place.parts) == shallow]
+    if len(adapters) > 1:
+        folder_names = " and ".join(str(place) for place in adapters)
+        raise UsageError(f"{folder} holds several adapters, {folder_names}: leave one in it.")
+    return adapters[0] if adapters else None
 
 
 def _is_processor(place: Path) -> bool:
-    if not (place / "preprocessor_config.json").is_file():
-        return False
-    return any(all((place / name).is_file() for name in names) for names in _TOKENIZERS)
+    has_tokenizer = any(all((place / name).is_file() for name in names) for names in _TOKENIZERS)
+    return has_tokenizer and (place / "preprocessor_config.json").is_file()
 
 
 def _halves(base: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -234,8 +233,8 @@ def _has_ctc(base: Path) -> bool:
 
     for file in shards(base):
         try:
-            with safe_open(file, "pt") as opened:
-                names = list(opened.keys())
+            with safe_open(file, "pt") as shard:
+                names = list(shard.keys())
         except (OSError, SafetensorError) as error:
             raise DamagedWeights(f"{file} is damaged ({error}); download it again.") from error
         if any((canonical(name) or "").startswith("ctc_decoder.") for name in names):
@@ -245,9 +244,9 @@ def _has_ctc(base: Path) -> bool:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DamagedWeights(f"{path} is unreadable ({error}); download it again.") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DamagedWeights(f"{path} is no object in JSON; download it again.")
-    return found
+    return content

@@ -84,10 +84,10 @@ class Adapter:
         if not sides:
             raise DamagedWeights(f"{folder} holds an adapter without weights; download it again.")
         pairs = {}
-        for module, found in sides.items():
+        for module, matrices in sides.items():
             weight = canonical(f"{module}.weight")
             if weight is not None:
-                pairs[weight] = _pair(folder, module, found, config)
+                pairs[weight] = _pair(folder, module, matrices, config)
         return cls(folder, pairs)
 
     def merge(self, name: str, weight: Tensor) -> Tensor:
@@ -95,18 +95,18 @@ class Adapter:
         pair = self.pairs.get(name)
         if pair is None:
             return weight
-        added = (len(pair.up), pair.down.shape[1])
-        if weight.shape != added:
+        shape = (len(pair.up), pair.down.shape[1])
+        if weight.shape != shape:
             raise DamagedWeights(
-                f"The adapter in {self.folder} changes {name} as {added}, but it is "
+                f"The adapter in {self.folder} changes {name} as {shape}, but it is "
                 f"{tuple(weight.shape)}: it belongs to another model."
             )
         change = pair.up.float() @ pair.down.float()
         return weight.float().add_(change, alpha=pair.scale).to(weight.dtype)
 
-    def unused(self, seen: Iterable[str]) -> list[str]:
+    def unused(self, names: Iterable[str]) -> list[str]:
         """Names of weights that the adapter changes and that are not among those seen."""
-        return sorted(self.pairs.keys() - set(seen))
+        return sorted(self.pairs.keys() - set(names))
 
 
 def _refuse(folder: Path, config: dict[str, Any]) -> None:
@@ -130,13 +130,13 @@ def _pair(
     folder: Path, module: str, sides: Mapping[str, Tensor], config: Mapping[str, Any]
 ) -> Pair:
     if len(sides) != 2:
-        lacking = "B" if "A" in sides else "A"
-        raise DamagedWeights(f"{folder} lacks lora_{lacking} of {module}; download it again.")
+        missing_side = "B" if "A" in sides else "A"
+        raise DamagedWeights(f"{folder} lacks lora_{missing_side} of {module}; download it again.")
     down, up = sides["A"], sides["B"]
     # PEFT's patterns are held against the name that a module has inside the model it wraps.
-    inner = module.removeprefix("base_model.model.")
-    rank = _setting(folder, config, "r", "rank_pattern", inner)
-    alpha = _setting(folder, config, "lora_alpha", "alpha_pattern", inner)
+    module_name = module.removeprefix("base_model.model.")
+    rank = _setting(folder, config, "r", "rank_pattern", module_name)
+    alpha = _setting(folder, config, "lora_alpha", "alpha_pattern", module_name)
     if down.dim() != 2 or up.dim() != 2 or not len(down) == up.shape[1] == rank:
         raise DamagedWeights(
             f"{folder} has matrices {tuple(down.shape)} and {tuple(up.shape)} for {module}, which "
@@ -147,12 +147,12 @@ def _pair(
 
 
 def _setting(
-    folder: Path, config: Mapping[str, Any], general: str, special: str, inner: str
+    folder: Path, config: Mapping[str, Any], general: str, special: str, module_name: str
 ) -> float:
     patterns: Any = config.get(special) or {}
     try:
         for pattern, value in patterns.items():
-            if re.match(rf"(.*\.)?({pattern})$", inner):
+            if re.match(rf"(.*\.)?({pattern})$", module_name):
                 return float(value)
         return float(config[general])
     except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:

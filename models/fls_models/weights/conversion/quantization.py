@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fls_models.core.optional import installing, optional
 from fls_models.errors import DamagedWeights, EnvironmentLacks, UsageError
 from fls_models.weights.conversion.formats import DTYPES as DTYPES
-from fls_models.weights.conversion.formats import known
+from fls_models.weights.conversion.formats import checked_dtype
 
 _LINEAR = re.compile(r"language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.weight")
 _BLOCK = 64
@@ -43,7 +43,7 @@ def is_quantised(name: str, dtype: str) -> bool:
 
 def pack(name: str, weight: Tensor, dtype: str) -> dict[str, Tensor]:
     """The tensors to keep for one tensor of a model: (N, K) for a linear layer's weight."""
-    known(dtype)
+    checked_dtype(dtype)
     if not is_quantised(name, dtype):
         return {name: weight.to(plain_dtype(dtype)).contiguous()}
     functional: Any = bitsandbytes().functional
@@ -84,28 +84,28 @@ def fill(
 
     Raises DamagedWeights for tensors that are missing or of another shape.
     """
-    known(dtype)
+    checked_dtype(dtype)
     if dtype in ("nf4", "int8") and torch.device(device).type == "cuda":
         _check_kernels()
     for name, linear in list(module.named_modules()):
         path = f"{prefix}.{name}"
         if isinstance(linear, nn.Linear) and is_quantised(f"{path}.weight", dtype):
-            weighted = _nf4_linear if dtype == "nf4" else _int8_linear
-            filled = weighted(path, linear, tensors, torch.device(device))
+            make_layer = _nf4_linear if dtype == "nf4" else _int8_linear
+            layer = make_layer(path, linear, tensors, torch.device(device))
             if linear.bias is not None:
-                filled.bias = _parameter(f"{path}.bias", linear.bias, tensors, dtype, device)
-            module.set_submodule(name, filled)
+                layer.bias = _parameter(f"{path}.bias", linear.bias, tensors, dtype, device)
+            module.set_submodule(name, layer)
     for name, part in list(module.named_modules()):
         _compute_buffers(module, name, part, device)
     for name, part in module.named_modules():
         path = f"{prefix}.{name}" if name else prefix
-        for own, value in list(part.named_parameters(recurse=False)):
+        for key, value in list(part.named_parameters(recurse=False)):
             if value.is_meta:
-                setattr(part, own, _parameter(f"{path}.{own}", value, tensors, dtype, device))
-        for own, value in list(part.named_buffers(recurse=False)):
+                setattr(part, key, _parameter(f"{path}.{key}", value, tensors, dtype, device))
+        for key, value in list(part.named_buffers(recurse=False)):
             if value.is_meta:
-                filled_buffer = _parameter(f"{path}.{own}", value, tensors, dtype, device)
-                setattr(part, own, filled_buffer.data)
+                filled_buffer = _parameter(f"{path}.{key}", value, tensors, dtype, device)
+                setattr(part, key, filled_buffer.data)
     module.train(False)
 
 
@@ -142,9 +142,9 @@ def _fetch(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
         ) from None
 
 
-def _misshapen(name: str, found: object, needed: object) -> DamagedWeights:
+def _misshapen(name: str, value: object, target: object) -> DamagedWeights:
     return DamagedWeights(
-        f"{name} is {found} and has to be {needed}; remove the model and install it again."
+        f"{name} is {value} and has to be {target}; remove the model and install it again."
     )
 
 
@@ -171,12 +171,12 @@ def _nf4_linear(
     state = {key: _fetch(f"{name}.{key}", tensors) for key in _NF4}
     shape = [linear.out_features, linear.in_features]
     try:
-        said = json.loads(bytes(state[_STATE].tolist()))["shape"]
+        stored_shape = json.loads(bytes(state[_STATE].tolist()))["shape"]
     except (ValueError, KeyError, TypeError) as error:
         raise _misshapen(f"{name}.{_STATE}", "unreadable", "a description") from error
-    if said != shape or packed.numel() * 2 != shape[0] * shape[1]:
-        raise _misshapen(name, said, shape)
-    filled = layers.Linear4bit(
+    if stored_shape != shape or packed.numel() * 2 != shape[0] * shape[1]:
+        raise _misshapen(name, stored_shape, shape)
+    layer = layers.Linear4bit(
         linear.in_features,
         linear.out_features,
         bias=linear.bias is not None,
@@ -185,10 +185,10 @@ def _nf4_linear(
         quant_type="nf4",
         device="meta",
     )
-    filled.weight = layers.Params4bit.from_prequantized(
-        data=packed, quantized_stats=state, requires_grad=False, device=device, module=filled
+    layer.weight = layers.Params4bit.from_prequantized(
+        data=packed, quantized_stats=state, requires_grad=False, device=device, module=layer
     )
-    return filled
+    return layer
 
 
 def _int8_linear(
@@ -199,7 +199,7 @@ def _int8_linear(
     shape = (linear.out_features, linear.in_features)
     if rows.shape != shape or rows.dtype != torch.int8 or scale.shape != shape[:1]:
         raise _misshapen(f"{path}.weight", f"{rows.dtype} {tuple(rows.shape)}", f"int8 {shape}")
-    filled = layers.Linear8bitLt(
+    layer = layers.Linear8bitLt(
         linear.in_features,
         linear.out_features,
         bias=linear.bias is not None,
@@ -207,11 +207,11 @@ def _int8_linear(
         threshold=_OUTLIER,
         device="meta",
     )
-    there = rows.to(device)
-    filled.weight = layers.Int8Params(
-        there, requires_grad=False, has_fp16_weights=False, CB=there, SCB=scale.to(device)
+    data = rows.to(device)
+    layer.weight = layers.Int8Params(
+        data, requires_grad=False, has_fp16_weights=False, CB=data, SCB=scale.to(device)
     )
-    return filled
+    return layer
 
 
 def _compute_buffers(
@@ -223,11 +223,11 @@ def _compute_buffers(
     device came to nothing. It is made again from its own attributes, which bear the names of the
     arguments it was made with.
     """
-    computed = [own for own in part._non_persistent_buffers_set if part._buffers[own] is not None]
-    if not any(part._buffers[own].is_meta for own in computed):  # type: ignore[union-attr]
+    computed = (part._buffers[key] for key in part._non_persistent_buffers_set)
+    if not any(buffer is not None and buffer.is_meta for buffer in computed):
         return
-    asked = list(inspect.signature(type(part).__init__).parameters)[1:]
+    arguments = list(inspect.signature(type(part).__init__).parameters)[1:]
     # Some releases of transformers take a device, too, and keep nothing of it.
-    kept = [argument for argument in asked if hasattr(part, argument)]
-    again = type(part)(**{argument: getattr(part, argument) for argument in kept})
-    module.set_submodule(name, again.to(device))
+    attributes = [argument for argument in arguments if hasattr(part, argument)]
+    fresh_module = type(part)(**{argument: getattr(part, argument) for argument in attributes})
+    module.set_submodule(name, fresh_module.to(device))

@@ -1,0 +1,171 @@
+"""What a decoder reads, as embeddings: text, and the chat template around a recording and requests.
+
+Control tokens are control tokens in the template's own text and nowhere else. What the layers make
+of the embeddings is `decoder`'s affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fls_models.errors import DamagedWeights
+from fls_models.lslm.prompts import Prompt
+
+_RECORDING = "\x00recording\x00"
+_REQUEST = "\x00request\x00"
+_REPLY = "\x00reply\x00"
+IGNORE_INDEX = -100
+"""The label of a position that nothing is learned from, as everywhere in transformers."""
+
+
+@dataclass(frozen=True)
+class _Markup:
+    """The chat template around a recording, by the model's own template."""
+
+    head: str
+    before_request: str
+    before_reply: str
+    after_reply: str
+
+
+@dataclass(frozen=True)
+class DecoderComponents:
+    """What a decoder is made of.
+
+    Attributes:
+        body: takes `inputs_embeds` (1, n, H) and a cache, gives `last_hidden_state` (1, n, H); has
+            `rotary_emb.inv_freq` and `config.num_hidden_layers`.
+        head: (n, H) -> logits (n, V).
+        table: the input embeddings; it may lie on another device than the body.
+        tokenizer: a tokenizer of transformers.
+        template: has `apply_chat_template`: the tokenizer, or the processor of a model that hears.
+        ends: tokens that end a reply.
+        audio: the template's placeholder for a recording that is heard; empty if there is none.
+        form: changes when contexts of the same weights are computed otherwise.
+    """
+
+    body: nn.Module
+    head: Callable[[Tensor], Tensor]
+    table: nn.Module
+    tokenizer: Any
+    template: Any
+    ends: Collection[int]
+    audio: str
+    form: str
+
+
+class DecoderInputs:
+    """Embeddings by `DecoderComponents`."""
+
+    def __init__(self, parts: DecoderComponents) -> None:
+        self._parts = parts
+        self._tokenizer = parts.tokenizer
+        body: Any = parts.body
+        self._frequencies: Tensor = body.rotary_emb.inv_freq.clone()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the recording's embeddings are read."""
+        return self._frequencies.device
+
+    def tokenize(self, text: str) -> list[int]:
+        tokenizer = self._tokenizer
+        return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def embed(self, tokens: Sequence[int]) -> Tensor:
+        table: Any = self._parts.table
+        ids = torch.tensor(list(tokens), dtype=torch.long, device=table.weight.device)
+        embedded: Tensor = table(ids)
+        return embedded.to(self.device)
+
+    def opening(self, prompt: Prompt) -> Tensor:
+        """What comes before a recording, (n, H)."""
+        head = self._template_text(self._markup(prompt).head)
+        return torch.cat([head, self.embed(self.tokenize(prompt.opening))])
+
+    def question_opening(self, prompt: Prompt, lead: str) -> Tensor:
+        """What comes between a recording and a question that nobody replies to, (n, H)."""
+        opening = self.embed(self.tokenize(f"{lead}\n\nQuestion:"))
+        if not prompt.audio:
+            return opening
+        return torch.cat([self._template_text(self._markup(prompt).before_request), opening])
+
+    def request(
+        self, prompt: Prompt, text: str, exchanges: Sequence[tuple[str, str]] = ()
+    ) -> Tensor:
+        """What follows a recording: requests with their replies, then the request, in markup."""
+        markup = self._markup(prompt)
+        parts: list[Tensor] = []
+        for number, (request, reply) in enumerate([*exchanges, (text, None)]):
+            # The first goes on in the message that holds the recording; others begin theirs.
+            if number:
+                words = request.lstrip()
+            elif prompt.audio:
+                parts.append(self._template_text(markup.before_request))
+                words = request.lstrip()
+            else:
+                words = markup.before_request.strip(" ") + request
+            parts += [self.embed(self.tokenize(words)), self._template_text(markup.before_reply)]
+            if reply is not None:
+                parts += [self.embed(self.tokenize(reply)), self._template_text(markup.after_reply)]
+        return torch.cat(parts)
+
+    def conversation(
+        self, prompt: Prompt, recording: Tensor, request: str, reply: str
+    ) -> tuple[Tensor, Tensor]:
+        """A request and its reply: what `read`, `scores` and `generate` see, to be trained on.
+
+        Args:
+            recording: (L, H).
+
+        Returns:
+            Embeddings (n, H), and for each the token that stands there, (n,) int64 on the CPU:
+            `IGNORE_INDEX` for all but the reply's own tokens and the one that ends it.
+        """
+        after_reply = self._markup(prompt).after_reply
+        after = self._tokenizer.encode(after_reply, add_special_tokens=False)
+        ends = [place for place, token in enumerate(after) if token in self._parts.ends]
+        if not ends:
+            raise DamagedWeights(
+                "The model's chat template ends replies with a token that its generation_config "
+                "does not stop at; pull the model again."
+            )
+        tokens = [*self.tokenize(reply), *after[: ends[0] + 1]]
+        opening, question = self.opening(prompt), self.request(prompt, request)
+        before = torch.cat([opening, recording.to(opening.device, opening.dtype), question])
+        labels = torch.tensor([*[IGNORE_INDEX] * len(before), *tokens])
+        return torch.cat([before, self.embed(tokens)]), labels
+
+    def _template_text(self, markup: str) -> Tensor:
+        """Embeddings of the template's own text, in which control tokens are control tokens."""
+        return self.embed(self._tokenizer.encode(markup, add_special_tokens=False))
+
+    @lru_cache  # noqa: B019  (a model lives as long as the process)
+    def _markup(self, prompt: Prompt) -> _Markup:
+        recording: Any = _RECORDING + _REQUEST
+        if prompt.audio:
+            recording = [
+                {"type": "audio", "audio_url": "recording"},
+                {"type": "text", "text": _REQUEST},
+            ]
+        rendered: Any = self._parts.template.apply_chat_template(
+            [
+                {"role": "system", "content": prompt.system},
+                {"role": "user", "content": recording},
+                {"role": "assistant", "content": _REPLY},
+                {"role": "user", "content": _REQUEST},
+            ],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        head, rest = rendered.split(self._parts.audio if prompt.audio else _RECORDING)
+        before_request, between, tail = rest.split(_REQUEST)
+        before_reply, after_reply = between.split(_REPLY)
+        assert before_reply == tail, "the template marks a first reply as any other"
+        return _Markup(head, before_request, before_reply, after_reply)
