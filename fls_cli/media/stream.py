@@ -21,7 +21,7 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import JoinedParts, choose_track
 from fls_cli.media.layout.damage import has_lost_blocks
 from fls_cli.media.layout.kinds import WHOLE, Part, length, mapped
-from fls_cli.media.layout.mp4 import is_fragmented
+from fls_cli.media.layout.mp4 import is_fragmented, is_mp4
 from fls_cli.media.layout.parts import parts_of
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
@@ -132,9 +132,9 @@ def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
     guess = None if raw else raw_by_suffix(source.below or "")
     if guess and (info is None or "misdetection possible" in text):
         raw, info = guess, read_report(describe(source, raw=guess)[1])
-    if info is None and (path := source.path) and len(parts := parts_of(path, "mov")) > 1:
+    if info is None and (path := source.path) and is_mp4(path):
         # Of several joined MP4, ffmpeg may read none.
-        info = read_report(describe(source, parts[0])[1])
+        info = read_report(describe(source, parts_of(path, "mov")[0])[1])
     if info is None:
         raise unreadable(source, code, text, lambda: describe(source, loglevel="debug")[1])
     return replace(info, raw=raw)

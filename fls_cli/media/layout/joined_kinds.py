@@ -35,6 +35,8 @@ class Kind:
             if at > 0 and not self.header.match(data, at):
                 return (*parts, *joined_behind(data, at))
             end = self.end(data, at)
+            # Each is at least a byte long, whatever its header says.
+            end = None if end is not None and end <= at else end
             following = self._following(data, at, end)
             parts.append(Part(at, following, lacks=self.lack(data, at, end, following)))
             at = following

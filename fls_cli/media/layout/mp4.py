@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from fls_cli.media.layout.headers import HEADERS
@@ -57,6 +58,12 @@ class _Mp4(Kind):
 def is_fragmented(data: Bytes, at: int) -> bool:
     """Whether the MP4 that begins at a byte comes in fragments, each with an index of its own."""
     return bool(HEADERS["mov"].match(data, at)) and data.find(b"mvex", at, at + _HEAD) >= 0
+
+
+def is_mp4(path: Path) -> bool:
+    """Whether a file begins as MP4 does. Raises OSError."""
+    with open(path, "rb") as file:
+        return HEADERS["mov"].match(file.read(64)) is not None
 
 
 def _goes_back(data: Bytes, begin: int, end: int) -> bool:
