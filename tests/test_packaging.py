@@ -42,7 +42,7 @@ def test_every_module_card_and_marker_is_inside(names: set[str]) -> None:
     expected = {
         f"{package}/{path.relative_to(folder).as_posix()}"
         for package, folder in sources
-        for pattern in ("*.py", "*.toml", "py.typed", "*.css", "*.html", "*.js")
+        for pattern in ("*.py", "*.toml", "py.typed", "*.css", "*.html", "*.js", "*.txt")
         for path in folder.rglob(pattern)
     }
     assert {"fls_cli/py.typed", "fls_models/py.typed", "fls_models/cards/mini.toml"} <= expected
@@ -59,7 +59,7 @@ def test_what_was_trained_for_mini_is_inside(names: set[str]) -> None:
 def test_else_nothing_that_was_not_written_by_hand_is_inside(names: set[str]) -> None:
     ours = [name for name in names if ".dist-info/" not in name]
     suffixes = {Path(name).suffix for name in ours if not name.startswith("fls_models/mini/")}
-    assert suffixes <= {".py", ".toml", ".typed", ".css", ".html", ".js"}
+    assert suffixes <= {".py", ".toml", ".typed", ".css", ".html", ".js", ".txt"}
 
 
 def test_the_metadata_name_the_licence_and_the_command(wheel: Path) -> None:

@@ -53,8 +53,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
 
     told: list[list[tuple[str, str]]] = []
 
-    def generate(*_: Any, earlier: Any = (), **__: Any) -> Iterator[str]:
-        told.append(list(earlier))
+    def generate(*_: Any, exchanges: Any = (), **__: Any) -> Iterator[str]:
+        told.append(list(exchanges))
         return iter(["Yes", "."])
 
     monkeypatch.setattr(MiniLanguageModel, "generate", generate)

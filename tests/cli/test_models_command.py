@@ -143,7 +143,7 @@ def test_show_tells_everything_on_the_card(cards: dict[str, Card], cache: Path) 
     for piece in found.parts:
         for fact in (
             piece.name,
-            piece.description,
+            piece.what,
             piece.licence,
             piece.origin,
             piece.files[0].sha256,

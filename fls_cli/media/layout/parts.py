@@ -18,7 +18,6 @@ from fls_cli.media.layout.damage import ends_in_zeros
 from fls_cli.media.layout.ends import KINDS
 from fls_cli.media.layout.frames import frame_parts
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part, mapped
-from fls_cli.media.layout.matroska import MATROSKA
 from fls_cli.media.layout.mp4 import MP4
 from fls_cli.media.layout.ogg import ogg_parts
 from fls_cli.media.layout.transport import transport_parts
@@ -31,7 +30,6 @@ _WITHOUT_PARTS = frozenset({"mpeg", "nut", "dts"})
 _READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
     **{name: kind.parts for name, kind in KINDS.items()},
     "wav": wav_parts,
-    "matroska": MATROSKA.parts,
     "ogg": ogg_parts,
     "mpegts": transport_parts,
     "mov": MP4.parts,
