@@ -24,6 +24,7 @@ LAYERS = {
 FRONT_DOORS = {"fls_models", "fls_cli"}
 HEAVY = ("torch", "transformers", "numpy", "faster_whisper", "ctranslate2", "huggingface_hub")
 MOST_NAMES = 13
+MOST_LINES = 79
 
 
 def _modules() -> dict[str, Path]:
@@ -97,6 +98,15 @@ def test_no_folder_holds_more_than_can_be_looked_over(package: str) -> None:
             if path.suffix == ".py" or (path.is_dir() and path.name != "__pycache__")
         } - {"__init__.py", "__main__.py"}
         assert len(names) <= MOST_NAMES, folder
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_function_is_longer_than_a_page(name: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            begin = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            assert node.end_lineno is not None
+            assert node.end_lineno - begin + 1 <= MOST_LINES, node.name
 
 
 def test_the_command_line_imports_nothing_heavy_by_itself() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ from fls_models.errors import UsageError
 if TYPE_CHECKING:
     from fls_models.answering.answerer import Answerer
     from fls_models.answering.generation import GenerationConfig
+    from fls_models.core.budget import Budget
     from fls_models.core.results import Answer
 
 
@@ -95,37 +97,46 @@ def ask(
         target_length=reading.target_length,
     )
     with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
-        paid, generation = reading.paid, sampling.config
-
-        def task(job: Job) -> list[dict[str, Any]]:
-            from fls_models.answering.answerer import Answerer
-
-            showing.check(job)
-            hearing = job.hear()
-            if not hearing.recording.speaks:
-                job.say_silent(in_result=True)
-            answerer = Answerer(
-                job.model,
-                job.source.name,
-                hearing.recording,
-                heard_in=hearing.seconds,
-                budget=paid,
-                generation=generation,
-                evidence=showing.evidence,
-                progress=session.bars,
-            )
-            headed, quoted = len(questions) > 1, showing.printed
-            answers = [
-                _put(answerer, text, job, headed=headed, quoted=quoted) for text in questions
-            ]
-            showing.show(job, answers)
-            return [_kept(answer) for answer in answers]
-
+        generation = sampling.config
+        task = partial(
+            _answers, questions=questions, showing=showing, paid=reading.paid, generation=generation
+        )
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         done = runner.run(sources, recordings.from_file, request, task)
         if session.source_count > 1 and len(done) > 1:
             _over_all(session, request, questions, done, generation)
         session.finish()
+
+
+def _answers(
+    job: Job,
+    *,
+    questions: Sequence[str],
+    showing: Showing,
+    paid: Budget,
+    generation: GenerationConfig,
+) -> list[dict[str, Any]]:
+    """Puts the questions to one recording, and shows what was asked for besides answers."""
+    from fls_models.answering.answerer import Answerer
+
+    showing.check(job)
+    hearing = job.hear()
+    if not hearing.recording.speaks:
+        job.say_silent(in_result=True)
+    answerer = Answerer(
+        job.model,
+        job.source.name,
+        hearing.recording,
+        heard_in=hearing.seconds,
+        budget=paid,
+        generation=generation,
+        evidence=showing.evidence,
+        progress=job.session.bars,
+    )
+    headed, quoted = len(questions) > 1, showing.printed
+    answers = [_put(answerer, text, job, headed=headed, quoted=quoted) for text in questions]
+    showing.show(job, answers)
+    return [_kept(answer) for answer in answers]
 
 
 def _put(answerer: Answerer, question: str, job: Job, *, headed: bool, quoted: bool) -> Answer:

@@ -168,58 +168,80 @@ def train_connector(
     lengths = [encoded.frames(utterance.audio) for utterance in utterances]
     batches = LikeLengths(lengths, run.batch_size, seed)
 
-    def frames(audio: Path) -> Tensor:
-        """As Whisper gives them: (T, 2 W) -> (2 T, W) float32."""
-        return encoded[audio].float().reshape(-1, config.shape.encoder_width)
-
     def loss(number: int, generator: torch.Generator) -> Tensor:
         batch = batches(number)
-        noisy = [disturbed(frames(utterances[at].audio), generator).to(device) for at in batch]
+        frames = (_frames(encoded[utterances[index].audio], config) for index in batch)
+        noisy = [disturbed(samples, generator).to(device) for samples in frames]
         trainee.train()
         with computing(torch_device, precision):
             return trainee.loss(
-                noisy, [token_ids[at] for at in batch], [letter_ids[at] for at in batch]
+                noisy, [token_ids[index] for index in batch], [letter_ids[index] for index in batch]
             )
 
-    def transcribe(audio: Path) -> str:
-        with computing(torch_device, precision):
-            logits, _ = trainee(frames(audio).to(device)[None])
-        return spelling.decode(greedy(logits[0]))
-
-    @torch.no_grad()
     def evaluate() -> float:
-        trainee.train(False)
-        return word_error_rate(run.dev, transcribe)
+        with computing(torch_device, precision):
+            return _word_error_rate(trainee, run, config, spelling)
 
-    run_identity = {
+    loop = Loop(
+        trainee.parameters_by_name,
+        run.plan,
+        run.folder,
+        identity={
+            **_identity(run, config, spelling, identity, start),
+            "dropout": dropout,
+            "precision": precision,
+        },
+        orthogonalised=trainee.matrices,
+        processes=run.processes,
+    )
+    best = loop.run(loss, evaluate, run.progress, run.report)
+    folder = run.folder / CONNECTOR
+    run.processes.once(lambda: _save(trainee, best.file, config, spelling, folder))
+    return Result(folder, best.value, best.loss, best.step)
+
+
+def _identity(
+    run: Run[Utterance], config: Config, spelling: Spelling, model: str, start: Connector | None
+) -> dict[str, object]:
+    """What makes a training another one, but for the settings."""
+    return {
         "stage": "connector",
-        "model": identity,
+        "model": model,
         **digests(run),
         "vocabulary": spelling.identity,
         "shape": asdict(config.shape),
         "start": None if start is None else _digest(start),
         "batch": run.batch_size,
-        "dropout": dropout,
-        "precision": precision,
     }
-    loop = Loop(
-        trainee.parameters_by_name,
-        run.plan,
-        run.folder,
-        identity=run_identity,
-        orthogonalised=trainee.matrices,
-        processes=run.processes,
-    )
-    best = loop.run(loss, evaluate, run.progress, run.report)
 
-    def save() -> Path:
-        fill(trainee.parameters_by_name, load_file(best.file))
-        # In 16 bits, as it is to be trained on.
-        write(trainee.connector, config, run.folder / CONNECTOR, int8=False)
-        spelling.save(run.folder / CONNECTOR)
-        return run.folder / CONNECTOR
 
-    return Result(run.processes.once(save), best.value, best.loss, best.step)
+@torch.no_grad()
+def _word_error_rate(
+    trainee: ConnectorTrainee, run: Run[Utterance], config: Config, spelling: Spelling
+) -> float:
+    """That of what the head reads in the recordings that are held out."""
+    trainee.train(False)
+    device = trainee.characters.weight.device
+
+    def transcribe(audio: Path) -> str:
+        logits, _ = trainee(_frames(run.encoded[audio], config).to(device)[None])
+        return spelling.decode(greedy(logits[0]))
+
+    return word_error_rate(run.dev, transcribe)
+
+
+def _frames(encoded: Tensor, config: Config) -> Tensor:
+    """As Whisper gives them: (T, 2 W) -> (2 T, W) float32."""
+    return encoded.float().reshape(-1, config.shape.encoder_width)
+
+
+def _save(
+    trainee: ConnectorTrainee, state: Path, config: Config, spelling: Spelling, folder: Path
+) -> None:
+    fill(trainee.parameters_by_name, load_file(state))
+    # In 16 bits, as it is to be trained on.
+    write(trainee.connector, config, folder, int8=False)
+    spelling.save(folder)
 
 
 def _digest(connector: Connector) -> str:
