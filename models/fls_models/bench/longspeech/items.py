@@ -67,7 +67,7 @@ def load_spoken_items(
     Raises UsageError for a list or a recording that is not there, and names the line of an entry
     that does not fit.
     """
-    found: list[SpokenItem] = []
+    items: list[SpokenItem] = []
     others: dict[str, int] = {}
     places = _Places(data if data.is_dir() else data.parent)
     names: set[str] = set()
@@ -80,15 +80,15 @@ def load_spoken_items(
         if item.task not in tasks:
             others[item.task] = others.get(item.task, 0) + 1
             continue
-        found.append(item)
-        if len(found) == limit:
+        items.append(item)
+        if len(items) == limit:
             break
-    if not found:
+    if not items:
         had = ", ".join(f"{count} of {task}" for task, count in others.items())
         raise UsageError(
             f"{data} holds no items of {', '.join(tasks)}" + (f"; it has {had}." if had else ".")
         )
-    return found
+    return items
 
 
 class _Places:
@@ -99,18 +99,18 @@ class _Places:
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
+        by_name: dict[str, list[Path]] = {}
         for path in sorted(self._root.rglob("*")):
             if path.is_file():
-                found.setdefault(path.name, []).append(path)
-        return found
+                by_name.setdefault(path.name, []).append(path)
+        return by_name
 
-    def find(self, given: str, beside: Path) -> Path | None:
+    def find(self, name: str, beside: Path) -> Path | None:
         """The recording beside its list, in the folder, or the only one in there of that name."""
-        for place in (beside / given, self._root / given):
+        for place in (beside / name, self._root / name):
             if place.is_file():
                 return place
-        alike = self._by_name.get(Path(given).name, [])
+        alike = self._by_name.get(Path(name).name, [])
         return alike[0] if len(alike) == 1 else None
 
 
@@ -155,16 +155,18 @@ def _listed(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{path}, line {number}", raw
         return
     try:
-        found = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise UsageError(f"{path} is no JSON: {error}.") from None
-    if isinstance(found, dict):
-        found = next((found[key] for key in _WITHIN if isinstance(found.get(key), list)), None)
-    if not isinstance(found, list):
+    if isinstance(content, dict):
+        content = next(
+            (content[key] for key in _WITHIN if isinstance(content.get(key), list)), None
+        )
+    if not isinstance(content, list):
         raise UsageError(f"{path} holds no JSON array of entries.")
-    for number, raw in enumerate(found, 1):
+    for number, raw in enumerate(content, 1):
         if not isinstance(raw, dict):
             raise UsageError(f"{path}, entry {number} is no JSON object.")
         yield f"{path}, entry {number}", raw
@@ -175,14 +177,14 @@ def _first(raw: dict[str, Any], names: Sequence[str]) -> Any:
 
 
 def _item(raw: dict[str, Any], where: str, beside: Path, places: _Places) -> SpokenItem:
-    given = _first(raw, _AUDIO)
-    if isinstance(given, dict):
-        given = given.get("path")
-    if not isinstance(given, str) or not given:
+    name = _first(raw, _AUDIO)
+    if isinstance(name, dict):
+        name = name.get("path")
+    if not isinstance(name, str) or not name:
         raise UsageError(f'{where}: an entry names its recording: {{"audio": "talk.wav", ...}}.')
-    audio = places.find(given, beside)
+    audio = places.find(name, beside)
     if audio is None:
-        raise UsageError(f"{where}: there is no recording {given}.")
+        raise UsageError(f"{where}: there is no recording {name}.")
     task = raw.get("task") or "qa"
     if task not in TASKS:
         raise UsageError(f"{where}: there is no task {task!r}; there are: {', '.join(TASKS)}.")
@@ -248,5 +250,5 @@ def _transcript(raw: dict[str, Any]) -> str | None:
     turns = raw.get("turns")
     if isinstance(turns, list) and all(isinstance(turn, dict) for turn in turns):
         return " ".join(str(turn.get("text", "")) for turn in turns).strip() or None
-    found = _first(raw, _TRANSCRIPT)
-    return found.strip() or None if isinstance(found, str) else None
+    text = _first(raw, _TRANSCRIPT)
+    return text.strip() or None if isinstance(text, str) else None

@@ -44,15 +44,15 @@ _UNITS = str.maketrans(
 
 def holds_fact(answer: str, question: str, choices: Sequence[str], correct: int) -> bool:
     """Whether an answer names the correct choice, and none of the others as well."""
-    said = _words(answer)
-    said += [one + other for one, other in pairwise(said) if not _is_number(one + other)]
-    asked = _words(question)
-    shares = [_covered(_added(choice, asked), said) for choice in choices]
-    numbers = [word for word in _added(choices[correct], asked) if _is_number(word)]
+    reply = _words(answer)
+    reply += [left + right for left, right in pairwise(reply) if not _is_number(left + right)]
+    terms = _words(question)
+    shares = [_covered(_added(choice, terms), reply) for choice in choices]
+    numbers = [word for word in _added(choices[correct], terms) if _is_number(word)]
     right = shares.pop(correct)
     return (
         right >= _COVERED
-        and all(number in said for number in numbers)
+        and all(number in reply for number in numbers)
         and all(right > wrong for wrong in shares)
     )
 
@@ -61,30 +61,30 @@ def _words(text: str) -> list[str]:
     return normalise(text).translate(_UNITS).split()
 
 
-def _added(choice: str, asked: Sequence[str]) -> list[str]:
+def _added(choice: str, terms: Sequence[str]) -> list[str]:
     """What a choice says beyond the question."""
     words = list(dict.fromkeys(_words(choice)))
     content = [word for word in words if word not in _EMPTY] or words
-    return [word for word in content if not any(_same(word, known) for known in asked)] or content
+    return [word for word in content if not any(_same(word, term) for term in terms)] or content
 
 
-def _covered(words: Sequence[str], said: Sequence[str]) -> float:
+def _covered(words: Sequence[str], reply: Sequence[str]) -> float:
     if not words:
         return 0.0
-    return sum(any(_same(word, spoken) for spoken in said) for word in words) / len(words)
+    return sum(any(_same(word, candidate) for candidate in reply) for word in words) / len(words)
 
 
-def _same(one: str, other: str) -> bool:
-    if one == other:
+def _same(word: str, candidate: str) -> bool:
+    if word == candidate:
         return True
-    if _is_number(one) or _is_number(other):
+    if _is_number(word) or _is_number(candidate):
         return False
     same = 0
-    for left, right in zip(one, other, strict=False):
+    for left, right in zip(word, candidate, strict=False):
         if left != right:
             break
         same += 1
-    return same >= _SAME_LETTERS and same >= _SAME_PART * max(len(one), len(other))
+    return same >= _SAME_LETTERS and same >= _SAME_PART * max(len(word), len(candidate))
 
 
 def _is_number(word: str) -> bool:
