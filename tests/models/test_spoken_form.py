@@ -46,8 +46,8 @@ def test_numbers(written: str, said: str) -> None:
 @settings(deadline=None)
 @given(some.integers(2, 10**9), some.sampled_from(["{}", "{:,}", "${}", "{}%", "the {}th"]))
 def test_a_listener_writes_the_same_number(number: int, form: str) -> None:
-    # Whisper's normaliser reads ordinals beyond a hundred in pieces: "thirty-six thousand ninth".
-    assume(number < 100 or "th" not in form)
+    # Whisper's normaliser reads ordinals beyond a hundred in pieces, and knows no "ninth".
+    assume("th" not in form.removeprefix("the") or (number < 100 and number % 10 != 9))
     written = form.format(number)
     said = in_words(written)
     assert not re.search(r"\d", said)
