@@ -74,10 +74,11 @@ class MediaInfo:
         Only where an index or a constant rate leads there: where parts may be joined, or clocks go
         back, a time that is searched for may be there twice.
         """
-        plain = len(self.parts) == 1 and not self.parts[0].disordered
-        plain = plain and not any(track.edits for track in self.tracks)
-        is_plain = self.duration is not None and plain
-        return is_plain and self.container.split(",")[0] in _INDEXED
+        part, *others = self.parts
+        edited = any(track.edits for track in self.tracks)
+        if others or part.disordered or edited or self.duration is None:
+            return False
+        return self.container.split(",")[0] in _INDEXED
 
 
 # Streams of frames, in which the rate may change: some ffmpegs miscount their times from there on.

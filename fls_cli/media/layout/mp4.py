@@ -73,18 +73,26 @@ def _goes_back(data: Bytes, begin: int, end: int) -> bool:
         if box.name != b"moof":
             continue
         for track in boxes(data, box.body, min(box.end, end)):
-            number, time = b"", -1
-            for piece in boxes(data, track.body, min(track.end, end)):
-                if piece.name == b"tfhd":
-                    number = data[piece.body + 4 : piece.body + 8]
-                elif piece.name == b"tfdt":
-                    # Version 1 has 64 bits.
-                    size = 8 if data[piece.body] else 4
-                    time = int.from_bytes(data[piece.body + 4 : piece.body + 4 + size], "big")
-            if track.name == b"traf" and 0 <= time <= times.get(number, -1):
+            if track.name != b"traf":
+                continue
+            number, time = _begin(data, track.body, min(track.end, end))
+            if 0 <= time <= times.get(number, -1):
                 return True
             times[number] = max(time, times.get(number, -1))
     return False
+
+
+def _begin(data: Bytes, body: int, end: int) -> tuple[bytes, int]:
+    """The number of a fragment's track, and when that goes on in it; -1 if it does not tell."""
+    number, time = b"", -1
+    for box in boxes(data, body, end):
+        if box.name == b"tfhd":
+            number = data[box.body + 4 : box.body + 8]
+        elif box.name == b"tfdt":
+            # Version 1 has 64 bits.
+            size = 8 if data[box.body] else 4
+            time = int.from_bytes(data[box.body + 4 : box.body + 4 + size], "big")
+    return number, time
 
 
 def _end(data: Bytes, at: int) -> int:

@@ -7,6 +7,7 @@ advertisement between segments or `cat` of two recordings bring others, which no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from fls_cli.media.layout.headers import begins_here, joined_behind
@@ -133,6 +134,8 @@ def _section(data: Bytes, at: int) -> bytes | None:
     return section[:-4] if size > 9 and len(section) == 3 + size and not _crc(section) else None
 
 
+# Some come ten times a second, always the same.
+@lru_cache(maxsize=64)
 def _crc(section: bytes) -> int:
     """CRC-32/MPEG-2; 0 for a table with its check sum."""
     rest = 0xFFFFFFFF

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_models.core.cache import NULL_CACHE, Cache
+from fls_models.core.progress import ignore
 from fls_models.errors import UsageError
 from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
 from fls_models.weights import devices
@@ -47,7 +48,7 @@ def build(
     running: RuntimeConfig,
     memory: Cache = NULL_CACHE,
     *,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = ignore,
     reason: str = "",
 ) -> Pipeline:
     """The model; nothing is loaded yet. `reason` is why it is this one, and continues a sentence.

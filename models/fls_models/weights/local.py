@@ -38,7 +38,7 @@ def from_folder(
     cache: Path,
     progress: Progress = ignore,
     dtype: str = "nf4",
-    check: Callable[[Card], object] = lambda card: None,
+    check: Callable[[Card], object] = ignore,
 ) -> Installed | InstalledFrames:
     """The model in a folder, by the card that fits it best and the folder's name.
 
