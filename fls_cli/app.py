@@ -4,8 +4,6 @@ Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 the environment l
 130 interrupted; 129, 141 and 143 as SIGHUP, SIGPIPE and SIGTERM have it.
 """
 
-from __future__ import annotations
-
 import io
 import signal
 import sys

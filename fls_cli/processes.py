@@ -1,7 +1,5 @@
 """One process of `fls` or, where a launcher starts it several times, one of them."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

@@ -1,7 +1,5 @@
 """`fls cache`: what is kept of recordings, and getting rid of it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`fls config`: the settings that apply, and where each comes from."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`fls summarize`: recordings in short."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`fls transcribe`: what was said, with the times at which it was said."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Annotated
 

@@ -6,8 +6,6 @@ alone, any other with the word that its author chose, never with a type of Pytho
 commands are grouped by their `rich_help_panel`, as Typer groups them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import Any, ClassVar, TypeAlias

@@ -1,7 +1,5 @@
 """Warnings of Python libraries speak to programmers; whoever asks a recording does not see them."""
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings

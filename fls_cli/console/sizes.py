@@ -1,7 +1,5 @@
 """What a person writes and reads for a size, in bytes. Knows nothing of what is measured."""
 
-from __future__ import annotations
-
 import re
 
 from fls_models.errors import UsageError

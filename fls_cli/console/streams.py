@@ -1,7 +1,5 @@
 """stdin, stdout and stderr of the process, any of which may be closed, full, or read by nobody."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os

@@ -1,7 +1,5 @@
 """Text that a terminal survives, whatever it holds."""
 
-from __future__ import annotations
-
 import re
 
 # C0 without tab and newline, DEL, C1 (which holds one-byte escape sequences), the characters that

@@ -1,7 +1,5 @@
 """What a person writes for a time, in seconds. Knows nothing of recordings."""
 
-from __future__ import annotations
-
 import re
 
 from fls_models.errors import UsageError

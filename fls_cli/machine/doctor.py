@@ -3,8 +3,6 @@
 Nothing is downloaded or written, and nothing heavier is done than importing torch.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

@@ -1,7 +1,5 @@
 """What this machine has left: memory, where Linux says so, and disk."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

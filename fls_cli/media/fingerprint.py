@@ -1,7 +1,5 @@
 """What tells a recording from a later one of the same name: its bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache

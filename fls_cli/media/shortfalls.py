@@ -1,7 +1,5 @@
 """What is missing of a recording that was read, in the words in which users are told."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

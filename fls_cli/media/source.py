@@ -1,7 +1,5 @@
 """One recording to read: what it is called, where it lies, and whether there is anything in it."""
 
-from __future__ import annotations
-
 import os
 import stat
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Why nothing came from an address, in sentences of ours."""
 
-from __future__ import annotations
-
 _STATUSES = {
     "401": "the server asks for a login (401); put it in the address as https://user:password@host",
     "403": "the server forbids it (403); check that the link has not expired",

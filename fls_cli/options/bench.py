@@ -1,7 +1,5 @@
 """What benches have in common on the command line: options, and how their values are understood."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

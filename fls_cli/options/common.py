@@ -3,8 +3,6 @@
 Those with a variable are settings: users may set them once for all commands (`settings.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options that belong together, as one value: a dataclass whose fields they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps

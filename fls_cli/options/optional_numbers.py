@@ -1,7 +1,5 @@
 """Options whose number may be left out: `--evidence`, and `--evidence 5`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ result holds a lock on its file, which the system lets go of when the process en
 A result is finished when it is there and its file tells of the same request for the same source.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

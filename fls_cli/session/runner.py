@@ -4,8 +4,6 @@ One failed source does not stop the others; they are named at the end. With a fo
 each source has a file of its own there, and what is finished is not done again (`ledger`).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

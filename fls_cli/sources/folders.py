@@ -4,8 +4,6 @@ Judged by suffix where that says enough, so that a folder of thousands opens at 
 content, with ffmpeg, where the suffix says nothing.
 """
 
-from __future__ import annotations
-
 import errno
 import mimetypes
 import os

@@ -1,7 +1,5 @@
 """Names of sources from a list, for those who have more of them than a command line holds."""
 
-from __future__ import annotations
-
 import codecs
 import os
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 A list of names is read by no shell, and `**` is nothing special to most of them.
 """
 
-from __future__ import annotations
-
 import errno
 import fnmatch
 import os

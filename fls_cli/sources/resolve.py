@@ -3,8 +3,6 @@
 Files are looked at when they are read, not here, so that one bad file of many fails alone.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -4,8 +4,6 @@ An MP4 with its index at the end decodes nothing from a pipe, and a pipe can be 
 so every piped input is copied whole, formats that could stream included: one road, always right.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

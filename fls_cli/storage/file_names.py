@@ -1,7 +1,5 @@
 """What a file may be called."""
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -1,7 +1,5 @@
 """Where on this machine things are kept."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -8,8 +8,6 @@ Where things lie on a machine is no setting but has a variable only: `FLS_CACHE`
 (`paths.py`), the latter for the file itself, and `FLS_FFMPEG` (`locate.py`).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What a recording is called exactly, for JSON: what is shown has `?` for what does not print."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

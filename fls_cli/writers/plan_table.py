@@ -1,7 +1,5 @@
 """What a plan says, as a table for people and as JSON for programs. Pure functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

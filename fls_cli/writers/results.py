@@ -1,7 +1,5 @@
 """Results as text, one pure function a format. What comes from a model is made harmless here."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial

@@ -4,8 +4,6 @@ Where a transcript is cut is the cheapest of all ways that fit: sentences end cu
 pauses are the next best places, a cue too short to read is the worst.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Times are whole milliseconds, the finest that subtitle formats know. Speech mode
 no length, or several the same start; here every word begins after the one before it.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 `fls_cli.app` is the only place that turns these into text on stderr and an exit code.
 """
 
-from __future__ import annotations
-
 
 class FlsError(Exception):
     """Anything `fls` refuses or fails to do; `exit_code` is the process's."""

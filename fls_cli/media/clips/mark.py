@@ -3,8 +3,6 @@
 It is a RIFF chunk of the kind that names the program which wrote a file; players pass over it.
 """
 
-from __future__ import annotations
-
 import struct
 
 _PROGRAM = b"fls --clips\0"

@@ -1,7 +1,5 @@
 """Why ffmpeg would not read an input, in one sentence of ours instead of several of its own."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import PurePath

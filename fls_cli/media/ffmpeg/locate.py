@@ -6,8 +6,6 @@ installed; `FLS_FFMPEG` chooses another; PATH is searched only where there is no
 one `IMAGEIO_FFMPEG_EXE` names, which is for other programs, does not matter.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

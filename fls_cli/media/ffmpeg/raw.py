@@ -1,7 +1,5 @@
 """Samples without a header: what they are, as the user says or a telephone system's suffix does."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import PurePath
 

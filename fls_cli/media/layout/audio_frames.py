@@ -1,7 +1,5 @@
 """The frames of streams without a clock: MP1, MP2, MP3, AAC (as ADTS), AC-3 and E-AC-3."""
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Blocks that were lost, as the bytes of what is there show."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fls_cli.media.layout.kinds import Bytes, mapped

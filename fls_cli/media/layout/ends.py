@@ -1,7 +1,5 @@
 """Where recordings end, as their headers or their pieces tell, of the kinds that need no more."""
 
-from __future__ import annotations
-
 import struct
 
 from fls_cli.media.layout.headers import HEADERS, begins_here

@@ -3,8 +3,6 @@
 How much is missing where such a stream is damaged only its bytes tell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias

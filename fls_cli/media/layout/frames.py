@@ -1,7 +1,5 @@
 """The parts of a stream without a clock: recordings that were joined, and what damage left."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise

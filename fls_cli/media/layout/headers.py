@@ -1,7 +1,5 @@
 """How recordings of any kind begin: to find those that were joined to one of another kind."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Files of one kind or another that were written one behind the other."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

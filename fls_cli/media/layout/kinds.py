@@ -1,7 +1,5 @@
 """How a file's bytes are laid out: which recordings are joined in it, and what each lacks."""
 
-from __future__ import annotations
-
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager

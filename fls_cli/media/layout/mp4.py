@@ -1,7 +1,5 @@
 """The boxes of MP4, MOV and M4A (ISO/IEC 14496-12), and where recordings made of them end."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Where the chains of an Ogg file begin, and whether its last page is all there (RFC 3533)."""
 
-from __future__ import annotations
-
 from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
 from fls_cli.media.layout.kinds import Bytes, Part
 

@@ -4,8 +4,6 @@ People join recordings with `cat`, recorders crash before they fill in a header,
 ffmpeg reads what the first header promises and says nothing of the rest.
 """
 
-from __future__ import annotations
-
 import os
 import struct
 from collections.abc import Callable

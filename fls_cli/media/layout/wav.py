@@ -1,7 +1,5 @@
 """Where the samples of WAV files lie, and further recordings behind them."""
 
-from __future__ import annotations
-
 import struct
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ AVI has no times: ffmpeg counts the chunks that it finds, so that all behind a h
 How long the hole is, the index at its end tells, which counts what was there.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterator

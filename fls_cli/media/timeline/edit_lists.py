@@ -5,8 +5,6 @@ and 9.0, libavformat/mov.c) reads an empty edit that is not the first as one of 
 0, and one that is the first as a late start of the clock. So such lists are followed here.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Iterable, Iterator

@@ -4,8 +4,6 @@ A pipe takes no packet that is earlier than the one before, so ffmpeg is made to
 the clock of the container goes back.
 """
 
-from __future__ import annotations
-
 from fls_models.core.constants import SAMPLE_RATE
 
 # What times may be off the samples before they are followed. Containers round, decoders start late.

@@ -4,8 +4,6 @@ Of all containers that ffmpeg writes into a pipe, this keeps the time of each pa
 what one stream of raw audio needs is read. The format: https://ffmpeg.org/~michael/nut.txt
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

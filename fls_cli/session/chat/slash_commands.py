@@ -1,7 +1,5 @@
 """What can be typed in a conversation besides questions: names, what they take, what they do."""
 
-from __future__ import annotations
-
 import glob
 import os
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The small parts that pages are made of: times, stretches that play, counts."""
 
-from __future__ import annotations
-
 from markupsafe import Markup
 
 from fls_models.core.results import Span

@@ -1,7 +1,5 @@
 """Pages from templates: title, player, style and script, with no way to the network."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files

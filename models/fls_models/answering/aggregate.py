@@ -4,8 +4,6 @@ Which recordings these are is a matter of evidence, not of the language model's 
 listed whatever it makes of their answers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Each pass is first asked whether it speaks of the question at all (`answerable`)
 stay silent, and when all do, so does the answer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial

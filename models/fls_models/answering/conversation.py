@@ -4,8 +4,6 @@ Each recording is asked, and those that speak of a question most clearly answer 
 goes into the next request as turns of a chat, the newest of them, as far as there is room.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

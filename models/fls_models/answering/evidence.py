@@ -8,8 +8,6 @@ much belong to it. How often that is right is measured by `benchmarks/evidence.p
 Shapes: L embeddings of a recording in one pass.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """How the language model's replies are decoded, and where they end."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

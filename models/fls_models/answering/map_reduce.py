@@ -1,7 +1,5 @@
 """One reply from several passes: notes are taken of each, then notes of notes until one is left."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import chain
 

@@ -3,8 +3,6 @@
 Many scripts tell; among languages in Latin letters the language model chooses.
 """
 
-from __future__ import annotations
-
 import unicodedata
 
 from fls_models.lslm.base import Context, LanguageModel

@@ -4,8 +4,6 @@ A small model that reads twenty minutes at once forgets half of the topics. So t
 first divided (`Reader.segments`); times come from that, never from the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from fls_models.answering.generation import GenerationConfig

@@ -5,8 +5,6 @@ are. Sources are closed by whoever draws from them: a child process may hang on 
 generator that runs in another thread cannot be closed from outside.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue

@@ -4,8 +4,6 @@ A speech recogniser reads 30 s at a time; cutting where nobody speaks keeps its 
 one piece and one block of the stream, never the recording.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

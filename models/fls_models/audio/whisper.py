@@ -1,7 +1,5 @@
 """Whisper as it is loaded: for words, or for its frames."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Holds one window and one block of the stream, never the recording. It knows neit
 come from nor who listens.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import cached_property

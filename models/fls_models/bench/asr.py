@@ -5,8 +5,6 @@ sides go through `normaliser`; words are aligned by jiwer, recording by recordin
 of all words together: (substituted + left out + put in) / words of the references.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Items one after the other, with word of how many are done."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from typing import TypeVar
 

@@ -3,8 +3,6 @@
 The models say what an entry depends on; where it lies, and for how long, is the caller's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Protocol
 

@@ -4,8 +4,6 @@ They follow Whisper's front end, which Qwen2-Audio shares: a mel frame every 160
 a strided convolution and again by average pooling, makes 25 frames a second.
 """
 
-from __future__ import annotations
-
 SAMPLE_RATE = 16_000
 HOP_SAMPLES = 160
 FRAME_RATE = SAMPLE_RATE // (HOP_SAMPLES * 2 * 2)

@@ -1,7 +1,5 @@
 """Files that appear whole or not at all, what tells them apart, and disks without room for them."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

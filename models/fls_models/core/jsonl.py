@@ -1,7 +1,5 @@
 """JSON lines, as benches are given them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

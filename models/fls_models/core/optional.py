@@ -1,7 +1,5 @@
 """Packages that an answer does without: what needs one says how to get it."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from importlib import import_module

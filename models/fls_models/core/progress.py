@@ -1,7 +1,5 @@
 """How work tells whoever asked for it how far it is, and the callback of who did not ask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Protocol
 

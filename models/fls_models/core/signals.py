@@ -1,7 +1,5 @@
 """Ctrl-C and requests to end (SIGTERM, SIGHUP): heard as such, and not in the wrong moment."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

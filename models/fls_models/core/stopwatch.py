@@ -1,7 +1,5 @@
 """Seconds by stage, for the usage that every answer carries."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter

@@ -1,7 +1,5 @@
 """Times in a recording as people read them."""
 
-from __future__ import annotations
-
 from math import ceil, floor
 
 from fls_models.core.results import Span

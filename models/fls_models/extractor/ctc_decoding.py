@@ -5,8 +5,6 @@ From the head's probabilities to pieces and the frames they were read in.
 Shapes: T frames, V tokens of the head, the blank is V.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple

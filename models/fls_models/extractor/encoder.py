@@ -6,8 +6,6 @@ quantised weights, a device) stays behind this line.
 Letters: B windows, D encoder width, H width of the language model, T frames in, L frames out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """From windows to the frames that an encoder makes of them, one batch ahead."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, TypeAlias

@@ -5,8 +5,6 @@ encoded, and its hidden states are forgotten then; who wants to know what was do
 Windows, encoding, where sections end and fusing are others' work, and so is reading.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from contextlib import closing
 

@@ -8,8 +8,6 @@ callable) or what reads the result.
 Shapes: T frames into a round, T' out of it, L out of the last one, D encoder width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise

@@ -6,8 +6,6 @@ only: it holds no frames, and does not know who fuses them.
 A place in a section is counted in frames of 40 ms from its beginning.
 """
 
-from __future__ import annotations
-
 from math import ceil, floor
 
 import numpy as np

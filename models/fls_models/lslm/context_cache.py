@@ -4,8 +4,6 @@ Reading is nearly all that a second question would cost. What was read is found 
 embeddings themselves, so that no other recording, prompt or model can be mistaken for it.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import OrderedDict
 

@@ -4,8 +4,6 @@ It reads a prompt and a recording once and answers any number of requests about 
 come from, in which precision they are and what embeds the recording is the model's own file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

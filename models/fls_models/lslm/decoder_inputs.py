@@ -4,8 +4,6 @@ Control tokens are control tokens in the template's own text and nowhere else. W
 of the embeddings is `decoder`'s affair.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -4,8 +4,6 @@ Such a model is a `SpeechEncoder` and a `LanguageModel` in one, as its embedding
 other. Everything around the hidden states is here; each family's file knows its own tower.
 """
 
-from __future__ import annotations
-
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Its tower attends within two seconds at a time and takes windows of any length. 
 CTC head: density is uniform until one is given.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ Windows go through the audio tower in a batch; what comes out after pooling and 
 norm is what is fused. Norm and projector see the fused frames only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Which class runs which large model."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A model by its card: what hears, what reads and answers, each loaded when it is first needed."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterable
 

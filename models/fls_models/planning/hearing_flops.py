@@ -3,8 +3,6 @@
 `cost` says what is counted. A model's sizes are taken from its own configuration.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ answer. Nor is what depends on the recording: pieces that Whisper has to hear ag
 what an operation is.
 """
 
-from __future__ import annotations
-
 from types import MappingProxyType
 
 from fls_models.core.constants import WINDOW_SECONDS

@@ -7,8 +7,6 @@
 Shapes: T frames, S pieces of the text, V pieces that the head knows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

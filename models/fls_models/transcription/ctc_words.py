@@ -4,8 +4,6 @@ It knows neither the head nor what its tokens are called; where a text that is k
 frames is `ctc_alignment`'s.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from torch import Tensor

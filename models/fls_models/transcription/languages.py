@@ -5,8 +5,6 @@ about each stretch of the piece, with silence's frames around it: one step of th
 the piece is encoded once, for this and for its words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -5,8 +5,6 @@ it lacks is time: repetitions that were said take as long as speech takes, those
 moments or lie where nobody speaks, and end where the decoder may write no more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar

@@ -5,8 +5,6 @@ digits. Its mapping of British to American spellings comes in no package that is
 it is empty: `colour` and `color` are two words.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -5,8 +5,6 @@ the pause before it, can. Whatever is unclear does not end a sentence: two that 
 read more easily than one in pieces.
 """
 
-from __future__ import annotations
-
 import re
 
 from fls_models.core.results import Sentence, Word

@@ -7,8 +7,6 @@ ends, and to `loops` what was not said as often as it is written. `transcription
 Whisper.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Iterator

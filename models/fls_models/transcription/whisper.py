@@ -5,8 +5,6 @@ what is spoken where, to `loops` what was not said as often as it is written, an
 where one ends.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """Word by word alignment of two texts, by jiwer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

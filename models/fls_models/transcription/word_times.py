@@ -7,8 +7,6 @@ knows neither models nor audio; finding the pieces' frames is `ctc_alignment`'s.
 Shapes: T frames. Times are seconds, on the clock of the frames' spans.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import pairwise

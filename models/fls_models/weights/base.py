@@ -3,8 +3,6 @@
 Which kind a card is of, `store.store_of` knows; nobody else has to ask.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass

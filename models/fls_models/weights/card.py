@@ -5,8 +5,6 @@ sets of files that several cards may share, each pinned by its SHA-256. A large 
 repository on the hub, whose files nobody pinned (`FrameCard`). Reads nothing but those files.
 """
 
-from __future__ import annotations
-
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

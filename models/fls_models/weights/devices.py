@@ -1,7 +1,5 @@
 """On which device a model runs, and whether it fits there; said before anything is loaded."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

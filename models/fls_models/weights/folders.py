@@ -3,8 +3,6 @@
 Which folders there are and what lies in them is the stores' affair.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager

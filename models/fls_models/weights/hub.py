@@ -5,8 +5,6 @@ git's name for those that it keeps in git. What may be fetched at all is decided
 of it is `large`'s affair.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator

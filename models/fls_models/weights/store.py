@@ -5,8 +5,6 @@ A part is ready when its folder has its final name: it is filled under another o
 interrupted pull leaves only what the next one takes up again (`downloads`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Where a model draws the line between what a recording says and what it does not."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

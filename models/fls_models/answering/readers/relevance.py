@@ -4,8 +4,6 @@ Sentences and questions are compared as bags of letter 4-grams weighted by their
 recording, in any script and without a list of words: `planted` and `planting` share most of theirs.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ exactly by dynamic programming over the similarity of sentences (after Utiyama a
 statistical model for domain-independent text segmentation", ACL 2001, with cosine for likelihood).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ As `transcripts` does with words. Frames of many recordings are more than memory
 are always kept, and the one that was heard last is at hand.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ name, what it read, what it was asked. Code is not among it: after a change to h
 answer, start with another folder.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

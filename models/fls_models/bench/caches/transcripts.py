@@ -5,8 +5,6 @@ on where it stopped. A kept transcript belongs to the bytes of the recording, th
 effort, whatever the file is called.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ without questions fill up. Nothing is spoken here, so that lengths are estimates
 recording answers is decided when it is known what was said. The same for the same seed.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

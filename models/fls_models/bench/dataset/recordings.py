@@ -6,8 +6,6 @@ and appears last, so that a run that was interrupted goes on with the next; `man
 is given from outside.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -3,8 +3,6 @@
 Voices are given from outside; files are others' work. Samples are (n,) float32 at 16 kHz.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random

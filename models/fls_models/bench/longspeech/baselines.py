@@ -6,8 +6,6 @@ shorten frames, they change the model that reads them.
 Shapes: T frames in, L frames out, D encoder width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import MappingProxyType
 

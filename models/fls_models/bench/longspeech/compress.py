@@ -4,8 +4,6 @@ The recording that was encoded last is held, so that all methods and lengths hav
 states; and what was made of it last, so that its questions share one reading.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property

@@ -4,8 +4,6 @@ The encoder is the floor that all methods share. What is here is its output for 
 and how that is divided into the passes of a language model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

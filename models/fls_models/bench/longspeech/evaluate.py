@@ -5,8 +5,6 @@ method, so that an interrupted bench goes on where it stopped. It scores nothing
 `longspeech_scores`, and reads no media: blocks of samples are handed to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache, partial

@@ -6,8 +6,6 @@ say what is to be done; and, as far as they are known, `answer`, `choices`, `fac
 understood, too. It knows nothing of models and scores.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ What of that its neighbours share is held by `shortening`. What was measured bef
 order, is `longspeech_eval`'s affair.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cached_property
 from time import perf_counter

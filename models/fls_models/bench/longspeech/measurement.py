@@ -1,7 +1,5 @@
 """What comes of one item under one method and length: a reply, seconds, operations, memory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from fls_models.bench.longspeech.items import SpokenItem

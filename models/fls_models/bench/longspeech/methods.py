@@ -4,8 +4,6 @@ A method replaces one step, how encoded frames become those that are read, and n
 cascade alone hears otherwise. How much is read is a `Length`: frames for 30 s of audio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType

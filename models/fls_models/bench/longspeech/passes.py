@@ -1,7 +1,5 @@
 """The passes of one recording, read by a language model once for all that is asked about them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from torch import Tensor

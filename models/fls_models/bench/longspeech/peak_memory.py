@@ -1,7 +1,5 @@
 """The most memory that a stretch of work took: on a GPU the device's, else the process's own."""
 
-from __future__ import annotations
-
 import re
 import resource
 from contextlib import suppress

@@ -4,8 +4,6 @@ Every pass is read and asked, as `fls ask` does where nothing is refused. What i
 to shorten recordings, so nothing here judges whether a pass speaks of the question.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

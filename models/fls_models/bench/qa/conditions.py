@@ -4,8 +4,6 @@ One class for models that read text, one for those that read frames. Both hear a
 once for each budget. What is asked, and how replies are judged, is for others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol
 

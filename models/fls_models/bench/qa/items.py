@@ -6,8 +6,6 @@ file; and, if known, `topic`, else items of one recording have the same. Other f
 and so are lines with a `task` and without choices, as `fls bench longspeech-data` writes them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

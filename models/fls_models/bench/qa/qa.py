@@ -10,8 +10,6 @@ where it reads what was really said, all of it, as text (`inputs` has all of the
   about another topic, it must not be. A model without thresholds refuses nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

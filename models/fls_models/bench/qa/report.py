@@ -1,7 +1,5 @@
 """All that the question bench found about one model and one set of items."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """How sure a share is that was measured on so many items: the bootstrap's 95 % interval."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Shares have their own, shorter way (`bootstrap`). Items are drawn anew with repl
 one seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 

@@ -16,8 +16,6 @@ rule accepts 759 correct choices as their own answer, 702 sentences that the ans
 no wrong choice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

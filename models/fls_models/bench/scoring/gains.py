@@ -3,8 +3,6 @@
 Item by item, because items differ more than methods do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ told; it is never guessed. Who the judge is, is others' work (`judge_server`), b
 this project, which has to choose among the five grades.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ What may pass is tried again; what will not (a wrong key, a model that is not th
 with what the server said. The key is sent to that server alone and never shown.
 """
 
-from __future__ import annotations
-
 import json
 import ssl
 from collections.abc import Callable

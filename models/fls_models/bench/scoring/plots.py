@@ -3,8 +3,6 @@
 matplotlib is imported when something is drawn.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path

@@ -3,8 +3,6 @@
 Every score is a number an item, so that items can be drawn anew and methods compared item by item.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Means over items, scores with their intervals. Pure functions: nothing is measured here.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping, Sequence

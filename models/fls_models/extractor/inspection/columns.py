@@ -3,8 +3,6 @@
 Shapes: N columns, R rounds of fusion, T frames of all sections together.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ Values only, all on the CPU. Times are seconds from the beginning of the recordi
 Shapes: T frames of 40 ms, L fused frames.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

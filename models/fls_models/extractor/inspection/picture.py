@@ -5,8 +5,6 @@ its time where there is room for all, else as much of every stretch as there is 
 matplotlib is imported when something is drawn.
 """
 
-from __future__ import annotations
-
 import io
 import textwrap
 import warnings

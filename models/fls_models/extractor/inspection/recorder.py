@@ -1,7 +1,5 @@
 """Looking on while frames are fused: what is done to them, as numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

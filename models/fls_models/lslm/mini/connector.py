@@ -8,8 +8,6 @@ Letters: B windows, T frames at 25 Hz, W width of the encoder's frames, D width 
 states, V tokens that the head knows, H width of the language model.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import torch

@@ -5,8 +5,6 @@ token with huge activations (the first one of a prompt, in Qwen2.5) does not cos
 precision. Nothing is packed or copied at load: the weight's memory is the file's.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

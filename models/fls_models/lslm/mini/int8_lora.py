@@ -4,8 +4,6 @@
 frames with it and text without. Rounding the sum to int8 would lose most of what was learned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Stock transformers with its linear layers replaced by `int8.Int8Linear`. Loading
 copies nothing. It always reads embeddings, whoever made them: a transcript's or fused frames'.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -6,8 +6,6 @@ reading and embeddings of it in float32, and the language model is that of the t
 LoRA that was trained with the connector is on where frames are read, and only there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -4,8 +4,6 @@ Frozen: what it makes of a recording is computed once and kept (`training.encode
 the frames is `connector`'s affair.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path

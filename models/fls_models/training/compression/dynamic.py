@@ -6,8 +6,6 @@ one length L for the whole batch. What is trained is left to others; nothing her
 Shapes: T frames of a clip, D encoder width, H the language model's width, n positions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

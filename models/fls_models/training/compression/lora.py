@@ -4,8 +4,6 @@
 is never changed; which loss trains it is left to others, and `lora` merges what is written.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from contextlib import AbstractContextManager, suppress

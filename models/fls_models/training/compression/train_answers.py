@@ -6,8 +6,6 @@ Each micro-batch is fused to one length, and the loss is that of the answers' to
 device: no model is spread over several.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager

@@ -4,8 +4,6 @@ The loss goes through the large model's language model: encoder, projector and C
 are. How it goes is `train_answers`' work, the adapter is `lora`'s.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple

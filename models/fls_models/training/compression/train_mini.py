@@ -5,8 +5,6 @@ frames are fused, and with which weights, is taken as it is; gradients go throug
 adapter. How training goes is `train_answers`' work.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import astuple, replace

@@ -4,8 +4,6 @@ Int8 layers have none. Here they are what they stand for, in bfloat16 or float32
 that it runs with, but for the rounding of what comes in. Which parts are trained is others' affair.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Padding costs as much as sound does. It knows lengths and numbers, no recordings
 drawn once before any is drawn again, and any batch of a run can be asked for by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

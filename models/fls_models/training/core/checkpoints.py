@@ -4,8 +4,6 @@
 happens meanwhile, the folder holds one whole checkpoint. When there is one is `trainer`'s affair.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -8,8 +8,6 @@ numbers are as large as AdamW's usually are, and one learning rate serves both. 
 and what becomes of moments are `trainer`'s and `checkpoints`' affairs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any

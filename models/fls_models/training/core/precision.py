@@ -3,8 +3,6 @@
 Parameters are float32 either way, and so are what losses sum up and what the optimiser keeps.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch

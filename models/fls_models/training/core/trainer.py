@@ -7,8 +7,6 @@ what a gradient makes of a parameter `optimizer`'s. Several processes make the s
 that one makes (`distributed`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping

@@ -4,8 +4,6 @@ The encoder is frozen and its frames are kept, so that noise comes behind it and
 frames, over stretches of time (as in arXiv 1904.08779) and over parts of their width.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -11,8 +11,6 @@ Letters: B recordings of a batch, T frames at 25 Hz, W width of Whisper's frames
 of the language model.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -7,8 +7,6 @@ are others' work.
 Shapes: T frames, B recordings of a batch, D encoder width, H inner width, V tokens and one blank.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ that leave about a fifth of the clips as they were spoken but for their loudness
 float32 at 16 kHz. All that is random comes from the generator that is given.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -6,8 +6,6 @@ only on the lines before it and on the recipe in `data.json`, so that a run that
 ends with the same files as one that was not. Questions about clips are others' work.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

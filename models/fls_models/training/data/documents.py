@@ -5,8 +5,6 @@ questions where there are any. Lines are sentences in spoken form (`spoken_form`
 make a clip is decided elsewhere.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter

@@ -6,8 +6,6 @@ transcript is to answer itself (`distillation`). All are worded in several ways.
 generator: the same one gives the same exercises.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

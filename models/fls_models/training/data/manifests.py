@@ -4,8 +4,6 @@ JSON lines with paths relative to the file: what is said in a recording, or a qu
 the answer. Nothing here listens to a recording, nor knows what is trained.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass

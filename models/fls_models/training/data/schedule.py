@@ -4,8 +4,6 @@ A walk goes through the spans of documents clip by clip, and can be led over the
 made before, so that it goes on where they end. Making clips is others' work.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random

@@ -7,8 +7,6 @@ voice would read as they are written are left out and counted by why: markup or 
 other languages and scripts. English only. Recordings and transcripts are others' work.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

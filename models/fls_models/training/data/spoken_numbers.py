@@ -4,8 +4,6 @@
 kilometers`. The reverse, for comparing transcripts, is `transcription.normalizer`.
 """
 
-from __future__ import annotations
-
 import re
 from decimal import Decimal
 

@@ -4,8 +4,6 @@
 fused frames (`manifests` has the forms); `data.json` and `README.md` are for people.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

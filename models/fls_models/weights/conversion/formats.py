@@ -1,7 +1,5 @@
 """In which forms weights of large models are kept. Words only: nothing here imports torch."""
 
-from __future__ import annotations
-
 from fls_models.errors import UsageError
 
 FORM = 1

@@ -4,8 +4,6 @@ Runs once, when a model is pulled. The output embedding (8-bit in the GGUF file)
 input embedding, which Qwen2.5 ties to it and the file keeps at 5 bits.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ under the final name until all of it is there. Two that fill the same folder at 
 caller's to keep apart.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator, Mapping

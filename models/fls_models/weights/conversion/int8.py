@@ -1,7 +1,5 @@
 """Matrices of 8-bit numbers, each row with a scale of its own."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ The config asks by way of transformers: its modules are made without memory, and
 names and shapes are those that have to be there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Parts are recognised by what they hold and never by their names. Settings are re
 the weights fit them is `surveying`'s affair, `lora` reads the adapter.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Only the linear layers inside the language model's blocks are ever quantised, by
 they are kept as its own layers keep them. Whose names the tensors have is `released`'s affair.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import logging
