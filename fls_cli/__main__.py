@@ -23,7 +23,7 @@ def run() -> None:
 
     # Before anything is imported that could warn.
     library_warnings.hide()
-    from fls_cli.processes import main
+    from fls_cli.launcher import main
 
     if heard:
         signal(SIGINT, default_int_handler)

@@ -35,7 +35,7 @@ from fls_cli.console.help_pages import CommandLine, HelpGroup, is_asked_for
 from fls_cli.options.common import defaults
 from fls_cli.options.optional_numbers import WithOptionalNumbers
 from fls_cli.storage import settings
-from fls_models.core.signals import undisguised
+from fls_models.core.interruptions import undisguised
 from fls_models.errors import FlsError, UsageError
 
 _HEAR = "Questions and texts"

@@ -18,7 +18,7 @@ LAYERS = {
     "fls_models": "errors > core > audio | weights > extractor > lslm > transcription | answering "
     "> pipelines > training > planning > bench",
     "fls_cli": "console > storage > media > writers | sources > session > machine > options "
-    "> training > commands > app > processes > __main__",
+    "> training > commands > app > launcher > __main__",
 }
 # `load` is the front door: it opens on whatever is behind.
 FRONT_DOORS = {"fls_models", "fls_cli"}

@@ -17,7 +17,7 @@ from fls_cli.media.source import Source
 from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners, Reading, Recordings, Results, Sampling
 from fls_cli.options.groups import grouped
-from fls_cli.session.evidence import Showing
+from fls_cli.session.evidence_files import Showing
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
@@ -184,7 +184,7 @@ def _over_all(
     generation: GenerationConfig,
 ) -> None:
     """Shows one answer from all recordings to each question."""
-    from fls_models.answering.aggregate import RecordingAnswer, gather
+    from fls_models.answering.across_recordings import RecordingAnswer, gather
 
     if not request.as_json:
         session.show("==> all recordings <==\n")

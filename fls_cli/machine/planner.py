@@ -134,7 +134,7 @@ def _chosen(engine: Engine) -> tuple[Installed | InstalledFrames | None, Card, s
 
 def _in_folder(place: Path) -> Installed | InstalledFrames:
     from fls_models.weights.large import converted_config
-    from fls_models.weights.local import from_folder, has_parts
+    from fls_models.weights.user_folder import from_folder, has_parts
 
     whole = has_parts(place) or not (place / "config.json").is_file()
     if not whole and converted_config(place) is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from fls_cli.session.engine import READERS
-from fls_cli.session.evidence import EVIDENCE
+from fls_cli.session.evidence_files import EVIDENCE
 from fls_cli.storage import settings
 from fls_models.core.budget import NAMES
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fls_cli.console.help_pages import HelpCommand
-from fls_cli.session.evidence import EVIDENCE
+from fls_cli.session.evidence_files import EVIDENCE
 
 _NUMBERS: Mapping[str, int] = {"--evidence": EVIDENCE}
 

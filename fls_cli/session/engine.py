@@ -93,8 +93,8 @@ def _installed(
     engine: Engine, *, offline: bool, say: Callable[[str], None], progress: Progress
 ) -> tuple[Installed | InstalledFrames, str]:
     """The weights, and why it is these, if the choice was not the user's."""
-    from fls_models.weights.local import from_folder
     from fls_models.weights.store import store_of
+    from fls_models.weights.user_folder import from_folder
 
     def check(model_card: Card) -> None:
         # Before gigabytes are fetched or converted for a device that is not there.

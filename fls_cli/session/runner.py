@@ -12,8 +12,8 @@ from typing import Any
 
 from fls_cli.media.source import Source
 from fls_cli.session.job import Job
-from fls_cli.session.layout import place_all
 from fls_cli.session.ledger import claimed, seems_finished
+from fls_cli.session.output_tree import place_all
 from fls_cli.session.request import Request
 from fls_cli.session.session import Session
 from fls_cli.sources.lists import names_listed

@@ -151,7 +151,7 @@ def is_connected(name: str) -> bool:
 
     Refuses all others, which have nothing to train, before anything is fetched.
     """
-    from fls_models.weights.local import has_parts
+    from fls_models.weights.user_folder import has_parts
 
     # A folder that bears a model's name is given as ./mini.
     if name not in ("", "auto", *card.names()) and Path(name).is_dir():
@@ -188,8 +188,8 @@ def load_large(session: Session, engine: Engine, processes: Processes) -> LargeF
 
 def find_parts(session: Session, name: str, processes: Processes) -> Installed:
     """What a model with a connector is made of, fetched first if need be; nothing is loaded."""
-    from fls_models.weights.local import from_parts
     from fls_models.weights.store import store_of
+    from fls_models.weights.user_folder import from_parts
 
     # The first fetches it.
     with processes.first_ahead():

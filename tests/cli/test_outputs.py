@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from media_files import run_ffmpeg, sine
 
 from fls_cli.media.source import Source
-from fls_cli.session.layout import place_all
+from fls_cli.session.output_tree import place_all
 from fls_cli.sources.resolve import open_sources
 
 NOTES = Path("notes")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_talk import Verdicts, model, tiny_language_model
 
-from fls_models.answering.aggregate import RecordingAnswer, gather
+from fls_models.answering.across_recordings import RecordingAnswer, gather
 from fls_models.answering.generation import GenerationConfig
 from fls_models.core.results import NONE_SAYS
 from fls_models.lslm.mini.language_model import MiniLanguageModel

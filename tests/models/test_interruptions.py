@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from fls_models.core.signals import undisguised, undisturbed
+from fls_models.core.interruptions import undisguised, undisturbed
 
 
 @pytest.fixture(autouse=True)

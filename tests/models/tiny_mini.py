@@ -15,8 +15,8 @@ from fls_models.lslm.mini.connector_weights import Config, LoraShape, write
 from fls_models.weights import card
 from fls_models.weights.card import TextCard
 from fls_models.weights.conversion.gguf import convert
-from fls_models.weights.local import from_parts
 from fls_models.weights.store import Installed
+from fls_models.weights.user_folder import from_parts
 
 # Letters and some words, as the tiny language model has them: not in the order of their ids.
 TOKENS = (*range(260, 255, -1), *range(64, 91), 220)

@@ -16,8 +16,8 @@ from fls_cli.session.session import Session
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.results import answer_json, clock, evidence_text
+from fls_models.core.interruptions import undisguised
 from fls_models.core.results import Answer
-from fls_models.core.signals import undisguised
 from fls_models.errors import DiskFull, InputError, UsageError
 
 if TYPE_CHECKING:

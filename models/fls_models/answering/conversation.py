@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from fls_models.answering.aggregate import RecordingAnswer, gather
+from fls_models.answering.across_recordings import RecordingAnswer, gather
 from fls_models.answering.answerability import is_bare
 from fls_models.answering.answerer import NEAR_THE_BEST, Answerer, ScoredQuestion
 from fls_models.answering.generation import GenerationConfig

@@ -19,10 +19,10 @@ from fls_models.core.progress import Progress
 from fls_models.errors import DamagedWeights, UsageError, WeightsMissing
 from fls_models.weights import hub
 from fls_models.weights.base import Store
+from fls_models.weights.cache_folder import check_room, delete, discard, locked, writing
 from fls_models.weights.card import Card, FrameCard, load
 from fls_models.weights.conversion.formats import DTYPES, FORM, checked_dtype
 from fls_models.weights.downloads import size_of
-from fls_models.weights.folders import check_room, delete, discard, locked, writing
 
 if TYPE_CHECKING:
     from fls_models.weights.conversion.layout import Released

@@ -16,9 +16,9 @@ from typing import overload
 from fls_models.core.progress import Progress, within
 from fls_models.errors import WeightsMissing
 from fls_models.weights.base import Store as Store
+from fls_models.weights.cache_folder import check_room, delete, locked, writing
 from fls_models.weights.card import Card, FrameCard, Part, TextCard
 from fls_models.weights.downloads import fetch, matches, size_of
-from fls_models.weights.folders import check_room, delete, locked, writing
 from fls_models.weights.large import InstalledFrames as InstalledFrames
 from fls_models.weights.large import LargeStore
 

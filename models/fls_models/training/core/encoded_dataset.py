@@ -28,8 +28,8 @@ from fls_models.audio.prefetch import closing_source
 from fls_models.audio.windows import Window
 from fls_models.core.constants import WINDOW_SAMPLES
 from fls_models.core.files import digest, replacing
+from fls_models.core.interruptions import undisguised
 from fls_models.core.progress import Progress, ignore
-from fls_models.core.signals import undisguised
 from fls_models.errors import InputError, UsageError
 from fls_models.extractor.encoder import SpeechEncoder
 from fls_models.extractor.encoding import encode_windows

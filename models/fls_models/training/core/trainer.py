@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fls_models.core.interruptions import undisguised, undisturbed
 from fls_models.core.progress import Progress, ignore
-from fls_models.core.signals import undisguised, undisturbed
 from fls_models.errors import OthersGone, UsageError
 from fls_models.training.core import checkpoints
 from fls_models.training.core.checkpoints import State

@@ -20,12 +20,12 @@ from torch import Tensor
 from fls_models.core.files import json_object, lacks_room, replacing
 from fls_models.core.progress import Progress, ignore
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, UsageError
+from fls_models.weights.cache_folder import check_room
 from fls_models.weights.conversion.formats import FORM, checked_dtype
 from fls_models.weights.conversion.inventory import Stored, some, survey, unreadable
 from fls_models.weights.conversion.layout import Released
 from fls_models.weights.conversion.lora import Adapter
 from fls_models.weights.conversion.quantization import is_quantised, pack
-from fls_models.weights.folders import check_room
 
 Tensors = Mapping[str, Tensor]
 """Tensors by their canonical names."""
