@@ -23,8 +23,8 @@ from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.large import LargeFrameModel
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.weights import card, devices
-from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
+from fls_models.weights import user_folder as given_folders
 from fls_models.weights.card import FrameCard, TextCard
 from fls_models.weights.devices import Choice
 from fls_models.weights.large import InstalledFrames, folder

@@ -16,8 +16,8 @@ from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
 from fls_models.weights import devices
-from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
+from fls_models.weights import user_folder as given_folders
 
 sys.path.append(str(HERE.parent / "models"))
 

@@ -15,8 +15,8 @@ from media_files import run_ffmpeg, write_wav
 from tiny_model import HERE, Played, play
 
 from fls_models.core.results import NO_SPEECH
-from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
+from fls_models.weights import user_folder as given_folders
 
 if TYPE_CHECKING:
     from fls_models.weights.store import Installed

@@ -29,8 +29,8 @@ from fls_models.errors import (
 )
 from fls_models.weights import card
 from fls_models.weights import large as released_weights
-from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
+from fls_models.weights import user_folder as given_folders
 from fls_models.weights.card import FrameCard
 from fls_models.weights.conversion import install as installing
 from fls_models.weights.conversion import layout as released

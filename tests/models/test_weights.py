@@ -20,8 +20,8 @@ from fls_models.core.budget import PAPER
 from fls_models.errors import DamagedWeights, DiskFull, EnvironmentLacks, WeightsMissing
 from fls_models.weights import card as cards
 from fls_models.weights import downloads
-from fls_models.weights import local as given_folders
 from fls_models.weights import store as weights
+from fls_models.weights import user_folder as given_folders
 from fls_models.weights.card import Card, TextCard
 
 FIRST, SECOND, CONFIG = b"first half, " * 999, b"second half" * 999, b'{"a": 1}'
