@@ -7,7 +7,6 @@ training does. Letters: B clips, n samples, T frames at 25 Hz, W the encoder's w
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from fls_models.audio.whisper.checkpoint import read_variables
+
 WEIGHTS = "encoder.safetensors"
-_VERSION = 6
-_TYPES = {
-    0: torch.float32,
-    1: torch.int8,
-    2: torch.int16,
-    3: torch.int32,
-    4: torch.float16,
-    5: torch.bfloat16,
-}
 _FFT, _HOP, _MELS = 400, 160, 80
 # A microphone and a room colour what they hear by so many dB, in curves of so many points.
 _COLOUR, _POINTS = 6.0, 8
@@ -38,7 +30,7 @@ def convert(model: Path, target: Path) -> None:
 
     Raises ValueError for a file of another version, and where weights are 8-bit.
     """
-    variables = _variables(model.read_bytes())
+    variables = read_variables(model)
     names = {
         "conv1.weight": "conv1/weight",
         "conv1.bias": "conv1/bias",
@@ -150,39 +142,3 @@ def _colours(count: int, generator: torch.Generator) -> Tensor:
         points.clamp(-_COLOUR, _COLOUR), _FFT // 2 + 1, mode="linear", align_corners=True
     )
     return 10 ** (curve[:, 0] / 10)
-
-
-def _variables(raw: bytes) -> dict[str, Tensor]:
-    """All that is in a CTranslate2 file, by its names."""
-    place = 0
-
-    def number(form: str) -> int:
-        nonlocal place
-        [value] = struct.unpack_from(f"<{form}", raw, place)
-        place += struct.calcsize(form)
-        return int(value)
-
-    def text() -> str:
-        nonlocal place
-        length = number("H")
-        # It ends with a zero byte.
-        value = raw[place : place + length - 1].decode()
-        place += length
-        return value
-
-    if (version := number("I")) != _VERSION:
-        raise ValueError(f"CTranslate2's form {version} is not known, only {_VERSION}")
-    text(), number("I")
-    variables = {}
-    for _ in range(number("I")):
-        name, rank = text(), number("B")
-        shape = [number("I") for _ in range(rank)]
-        kind, size = _TYPES[number("B")], number("I")
-        data = bytearray(raw[place : place + size])
-        variables[name] = torch.frombuffer(data, dtype=kind).reshape(shape)
-        place += size
-    # What is equal is there once, under the other names, too.
-    for _ in range(number("I")):
-        alias = text()
-        variables[alias] = variables[text()]
-    return variables

@@ -32,6 +32,7 @@ def checks() -> Iterator[tuple[str, Callable[[], Verdict]]]:
     yield "ffmpeg", _ffmpeg
     yield "python", _python
     yield "torch", _torch
+    yield "hearing", _hearing
     yield "cuda", _cuda
     yield "bitsandbytes", _bitsandbytes
     yield "memory", _memory
@@ -65,6 +66,18 @@ def _torch() -> Verdict:
         )
     threads = torch.get_num_threads()
     return "ok", f"{torch.__version__}, {threads} thread{'s' * (threads != 1)}"
+
+
+def _hearing() -> Verdict:
+    from fls_models.audio.whisper.processor import multiplies_bfloat16
+
+    try:
+        fast = multiplies_bfloat16()
+    except Exception:
+        return "optional", "unknown while torch does not load"
+    if fast:
+        return "ok", "Whisper by torch in bfloat16, of which this processor multiplies matrices"
+    return "ok", "Whisper by CTranslate2 with 8-bit weights; the processor has no bfloat16 matrices"
 
 
 def _cuda() -> Verdict:

@@ -24,7 +24,7 @@ Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
 
 CHECKS = [
-    *("ffmpeg", "python", "torch", "cuda", "bitsandbytes", "memory", "disk"),
+    *("ffmpeg", "python", "torch", "hearing", "cuda", "bitsandbytes", "memory", "disk"),
     *(f"model {name}" for name in card.names()),
     *("cache", "config"),
 ]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-from ctranslate2 import StorageView
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fls_models.audio.vad import Piece
-from fls_models.audio.whisper import LastEncoding
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.transcription.languages import LanguageDetector, likeliest_path
 
@@ -28,27 +26,22 @@ class Whisper:
 
     def __init__(self) -> None:
         self.encoded = 0
-        self.encode: Any = LastEncoding(self._encode)
-        self.model = SimpleNamespace(detect_language=self._detect)
 
-    def feature_extractor(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         frames = samples[: len(samples) // 160 * 160 : 160]
-        return np.append(frames, 0)[None].astype(np.float32)
+        return np.pad(frames, (0, 3000 - len(frames)))[None].astype(np.float32)
 
-    def _encode(self, features: NDArray[np.float32]) -> StorageView:
-        self.encoded += 1
-        assert features.shape == (1, 3000)
-        return StorageView.from_array(np.ascontiguousarray(features[:, ::2, None]))
+    def encode(self, features: Sequence[NDArray[np.float32]]) -> list[Tensor]:
+        self.encoded += len(features)
+        return [torch.from_numpy(window[0, ::2, None].copy()) for window in features]
 
-    def _detect(self, encoded: StorageView) -> list[list[tuple[str, float]]]:
-        told = []
-        for frames in np.array(encoded)[..., 0]:
-            seconds = np.array([(frames == 1 + i).sum() / 50 for i in range(len(CODES))])
+    def language_probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:
+        found = []
+        for frames in encoded:
+            seconds = np.array([int((frames == 1 + i).sum()) / 50 for i in range(len(CODES))])
             weights = np.array([0.4, 0.02, 0.02]) + seconds
-            told.append(
-                [(f"<|{c}|>", w / weights.sum()) for c, w in zip(CODES, weights, strict=True)]
-            )
-        return told
+            found.append({c: w / weights.sum() for c, w in zip(CODES, weights, strict=True)})
+        return found
 
 
 def piece(*said: tuple[str | None, float]) -> Piece:
@@ -104,31 +97,14 @@ def test_nothing_is_told_while_nothing_is_sure() -> None:
     assert found(Piece(even.samples, 0.0), None) == []
 
 
-def test_a_piece_is_encoded_once_for_its_language_and_its_words() -> None:
+def test_silence_is_encoded_once_for_all_pieces() -> None:
     whisper = Whisper()
     detector = LanguageDetector(whisper)
-    heard = piece(("en", 5), (None, 1), ("es", 5))
-    detector.parts(heard, None)
+    detector.parts(piece(("en", 5), (None, 1), ("es", 5)), None)
     # The piece, and once for all of them the silence around stretches.
     assert whisper.encoded == 2
     detector.parts(piece(("es", 5), (None, 1), ("es", 5)), None)
     assert whisper.encoded == 3
-
-
-def test_what_is_asked_again_is_not_encoded_again() -> None:
-    calls: list[float] = []
-
-    def encode(features: NDArray[np.float32]) -> float:
-        calls.append(float(features.sum()))
-        return calls[-1]
-
-    last = LastEncoding(encode)
-    first, second = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
-    assert [last(first), last(first.copy()), last(second), last(first)] == [6, 6, 0, 6]
-    assert calls == [6, 0, 6]
-    # Not fooled by what is written over.
-    first[0, 0] = 5
-    assert last(first) == 10
 
 
 def worth(

@@ -137,7 +137,7 @@ def trained(
 
 def test_frames_are_those_of_transformers(tmp_path: Path) -> None:
     plain = write_tiny_whisper(tmp_path)
-    encoder = WhisperFrames(tmp_path, threads=1)
+    encoder = WhisperFrames(tmp_path)
     windows = [Window(torch.from_numpy(babble(seconds))) for seconds in (30, 3.2)]
     features = torch.stack([torch.from_numpy(encoder.features(one.samples)) for one in windows])
     with torch.no_grad():

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import faster_whisper
 import jiwer
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from fls_cli.media.stream import stream
 from fls_cli.sources.resolve import open_sources
@@ -21,6 +22,7 @@ from fls_models.audio.vad import Piece, SpeechChunk
 from fls_models.core.cache import CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
+from fls_models.core.together import Ask, Together
 from fls_models.errors import UsageError
 from fls_models.transcription import whisper as transcription
 from fls_models.transcription.languages import LanguageDetector
@@ -51,6 +53,7 @@ class Whisper:
     """
 
     supported_languages = ("de", "en")
+    max_windows = 16
 
     def __init__(self, lines: list[str], sure: Sequence[float | tuple[str, float]]) -> None:
         self.lines = iter(lines)
@@ -58,32 +61,51 @@ class Whisper:
         self.sure = chain(sure, repeat(sure[-1])) if sure else iter(())
         self.detections = 0
         self.asked: list[dict[str, Any]] = []
-        self.model = self
+        # How many were decoded at once.
+        self.groups: list[int] = []
 
-    def feature_extractor(self, samples: np.ndarray) -> np.ndarray:
-        return np.zeros((80, 1 + len(samples) // 160), np.float32)
+    def features(self, samples: np.ndarray) -> np.ndarray:
+        return np.zeros((80, 3000), np.float32)
 
-    def encode(self, features: np.ndarray) -> np.ndarray:
-        return np.zeros((1, 1500, 8), np.float32)
+    def encode(self, features: Sequence[np.ndarray]) -> list[Tensor]:
+        return [torch.zeros(1500, 8) for _ in features]
 
-    def detect_language(self, encoded: object) -> list[list[tuple[str, float]]]:
+    def language_probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:
         self.detections += 1
         sure = next(self.sure)
         code, p = sure if isinstance(sure, tuple) else ("de", sure)
         others = [other for other in ("de", "en", "es", "fr", "it", "ru") if other != code]
-        return [[(f"<|{code}|>", p), *((f"<|{other}|>", (1 - p) / 5) for other in others)]]
+        return [{code: p, **dict.fromkeys(others, (1 - p) / 5)}] * len(encoded)
 
-    def transcribe(self, samples: np.ndarray, **how: Any) -> tuple[Iterator[object], object]:
-        self.asked.append(how)
+    def side_by_side(self) -> Together[list[Any]]:
+        def generate(requests: list[list[Any]]) -> list[list[Any]]:
+            self.groups.append(len(requests))
+            return requests
+
+        return Together({"encode": lambda requests: requests, "generate": generate})
+
+    def transcription(
+        self, samples: np.ndarray, language: str, **how: Any
+    ) -> Callable[[Ask], list[Any]]:
+        self.asked.append({"language": language, **how})
+        segments = self.segments(next(self.lines))
+
+        def hear(ask: Ask) -> list[Any]:
+            ask("encode", samples)
+            found: list[Any] = ask("generate", segments)
+            return found
+
+        return hear
+
+    def segments(self, line: str) -> list[Any]:
         found = [
             SimpleNamespace(word=word.text, start=word.start, end=word.end, probability=0.9)
-            for word in words(next(self.lines))
+            for word in words(line)
         ]
-        segments = [
+        return [
             SimpleNamespace(words=words, seek=0, tokens=[1] * 9, start=0.0, end=5.0)
             for words in (found, None)
         ]
-        return iter(segments), None
 
 
 @pytest.fixture
@@ -92,7 +114,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def prepare(lines: list[str | None], sure: list[float]) -> tuple[Transcriber, Whisper]:
         whisper = Whisper([line for line in lines if line is not None], sure)
-        monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
+        monkeypatch.setattr(transcription, "load_whisper", lambda folder: whisper)
         heard = [
             SpeechChunk(
                 None if line is None else Piece(np.ones(48_000, np.float32), 10.0 * i),
@@ -178,6 +200,49 @@ def test_sentences_come_before_the_rest_is_heard(listen: Any) -> None:
     found = transcriber.sentences([], "fast")
     assert next(found).text == "One."
     assert len(whisper.asked) == 1
+    found.close()
+
+
+def test_the_first_piece_is_decoded_alone_and_sixteen_after_it(listen: Any) -> None:
+    transcriber, whisper = listen([None, *(f"Number {n}." for n in range(40))], [0.9])
+    found = list(transcriber.sentences([], "fast"))
+    assert texts(found) == [f"Number {n}." for n in range(40)]
+    assert whisper.groups == [1, 16, 16, 7]
+
+
+def test_what_came_before_an_error_is_heard(listen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    transcriber, _ = listen(["One.", "Two.", "Three."], [0.9])
+    chunks = list(transcription.cut_at_pauses([]))
+
+    def broken(blocks: object) -> Iterator[SpeechChunk]:
+        yield from chunks
+        raise OSError("torn")
+
+    monkeypatch.setattr(transcription, "cut_at_pauses", broken)
+    found: list[Sentence] = []
+    with pytest.raises(OSError, match="torn"):
+        found.extend(transcriber.sentences([], "fast"))
+    assert texts(found) == ["One.", "Two.", "Three."]
+
+
+def test_silence_is_passed_over_as_it_comes(listen: Any) -> None:
+    news: list[float] = []
+    transcriber, whisper = listen([None, None, "One.", None, "Two."], [0.9])
+    found = transcriber.sentences([], "fast", progress=lambda _, done, __: news.append(done))
+    assert next(found).text == "One."
+    assert news == [0, 10.0, 20.0]
+    assert [sentence.text for sentence in found] == ["Two."]
+    assert whisper.groups == [1, 1]
+
+
+def test_a_stream_that_is_slow_is_heard_as_it_comes(
+    listen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcriber, whisper = listen(["One.", "Two.", "Three.", "Four."], [0.9])
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(transcription, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    assert texts(list(transcriber.sentences([], "fast"))) == ["One.", "Two.", "Three.", "Four."]
+    assert whisper.groups == [1, 1, 1, 1]
 
 
 def test_progress_ends_when_all_is_heard(listen: Any) -> None:
@@ -193,7 +258,7 @@ def test_progress_ends_when_all_is_heard(listen: Any) -> None:
 def test_effort_is_what_the_budget_buys(listen: Any) -> None:
     transcriber, whisper = listen(["One."], [0.9])
     list(transcriber.sentences([], "accurate"))
-    assert whisper.asked[0]["beam_size"] == 5
+    assert whisper.asked[0]["beams"] == 5
     assert EFFORTS["fast"].beams == 1
     assert EFFORTS["fast"].temperatures == (0.0,)
 
@@ -214,14 +279,14 @@ def test_effort_is_what_the_budget_buys(listen: Any) -> None:
 def test_a_loop_is_said_once_and_what_is_repeated_as_often_as_it_was(
     monkeypatch: pytest.MonkeyPatch, each: float, tokens: int, speech: float, kept: str
 ) -> None:
-    whisper = Whisper([], [0.9])
+    whisper = Whisper([""], [0.9])
     heard = [
         SimpleNamespace(word=word.text, start=word.start, end=word.end, probability=0.9)
         for word in words("no no no no no then", each=each)
     ]
     segment = SimpleNamespace(words=heard, seek=0, tokens=[1] * tokens, start=0.0, end=5.0)
-    monkeypatch.setattr(whisper, "transcribe", lambda *_, **__: (iter([segment]), None))
-    monkeypatch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
+    monkeypatch.setattr(whisper, "segments", lambda line: [segment])
+    monkeypatch.setattr(transcription, "load_whisper", lambda folder: whisper)
     spoken = ((0, round(speech * SAMPLE_RATE)),)
     piece = Piece(np.ones(5 * SAMPLE_RATE, np.float32), 0.0, spoken)
     monkeypatch.setattr(
@@ -265,7 +330,7 @@ class Desk:
         self, sure: list[float], lines: list[str] | None = None, identity: str = "whisper"
     ) -> tuple[Transcriber, Whisper]:
         whisper = Whisper(LINES if lines is None else lines, sure)
-        self._patch.setattr(faster_whisper, "WhisperModel", lambda *_, **__: whisper)
+        self._patch.setattr(transcription, "load_whisper", lambda folder: whisper)
         return Transcriber(Path(), memory=self.memory, identity=identity), whisper
 
 
@@ -301,7 +366,8 @@ def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
     found = transcriber.sentences([], "balanced")
     assert next(found).text == "Guten Tag"
     found.close()
-    assert len(whisper.asked) == 2
+    # Two were heard to their ends, the others side by side with the second.
+    assert len(desk.memory.kept) == 2
     transcriber, whisper = desk.transcriber([0.3], LINES[2:])
     heard = list(transcriber.sentences([], "balanced"))
     assert texts(heard) == ["Guten Tag", "zusammen.", "Es", "regnet.", "Bis morgen."]

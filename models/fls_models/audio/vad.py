@@ -23,8 +23,10 @@ _BREAK = SAMPLE_RATE * 2
 _WINDOW, _HOP = SAMPLE_RATE * 2, SAMPLE_RATE // 2
 _MIN_SPEECH = SAMPLE_RATE * 2 // 5
 _SILENCE_LEVEL = 1e-4
-# Silence that parts what is listened to once more, as the recogniser would get it.
+# Silence that parts what is listened to once more, as the recogniser would get it; so much speech
+# is not taken for some by mistake.
 _SILENCE = SAMPLE_RATE * 2
+_SURE = SAMPLE_RATE * 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ def _chunk(
     speech = [
         segment
         for group in grouped(speech, _SILENCE)
-        if _speech(buffer[max(0, group[0][0] - _MARGIN) : min(cut, group[-1][1] + _MARGIN)])
+        if sum(end - start for start, end in group) >= _SURE
+        or _speech(buffer[max(0, group[0][0] - _MARGIN) : min(cut, group[-1][1] + _MARGIN)])
         for segment in group
     ]
     if not speech:

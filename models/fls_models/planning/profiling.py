@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.answering.answerer import Answerer
-from fls_models.audio.vad import Piece, cut_at_pauses
+from fls_models.audio.vad import cut_at_pauses
 from fls_models.core.budget import NAMES, Budget
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Transcript
 from fls_models.errors import InputError
 from fls_models.planning.plan import ENOUGH_SECONDS, Pace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SAMPLE_SECONDS = 90.0
 """How much is best measured on; more is as good, and takes longer."""
 
+# Heard of a sample, again and again: of more than the first piece several are heard side by side.
+_HEARD_SECONDS = 240.0
 # It suits any recording, so that every model answers it.
 _QUESTION = "What is the main point?"
 _NOTHING = "nobody is understood in the middle of this recording; plan one with speech, once"
@@ -94,35 +97,32 @@ def _hear(
 def _transcribed(
     transcriber: Listener, blocks: list[NDArray[np.float32]]
 ) -> tuple[Transcript, float, dict[str, float]]:
+    """Seconds are `begin` and so many for each second of audio: the first piece is heard alone."""
     chunks = list(cut_at_pauses(blocks))
     # The last piece ends anywhere, and costs as much as a whole one.
     if len(chunks) > 1 and chunks[-2].until >= ENOUGH_SECONDS:
         chunks.pop()
-    pieces = [chunk.piece for chunk in chunks if chunk.piece is not None]
-    if not pieces:
+    first = next((chunk.piece for chunk in chunks if chunk.piece is not None), None)
+    if first is None:
         raise NothingSaid(_NOTHING)
     until = chunks[-1].until
+    sound = np.concatenate(blocks)[: round(until * SAMPLE_RATE)]
     fast = NAMES[0]
-    start_time = perf_counter()
-    _sentences(transcriber, pieces[0], fast, None)
-    begin = perf_counter() - start_time
+    cold, alone = (_timed(transcriber, [first.samples], fast, None)[0] for _ in range(2))
     spoken_language = transcriber.language
-    seconds_by_budget = dict.fromkeys(NAMES, 0.0)
-    sentences = []
-    for place, piece in enumerate(pieces):
-        # All efforts in turn: whatever else the machine does meanwhile, it does to all.
-        for name in NAMES:
-            start_time = perf_counter()
-            piece_sentences = _sentences(transcriber, piece, name, spoken_language)
-            seconds_by_budget[name] += perf_counter() - start_time
-            if place == 0 and name == fast:
-                begin -= seconds_by_budget[name]
-        sentences += piece_sentences
+    # As loud as no other, so that nothing of it is known from the time before.
+    times = max(1, round(_HEARD_SECONDS / until))
+    repeated = [sound * np.float32(1 - step / 100) for step in range(times)]
+    seconds, piece_seconds = times * until, len(first.samples) / SAMPLE_RATE
+    measured = {name: _timed(transcriber, repeated, name, spoken_language) for name in NAMES}
+    sentences = [one for one in measured[fast][1] if one.end <= until]
     if not sentences:
         raise NothingSaid(_NOTHING)
     transcript = Transcript(transcriber.language, tuple(sentences), until)
-    hear = {name: seconds / until for name, seconds in seconds_by_budget.items()}
-    return transcript, max(0.0, begin), hear
+    rate = max(0.0, measured[fast][0] - alone) / max(piece_seconds, seconds - piece_seconds)
+    lone = max(0.0, alone - rate * piece_seconds)
+    hear = {name: max(rate, (taken - lone) / seconds) for name, (taken, _) in measured.items()}
+    return transcript, max(0.0, cold - alone) + lone, hear
 
 
 def _fused(
@@ -139,9 +139,9 @@ def _fused(
     return recording, 0.0, dict.fromkeys(NAMES, seconds / recording.duration)
 
 
-def _sentences(
-    transcriber: Listener, piece: Piece, budget: str, language: str | None
-) -> list[Sentence]:
-    return list(
-        transcriber.sentences([piece.samples], budget, language=language, start=piece.start)
-    )
+def _timed(
+    transcriber: Listener, blocks: list[NDArray[np.float32]], budget: str, language: str | None
+) -> tuple[float, list[Sentence]]:
+    start_time = perf_counter()
+    sentences = list(transcriber.sentences(blocks, budget, language=language))
+    return perf_counter() - start_time, sentences

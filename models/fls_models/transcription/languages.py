@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fls_models.audio.vad import Piece
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
@@ -51,12 +52,23 @@ class Part:
     speech: tuple[tuple[int, int], ...]
 
 
-class LanguageDetector:
-    """Tells apart what is spoken in a piece. `whisper` is a WhisperModel of faster-whisper."""
+class Recogniser(Protocol):
+    """What `audio.whisper.load.Whisper` can do, as far as it tells languages."""
 
-    def __init__(self, whisper: Any) -> None:
+    def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+    def encode(self, features: Sequence[NDArray[np.float32]]) -> list[Tensor]: ...
+
+    def language_probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]: ...
+
+
+class LanguageDetector:
+    """Tells apart what is spoken in a piece."""
+
+    def __init__(self, whisper: Recogniser) -> None:
         self._whisper = whisper
-        self._silence: NDArray[np.float32] | None = None
+        # As encoded, (1500, D), and how likely each language is in it.
+        self._silence: Tensor | None = None
         self._prior: dict[str, float] = {}
 
     def parts(self, piece: Piece, before: str | None) -> list[Part]:
@@ -65,7 +77,7 @@ class LanguageDetector:
         No parts if nothing was known before and nothing is sure now.
         """
         encoded = self._encode(piece.samples)
-        [whole] = self._probabilities(encoded)
+        [whole] = self._whisper.language_probabilities([encoded])
         segments = _segments(piece.speech)
         if len(segments) < 2 or max(whole.values()) >= _SINGLE:
             segments = [list(piece.speech)]
@@ -84,17 +96,18 @@ class LanguageDetector:
         return parts
 
     def _evidence(
-        self, encoded: NDArray[np.float32], segments: list[list[tuple[int, int]]]
+        self, encoded: Tensor, segments: list[list[tuple[int, int]]]
     ) -> list[dict[str, float]]:
         """Of each stretch and language: what speaks for it there and not in silence, in nats."""
         if self._silence is None:
             self._silence = self._encode(np.zeros(WINDOW_SAMPLES, np.float32))
-            [self._prior] = self._probabilities(self._silence)
-        isolated = np.repeat(self._silence, len(segments), axis=0)
-        for place, segment in enumerate(segments):
+            [self._prior] = self._whisper.language_probabilities([self._silence])
+        isolated = [self._silence.clone() for _ in segments]
+        for stretch, segment in zip(isolated, segments, strict=True):
             first = max(0, segment[0][0] // _FRAME - _AROUND)
             end = -(-segment[-1][1] // _FRAME) + _AROUND
-            isolated[place, first:end] = encoded[0, first:end]
+            stretch[first:end] = encoded[first:end]
+        found = self._whisper.language_probabilities(isolated)
         return [
             {
                 language: _weight(segment)
@@ -104,23 +117,12 @@ class LanguageDetector:
                 )
                 for language, p in probabilities.items()
             }
-            for segment, probabilities in zip(segments, self._probabilities(isolated), strict=True)
+            for segment, probabilities in zip(segments, found, strict=True)
         ]
 
-    def _encode(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,) samples, at most 30 s of them -> (1, 1500, D)."""
-        from faster_whisper.audio import pad_or_trim
-
-        # Without the last frame, as `transcribe` takes it.
-        features = self._whisper.feature_extractor(samples)[..., :-1]
-        return np.array(self._whisper.encode(pad_or_trim(features)))
-
-    def _probabilities(self, encoded: NDArray[np.float32]) -> list[dict[str, float]]:
-        """(B, 1500, D) -> B times the probability of each language."""
-        from ctranslate2 import StorageView
-
-        batches = self._whisper.model.detect_language(StorageView.from_array(encoded))
-        return [{token[2:-2]: p for token, p in batch} for batch in batches]
+    def _encode(self, samples: NDArray[np.float32]) -> Tensor:
+        [encoded] = self._whisper.encode([self._whisper.features(samples)])
+        return encoded
 
 
 def likeliest_path(

@@ -10,7 +10,6 @@ Whisper.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import numpy as np
 import torch
@@ -108,10 +107,12 @@ class SpeechTranscriber(PieceByPiece):
         if self._vocabulary is not None:
             self._vocabulary.load()
         self.language = language
-        words = partial(self._words, budget=rated, start=start)
-        yield from self._sentences_of(cut_at_pauses(blocks), words, total, progress)
+        heard = ((chunk, self._words(chunk.piece, rated, start)) for chunk in cut_at_pauses(blocks))
+        yield from self._sentences_of(heard, total, progress)
 
-    def _words(self, piece: Piece, budget: Budget, start: float) -> list[Word]:
+    def _words(self, piece: Piece | None, budget: Budget, start: float) -> list[Word]:
+        if piece is None:
+            return []
         parts = {
             "form": FORM,
             "model": self._identity,
@@ -121,7 +122,9 @@ class SpeechTranscriber(PieceByPiece):
             "aligned": self._vocabulary is not None,
             "most": self._max_tokens,
         }
-        content = self._remember(parts, lambda: {"words": self._hear(piece, budget, start)})
+        content = self._known(parts)
+        if content is None:
+            content = self._keep(parts, {"words": self._hear(piece, budget, start)})
         return [
             Word(
                 round(start + piece.start + begin, 3),

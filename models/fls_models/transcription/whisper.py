@@ -1,27 +1,31 @@
 """Speech to words with times: Whisper's decoder, through faster-whisper, on a stream.
 
-The recogniser gets pieces of at most 30 s (`pauses`), never the recording. It leaves to `languages`
-what is spoken where, to `loops` what was not said as often as it is written, and to `sentences`
-where one ends.
+The recogniser gets pieces of at most 30 s (`vad`), several side by side, never the recording. It
+leaves to `languages` what is spoken where, to `loops` what was not said as often as it is written,
+and to `sentences` where one ends.
 """
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.audio.prefetch import ahead, closing_source
 from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
-from fls_models.audio.whisper import load_whisper
+from fls_models.audio.whisper.load import load_whisper
 from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Sentence, Word
+from fls_models.core.together import Running, Together
 from fls_models.errors import UsageError
 from fls_models.transcription.languages import LanguageDetector, Part
 from fls_models.transcription.loops import Run, have_time, without_loops
@@ -37,6 +41,9 @@ _SILENCE = SAMPLE_RATE * 2
 _PAD = SAMPLE_RATE * 2 // 5
 # Tokens that Whisper writes of 30 s at most; so many are no speech, which has some 150.
 _MAX_TOKENS = 224
+# Seconds after which no further piece is waited for: a stream that is no faster than it is spoken
+# is heard as it comes.
+_PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,19 +73,20 @@ class PieceByPiece:
     until: float = 0.0
     _memory: Cache
 
-    def _remember(self, parts: CacheKey, hear: Callable[[], dict[str, Any]]) -> Any:
-        """What `hear` gives, heard now or in an earlier run: an interrupted one goes on there."""
-        cached = self._memory.get(PIECES, parts)
-        if cached is None:
-            cached = json.dumps(hear(), default=float).encode()
-            self._memory.put(PIECES, parts, cached)
+    def _known(self, parts: CacheKey) -> Any:
+        """What was heard of a piece in an earlier run, so that an interrupted one goes on there."""
+        content = self._memory.get(PIECES, parts)
+        return None if content is None else json.loads(content)
+
+    def _keep(self, parts: CacheKey, heard: dict[str, Any]) -> Any:
+        content = json.dumps(heard, default=float).encode()
+        self._memory.put(PIECES, parts, content)
         # Read back even when just written: so that nothing depends on which it was.
-        return json.loads(cached)
+        return json.loads(content)
 
     def _sentences_of(
         self,
-        pieces: Iterable[SpeechChunk],
-        words: Callable[[Piece], list[Word]],
+        heard: Iterable[tuple[SpeechChunk, list[Word]]],
         total: float | None,
         progress: Progress,
     ) -> Iterator[Sentence]:
@@ -86,10 +94,9 @@ class PieceByPiece:
         self.until = 0.0
         progress("listen", 0, total)
         pending: list[Word] = []
-        for chunk in pieces:
-            if chunk.piece is not None:
-                sentences, pending = split_sentences(pending + words(chunk.piece))
-                yield from sentences
+        for chunk, words in heard:
+            sentences, pending = split_sentences(pending + words)
+            yield from sentences
             self.until = chunk.until
             progress("listen", chunk.until, total if total and total > chunk.until else None)
         sentences, rest = split_sentences(pending)
@@ -99,8 +106,24 @@ class PieceByPiece:
         progress("listen", self.until, self.until)
 
 
+@dataclass
+class _Hearing:
+    """A piece that is being heard: by which key it is kept, and its parts' tasks."""
+
+    chunk: SpeechChunk
+    key: CacheKey = field(default_factory=dict)
+    content: Any = None
+    before: str | None = None
+    is_known: bool = False
+    parts: list[tuple[Part, list[dict[str, int]], Running[list[Any]]]] = field(default_factory=list)
+
+    @property
+    def is_done(self) -> bool:
+        return all(task.is_done for _, _, task in self.parts)
+
+
 class Transcriber(PieceByPiece):
-    """Whisper in a folder of CTranslate2 files, 8-bit on the CPU.
+    """Whisper in a folder of CTranslate2 files, on the CPU.
 
     A language that is not given is detected, again and again: who speaks may change it at a pause.
     """
@@ -109,15 +132,15 @@ class Transcriber(PieceByPiece):
         self,
         folder: Path,
         *,
-        threads: int = 0,
         memory: Cache = NULL_CACHE,
         identity: str = "",
     ) -> None:
-        self._whisper = load_whisper(folder, threads)
+        self._whisper = load_whisper(folder)
         self._languages = LanguageDetector(self._whisper)
         self._memory = memory
         self._identity = identity
         self._durations: Counter[str] = Counter()
+        self._is_detecting = False
 
     def sentences(
         self,
@@ -143,17 +166,47 @@ class Transcriber(PieceByPiece):
             )
         effort = EFFORTS[budget]
         self.language = language
+        self._is_detecting = language is None
         self._durations.clear()
-        before: str | None = None
+        # What comes next is looked for speech meanwhile.
+        with (
+            closing(ahead(_cut(blocks), self._whisper.max_windows)) as chunks,
+            closing(self._hear(chunks, effort, language)) as heard,
+        ):
+            words = ((chunk, self._words(chunk, content, start)) for chunk, content in heard)
+            yield from self._sentences_of(words, total, progress)
 
-        def words(piece: Piece) -> list[Word]:
-            nonlocal before
-            piece_words, before = self._words(piece, effort, start, language, before)
-            if language is None:
-                self._count(piece_words)
-            return piece_words
+    def _hear(
+        self, chunks: Iterator[SpeechChunk], effort: Effort, language: str | None
+    ) -> Generator[tuple[SpeechChunk, Any], None, None]:
+        """Each piece with what was heard in it, in order; after the first, several together.
 
-        yield from self._sentences_of(cut_at_pauses(blocks), words, total, progress)
+        `language` is that of the recording, if it is known.
+        """
+        order: deque[_Hearing] = deque()
+        limit, before, failure = 1, None, None
+        is_over = is_slow = False
+        with self._whisper.side_by_side() as together:
+            while order or not is_over:
+                if order and order[0].is_done:
+                    hearing = order.popleft()
+                    limit = self._whisper.max_windows if hearing.parts else limit
+                    yield hearing.chunk, self._finish(hearing)
+                elif is_over or is_slow or len(together) >= limit:
+                    together.step()
+                    is_slow = is_slow and len(together) > 0
+                else:
+                    since = time.monotonic()
+                    try:
+                        chunk = next(chunks, None)
+                    except Exception as error:  # raised below, after what was understood before it
+                        chunk, failure = None, error
+                    is_over, is_slow = chunk is None, time.monotonic() - since > _PATIENCE
+                    if chunk is not None:
+                        order.append(self._begin(chunk, effort, language, before, together))
+                        before = order[-1].before
+        if failure is not None:
+            raise failure
 
     def _count(self, words: list[Word]) -> None:
         for word in words:
@@ -162,14 +215,39 @@ class Transcriber(PieceByPiece):
         if self._durations:
             [(self.language, _)] = self._durations.most_common(1)
 
-    def _words(
-        self, piece: Piece, effort: Effort, start: float, language: str | None, before: str | None
-    ) -> tuple[list[Word], str | None]:
-        """The words of a piece, decoded now or in an earlier run, and the language at its end.
+    def _words(self, chunk: SpeechChunk, content: Any, start: float) -> list[Word]:
+        if chunk.piece is None:
+            return []
+        words = [
+            Word(
+                round(start + chunk.piece.start + begin, 3),
+                round(start + chunk.piece.start + end, 3),
+                text,
+                round(probability, 3),
+                code if content["known"] else None,
+            )
+            for begin, end, text, probability, code in content["words"]
+        ]
+        if self._is_detecting:
+            self._count(words)
+        return words
 
-        `language` is that of the recording, if it is known, and `before` what was spoken last.
+    def _begin(
+        self,
+        chunk: SpeechChunk,
+        effort: Effort,
+        language: str | None,
+        before: str | None,
+        together: Together[list[Any]],
+    ) -> _Hearing:
+        """A piece to be heard, or as it was heard in an earlier run.
+
+        `before` is the language that was spoken last.
         """
-        parts = {
+        piece = chunk.piece
+        if piece is None:
+            return _Hearing(chunk, before=before)
+        key = {
             "form": FORM,
             "model": self._identity,
             "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
@@ -177,70 +255,61 @@ class Transcriber(PieceByPiece):
             "before": before,
             "effort": asdict(effort),
         }
-
-        def hear() -> dict[str, Any]:
-            if language is None:
-                language_parts = self._languages.parts(piece, before)
-            else:
-                language_parts = [Part(language, piece.speech)]
-            decoded = [
-                (word.start, word.end, word.text, word.probability, part.language)
-                for part in language_parts or [Part(_LANGUAGE, piece.speech)]
-                for word in self._decode(piece, part, effort)
-            ]
-            last = language_parts[-1].language if language_parts else before
-            return {"before": last, "known": bool(language_parts), "words": decoded}
-
-        content = self._remember(parts, hear)
-        words = [
-            Word(
-                round(start + piece.start + begin, 3),
-                round(start + piece.start + end, 3),
-                text,
-                round(probability, 3),
-                code if content["known"] else None,
+        if (content := self._known(key)) is not None:
+            return _Hearing(chunk, key, content, content["before"])
+        if language is None:
+            parts = self._languages.parts(piece, before)
+        else:
+            parts = [Part(language, piece.speech)]
+        hearing = _Hearing(chunk, key, None, parts[-1].language if parts else before, bool(parts))
+        for part in parts or [Part(_LANGUAGE, piece.speech)]:
+            chunks = _chunks(piece, part)
+            samples = np.concatenate([piece.samples[c["start"] : c["end"]] for c in chunks])
+            task = self._whisper.transcription(
+                samples, part.language, beams=effort.beams, temperatures=effort.temperatures
             )
-            for begin, end, text, probability, code in content["words"]
+            hearing.parts.append((part, chunks, together.start(task)))
+        return hearing
+
+    def _finish(self, hearing: _Hearing) -> Any:
+        """What is kept of a piece: words, each with its language, and the language at its end."""
+        if not hearing.parts:
+            return hearing.content
+        words = [
+            (word.start, word.end, word.text, word.probability, part.language)
+            for part, chunks, task in hearing.parts
+            for word in _words_of(task.result(), part, chunks)
         ]
-        return words, content["before"]
+        heard = {"before": hearing.before, "known": hearing.is_known, "words": words}
+        return self._keep(hearing.key, heard)
 
-    def _decode(self, piece: Piece, part: Part, effort: Effort) -> list[Word]:
-        """What is said in a part of a piece, with times from the piece's first sample."""
-        import ctranslate2
-        from faster_whisper.transcribe import restore_speech_timestamps
-        from faster_whisper.vad import collect_chunks
 
-        chunks = _chunks(piece, part)
-        [samples], _ = collect_chunks(piece.samples, chunks)
-        # Temperatures above 0 draw at random: the same piece must draw the same.
-        ctranslate2.set_random_seed(0)
-        segments, _ = self._whisper.transcribe(
-            samples,
-            language=part.language,
-            beam_size=effort.beams,
-            temperature=list(effort.temperatures),
-            # Earlier text as a prompt costs sentences at the joints of pieces and feeds loops.
-            condition_on_previous_text=False,
-            word_timestamps=True,
-        )
-        words: list[Word] = []
-        is_full: list[bool] = []
-        tokens_by_seek: Counter[int] = Counter()
-        segments = list(restore_speech_timestamps(segments, chunks, SAMPLE_RATE))
-        for segment in segments:
-            tokens_by_seek[segment.seek] += len(segment.tokens)
-        for segment in segments:
-            for word in segment.words or ():
-                end = max(word.start, word.end)
-                words.append(Word(word.start, end, word.word, word.probability))
-                is_full.append(tokens_by_seek[segment.seek] >= _MAX_TOKENS)
-        speech = [(a / SAMPLE_RATE, b / SAMPLE_RATE) for a, b in part.speech]
+def _cut(blocks: Iterable[NDArray[np.float32]]) -> Generator[SpeechChunk, None, None]:
+    with closing_source(blocks):
+        yield from cut_at_pauses(blocks)
 
-        def is_loop(run: Run) -> bool:
-            repeated_words = words[run.first : run.end]
-            return is_full[run.first] or not have_time(repeated_words, run.times, speech)
 
-        return without_loops(words, [word.text for word in words], is_loop)
+def _words_of(segments: Sequence[Any], part: Part, chunks: Sequence[dict[str, int]]) -> list[Word]:
+    """What is said in a part of a piece, with times from the piece's first sample."""
+    from faster_whisper.transcribe import restore_speech_timestamps
+
+    words: list[Word] = []
+    is_full: list[bool] = []
+    tokens_by_seek: Counter[int] = Counter()
+    for segment in segments:
+        tokens_by_seek[segment.seek] += len(segment.tokens)
+    for segment in restore_speech_timestamps(segments, list(chunks), SAMPLE_RATE):
+        for word in segment.words or ():
+            end = max(word.start, word.end)
+            words.append(Word(word.start, end, word.word, word.probability))
+            is_full.append(tokens_by_seek[segment.seek] >= _MAX_TOKENS)
+    speech = [(a / SAMPLE_RATE, b / SAMPLE_RATE) for a, b in part.speech]
+
+    def is_loop(run: Run) -> bool:
+        repeated_words = words[run.first : run.end]
+        return is_full[run.first] or not have_time(repeated_words, run.times, speech)
+
+    return without_loops(words, [word.text for word in words], is_loop)
 
 
 def _chunks(piece: Piece, part: Part) -> list[dict[str, int]]:

@@ -14,24 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models.audio.whisper import load_whisper
+from fls_models.audio.whisper.load import Whisper, load_whisper
 from fls_models.core.constants import WINDOW_FRAMES, WINDOW_SAMPLES
 
 
 class WhisperFrames:
-    """A `SpeechEncoder` over Whisper in a folder of CTranslate2 files, 8-bit on the CPU.
+    """A `SpeechEncoder` over Whisper in a folder of CTranslate2 files, on the CPU.
 
     Its hidden states are the encoder's normed frames, two after the other: (T, 2 W).
     """
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._threads = threads
 
     @cached_property
-    def _whisper(self) -> Any:
+    def _whisper(self) -> Whisper:
         # Not before it is needed: what was encoded before needs none.
-        return load_whisper(self._folder, self._threads)
+        return load_whisper(self._folder)
 
     @cached_property
     def hidden_width(self) -> int:
@@ -42,12 +41,11 @@ class WhisperFrames:
         """Log-mel features of a window, (80, 3000): of its sound and of silence up to 30 s."""
         sound = np.zeros(WINDOW_SAMPLES, np.float32)
         sound[: len(samples)] = samples.numpy()
-        features: NDArray[np.float32] = self._whisper.feature_extractor(sound, padding=0)
-        return features
+        return self._whisper.features(sound, padding=0)
 
     def encode(self, features: Sequence[Any]) -> Tensor:
         """(B, 750, 2 W) float32 on the CPU."""
-        encoded = torch.from_numpy(np.array(self._whisper.encode(np.stack(features)))).float()
+        encoded = torch.stack(self._whisper.encode(features)).float()
         return encoded.reshape(len(features), WINDOW_FRAMES, -1)
 
     def blank_probability(self, hidden: Tensor) -> Tensor:

@@ -1,0 +1,185 @@
+"""Ten minutes of talk to words with times: several windows at once, against one after the other.
+
+    python benchmarks/hearing.py [RECORDING ...]
+
+The baseline is how `fls` heard before: faster-whisper over CTranslate2's 8-bit weights, a piece
+after the other, with a pass of its own for the words' times. Both get the same pieces of the same
+recordings, the language is looked for in both, and they take turns. Without recordings, those of
+`examples/` are joined and repeated until they are ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+
+from fls_cli.media.stream import stream  # noqa: E402
+from fls_cli.sources.resolve import open_sources  # noqa: E402
+from fls_cli.storage.paths import cache_folder  # noqa: E402
+from fls_models.audio.vad import cut_at_pauses  # noqa: E402
+from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
+from fls_models.transcription import whisper as transcription  # noqa: E402
+from fls_models.transcription.languages import LanguageDetector, Part  # noqa: E402
+from fls_models.weights import card  # noqa: E402
+from fls_models.weights import store as weights  # noqa: E402
+
+EXAMPLES = ("lecture.mp3", "podcasts/bread-and-time.mp3", "podcasts/night-train.opus", "talk.mp4")
+SECONDS = 600
+BLOCK = SAMPLE_RATE
+BALANCED = transcription.EFFORTS["balanced"]
+
+
+class OneByOne:
+    """Hears a piece after the other, as `fls` did until it heard several at once."""
+
+    def __init__(self, folder: Path) -> None:
+        from faster_whisper import WhisperModel
+
+        self._whisper = WhisperModel(str(folder), device="cpu", compute_type="int8")
+        self._encode = self._whisper.encode
+        self._whisper.encode = self._encode_once
+        self._last: tuple[NDArray[np.float32], Any] | None = None
+        self._languages = LanguageDetector(self)
+
+    def words(self, blocks: Iterator[NDArray[np.float32]]) -> Iterator[str]:
+        before = None
+        for chunk in cut_at_pauses(blocks):
+            if chunk.piece is None:
+                continue
+            parts = self._languages.parts(chunk.piece, before)
+            before = parts[-1].language if parts else before
+            for part in parts or [Part("en", chunk.piece.speech)]:
+                ranges = transcription._chunks(chunk.piece, part)
+                sound = np.concatenate(
+                    [chunk.piece.samples[one["start"] : one["end"]] for one in ranges]
+                )
+                segments, _ = self._whisper.transcribe(
+                    sound,
+                    language=part.language,
+                    beam_size=BALANCED.beams,
+                    temperature=list(BALANCED.temperatures),
+                    condition_on_previous_text=False,
+                    word_timestamps=True,
+                )
+                found = transcription._words_of(list(segments), part, ranges)
+                yield from (word.text for word in found)
+
+    def features(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        from faster_whisper.audio import pad_or_trim
+
+        features: NDArray[np.float32] = pad_or_trim(
+            self._whisper.feature_extractor(samples)[..., :-1]
+        )
+        return features
+
+    def encode(self, features: Sequence[NDArray[np.float32]]) -> list[torch.Tensor]:
+        return [torch.from_numpy(np.array(self._encode_once(one)))[0] for one in features]
+
+    def language_probabilities(self, encoded: Sequence[torch.Tensor]) -> list[dict[str, float]]:
+        from ctranslate2 import StorageView
+
+        view = StorageView.from_array(torch.stack(list(encoded)).numpy())
+        found = self._whisper.model.detect_language(view)
+        return [{token[2:-2]: p for token, p in one} for one in found]
+
+    def _encode_once(self, features: NDArray[np.float32]) -> Any:
+        """Which language it is and which words are asked of the same frames."""
+        if self._last is None or not np.array_equal(self._last[0], features):
+            self._last = features.copy(), self._encode(features)
+        return self._last[1]
+
+
+class Together:
+    """As `fls` hears now, without its cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self._transcriber = transcription.Transcriber(folder)
+
+    def words(self, blocks: Iterator[NDArray[np.float32]]) -> Iterator[str]:
+        for sentence in self._transcriber.sentences(blocks, "balanced"):
+            yield from (word.text for word in sentence.words)
+
+
+def samples_of(recordings: Sequence[str]) -> NDArray[np.float32]:
+    """Of all recordings one after the other; of the examples again and again, for ten minutes."""
+    names = recordings or [str(ROOT / "examples" / name) for name in EXAMPLES]
+    sounds: list[NDArray[np.float32]] = []
+    with open_sources(names) as sources:
+        for source in sources:
+            sounds += stream(source)
+    joined = np.concatenate(sounds)
+    if recordings:
+        return joined
+    repeated = np.concatenate([sound for sound, _ in zip(cycle([joined]), range(3), strict=False)])
+    return repeated[: SECONDS * SAMPLE_RATE]
+
+
+def measured(
+    words: Callable[[Iterator[NDArray[np.float32]]], Iterator[str]], sound: NDArray[np.float32]
+) -> tuple[float, float, float, list[str]]:
+    """Seconds, of processors, too, and until the first word; the words."""
+    blocks = (sound[at : at + BLOCK] for at in range(0, len(sound), BLOCK))
+    wall, processor, first, found = time.perf_counter(), time.process_time(), 0.0, []
+    for word in words(blocks):
+        first = first or time.perf_counter() - wall
+        found.append(word)
+    return time.perf_counter() - wall, time.process_time() - processor, first, found
+
+
+def plain(words: Sequence[str]) -> str:
+    return " ".join(re.sub(r"[^\w\s]", "", "".join(words).lower()).split())
+
+
+def main() -> None:
+    import jiwer
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("recordings", nargs="*")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    sound = samples_of(arguments.recordings)
+    installed = weights.store_of(card.load("mini"), cache_folder()).pull()
+    assert isinstance(installed, weights.Installed)
+    ways: dict[str, OneByOne | Together] = {
+        "one by one": OneByOne(installed.speech),
+        "together": Together(installed.speech),
+    }
+    print(f"{len(sound) / SAMPLE_RATE:.0f} s of audio, {torch.get_num_threads()} threads")
+    runs: dict[str, list[tuple[float, float, float, list[str]]]] = {name: [] for name in ways}
+    for _ in range(arguments.rounds):
+        for name, way in ways.items():
+            runs[name].append(measured(way.words, sound))
+            wall, processor, first, words = runs[name][-1]
+            print(
+                f"{name:12} {wall:6.1f} s, {processor:6.1f} s of processors, first sentence after "
+                f"{first:.1f} s, {len(words)} words"
+            )
+    before, now = (runs[name] for name in ways)
+    for place, what in enumerate(("wall", "processors", "first sentence")):
+        ratio = statistics.median(
+            one[place] / two[place]  # type: ignore[operator]
+            for one, two in zip(before, now, strict=True)
+        )
+        print(f"{what}: {ratio:.2f} times sooner")
+    differing = jiwer.wer(plain(before[0][3]), plain(now[0][3]))
+    print(f"words that differ: {100 * differing:.2f} %")
+
+
+if __name__ == "__main__":
+    main()

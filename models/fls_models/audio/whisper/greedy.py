@@ -1,0 +1,117 @@
+"""Whisper's likeliest tokens, one by one, of several windows together.
+
+With OpenAI's rules for timestamps (openai/whisper, decoding.py, `ApplyTimestampRules`), by which
+CTranslate2 decodes, too: they come in pairs, never go back, and are written where all of them
+together are likelier than any word.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fls_models.audio.whisper.network import WhisperNetwork
+
+# Finished windows are dropped once they are this share: dropping copies what stays.
+_DROPPED = 0.25
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of a vocabulary: its end of text, what says that nobody speaks, the first timestamp."""
+
+    end: int
+    no_speech: int
+    first_timestamp: int
+
+
+@dataclass
+class Decoded:
+    """The tokens of a window without the end, the sum of their log-probabilities with it (nats),
+    and how likely it is that nobody speaks."""
+
+    no_speech: float
+    tokens: list[int] = field(default_factory=list)
+    log_probability: float = 0.0
+
+
+@torch.inference_mode()
+def decode_greedily(
+    network: WhisperNetwork,
+    encoded: Sequence[Tensor],
+    prompts: Sequence[Sequence[int]],
+    special: SpecialTokens,
+    *,
+    suppressed: Sequence[int],
+    max_tokens: int,
+    max_initial_timestamp: int,
+) -> list[Decoded]:
+    """What is said in windows, each (T, D), after prompts of one length.
+
+    `suppressed` are never written, and `max_initial_timestamp` is the latest first timestamp, of
+    20 ms.
+    """
+    tokens = torch.tensor(prompts)
+    state = network.begin(encoded, tokens.shape[1] + max_tokens)
+    # One by one: products of more rows differ in the last bit.
+    hidden = [network.decode(column[:, None], state) for column in tokens.T]
+    silence = network.logits(hidden[0][:, 0]).softmax(dim=-1)[:, special.no_speech]
+    results = [Decoded(float(probability)) for probability in silence]
+    active, last = list(range(len(results))), hidden[-1]
+    for _ in range(max_tokens):
+        logits = network.logits(last[:, 0])
+        logits[:, list(suppressed)] = -torch.inf
+        for row, index in enumerate(active):
+            _apply_rules(logits[row], results[index].tokens, special, max_initial_timestamp)
+        chosen, log_probabilities = _choose(logits, special.first_timestamp)
+        running = []
+        for row, index in enumerate(active):
+            result, token = results[index], int(chosen[row])
+            if result.tokens[-1:] == [special.end]:
+                continue
+            result.log_probability += float(log_probabilities[row])
+            result.tokens.append(token)
+            if token != special.end:
+                running.append(row)
+        if not running:
+            break
+        if len(running) <= (1 - _DROPPED) * len(active):
+            state.select(running)
+            active, chosen = [active[row] for row in running], chosen[running]
+        last = network.decode(chosen[:, None], state)
+    for result in results:
+        if result.tokens[-1:] == [special.end]:
+            result.tokens.pop()
+    return results
+
+
+def _apply_rules(
+    logits: Tensor, written: Sequence[int], special: SpecialTokens, max_initial: int
+) -> None:
+    """Sets to -inf what may not follow, in place; (V,)."""
+    begin = special.first_timestamp
+    if not written:
+        logits[:begin] = -torch.inf
+        logits[begin + max_initial + 1 :] = -torch.inf
+        return
+    if written[-1] >= begin:
+        if len(written) < 2 or written[-2] >= begin:
+            logits[begin:] = -torch.inf
+        else:
+            logits[: special.end] = -torch.inf
+    latest = max((token for token in written if token >= begin), default=begin)
+    # A pair may be twice the same time; a new one is later than the last.
+    open_pair = written[-1] >= begin and len(written) >= 2 and written[-2] < begin
+    logits[begin : latest + (not open_pair)] = -torch.inf
+
+
+def _choose(logits: Tensor, begin: int) -> tuple[Tensor, Tensor]:
+    """(B, V) -> the tokens and their log-probabilities, (B,) each."""
+    word, word_token = logits[:, :begin].max(dim=-1)
+    time, time_token = logits[:, begin:].max(dim=-1)
+    times = logits[:, begin:].logsumexp(dim=-1)
+    is_time = times > word
+    everything = torch.logaddexp(logits[:, :begin].logsumexp(dim=-1), times)
+    chosen = torch.where(is_time, time_token + begin, word_token)
+    return chosen, torch.where(is_time, time - times, word - everything)

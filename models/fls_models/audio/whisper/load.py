@@ -1,0 +1,180 @@
+"""Whisper as it is loaded: faster-whisper's reading of several windows at once.
+
+faster-whisper decides what is decoded again, where segments end and which words they have, one
+recording after the other. Here several run side by side, and what they ask of the model is answered
+together.
+"""
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fls_models.audio.whisper.engine import AlignmentRequest, Generation, WhisperEngine
+from fls_models.audio.whisper.processor import multiplies_bfloat16
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.together import Ask, Together
+
+# Words in the vocabulary of a model that knows more than English, as CTranslate2 tells them apart.
+_MULTILINGUAL = 51865
+# Encodings that are at hand: which language it is and which words are asked of the same ones.
+_AT_HAND = 32
+
+
+def load_whisper(folder: Path) -> "Whisper":
+    """Whisper in a folder of CTranslate2 files, in the precision that suits the processor."""
+    dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32
+    return Whisper(folder, WhisperEngine(folder, dtype))
+
+
+class Whisper:
+    """Hears windows, at most `max_windows` together."""
+
+    def __init__(self, folder: Path, engine: WhisperEngine) -> None:
+        self._reader = _reader(folder)
+        self._engine = engine
+        self._encodings: dict[bytes, Tensor] = {}
+        self.max_windows = engine.max_windows
+        self.language_probabilities = engine.language_probabilities
+
+    @property
+    def supported_languages(self) -> list[str]:
+        languages: list[str] = self._reader.supported_languages
+        return languages
+
+    def features(self, samples: NDArray[np.float32], padding: int = 160) -> NDArray[np.float32]:
+        """(n,) samples, at most 30 s of them -> (80, 3000) log-mel features, zeros behind them.
+
+        As faster-whisper takes them: of the sound and so many silent samples, without the last.
+        """
+        from faster_whisper.audio import pad_or_trim
+
+        features = self._reader.feature_extractor(samples, padding=padding)
+        trimmed: NDArray[np.float32] = pad_or_trim(features[..., : -1 if padding else None])
+        return trimmed
+
+    def encode(self, features: Sequence[NDArray[np.float32]]) -> list[Tensor]:
+        """Windows' features, each as (1500, D); those that were asked for before are at hand."""
+        keys = [hashlib.sha1(np.ascontiguousarray(window).data).digest() for window in features]
+        new = {key: at for at, key in enumerate(keys) if key not in self._encodings}
+        encoded = self._engine.encode([features[at] for at in new.values()]) if new else []
+        self._encodings |= zip(new, encoded, strict=True)
+        results = [self._encodings[key] for key in keys]
+        while len(self._encodings) > _AT_HAND:
+            self._encodings.pop(next(iter(self._encodings)))
+        return results
+
+    def side_by_side(self) -> Together[list[Any]]:
+        """For tasks of `transcription`."""
+        return Together(
+            {"encode": self.encode, "align": self._engine.align, "generate": self._generate}
+        )
+
+    def transcription(
+        self,
+        samples: NDArray[np.float32],
+        language: str,
+        *,
+        beams: int,
+        temperatures: Sequence[float],
+    ) -> Callable[[Ask], list[Any]]:
+        """A task: of (n,) samples, at most 30 s, faster-whisper's segments with words and times."""
+        return partial(self._transcribe, samples, language, beams, list(temperatures))
+
+    def _transcribe(
+        self,
+        samples: NDArray[np.float32],
+        language: str,
+        beams: int,
+        temperatures: list[float],
+        ask: Ask,
+    ) -> list[Any]:
+        reader = copy.copy(self._reader)
+        reader.model = _Model(ask, is_multilingual=reader.model.is_multilingual)
+        reader.encode = partial(ask, "encode")
+        segments, _ = reader.transcribe(
+            samples,
+            language=language,
+            beam_size=beams,
+            temperature=temperatures,
+            # Earlier text as a prompt costs sentences at the joints of pieces and feeds loops.
+            condition_on_previous_text=False,
+            word_timestamps=True,
+        )
+        return list(segments)
+
+    def _generate(self, requests: list[Generation]) -> list[Any]:
+        results: list[Any] = [None] * len(requests)
+        for places in _alike(requests, self.max_windows):
+            generated = self._engine.generate([requests[place] for place in places])
+            for place, result in zip(places, generated, strict=True):
+                results[place] = result
+        return results
+
+
+class _Model:
+    """CTranslate2's model as faster-whisper takes it, which asks for each of its answers."""
+
+    def __init__(self, ask: Ask, *, is_multilingual: bool) -> None:
+        self._ask = ask
+        self.is_multilingual = is_multilingual
+
+    def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> list[Any]:
+        [prompt] = prompts
+        return [self._ask("generate", Generation(encoded, tuple(prompt), options))]
+
+    def align(
+        self,
+        encoded: Any,
+        prompt: Sequence[int],
+        texts: list[list[int]],
+        frames: int,
+        median_filter_width: int,
+    ) -> list[Any]:
+        [text] = texts
+        request = AlignmentRequest(encoded, tuple(prompt), text, frames)
+        return [self._ask("align", request)]
+
+
+def _reader(folder: Path) -> Any:
+    """A WhisperModel of faster-whisper without the model, which it would load by CTranslate2."""
+    from faster_whisper import WhisperModel
+    from faster_whisper.feature_extractor import FeatureExtractor
+    from faster_whisper.utils import get_logger
+    from tokenizers import Tokenizer
+
+    reader = WhisperModel.__new__(WhisperModel)
+    reader.logger = get_logger()
+    reader.hf_tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    is_multilingual = reader.hf_tokenizer.get_vocab_size() >= _MULTILINGUAL
+    reader.model = _Model(_nobody, is_multilingual=is_multilingual)
+    reader.feat_kwargs = reader._get_feature_kwargs(str(folder), None)
+    reader.feature_extractor = FeatureExtractor(**reader.feat_kwargs)
+    reader.input_stride = 2
+    reader.num_samples_per_token = 2 * reader.feature_extractor.hop_length
+    reader.frames_per_second = SAMPLE_RATE // reader.feature_extractor.hop_length
+    reader.tokens_per_second = reader.frames_per_second // 2
+    reader.time_precision = 1 / reader.tokens_per_second
+    reader.max_length = 448
+    return reader
+
+
+def _nobody(kind: str, request: Any, /) -> Any:
+    raise RuntimeError(f"asked to {kind} outside a task")
+
+
+def _alike(requests: Sequence[Generation], limit: int) -> Iterator[list[int]]:
+    """Places of requests that may be answered at once: alike, so many, and without chance."""
+    groups: dict[str, list[int]] = {}
+    for place, request in enumerate(requests):
+        alike = place if request.is_random else repr(sorted(request.options.items()))
+        groups.setdefault(f"{alike} {len(request.prompt)}", []).append(place)
+    for places in groups.values():
+        yield from (places[first : first + limit] for first in range(0, len(places), limit))

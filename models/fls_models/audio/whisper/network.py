@@ -1,0 +1,173 @@
+"""Whisper's encoder and decoder in torch, from CTranslate2's variables.
+
+As plain functions of tensors: transformers' classes would be a second of imports. What a window
+gives does not depend on the others of its batch: windows are encoded one by one, and products of
+bfloat16 matrices of up to 16 rows are row by row the same.
+
+Letters: B windows, D width, H heads, T = 1500 frames of the encoder, n tokens, V vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fls_models.audio.whisper.checkpoint import read_variables
+from fls_models.audio.whisper.linear import Linear
+
+
+@dataclass
+class DecoderState:
+    """What the decoder knows of B windows: keys and values of their frames and of their tokens.
+
+    `frames` holds pairs of (1, H, T, D / H) by layer and window: each window has its own T, and is
+    attended to by itself. `tokens` holds a pair of buffers (B, H, n, D / H) by layer, of which the
+    first `length` tokens are there.
+    """
+
+    frames: list[list[tuple[Tensor, Tensor]]]
+    tokens: list[tuple[Tensor, Tensor]]
+    length: int = 0
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keeps these windows only."""
+        self.frames = [[layer[row] for row in rows] for layer in self.frames]
+        self.tokens = [(keys[rows], values[rows]) for keys, values in self.tokens]
+
+
+class WhisperNetwork:
+    """The weights of a CTranslate2 file, and what they compute, in one precision."""
+
+    def __init__(self, file: Path, dtype: torch.dtype) -> None:
+        self._weights = read_variables(file, dtype)
+        self._linears = {
+            name.removesuffix("/weight"): Linear(
+                self._weights.pop(name), self._weights.pop(name.replace("/weight", "/bias"))
+            )
+            for name in list(self._weights)
+            if "/linear_" in name and name.endswith("/weight")
+        }
+        self._projection = Linear(self._weights["decoder/projection/weight"])
+        self._dtype = dtype
+        self._heads = int(self._weights["decoder/num_heads"])
+        self._encoder = _layers(self._linears, "encoder")
+        self._decoder = _layers(self._linears, "decoder")
+
+    def encode(self, features: Tensor) -> Tensor:
+        """(80, 3000) log-mel features of a window -> (T, D)."""
+        weights = self._weights
+        mel = features[None].to(self._dtype)
+        for name, stride in (("conv1", 1), ("conv2", 2)):
+            kernel, bias = (weights[f"encoder/{name}/{side}"] for side in ("weight", "bias"))
+            mel = F.gelu(F.conv1d(mel, kernel, bias, stride=stride, padding=1))
+        positions = weights["encoder/position_encodings/encodings"]
+        hidden = (mel.transpose(1, 2) + positions).contiguous()
+        for layer in self._encoder:
+            queries, keys, values = self._self_projections(hidden, layer)
+            attended = F.scaled_dot_product_attention(queries, keys, values)
+            hidden = hidden + self._linear(_joined(attended), f"{layer}/self_attention/linear_1")
+            hidden = self._feed_forward(hidden, layer)
+        return self._norm(hidden, "encoder")[0]
+
+    def begin(self, encoded: Sequence[Tensor], length: int) -> DecoderState:
+        """A state for these windows, each (T, D), with room for so many tokens."""
+        frames = []
+        for layer in self._decoder:
+            both = [self._linear(window[None], f"{layer}/attention/linear_1") for window in encoded]
+            frames.append([self._pair(window) for window in both])
+        shape = (len(encoded), self._heads, length, encoded[0].shape[-1] // self._heads)
+        tokens = [
+            (torch.empty(shape, dtype=self._dtype), torch.empty(shape, dtype=self._dtype))
+            for _ in self._decoder
+        ]
+        return DecoderState(frames, tokens)
+
+    def decode(self, tokens: Tensor, state: DecoderState) -> Tensor:
+        """(B, n) further tokens -> (B, n, D) normed hidden states; the state knows them then."""
+        return self._decode(tokens, state, {})
+
+    def attend(
+        self, tokens: Tensor, state: DecoderState, heads: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Of one window and its (1, n) tokens (n, D) hidden states as by `decode`, and how much
+        these heads (layer, head) attend to what: (heads, n, T) scores."""
+        queries: dict[int, Tensor] = {layer: torch.empty(0) for layer, _ in heads}
+        hidden = self._decode(tokens, state, queries)
+        scores = [
+            queries[layer][0, head] @ state.frames[layer][0][0][0, head].T for layer, head in heads
+        ]
+        return hidden[0], torch.stack(scores).float() / queries[heads[0][0]].shape[-1] ** 0.5
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V) float32."""
+        return self._projection(hidden).float()
+
+    def _decode(self, tokens: Tensor, state: DecoderState, queries: dict[int, Tensor]) -> Tensor:
+        """Fills in the queries of those layers that are asked for."""
+        first, end = state.length, state.length + tokens.shape[1]
+        positions = self._weights["decoder/position_encodings/encodings"][first:end]
+        hidden = self._weights["decoder/embeddings/weight"][tokens] + positions
+        for index, layer in enumerate(self._decoder):
+            own, keys, values = self._self_projections(hidden, layer)
+            known_keys, known_values = state.tokens[index]
+            known_keys[:, :, first:end], known_values[:, :, first:end] = keys, values
+            # Tokens see those before them; more than one come only at the beginning.
+            attended = F.scaled_dot_product_attention(
+                own, known_keys[:, :, :end], known_values[:, :, :end], is_causal=first == 0
+            )
+            hidden = hidden + self._linear(_joined(attended), f"{layer}/self_attention/linear_1")
+            normed = self._norm(hidden, f"{layer}/attention")
+            asked = self._split(self._linear(normed, f"{layer}/attention/linear_0"))
+            if index in queries:
+                queries[index] = asked
+            attended = torch.cat(
+                [
+                    F.scaled_dot_product_attention(asked[row : row + 1], *window)
+                    for row, window in enumerate(state.frames[index])
+                ]
+            )
+            hidden = hidden + self._linear(_joined(attended), f"{layer}/attention/linear_2")
+            hidden = self._feed_forward(hidden, layer)
+        state.length = end
+        return self._norm(hidden, "decoder")
+
+    def _self_projections(self, hidden: Tensor, layer: str) -> tuple[Tensor, Tensor, Tensor]:
+        normed = self._norm(hidden, f"{layer}/self_attention")
+        parts = self._linear(normed, f"{layer}/self_attention/linear_0").chunk(3, dim=-1)
+        queries, keys, values = map(self._split, parts)
+        return queries, keys, values
+
+    def _feed_forward(self, hidden: Tensor, layer: str) -> Tensor:
+        normed = self._norm(hidden, f"{layer}/ffn")
+        inner = self._linears[f"{layer}/ffn/linear_0"](normed, "gelu")
+        return hidden + self._linear(inner, f"{layer}/ffn/linear_1")
+
+    def _linear(self, hidden: Tensor, name: str) -> Tensor:
+        return self._linears[name](hidden)
+
+    def _norm(self, hidden: Tensor, name: str) -> Tensor:
+        scale = self._weights[f"{name}/layer_norm/gamma"]
+        return F.layer_norm(hidden, scale.shape, scale, self._weights[f"{name}/layer_norm/beta"])
+
+    def _pair(self, both: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each head's together: one read after the other for every token."""
+        keys, values = both.chunk(2, dim=-1)
+        return self._split(keys).contiguous(), self._split(values).contiguous()
+
+    def _split(self, hidden: Tensor) -> Tensor:
+        """(B, n, D) -> (B, H, n, D / H)."""
+        return hidden.view(*hidden.shape[:-1], self._heads, -1).transpose(1, 2)
+
+
+def _joined(attended: Tensor) -> Tensor:
+    return attended.transpose(1, 2).flatten(2)
+
+
+def _layers(linears: Mapping[str, Linear], side: str) -> tuple[str, ...]:
+    count = sum(
+        name.startswith(f"{side}/layer_") and name.endswith("/ffn/linear_0") for name in linears
+    )
+    return tuple(f"{side}/layer_{index}" for index in range(count))
