@@ -77,7 +77,7 @@ def _hearing() -> Verdict:
         return "optional", "unknown while torch does not load"
     if fast:
         return "ok", "Whisper by torch in bfloat16, of which this processor multiplies matrices"
-    return "ok", "Whisper by CTranslate2 with 8-bit weights; the processor has no bfloat16 matrices"
+    return "ok", "Whisper by torch in float32; this processor multiplies no bfloat16 matrices"
 
 
 def _cuda() -> Verdict:

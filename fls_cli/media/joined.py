@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+# Codecs whose every frame tells its channels, so that what begins with one may go on with two. MP3
+# is left out: its parts are found by their bytes.
+_VARYING = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
+
 
 def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> Track:
     """The audio track of this index, from 0, or the best; raises NoAudioTrack."""
@@ -75,7 +79,7 @@ class JoinedParts:
     ) -> Generator[npt.NDArray[np.float32], None, None]:
         part, track = self._info.parts[number], info.tracks[self._track.index]
         track = self._track if number == 0 else track
-        mix, placing = Mix(self._channels), self._placing
+        mix, placing = Mix(self._heard_channels(track)), self._placing
         begin = placing.seconds + part.hole
         channels = _wanted_channels(track, mix)
         with Decoding(
@@ -83,6 +87,13 @@ class JoinedParts:
         ) as decoding:
             for block in placing.blocks(decoding.packets(), lambda: decoding.channels):
                 _check_channel(self._source, mix, block.shape[1])
+                if (
+                    track.channels == 1
+                    and block.shape[1] == 2
+                    and (block[:, 0] == block[:, 1]).all()
+                ):
+                    # ffmpeg makes two of one channel with 3 dB less on each.
+                    block = block * 2**0.5
                 samples = mix.mono(block)
                 self.peak = max(self.peak, float(abs(samples).max(initial=0.0)))
                 yield samples
@@ -91,10 +102,22 @@ class JoinedParts:
             Ending(number, begin, placing.seconds, placing.closed, code, complaints)
         )
 
+    def _heard_channels(self, track: Track) -> str:
+        """The only channel of a part, where another part has the one that is wanted."""
+        wanted = Mix(self._channels).channel
+        infos = (self._info, *filter(None, self._info.joined))
+        counts = [
+            info.tracks[self._track.index].channels or 0
+            for info in infos
+            if self._track.index < len(info.tracks)
+        ]
+        beyond = track.channels == 1 and wanted is not None and max(counts) > wanted
+        return "mix" if beyond else self._channels
+
 
 def _wanted_channels(track: Track, mix: Mix) -> int | None:
     """How many channels ffmpeg shall make of it; None for as many as there are."""
-    if track.channels == 1:
+    if track.channels == 1 and track.codec not in _VARYING:
         return 1
     return 2 if track.labelled and mix.channel is None else None
 

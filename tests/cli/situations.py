@@ -62,6 +62,7 @@ OPUS = ("-c:a", "libopus")
 NO_TAG = ("-write_xing", "0", "-id3v2_version", "0")
 RATE_48 = ("-ar", "48000")
 MONO, STEREO = ("-ac", "1"), ("-ac", "2")
+TURNED = ("-af", "pan=stereo|c0=c0|c1=-1*c0")
 BOTH = FIRST + SECOND
 JOINED = (1.0, FIRST + 1.0, FIRST + 3.0)
 # As players fetch them, each on its own.
@@ -95,6 +96,17 @@ SITUATIONS: dict[str, Situation] = {
     ),
     "aac: stereo then mono": Situation(
         joined("mono.aac", (*STEREO, *RATE_48), (*MONO, *RATE_48)), BOTH, JOINED, close=0.1
+    ),
+    **{
+        f"{kind}: mono, then a side with its polarity turned": Situation(
+            joined(f"turned.{kind}", (*MONO, *RATE_48), (*TURNED, *RATE_48)),
+            BOTH, JOINED, close=0.1,
+        )
+        for kind in ("aac", "ac3", "mp2")
+    },
+    "mkv: mono, then a side with its polarity turned": Situation(
+        remuxed("turned.mkv", joined("turned.aac", (*MONO, *RATE_48), (*TURNED, *RATE_48))),
+        BOTH, JOINED, close=0.1,
     ),
     "ac3: stereo then mono": Situation(
         joined("mono.ac3", (*STEREO, *RATE_48), (*MONO, *RATE_48)), BOTH, JOINED, close=0.1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from fls_cli.media.mixing import Mix
 from fls_models.errors import UsageError
+from tests.cli.media_files import hear
+from tests.cli.situation_makers import RATE_44, heard_clicks, joined
 
 RATE = 16_000
 RNG = np.random.default_rng(0)
@@ -97,3 +101,11 @@ def test_a_channel_of_choice(how: str, index: int) -> None:
 def test_no_such_choice(how: str) -> None:
     with pytest.raises(UsageError, match="write mix, left, right or a number from 1"):
         Mix(how)
+
+
+def test_of_a_mono_part_the_one_channel_is_heard_whichever_is_wanted(tmp_path: Path) -> None:
+    path = joined("both.mp3", ("-ac", "2", *RATE_44), ("-ac", "1", *RATE_44))(tmp_path)
+    heard = hear(path, channels="2")
+    assert heard_clicks(heard.samples) == pytest.approx([1.0, 4.0, 6.0], abs=0.11)
+    with pytest.raises(UsageError, match="no channel 3"):
+        hear(path, channels="3")
