@@ -173,10 +173,39 @@ SITUATIONS: dict[str, Situation] = {
     },
     **{
         f"{name} joined, {what} between": Situation(
-            joined_kinds(name, name, between), BOTH, JOINED, close=0.25
+            joined_kinds(name, name, between=between), BOTH, JOINED, close=0.25
         )
         for name in ("m4a", "caf", "flv", "wav", "mp3")
         for what, between in (("zeros", bytes(5000)), ("a little", b"\xaa" * 300))
+    },
+    # A part of another kind lacks its end, alone or with others behind it.
+    **{
+        f"{first}, then {second} cut off": Situation(
+            joined_kinds(first, second, shares=(1.0, 0.6), film="3"),
+            5.4, (1.0, 4.0), ("cut off",), close=0.4,
+        )
+        for first, second in (
+            ("film.mkv", "wav"), ("film.mkv", "ogg"), ("film.mkv", "flv"), ("film.mp4", "avi"),
+            ("film.mp4", "mp3"), ("mp3", "ogg"), ("mp3", "caf"), ("mp3", "wav"), ("wav", "w64"),
+            ("wav", "wma"), ("wav", "avi"), ("avi", "avi"), ("rm", "film.rm"),
+        )
+    },
+    **{
+        f"film.mkv, then {second} cut off, then mp3": Situation(
+            joined_kinds("film.mkv", second, "mp3", shares=(1.0, 0.6, 1.0), film="3"),
+            8.4, (1.0, 4.0, 6.4), ("parts",), close=0.4,
+        )
+        for second in ("wav", "au", "caf", "mp3", "ogg", "w64", "wma", "avi", "flv", "mkv", "ts")
+    },
+    "film.flv cut off, then flv": Situation(
+        joined_kinds("film.flv", "flv", shares=(0.6, 1.0), film="3"),
+        5.8, (1.0, 2.8, 4.8), ("parts",), close=0.4,
+    ),
+    **{
+        f"{first}, then {second} whose picture goes on": Situation(
+            joined_kinds(first, second), BOTH, JOINED, close=0.2
+        )
+        for first, second in (("mp3", "film.mkv"), ("wav", "film.mp4"), ("ogg", "film.ts"))
     },
     "avi joined, the first cut off": Situation(
         joined("both.avi", ("-c:a", "pcm_s16le"), shares=(0.6, 1.0)),

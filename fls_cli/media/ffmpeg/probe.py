@@ -62,6 +62,10 @@ class MediaInfo:
         """How many seconds a part, counted from 0, says that it lasts."""
         return self.duration if len(self.parts) == 1 else self.parts[number].seconds
 
+    def of(self, number: int) -> MediaInfo | None:
+        """What a part, counted from 0, holds; None where nothing could be made of it."""
+        return self.joined[number - 1] if number else self
+
     @property
     def clocked(self) -> bool:
         """Whether the times of its packets say more than how many came before."""

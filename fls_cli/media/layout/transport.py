@@ -7,11 +7,12 @@ advertisement between segments or `cat` of two recordings bring others, which no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from fls_cli.media.layout.headers import begins_here, joined_behind
-from fls_cli.media.layout.kinds import WHOLE, Bytes, Part
+from fls_cli.media.layout.headers import kind_at, next_header
+from fls_cli.media.layout.kinds import Bytes, Part
 
 _SYNC = 0x47
 _HEAD = 4
@@ -50,19 +51,20 @@ class Packets(NamedTuple):
         return begins.count(_SYNC) == len(begins)
 
 
-def transport_parts(data: Bytes) -> tuple[Part, ...]:
-    """A part for each set of tracks, and for what of another kind stands behind them."""
+def transport_parts(data: Bytes, at: int) -> list[Part]:
+    """A part for each set of tracks from a byte on."""
     parts: list[Part] = []
-    begin: int | None = 0
+    begin: int | None = at
     while begin is not None and (packets := Packets.at(data, begin)) is not None:
         end = _end(data, begin, packets)
         begins = [begin, *_changes(data, begin, len(data) if end is None else end, packets)]
         stops = [*begins[1:], end]
         parts += [Part(first, stop) for first, stop in zip(begins, stops, strict=True)]
-        if end is None and _is_torn(data, packets):
-            parts[-1] = Part(parts[-1].begin, lacks="end")
+        torn = (end - begin) % packets.size if end else _is_torn(data, packets)
+        if torn:
+            parts[-1] = replace(parts[-1], lacks="end")
         begin = end
-    return tuple(parts) + (tuple(joined_behind(data, begin)) if begin else ()) or (WHOLE,)
+    return parts or [Part(at, next_header(data, at + 1))]
 
 
 def _end(data: Bytes, begin: int, packets: Packets) -> int | None:
@@ -72,8 +74,10 @@ def _end(data: Bytes, begin: int, packets: Packets) -> int | None:
     there = np.frombuffer(data, np.uint8)[begin + packets.sync :: packets.size] == _SYNC
     for number in np.flatnonzero(~there)[:1]:
         end = begin + int(number) * packets.size
-        if Packets.at(data, end) or begins_here(data, end):
+        if Packets.at(data, end) or kind_at(data, end):
             return end
+        # Or within a packet that was cut off.
+        return next_header(data, max(begin + 1, end - packets.size), end + packets.size)
     return None
 
 
