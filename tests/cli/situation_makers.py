@@ -143,6 +143,17 @@ def late(name: str, *options: str) -> Callable[[Path], Path]:
     return make
 
 
+def twice(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """The same recording again behind itself."""
+
+    def again(folder: Path) -> Path:
+        whole = make(folder)
+        whole.write_bytes(2 * whole.read_bytes())
+        return whole
+
+    return again
+
+
 def gap(name: str, *options: str, seconds: float = 5.0) -> Callable[[Path], Path]:
     """A recorder that lost so many seconds after the second one, and went on."""
 

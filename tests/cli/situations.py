@@ -35,6 +35,7 @@ from tests.cli.situation_makers import (
     stereo,
     subtitled,
     ticking,
+    twice,
     two_tracks,
     wav_cut_header,
     wav_with_size,
@@ -79,6 +80,14 @@ STEADY: dict[str, tuple[str, ...]] = {
     "webm": (*OPUS, "-vbr", "off", "-b:a", "64k"),
     "ogg": (*OPUS, "-vbr", "off", "-b:a", "64k", "-page_duration", "100000"),
     "flv": ("-c:a", "libmp3lame", *RATE_44), "rm": ("-c:a", "ac3"), "wma": ("-c:a", "wmav2"),
+}  # fmt: skip
+
+# A picture, and sound that begins after it.
+LATE: dict[str, tuple[str, ...]] = {
+    "mkv": AAC, "mp4": AAC, "mov": AAC, "ts": AAC, "flv": ("-c:v", "flv", *RATE_44, *AAC),
+    "vob": ("-r", "25", "-c:a", "ac3"), "mpg": ("-r", "25", "-c:a", "mp2"),
+    "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"), "webm": ("-c:v", "libvpx", *OPUS),
+    "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
 }  # fmt: skip
 
 SITUATIONS: dict[str, Situation] = {
@@ -135,7 +144,7 @@ SITUATIONS: dict[str, Situation] = {
         joined("both.mpg", ("-c:a", "ac3")), BOTH, JOINED, ("clock",), close=0.1
     ),
     "ts joined": Situation(
-        joined("both.ts", (*AAC, "-muxdelay", "0")), BOTH, JOINED, ("clock",), close=0.2
+        joined("both.ts", (*AAC, "-muxdelay", "0")), BOTH, JOINED, close=0.2
     ),
     **{
         f"{name} joined": Situation(joined(f"both.{name}", options), BOTH, JOINED, close=0.15)
@@ -317,17 +326,25 @@ SITUATIONS: dict[str, Situation] = {
     "ts whose clock runs over": Situation(
         encoded("over.ts", *AAC, "-output_ts_offset", "95441.7"), 4.0, (1.0, 3.0), close=0.1
     ),
-    # Sound after the picture.
+    # Sound after the picture, which lasts for seven seconds.
     **{
         f"{name} late": Situation(late(f"late.{name}", *options), 6.0, (3.0, 5.0), close=0.15)
-        for name, options in {
-            "mkv": AAC, "mp4": AAC, "mov": AAC, "ts": AAC, "flv": ("-c:v", "flv", *RATE_44, *AAC),
-            "vob": ("-r", "25", "-c:a", "ac3"),
-            "mpg": ("-r", "25", "-c:a", "mp2"),
-            "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
-            "webm": ("-c:v", "libvpx", *OPUS),
-            "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
-        }.items()
+        for name, options in LATE.items()
+    },
+    **{
+        f"{name} late, twice": Situation(
+            twice(late(f"late.{name}", *LATE[name])), 13.0, (3.0, 5.0, 10.0, 12.0), close=0.2
+        )
+        for name in ("mkv", "mp4", "mov", "ts", "flv", "webm", "ogv")
+    },
+    **{
+        f"{first} whose picture goes on, then {second}": Situation(
+            joined_kinds(f"film.{first}", second), 11.0, (1.0, 8.0, 10.0), close=0.2
+        )
+        for first, second in (
+            ("mkv", "mkv"), ("mp4", "mp4"), ("mov", "wav"), ("ts", "ts"), ("flv", "flv"),
+            ("wmv", "mp3"),
+        )
     },
     "amr that sends no silence": Situation(
         # It ends with what is not sent.

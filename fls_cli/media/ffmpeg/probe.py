@@ -63,8 +63,8 @@ class MediaInfo:
         return self.duration if len(self.parts) == 1 else self.parts[number].seconds
 
     def of(self, number: int) -> MediaInfo | None:
-        """What a part, counted from 0, holds; None where nothing could be made of it."""
-        return self.joined[number - 1] if number else self
+        """What a part, counted from 0, holds; None where there is none that can be read."""
+        return [self, *self.joined, None][min(number, len(self.joined) + 1)]
 
     @property
     def clocked(self) -> bool:
