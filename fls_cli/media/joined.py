@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fls_cli.media.ffmpeg.probe import MediaInfo, Track, best_track
 from fls_cli.media.ffmpeg.process import Decoding
 from fls_cli.media.mixing import Mix
-from fls_cli.media.shortfalls import Ending
+from fls_cli.media.shortfalls import Ending, ends_early
 from fls_cli.media.source import Source
 from fls_cli.media.timeline.placing import Placing
 from fls_models.errors import NoAudioTrack, UsageError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Codecs whose every frame tells its channels, so that what begins with one may go on with two. MP3
 # is left out: its parts are found by their bytes.
 _VARYING = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
+# Seconds that streams of one clock begin and end apart.
+_CLOCK_RUNS_ON = 2.0
 
 
 def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> Track:
@@ -62,25 +64,27 @@ class JoinedParts:
 
     def mono(self, seek: float) -> Generator[npt.NDArray[np.float32], None, None]:
         """(n,) float32, from `seek` seconds behind the beginning."""
-        infos = (self._info, *self._info.joined)
-        for number, (part, info) in enumerate(zip(self._info.parts, infos, strict=True)):
-            begin = self._placing.seconds
+        begin = 0.0
+        for number, part in enumerate(self._info.parts):
+            info = self._info.of(number)
             if number > 0:
-                self._placing.begin_part(part.hole, clocked=info is None or info.clocked)
+                wait = begin - self._placing.seconds
+                self._placing.begin_part(part.hole, wait, clocked=info is None or info.clocked)
+                begin += part.hole
             if info is None or self._track.index >= len(info.tracks):
                 self.endings.append(Ending(number, begin, begin, is_read=False))
                 continue
-            yield from self._part(number, info, seek if number == 0 else 0.0)
+            yield from self._part(number, info, begin, seek if number == 0 else 0.0)
             if self._placing.is_complete:
                 return
+            begin = self._end(info, self._info.of(number + 1))
 
     def _part(
-        self, number: int, info: MediaInfo, seek: float
+        self, number: int, info: MediaInfo, begin: float, seek: float
     ) -> Generator[npt.NDArray[np.float32], None, None]:
         part, track = self._info.parts[number], info.tracks[self._track.index]
         track = self._track if number == 0 else track
         mix, placing = Mix(self._heard_channels(track)), self._placing
-        begin = placing.seconds + part.hole
         channels = _wanted_channels(track, mix)
         with Decoding(
             self._source, track, info.start, seek, channels, part, self._info.raw
@@ -113,6 +117,20 @@ class JoinedParts:
         ]
         beyond = track.channels == 1 and wanted is not None and max(counts) > wanted
         return "mix" if beyond else self._channels
+
+    def _end(self, info: MediaInfo, following: MediaInfo | None) -> float:
+        """When the part ends that was read last: its picture may last longer than its sound."""
+        ending = self.endings[-1]
+        promised = self._info.promised(ending.number)
+        lasts = info.video or len(info.tracks) > 1
+        if promised is None or not lasts or ends_early(self._info, ending):
+            return self._placing.seconds
+        if info.container == "mpegts" and following and following.container == "mpegts":
+            # The clock may run on.
+            runs = following.start - info.start
+            if abs(runs - promised) < _CLOCK_RUNS_ON:
+                return ending.begin + runs - ending.closed
+        return max(self._placing.seconds, ending.begin + promised - ending.closed)
 
 
 def _wanted_channels(track: Track, mix: Mix) -> int | None:

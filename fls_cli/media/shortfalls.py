@@ -16,7 +16,7 @@ _WORTH_TELLING = 0.2
 # Nobody leaves out sound in them on purpose.
 _WITHOUT_GAPS = frozenset({"flac", "avi", "asf", "rm", "nut"})
 # Their headers tell how long they are, whatever bytes are there.
-_TIMED = frozenset({"matroska", "avi", "asf", "flv"})
+_TIMED = frozenset({"matroska", "avi", "asf", "flv", "rm"})
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,26 @@ def _broken_part(info: MediaInfo, ending: Ending) -> list[Flaw]:
         return [Flaw("parts", text, ending.end)]
     if ending.number + 1 < len(info.parts) and info.parts[ending.number + 1].hole:
         return []
-    promised = info.promised(ending.number)
-    lost = None if promised is None else promised - ending.closed - (ending.end - ending.begin)
-    part = info.parts[ending.number]
-    lacking = part.lacks is not None or ending.breaks_off or ending.code != 0
-    if not _is_early(info, ending, lost, lacking=lacking):
+    if not ends_early(info, ending):
         return []
+    lost = _lost(info, ending)
     if lost is None or lost < _WORTH_TELLING:
         return [Flaw("parts", f"part {number} of this file breaks off at {at}.", ending.end)]
     text = f"part {number} of this file breaks off at {at}: {lost:.1f} s of it are missing."
     return [Flaw("parts", text, ending.end, round(lost, 3))]
+
+
+def ends_early(info: MediaInfo, ending: Ending) -> bool:
+    """Whether a part, read to its end, ended before it should."""
+    lacks = info.parts[ending.number].lacks
+    lacking = lacks is not None or ending.breaks_off or ending.code != 0
+    return _is_early(info, ending, _lost(info, ending), lacking=lacking)
+
+
+def _lost(info: MediaInfo, ending: Ending) -> float | None:
+    """How many seconds of a part are not there, as far as it promises any."""
+    promised = info.promised(ending.number)
+    return None if promised is None else promised - ending.closed - (ending.end - ending.begin)
 
 
 def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
@@ -181,7 +191,8 @@ def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
         return []
     if lost is None or lost < _WORTH_TELLING:
         holed = any(jump.kind in ("gap", "hole") for jump in outcome.jumps)
-        name = info.container.split(",")[0]
+        own = info.of(ending.number) or info
+        name = own.container.split(",")[0]
         # Of an MP4 in fragments ffmpeg tells how long those are that it found.
         timed = lost is not None and (name in _TIMED or (name == "mov" and part.lacks != "end"))
         if timed or (holed and part.lacks != "end"):
@@ -199,7 +210,8 @@ def _is_early(info: MediaInfo, ending: Ending, lost: float | None, *, lacking: b
     if lacking or lost is None:
         return lacking
     # Video may last longer than its sound: alone, that is no sign of damage.
-    picture = info.video or info.captioned or len(info.tracks) > 1
+    own = info.of(ending.number) or info
+    picture = own.video or own.captioned or len(own.tracks) > 1
     if ending.complaints and not picture:
         return lost > _WORTH_TELLING
     return lost > _TOLERANCE and (bool(ending.complaints) or not picture)

@@ -68,7 +68,7 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
     if len(parts) > 1:
         return _joined(source, path, info, parts)
     if info.container == "avi":
-        info = _around_damage(path, info)
+        info = _around_damage(path, info, WHOLE)
     seconds = parts[0].seconds
     if parts[0].unbounded:
         return replace(info, parts=parts, duration=seconds)
@@ -80,20 +80,25 @@ def probe(source: Source, raw: RawAudio | None = None) -> MediaInfo:
 
 def _joined(source: Source, path: Path, info: MediaInfo, parts: tuple[Part, ...]) -> MediaInfo:
     """What a file of several parts holds; ffmpeg has told of the first, or of all bytes."""
-    alone = [
+    alone: list[MediaInfo | None] = []
+    for part in parts:
         # The frames behind damage are of the same kind as those before it.
-        replace(info, start=0.0) if part.hole else _part_report(source, path, part)
-        for part in parts
-    ]
+        damaged = alone[-1] if part.hole else None
+        report = replace(damaged, start=0.0) if damaged else _part_report(source, path, part)
+        alone.append(report)
     timed = tuple(
         replace(part, seconds=report.duration) if part.seconds is None and report else part
         for part, report in zip(parts, alone, strict=True)
     )
+    if alone[0] and info.container == "avi":
+        info = replace(info, tracks=alone[0].tracks)
     return replace(info, parts=timed, joined=tuple(alone[1:]), duration=length(timed))
 
 
 def _part_report(source: Source, path: Path, part: Part) -> MediaInfo | None:
     info = read_report(describe(source, part)[1])
+    if info and info.container == "avi":
+        return _around_damage(path, info, part)
     return info and _from_zero(path, info, part)
 
 
@@ -115,8 +120,8 @@ def _with_edits(path: Path, info: MediaInfo, track: Track) -> Track:
     return track if late or midway or not edits else replace(track, edits=edits, edit_list=True)
 
 
-def _around_damage(path: Path, info: MediaInfo) -> MediaInfo:
-    readings = [edits_around_damage(path, track.index) for track in info.tracks]
+def _around_damage(path: Path, info: MediaInfo, part: Part) -> MediaInfo:
+    readings = [edits_around_damage(path, track.index, part) for track in info.tracks]
     tracks = tuple(
         replace(track, edits=edits) for track, (edits, _) in zip(info.tracks, readings, strict=True)
     )

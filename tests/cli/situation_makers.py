@@ -80,18 +80,30 @@ def joined(
     return make
 
 
-def joined_kinds(first: str, second: str, between: bytes = b"") -> Callable[[Path], Path]:
-    """Two files of different kinds, or with something between them, one behind the other."""
+def joined_kinds(
+    *kinds: str, between: bytes = b"", shares: tuple[float, ...] = (), film: str = "7"
+) -> Callable[[Path], Path]:
+    """Files of different kinds, or with something between them, or shares of their bytes.
+
+    A kind with `film.` before it has a picture of `film` seconds.
+    """
+    # As many bytes for silence as for sound.
+    options = {"m4a": AAC, "ogg": ("-c:a", "libopus", "-vbr", "off"), "mkv": AAC, "mov": AAC,
+               "flv": ("-c:a", "libmp3lame", *RATE_44), "wma": ("-c:a", "wmav2"), "mp4": AAC,
+               "avi": ("-c:a", "pcm_s16le"), "ts": ("-c:a", "mp2"),
+               "rm": ("-c:a", "ac3")}  # fmt: skip
+    picture = ("-f", "lavfi", "-i", f"testsrc=size=16x16:rate=10:duration={film}")
 
     def make(folder: Path) -> Path:
-        options = {"m4a": ("-c:a", "aac"), "ogg": ("-c:a", "libopus"), "mkv": ("-c:a", "aac"),
-                   "flv": ("-c:a", "libmp3lame", *RATE_44)}  # fmt: skip
-        parts = [
-            part(folder, number, f"both.{kind}", *options.get(kind, ()))
-            for number, kind in ((1, first), (2, second))
-        ]
-        whole = folder / f"{first}-{second}.{first}"
-        whole.write_bytes(between.join(path.read_bytes() for path in parts))
+        whole = folder / f"{'-'.join(kinds)}.{kinds[0].rpartition('.')[2]}"
+        with whole.open("wb") as file:
+            for place, kind in enumerate(kinds):
+                name = kind.removeprefix("film.")
+                before = picture if name != kind else ()
+                encoding = (*before, *options.get(name, ()))
+                data = part(folder, place % 2 + 1, f"{place}.{name}", *encoding).read_bytes()
+                share = shares[place] if shares else 1.0
+                file.write((between if place else b"") + data[: int(len(data) * share)])
         return whole
 
     return make
@@ -129,6 +141,17 @@ def late(name: str, *options: str) -> Callable[[Path], Path]:
         return folder / name
 
     return make
+
+
+def twice(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """The same recording again behind itself."""
+
+    def again(folder: Path) -> Path:
+        whole = make(folder)
+        whole.write_bytes(2 * whole.read_bytes())
+        return whole
+
+    return again
 
 
 def gap(name: str, *options: str, seconds: float = 5.0) -> Callable[[Path], Path]:

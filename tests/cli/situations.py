@@ -35,6 +35,7 @@ from tests.cli.situation_makers import (
     stereo,
     subtitled,
     ticking,
+    twice,
     two_tracks,
     wav_cut_header,
     wav_with_size,
@@ -80,6 +81,14 @@ STEADY: dict[str, tuple[str, ...]] = {
     "webm": (*OPUS, "-vbr", "off", "-b:a", "64k"),
     "ogg": (*OPUS, "-vbr", "off", "-b:a", "64k", "-page_duration", "100000"),
     "flv": ("-c:a", "libmp3lame", *RATE_44), "rm": ("-c:a", "ac3"), "wma": ("-c:a", "wmav2"),
+}  # fmt: skip
+
+# A picture, and sound that begins after it.
+LATE: dict[str, tuple[str, ...]] = {
+    "mkv": AAC, "mp4": AAC, "mov": AAC, "ts": AAC, "flv": ("-c:v", "flv", *RATE_44, *AAC),
+    "vob": ("-r", "25", "-c:a", "ac3"), "mpg": ("-r", "25", "-c:a", "mp2"),
+    "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"), "webm": ("-c:v", "libvpx", *OPUS),
+    "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
 }  # fmt: skip
 
 SITUATIONS: dict[str, Situation] = {
@@ -147,7 +156,7 @@ SITUATIONS: dict[str, Situation] = {
         joined("both.mpg", ("-c:a", "ac3")), BOTH, JOINED, ("clock",), close=0.1
     ),
     "ts joined": Situation(
-        joined("both.ts", (*AAC, "-muxdelay", "0")), BOTH, JOINED, ("clock",), close=0.2
+        joined("both.ts", (*AAC, "-muxdelay", "0")), BOTH, JOINED, close=0.2
     ),
     **{
         f"{name} joined": Situation(joined(f"both.{name}", options), BOTH, JOINED, close=0.15)
@@ -185,10 +194,39 @@ SITUATIONS: dict[str, Situation] = {
     },
     **{
         f"{name} joined, {what} between": Situation(
-            joined_kinds(name, name, between), BOTH, JOINED, close=0.25
+            joined_kinds(name, name, between=between), BOTH, JOINED, close=0.25
         )
         for name in ("m4a", "caf", "flv", "wav", "mp3")
         for what, between in (("zeros", bytes(5000)), ("a little", b"\xaa" * 300))
+    },
+    # A part of another kind lacks its end, alone or with others behind it.
+    **{
+        f"{first}, then {second} cut off": Situation(
+            joined_kinds(first, second, shares=(1.0, 0.6), film="3"),
+            5.4, (1.0, 4.0), ("cut off",), close=0.4,
+        )
+        for first, second in (
+            ("film.mkv", "wav"), ("film.mkv", "ogg"), ("film.mkv", "flv"), ("film.mp4", "avi"),
+            ("film.mp4", "mp3"), ("mp3", "ogg"), ("mp3", "caf"), ("mp3", "wav"), ("wav", "w64"),
+            ("wav", "wma"), ("wav", "avi"), ("avi", "avi"), ("rm", "film.rm"),
+        )
+    },
+    **{
+        f"film.mkv, then {second} cut off, then mp3": Situation(
+            joined_kinds("film.mkv", second, "mp3", shares=(1.0, 0.6, 1.0), film="3"),
+            8.4, (1.0, 4.0, 6.4), ("parts",), close=0.4,
+        )
+        for second in ("wav", "au", "caf", "mp3", "ogg", "w64", "wma", "avi", "flv", "mkv", "ts")
+    },
+    "film.flv cut off, then flv": Situation(
+        joined_kinds("film.flv", "flv", shares=(0.6, 1.0), film="3"),
+        5.8, (1.0, 2.8, 4.8), ("parts",), close=0.4,
+    ),
+    **{
+        f"{first}, then {second} whose picture goes on": Situation(
+            joined_kinds(first, second), BOTH, JOINED, close=0.2
+        )
+        for first, second in (("mp3", "film.mkv"), ("wav", "film.mp4"), ("ogg", "film.ts"))
     },
     "avi joined, the first cut off": Situation(
         joined("both.avi", ("-c:a", "pcm_s16le"), shares=(0.6, 1.0)),
@@ -300,17 +338,25 @@ SITUATIONS: dict[str, Situation] = {
     "ts whose clock runs over": Situation(
         encoded("over.ts", *AAC, "-output_ts_offset", "95441.7"), 4.0, (1.0, 3.0), close=0.1
     ),
-    # Sound after the picture.
+    # Sound after the picture, which lasts for seven seconds.
     **{
         f"{name} late": Situation(late(f"late.{name}", *options), 6.0, (3.0, 5.0), close=0.15)
-        for name, options in {
-            "mkv": AAC, "mp4": AAC, "mov": AAC, "ts": AAC, "flv": ("-c:v", "flv", *RATE_44, *AAC),
-            "vob": ("-r", "25", "-c:a", "ac3"),
-            "mpg": ("-r", "25", "-c:a", "mp2"),
-            "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
-            "webm": ("-c:v", "libvpx", *OPUS),
-            "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
-        }.items()
+        for name, options in LATE.items()
+    },
+    **{
+        f"{name} late, twice": Situation(
+            twice(late(f"late.{name}", *LATE[name])), 13.0, (3.0, 5.0, 10.0, 12.0), close=0.2
+        )
+        for name in ("mkv", "mp4", "mov", "ts", "flv", "webm", "ogv")
+    },
+    **{
+        f"{first} whose picture goes on, then {second}": Situation(
+            joined_kinds(f"film.{first}", second), 11.0, (1.0, 8.0, 10.0), close=0.2
+        )
+        for first, second in (
+            ("mkv", "mkv"), ("mp4", "mp4"), ("mov", "wav"), ("ts", "ts"), ("flv", "flv"),
+            ("wmv", "mp3"),
+        )
     },
     "amr that sends no silence": Situation(
         # It ends with what is not sent.

@@ -62,6 +62,10 @@ class MediaInfo:
         """How many seconds a part, counted from 0, says that it lasts."""
         return self.duration if len(self.parts) == 1 else self.parts[number].seconds
 
+    def of(self, number: int) -> MediaInfo | None:
+        """What a part, counted from 0, holds; None where there is none that can be read."""
+        return [self, *self.joined, None][min(number, len(self.joined) + 1)]
+
     @property
     def clocked(self) -> bool:
         """Whether the times of its packets say more than how many came before."""

@@ -26,18 +26,21 @@ _TELLING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]")
 _BEHIND = (36, 21, 13)
 
 
-def promised_seconds(data: Bytes) -> dict[int, float]:
-    """How much sound headers promise, by where in a file of MP3 the frames that hold them begin."""
+def promised_seconds(data: Bytes, begin: int) -> dict[int, float]:
+    """How much sound headers promise, by where in a file of MP3 the frames that hold them begin.
+
+    Those from byte `begin` on.
+    """
     promises: dict[int, float] = {}
-    for match in _TELLING.finditer(data):
+    for match in _TELLING.finditer(data, begin):
         for behind in _BEHIND:
-            begin = match.start() - behind
-            frame = MPEG.frame(data, begin) if begin >= 0 else None
+            at = match.start() - behind
+            frame = MPEG.frame(data, at) if at >= begin else None
             # The first of several frames, as far as there are any.
-            following = None if frame is None else begin + frame[0]
+            following = None if frame is None else at + frame[0]
             if frame and following and (following >= len(data) or MPEG.frame(data, following)):
                 count = int.from_bytes(data[match.end() : match.end() + 4], "big")
-                promises[begin] = count * frame[1]
+                promises[at] = count * frame[1]
                 break
     return promises
 

@@ -2,7 +2,7 @@
 
 import struct
 
-from fls_cli.media.layout.headers import HEADERS, begins_here
+from fls_cli.media.layout.headers import HEADERS, kind_at
 from fls_cli.media.layout.joined_kinds import Kind
 from fls_cli.media.layout.kinds import UNKNOWN, Bytes
 
@@ -11,10 +11,11 @@ def _flv_end(data: Bytes, at: int) -> int | None:
     at += 13
     while at + 11 <= len(data) and data[at] & 0xDF in (8, 9, 18):
         end = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big")
-        # Each is followed by how long it is.
-        if end + 4 <= len(data) and int.from_bytes(data[end : end + 4], "big") != end - at:
-            return at
+        # Each is followed by how long it is, unless it was cut off.
+        whole = int.from_bytes(data[end : end + 4], "big") == end - at
         at = end + 4
+        if not whole:
+            break
     return at
 
 
@@ -50,7 +51,7 @@ def _w64_end(data: Bytes, at: int) -> int | None:
 
 def _caf_end(data: Bytes, at: int) -> int | None:
     at += 8
-    while at + 12 <= len(data) and not begins_here(data, at):
+    while at + 12 <= len(data) and not kind_at(data, at):
         (size,) = struct.unpack(">q", data[at + 4 : at + 12])
         if size < 0 and data[at : at + 4] == b"data":
             return None
@@ -112,6 +113,20 @@ def _asf_end(data: Bytes, at: int) -> int | None:
     return at + size if 0 < size < 1 << 50 else None
 
 
+_RM_CHUNKS = (b"PROP", b"CONT", b"MDPR", b"DATA", b"INDX")
+
+
+def _rm_end(data: Bytes, at: int) -> int | None:
+    (size,) = struct.unpack(">I", data[at + 4 : at + 8])
+    at += size
+    while at + 8 <= len(data) and data[at : at + 4] in _RM_CHUNKS:
+        (size,) = struct.unpack(">I", data[at + 4 : at + 8])
+        if not 8 <= size < UNKNOWN:
+            return None
+        at += size
+    return at
+
+
 KINDS = {
     "matroska": Kind(HEADERS["matroska"], _segment_end),
     "avi": Kind(HEADERS["avi"], _avi_end),
@@ -122,6 +137,7 @@ KINDS = {
     "w64": Kind(HEADERS["w64"], _w64_end),
     "caf": Kind(HEADERS["caf"], _caf_end),
     "au": Kind(HEADERS["au"], _au_end),
-    **{name: Kind(HEADERS[name]) for name in ("flac", "tta", "wv", "rm")},
+    "rm": Kind(HEADERS["rm"], _rm_end),
+    **{name: Kind(HEADERS[name]) for name in ("flac", "tta", "wv")},
 }
 """By ffmpeg's name; the last ones do not tell."""

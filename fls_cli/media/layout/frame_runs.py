@@ -41,12 +41,11 @@ class FrameKind:
     header: int
     read: Callable[[bytes], Frame | None]
 
-    def runs(self, data: Bytes, begins: Sequence[int] = ()) -> Iterator[Run]:
-        """What of a file is frames; between runs lie tags and what is damaged.
+    def runs(self, data: Bytes, at: int, begins: Sequence[int] = ()) -> Iterator[Run]:
+        """What of a file is, from byte `at` on, frames; between runs lie tags and what is damaged.
 
         `begins` is where recordings begin, as far as is known, in order: runs end there.
         """
-        at = 0
         for limit in (*begins, len(data)):
             while (begin := self._first(data, at, limit)) is not None:
                 at, seconds = begin, 0.0

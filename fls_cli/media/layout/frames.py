@@ -6,40 +6,55 @@ from itertools import pairwise
 
 from fls_cli.media.layout.audio_frames import MPEG, promised_seconds
 from fls_cli.media.layout.frame_runs import FrameKind, Run
-from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
-from fls_cli.media.layout.kinds import WHOLE, Bytes, Part
+from fls_cli.media.layout.headers import FRAMES, kind_at, next_header
+from fls_cli.media.layout.kinds import Bytes, Part
 
 # Less may be the cut between two recordings.
 _SHORTEST_HOLE = 0.2
 # What a header may promise more than there is.
 _TOLERANCE = 1.0
+# In bytes.
+_LONGEST_FRAME = 1 << 13
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"RIFF")
 
 
-def frame_parts(data: Bytes, kind: FrameKind) -> tuple[Part, ...]:
-    """A part for each recording, and for what follows a hole in one."""
-    promises = promised_seconds(data) if kind is MPEG else {}
-    recordings = _begun_at(promises, list(kind.runs(data, sorted(promises))))
+def frame_parts(data: Bytes, begin: int, name: str) -> list[Part]:
+    """A part for each recording from a byte on, and for what follows a hole in one.
+
+    `name` is ffmpeg's of the kind of frames; where the last part has an end, another kind begins.
+    """
+    kind = FRAMES[name]
+    promises = promised_seconds(data, begin) if kind is MPEG else {}
+    runs, foreign = _own(data, list(kind.runs(data, begin, sorted(promises))), kind)
+    recordings = _begun_at(promises, runs)
     parts = [part for runs in recordings for part in _parts(data, runs, promises)]
     if not parts:
-        return (WHOLE,)
+        return [Part(begin)]
     # What lies before the first frame and behind the last belongs to them.
-    parts[0] = replace(parts[0], begin=0)
-    foreign: list[Part] = []
-    for number, part in enumerate(parts):
-        following = parts[number + 1].begin if number + 1 < len(parts) else len(data)
-        if part.end is not None and following > part.end:
-            at = next_header(data, part.end, following, tags=False)
-            if begins_here(data, part.end, but=kind):
-                at = part.end
-            if at is not None:
-                foreign += joined_behind(data, at, following, tags=False)
-    begins = {part.end for part in foreign}
-    # What stands between frames and is no frame is no damage if it is a recording.
-    parts = [replace(part, hole=0.0) if part.begin in begins else part for part in parts]
-    parts = sorted([*parts, *foreign], key=lambda part: part.begin)
-    parts[-1] = replace(parts[-1], end=None)
-    return tuple(parts)
+    parts[0] = replace(parts[0], begin=begin)
+    parts[-1] = replace(parts[-1], end=foreign)
+    return parts
+
+
+def _own(data: Bytes, runs: list[Run], kind: FrameKind) -> tuple[list[Run], int | None]:
+    """The runs before a recording of another kind, and where that begins, if there is one.
+
+    What stands between frames and is no frame is no damage if it is a recording.
+    """
+    begins = [*(run.begin for run in runs[1:]), len(data)]
+    for number, (run, following) in enumerate(zip(runs, begins, strict=True)):
+        if following <= run.end:
+            continue
+        name = kind_at(data, run.end)
+        foreign: int | None = run.end
+        if name is None or FRAMES.get(name) is kind:
+            # It may begin within a frame that was cut off.
+            begin = max(run.begin + 1, run.end - _LONGEST_FRAME)
+            foreign = next_header(data, begin, following, tags=False)
+        if foreign is not None:
+            end = min(run.end, foreign)
+            return [*runs[:number], replace(run, end=end, torn=end < run.end)], foreign
+    return runs, None
 
 
 def _begun_at(begins: Container[int], runs: Iterable[Run]) -> list[list[Run]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
 from fls_cli.media.layout.frame_runs import FrameKind
-from fls_cli.media.layout.kinds import Bytes, Part
+from fls_cli.media.layout.kinds import Bytes
 
 
 def _bytes_with(bit: int) -> bytes:
@@ -35,6 +35,8 @@ _HEADERS: dict[str, tuple[bytes, int, bytes]] = {
     "wv": (b"wvpk", 0, rb"wvpk....[\x02-\x10]\x04.{6}\0{4}.{5}" + _bytes_with(8)),
     "rm": (b".RMF\0\0\0\x12", 0, rb"\.RMF\0\0\0\x12"),
 }
+FRAMES: dict[str, FrameKind] = {"mp3": MPEG, "aac": ADTS, "ac3": AC3, "eac3": AC3}
+"""By ffmpeg's name; they begin with no more than frames."""
 HEADERS = {name: re.compile(form, re.DOTALL) for name, (_, _, form) in _HEADERS.items()}
 """How a recording of each kind begins."""
 _PATTERNS = {sign: (behind, HEADERS[name]) for name, (sign, behind, _) in _HEADERS.items()}
@@ -46,26 +48,27 @@ _TAG = re.compile(rb"ID3[\x02-\x04]\0.([\0-\x7f]{4})", re.DOTALL)
 _SIGNS = re.compile(b"|".join(map(re.escape, (*_PATTERNS, b"ID3"))))
 
 
-def begins_here(data: Bytes, at: int, but: FrameKind | None = None) -> bool:
-    """Whether a recording of a known kind begins at a byte, one without frames of kind `but`."""
-    if any(
-        data[at + behind : at + behind + len(sign)] == sign and pattern.match(data, at)
-        for sign, (behind, pattern) in _PATTERNS.items()
-    ):
-        return True
-    kinds = [kind for kind in (MPEG, ADTS, AC3) if kind is not but]
-    return _STREAMS.match(data, at) is not None or _frames_begin(data, at, kinds)
+def kind_at(data: Bytes, at: int) -> str | None:
+    """ffmpeg's name for the recording that begins at a byte; None where none of a known kind does.
+
+    `mpegts` for MPEG-PS as well, which has no header either.
+    """
+    for name, (sign, behind, _) in _HEADERS.items():
+        found = data[at + behind : at + behind + len(sign)]
+        if found == sign and HEADERS[name].match(data, at):
+            return name
+    return "mpegts" if _STREAMS.match(data, at) else _frames_at(data, at, ("mp3", "aac", "ac3"))
 
 
-def _frames_begin(data: Bytes, at: int, kinds: Sequence[FrameKind]) -> bool:
-    """Whether frames of one of these kinds begin at a byte, or a tag that such frames follow."""
+def _frames_at(data: Bytes, at: int, names: Sequence[str]) -> str | None:
+    """Which of these frames begin at a byte, or behind a tag there."""
     tag = _TAG.match(data, at)
     if tag is not None:
         high, *low = tag[1]
         for seven in low:
             high = high << 7 | seven
         at = tag.end() + high
-    return any(kind.begins(data, at, len(data)) for kind in kinds)
+    return next((name for name in names if FRAMES[name].begins(data, at, len(data))), None)
 
 
 def next_header(
@@ -80,16 +83,6 @@ def next_header(
         at = sign.start() - behind
         if at < begin or not pattern.match(data, at):
             continue
-        if pattern is not _TAG or (tags and _frames_begin(data, at, (MPEG, ADTS))):
+        if pattern is not _TAG or (tags and _frames_at(data, at, ("mp3", "aac"))):
             return at
     return None
-
-
-def joined_behind(
-    data: Bytes, begin: int, end: int | None = None, *, tags: bool = True
-) -> list[Part]:
-    """Parts from `begin` on, where one of another kind begins; `end` None for that of the file."""
-    begins = [begin]
-    while (at := next_header(data, begins[-1] + 1, end, tags=tags)) is not None:
-        begins.append(at)
-    return [Part(begin, stop) for begin, stop in zip(begins, [*begins[1:], end], strict=True)]

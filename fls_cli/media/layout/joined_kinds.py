@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
+from fls_cli.media.layout.headers import kind_at, next_header
 from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack, Part
 
 
@@ -25,20 +25,21 @@ class Kind:
     end: Callable[[Bytes, int], int | None] = unknown_end
     exact: bool = False
 
-    def parts(self, data: Bytes) -> tuple[Part, ...]:
-        """The recordings that were joined; all there is, where nothing else is known."""
+    def parts(self, data: Bytes, begin: int) -> list[Part]:
+        """The recordings that were joined from a byte on; all there is, where nothing is known.
+
+        Where the last one has an end, one of another kind begins there.
+        """
         parts: list[Part] = []
-        at: int | None = 0
-        while at is not None:
-            if at > 0 and not self.header.match(data, at):
-                return (*parts, *joined_behind(data, at))
+        at: int | None = begin
+        while at is not None and (at == begin or self.header.match(data, at)):
             end = self.end(data, at)
             # Each is at least a byte long, whatever its header says.
             end = None if end is not None and end <= at else end
             following = self._following(data, at, end)
             parts.append(Part(at, following, lacks=self.lack(data, at, end, following)))
             at = following
-        return tuple(parts)
+        return parts
 
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
         """What the recording at a byte lacks that promises an end and has another one behind it."""
@@ -55,6 +56,9 @@ class Kind:
         # A recording that was cut off before another was joined to it ends where that begins.
         match = self.header.search(data, at + 1)
         own = match.start() if match else None
-        behind = at + 1 if end is None or end > len(data) else end
-        foreign = behind if begins_here(data, behind) else next_header(data, behind, own)
+        if end is not None and kind_at(data, end):
+            return end
+        # What was cut off ends within what it promises; a little behind the end is a tag.
+        tag = end is not None and 0 < len(data) - end < WORTH_TELLING
+        foreign = next_header(data, end if end is not None and tag else at + 1, own)
         return own if foreign is None else foreign

@@ -44,9 +44,12 @@ WHOLE = Part()
 
 
 @contextmanager
-def mapped(path: Path) -> Iterator[Bytes]:
-    """The bytes of a file, none of them read yet. Raises OSError."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+def mapped(path: Path, end: int | None = None) -> Iterator[Bytes]:
+    """The bytes of a file, up to `end`, none of them read yet. Raises OSError."""
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), end or 0, access=mmap.ACCESS_READ) as data,
+    ):
         yield data
 
 

@@ -38,18 +38,19 @@ def boxes(data: Bytes, begin: int, end: int) -> Iterator[Box]:
 
 
 class _Mp4(Kind):
-    def parts(self, data: Bytes) -> tuple[Part, ...]:
-        return tuple(
+    def parts(self, data: Bytes, begin: int) -> list[Part]:
+        return [
             replace(part, disordered=_goes_back(data, part.begin, part.end or len(data)))
             if is_fragmented(data, part.begin)
             else part
-            for part in super().parts(data)
-        )
+            for part in super().parts(data, begin)
+        ]
 
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
-        if following is None and end is not None and is_fragmented(data, at):
+        if end is not None and is_fragmented(data, at):
             # Fragments stand one behind the other, and ffmpeg stops where one cannot be read.
-            return "end" if end > len(data) or len(data) - end >= WORTH_TELLING else None
+            rest = (len(data) if following is None else following) - end
+            return "end" if rest < 0 or (following is None and rest >= WORTH_TELLING) else None
         return super().lack(data, at, end, following)
 
 

@@ -1,16 +1,19 @@
 """Where the chains of an Ogg file begin, and whether its last page is all there (RFC 3533)."""
 
-from fls_cli.media.layout.headers import begins_here, joined_behind, next_header
+from fls_cli.media.layout.headers import kind_at, next_header
 from fls_cli.media.layout.kinds import Bytes, Part
 
 _HEADER = 27
 _BEGINS = 2
 
 
-def ogg_parts(data: Bytes) -> tuple[Part, ...]:
-    """A part for each chain. Pages say how long they are, so one that was cut off shows."""
+def ogg_parts(data: Bytes, begin: int) -> list[Part]:
+    """A part for each chain from byte `begin` on.
+
+    Pages say how long they are, so one that was cut off shows.
+    """
     parts: list[Part] = []
-    begin = at = end = 0
+    page = end = at = begin
     # Streams that are heard together all begin before one goes on.
     going = False
     while (at := data.find(b"OggS\0", at)) >= 0:
@@ -19,16 +22,14 @@ def ogg_parts(data: Bytes) -> tuple[Part, ...]:
             parts.append(Part(begin, at, lacks="end" if end > at else None))
             begin = at
         going = not first
-        end = _end(data, at)
+        page, end = at, _end(data, at)
         whole = end == len(data) or data[end : end + 4] == b"OggS"
         # Where a page is cut off, another may begin inside of what it claims.
         at = end if whole else at + _HEADER
-    foreign = None
-    if end < len(data):
-        foreign = end if begins_here(data, end) else next_header(data, end)
-    if foreign is not None:
-        return (*parts, Part(begin, foreign), *joined_behind(data, foreign))
-    return (*parts, Part(begin, lacks="end" if end > len(data) else None))
+    # What follows a page that was cut off begins inside of what that claims.
+    foreign = end if kind_at(data, end) else next_header(data, page + _HEADER)
+    torn = end > (len(data) if foreign is None else foreign)
+    return [*parts, Part(begin, foreign, lacks="end" if torn else None)]
 
 
 def _end(data: Bytes, at: int) -> int:

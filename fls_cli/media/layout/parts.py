@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from fls_cli.media.layout.audio_frames import AC3, ADTS, MPEG
 from fls_cli.media.layout.damage import ends_in_zeros
 from fls_cli.media.layout.ends import KINDS
 from fls_cli.media.layout.frames import frame_parts
+from fls_cli.media.layout.headers import FRAMES, kind_at
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part, mapped
 from fls_cli.media.layout.mp4 import MP4
 from fls_cli.media.layout.ogg import ogg_parts
@@ -25,16 +25,13 @@ _SMALLEST = 1024
 # Where zeros may be silence, or room for an index.
 _OF_SAMPLES = frozenset({"wav", "aiff", "au", "w64", "caf", "mov"})
 _WITHOUT_PARTS = frozenset({"mpeg", "nut", "dts"})
-_READERS: dict[str, Callable[[Bytes], tuple[Part, ...]]] = {
+_READERS: dict[str, Callable[[Bytes, int], list[Part]]] = {
     **{name: kind.parts for name, kind in KINDS.items()},
     "wav": wav_parts,
     "ogg": ogg_parts,
     "mpegts": transport_parts,
     "mov": MP4.parts,
-    "mp3": partial(frame_parts, kind=MPEG),
-    "aac": partial(frame_parts, kind=ADTS),
-    "ac3": partial(frame_parts, kind=AC3),
-    "eac3": partial(frame_parts, kind=AC3),
+    **{name: partial(frame_parts, name=name) for name in FRAMES},
 }
 
 
@@ -51,12 +48,23 @@ def parts_of(path: Path, container: str) -> tuple[Part, ...]:
 def _read(path: Path, name: str, size: int, changed: int) -> tuple[Part, ...]:
     # A recording is looked at several times while it is worked on.
     with mapped(path) as data:
-        try:
-            parts = _READERS[name](data) if name in _READERS else (WHOLE,)
-        except struct.error:
-            # A header that is itself cut short: ffmpeg knows better what to make of it.
-            return (WHOLE,)
+        parts = _recordings(data, name)
         # What was joined to it may be samples.
         if len(parts) > 1 or name in _OF_SAMPLES or not ends_in_zeros(data):
             return parts
         return (replace(parts[0], lacks="end"),)
+
+
+def _recordings(data: Bytes, name: str | None) -> tuple[Part, ...]:
+    """Those in a file that begins as the kind of this name does."""
+    parts: list[Part] = []
+    begin: int | None = 0
+    while begin is not None:
+        try:
+            parts += _READERS[name](data, begin) if name in _READERS else [Part(begin)]
+        except struct.error:
+            # A header that is itself cut short: ffmpeg knows better what to make of it.
+            parts.append(Part(begin))
+        begin = parts[-1].end
+        name = None if begin is None else kind_at(data, begin)
+    return tuple(parts)

@@ -7,11 +7,19 @@ advertisement between segments or `cat` of two recordings bring others, which no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from fls_cli.media.layout.headers import begins_here, joined_behind
-from fls_cli.media.layout.kinds import WHOLE, Bytes, Part
+from fls_cli.media.layout.headers import kind_at, next_header
+from fls_cli.media.layout.kinds import Bytes, Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Rows: TypeAlias = npt.NDArray[np.uint8]
+    Numbers: TypeAlias = npt.NDArray[np.uint16]
 
 _SYNC = 0x47
 _HEAD = 4
@@ -23,6 +31,8 @@ _SOUND = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81, 0x82, 0x85, 0x86, 0x87})
 _PRIVATE = 0x06
 _DESCRIPTORS = frozenset({0x6A, 0x7A, 0x7B, 0x7C})
 _REGISTRATION = 0x05
+# Of the clock in packets, as far as it is read here.
+_CLOCK_RATE = 45_000
 _REGISTERED = frozenset({b"Opus", b"AC-3", b"EAC3", b"DTS1", b"DTS2", b"DTS3", b"BSSD"})
 
 
@@ -50,19 +60,20 @@ class Packets(NamedTuple):
         return begins.count(_SYNC) == len(begins)
 
 
-def transport_parts(data: Bytes) -> tuple[Part, ...]:
-    """A part for each set of tracks, and for what of another kind stands behind them."""
+def transport_parts(data: Bytes, at: int) -> list[Part]:
+    """A part for each set of tracks from a byte on."""
     parts: list[Part] = []
-    begin: int | None = 0
+    begin: int | None = at
     while begin is not None and (packets := Packets.at(data, begin)) is not None:
         end = _end(data, begin, packets)
         begins = [begin, *_changes(data, begin, len(data) if end is None else end, packets)]
         stops = [*begins[1:], end]
         parts += [Part(first, stop) for first, stop in zip(begins, stops, strict=True)]
-        if end is None and _is_torn(data, packets):
-            parts[-1] = Part(parts[-1].begin, lacks="end")
+        torn = (end - begin) % packets.size if end else _is_torn(data, packets)
+        if torn:
+            parts[-1] = replace(parts[-1], lacks="end")
         begin = end
-    return tuple(parts) + (tuple(joined_behind(data, begin)) if begin else ()) or (WHOLE,)
+    return parts or [Part(at, next_header(data, at + 1))]
 
 
 def _end(data: Bytes, begin: int, packets: Packets) -> int | None:
@@ -72,13 +83,19 @@ def _end(data: Bytes, begin: int, packets: Packets) -> int | None:
     there = np.frombuffer(data, np.uint8)[begin + packets.sync :: packets.size] == _SYNC
     for number in np.flatnonzero(~there)[:1]:
         end = begin + int(number) * packets.size
-        if Packets.at(data, end) or begins_here(data, end):
+        if Packets.at(data, end) or kind_at(data, end):
             return end
+        # Or within a packet that was cut off.
+        return next_header(data, max(begin + 1, end - packets.size), end + packets.size)
     return None
 
 
 def _changes(data: Bytes, begin: int, end: int, packets: Packets) -> Iterator[int]:
-    """Where tracks of sound end or become others: at the table of programs before the change."""
+    """Where tracks of sound end or become others, or the clock goes back.
+
+    At the table of programs before the change.
+    """
+    restarts = _restarts(data, begin, end, packets)
     programs: frozenset[int] = frozenset()
     tables: dict[int, frozenset[bytes]] = {}
     tracks: frozenset[bytes] = frozenset()
@@ -86,6 +103,9 @@ def _changes(data: Bytes, begin: int, end: int, packets: Packets) -> Iterator[in
     for at, number, section in _sections(data, begin, end, packets):
         if number == 0:
             programs, table_begin = _numbers(section), at
+            if at > begin and any(before < at <= after for before, after in restarts):
+                tables, tracks = {}, frozenset()
+                yield at
             continue
         if number not in programs or section[0] != _STREAMS:
             continue
@@ -104,22 +124,53 @@ def _sections(
     """Tables of programs and streams: where their packet begins, its number, and the table."""
     import numpy as np
 
-    count = (end - begin - packets.sync) // packets.size
     first = begin + packets.sync
-    bytes_of = np.frombuffer(data, np.uint8, count * packets.size, first)
-    rows = bytes_of.reshape(count, packets.size)
-    numbers = (rows[:, 1] & 0x1F).astype(np.uint16) << 8 | rows[:, 2]
+    rows, numbers = _rows(data, begin, end, packets)
     opening = (rows[:, 1] & 0x40) > 0
     programs: frozenset[int] = frozenset()
     for row in np.flatnonzero(opening & (numbers == 0)):
         section = _section(data, first + int(row) * packets.size)
         programs |= _numbers(section) if section else frozenset()
     chosen = opening & ((numbers == 0) | np.isin(numbers, list(programs)))
-    del bytes_of, rows
+    del rows
     for row in np.flatnonzero(chosen):
         at = first + int(row) * packets.size
         if section := _section(data, at):
             yield at - packets.sync, int(numbers[row]), section
+
+
+def _rows(data: Bytes, begin: int, end: int, packets: Packets) -> tuple[Rows, Numbers]:
+    """(n, bytes), n packets from their first bytes on, and (n,), the numbers of their streams."""
+    import numpy as np
+
+    count = (end - begin - packets.sync) // packets.size
+    of_all = np.frombuffer(data, np.uint8, count * packets.size, begin + packets.sync)
+    rows = of_all.reshape(count, packets.size)
+    numbers: Numbers = np.left_shift(rows[:, 1] & 0x1F, 8, dtype=np.uint16) | rows[:, 2]
+    return rows, numbers
+
+
+def _restarts(data: Bytes, begin: int, end: int, packets: Packets) -> list[tuple[int, int]]:
+    """Where packets begin that tell the clock, the last before it goes back and the first after.
+
+    None where it jumps forth as well, as in segments out of order.
+    """
+    import numpy as np
+
+    rows, numbers = _rows(data, begin, end, packets)
+    telling = (rows[:, 3] & 0x20 > 0) & (rows[:, 4] >= 7) & (rows[:, 5] & 0x10 > 0)
+    clocks = np.flatnonzero(telling & (rows[:, 0] == _SYNC))
+    # Every program has its own; that of the first will do.
+    clocks = clocks[numbers[clocks] == numbers[clocks[:1]]]
+    # Of 90 kHz and 33 bits, but for the last bit; it may run over.
+    times = rows[clocks, 6:10].astype(np.int64) @ (1 << np.arange(24, -1, -8))
+    steps = np.diff(times)
+    back = (steps < -_CLOCK_RATE) & (steps > -(1 << 31))
+    if (steps > _CLOCK_RATE).any():
+        back[:] = False
+    places = begin + clocks * packets.size
+    del rows
+    return [(int(places[at]), int(places[at + 1])) for at in np.flatnonzero(back)]
 
 
 def _section(data: Bytes, at: int) -> bytes | None:

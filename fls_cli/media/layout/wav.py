@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-from fls_cli.media.layout.headers import begins_here, joined_behind
+from fls_cli.media.layout.headers import kind_at, next_header
 from fls_cli.media.layout.kinds import UNKNOWN, WORTH_TELLING, Bytes, Lack, Part
 
 _RIFFS = (b"RIFF", b"RF64", b"RIFX")
@@ -11,36 +11,35 @@ _RIFFS = (b"RIFF", b"RF64", b"RIFX")
 _CONSTANT = (1, 3, 6, 7, 0xFFFE)
 
 
-def wav_parts(data: Bytes) -> tuple[Part, ...]:
-    """Raises struct.error for a header that is cut short."""
+def wav_parts(data: Bytes, begin: int) -> list[Part]:
+    """Those from a byte on. Raises struct.error for a header that is cut short."""
     parts: list[Part] = []
-    at: int | None = 0
+    at: int | None = begin
     while at is not None and (sound := _sound(data, at)) is not None:
         pace, missing, seconds = sound.bytes_per_second, 0, None
         if sound.size is None:
             if data[at : at + 4] == b"RF64":
                 # ffmpeg takes a size that was never filled in for an empty recording.
-                return _unbounded(data, sound)
+                return [*parts, _unbounded(data, at, sound)]
             # Nobody knows how long: until the next header, if there is one.
-            following = _next_header(data, sound.begin)
+            following = next_header(data, sound.begin)
         else:
             seconds = sound.size / pace if pace else None
             end = sound.begin + sound.size
             if end < len(data) and not _is_chunk(data, end + sound.size % 2):
                 for foreign in (end, end + sound.size % 2):
-                    if begins_here(data, foreign):
-                        parts.append(Part(at, foreign, seconds=seconds))
-                        return (*parts, *joined_behind(data, foreign))
+                    if kind_at(data, foreign):
+                        return [*parts, Part(at, foreign, seconds=seconds)]
             following, is_known = _after_chunks(data, end + sound.size % 2)
             if following is None and (not is_known or end > len(data)):
-                following = _next_header(data, sound.begin)
+                following = next_header(data, sound.begin)
             if following is None and not is_known and not parts:
-                return _unbounded(data, sound)
+                return [_unbounded(data, at, sound)]
             missing = end - (len(data) if following is None else following)
         lacks: Lack | None = "bytes" if missing >= WORTH_TELLING else None
         parts.append(Part(at, following, lacks=lacks, seconds=seconds))
         at = following
-    return tuple(parts) if at is None else (*parts, Part(at))
+    return parts or [Part(begin)]
 
 
 class _Samples(NamedTuple):
@@ -51,15 +50,10 @@ class _Samples(NamedTuple):
     bytes_per_second: int | None
 
 
-def _unbounded(data: Bytes, sound: _Samples) -> tuple[Part, ...]:
+def _unbounded(data: Bytes, at: int, sound: _Samples) -> Part:
     """That of a WAV whose samples end with the file, whatever the header says."""
     pace = sound.bytes_per_second
-    return (Part(unbounded=True, seconds=(len(data) - sound.begin) / pace if pace else None),)
-
-
-def _next_header(data: Bytes, begin: int) -> int | None:
-    at = data.find(b"WAVEfmt ", begin) - 8
-    return at if at >= begin and data[at : at + 4] in _RIFFS else None
+    return Part(at, unbounded=True, seconds=(len(data) - sound.begin) / pace if pace else None)
 
 
 def _sound(data: Bytes, at: int) -> _Samples | None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 
-from fls_cli.media.layout.kinds import Bytes, mapped
+from fls_cli.media.layout.kinds import Bytes, Part, mapped
 from fls_cli.media.timeline.edit_lists import Edit
 
 # What may stand in a list of chunks.
@@ -47,21 +47,23 @@ class _Stream:
         return (-(-size // self.block) if self.block else 1) * self.unit
 
 
-def edits_around_damage(path: Path, track: int) -> tuple[tuple[Edit, ...], float]:
+def edits_around_damage(path: Path, track: int, part: Part) -> tuple[tuple[Edit, ...], float]:
     """What is heard when of an audio track, counted from 0, that is damaged; nothing of another.
 
     And how many seconds it says it is, 0 where it does not tell. Raises OSError.
     """
     status = path.stat()
-    return _edits(path, track, status.st_size, status.st_mtime_ns)
+    return _edits(path, track, part, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _edits(path: Path, track: int, size: int, changed: int) -> tuple[tuple[Edit, ...], float]:
-    with mapped(path) as data:
+def _edits(
+    path: Path, track: int, part: Part, size: int, changed: int
+) -> tuple[tuple[Edit, ...], float]:
+    with mapped(path, part.end) as data:
         try:
-            stream = _sounds(data)[track]
-            index = _walk(data, stream)
+            stream = _sounds(data, part.begin)[track]
+            index = _walk(data, stream, part.begin)
             edits = _around(stream, index)
         except (struct.error, IndexError, ZeroDivisionError):
             return (), 0.0
@@ -93,10 +95,10 @@ def _around(stream: _Stream, index: dict[int, float]) -> tuple[Edit, ...]:
     )
 
 
-def _sounds(data: Bytes) -> list[_Stream]:
+def _sounds(data: Bytes, begin: int) -> list[_Stream]:
     """The audio streams, as their headers tell."""
     streams = []
-    for number, at in enumerate(_headers(data)):
+    for number, at in enumerate(_headers(data, begin)):
         kind = data[at + 8 : at + 12]
         scale, rate, _, length = struct.unpack("<4I", data[at + 28 : at + 44])
         (sample_size,) = struct.unpack("<I", data[at + 52 : at + 56])
@@ -110,16 +112,16 @@ def _sounds(data: Bytes) -> list[_Stream]:
     return streams
 
 
-def _headers(data: Bytes) -> Iterator[int]:
-    at, end = 0, data.find(b"movi")
+def _headers(data: Bytes, at: int) -> Iterator[int]:
+    end = data.find(b"movi", at)
     while (at := data.find(b"strh", at, end)) >= 0:
         yield at
         at += 4
 
 
-def _walk(data: Bytes, stream: _Stream) -> dict[int, float]:
+def _walk(data: Bytes, stream: _Stream, begin: int) -> dict[int, float]:
     """Finds the chunks of a stream; returns what the index tells of them."""
-    movie = data.find(b"movi")
+    movie = data.find(b"movi", begin)
     at, broken, skipped = movie + 4, True, 0
     index: dict[int, float] = {}
     while at + 8 <= len(data):
@@ -138,7 +140,7 @@ def _walk(data: Bytes, stream: _Stream) -> dict[int, float]:
                 broken = False
             stream.found_seconds += stream.seconds_of(size)
         elif name == b"idx1" and not index and at + 8 + size <= len(data):
-            index = _index(data[at + 8 : at + 8 + size], stream, movie)
+            index = _index(data[at + 8 : at + 8 + size], stream, begin, movie)
         at += 12 if name in _LISTS else 8 + size + size % 2
     stream.end = at
     return index
@@ -167,11 +169,11 @@ def _resume(data: Bytes, at: int) -> int | None:
     return None
 
 
-def _index(content: bytes, stream: _Stream, movie: int) -> dict[int, float]:
+def _index(content: bytes, stream: _Stream, file: int, movie: int) -> dict[int, float]:
     """When the chunks of a stream begin, by where they begin in the file; at _END, when all end."""
     entries = list(struct.iter_unpack("<4sIII", content[: len(content) // 16 * 16]))
     # Some count from the list of chunks, others from the beginning of the file.
-    origin = movie if entries and entries[0][2] < movie else 0
+    origin = movie if entries and file + entries[0][2] < movie else file
     own = [(origin + begin, size) for name, _, begin, size in entries if name == stream.name]
     times = list(accumulate((stream.seconds_of(size) for _, size in own), initial=0.0))
     return {**dict(zip((at for at, _ in own), times, strict=False)), _END: times[-1]}

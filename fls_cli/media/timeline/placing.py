@@ -78,6 +78,7 @@ class Placing:
         self._anchored = not sought
         self._clocked = clocked
         self._hole: int | None = None
+        self._wait = 0
         self._offset = 0
         self._lap = 0
         self._pts: int | None = None
@@ -104,14 +105,19 @@ class Placing:
         """Whether all that was wanted is there, whatever comes behind it."""
         return self._last is not None and self._position >= self._last
 
-    def begin_part(self, hole: float, *, clocked: bool = True) -> None:
-        """What comes now has a clock of its own and follows `hole` seconds after what was."""
+    def begin_part(self, hole: float, wait: float = 0.0, *, clocked: bool = True) -> None:
+        """What comes now has a clock of its own and follows some seconds after what was.
+
+        `hole` of them are damaged; for `wait` more, what was there went on without sound, or it
+        begins so much before that sound ended.
+        """
         self._clocked = clocked
         self._pts = self._raw_end = None
         self._lap = self._closed = 0
         self._offset = self._position
         self._hole = round(hole * SAMPLE_RATE)
         self._tell("hole", self._hole)
+        self._wait = round(wait * SAMPLE_RATE) if abs(wait) * SAMPLE_RATE > CLOSE else 0
 
     def blocks(
         self, packets: Iterable[Packet], channels: Callable[[], int]
@@ -238,10 +244,11 @@ class Placing:
             if self._position > self._first:
                 raise Misled
         if self._hole is not None:
-            # A part begins where its sound does.
-            hole, self._hole = self._hole, None
-            self._offset = self._position + hole - raw
-            return hole, 0
+            # Its picture may run before there is sound.
+            quiet = self._wait + (raw if self._clocked and raw <= _LONGEST_GAP else 0)
+            silence, self._hole = self._hole + (quiet if quiet > CLOSE else 0), None
+            self._offset = self._position + silence - raw
+            return silence, 0
         if not self._clocked:
             return 0, 0
         off = raw + self._offset - self._position
