@@ -4,15 +4,17 @@
 
 The baseline is how `fls` heard before: faster-whisper over CTranslate2's 8-bit weights, a piece
 after the other, with a pass of its own for the words' times. Both get the same pieces of the same
-recordings, the language is looked for in both, and they take turns. Without recordings, those of
-`examples/` are joined and repeated until they are ten minutes.
+recordings, the language is looked for in both, and they take turns, each in a process of its own.
+Without recordings, those of `examples/` are joined and repeated until they are ten minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -144,40 +146,49 @@ def plain(words: Sequence[str]) -> str:
     return " ".join(re.sub(r"[^\w\s]", "", "".join(words).lower()).split())
 
 
+def heard(way: str, recordings: Sequence[str]) -> dict[str, Any]:
+    """One run of a way, in this process."""
+    installed = weights.store_of(card.load("mini"), cache_folder()).pull()
+    assert isinstance(installed, weights.Installed)
+    sound = samples_of(recordings)
+    wall, processor, first, words = measured(WAYS[way](installed.speech).words, sound)
+    seconds = len(sound) / SAMPLE_RATE
+    return {"audio": seconds, "wall": wall, "processors": processor, "first": first, "words": words}
+
+
+WAYS: dict[str, type[OneByOne] | type[Together]] = {"one by one": OneByOne, "together": Together}
+
+
 def main() -> None:
     import jiwer
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recordings", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    sound = samples_of(arguments.recordings)
-    installed = weights.store_of(card.load("mini"), cache_folder()).pull()
-    assert isinstance(installed, weights.Installed)
-    ways: dict[str, OneByOne | Together] = {
-        "one by one": OneByOne(installed.speech),
-        "together": Together(installed.speech),
-    }
-    print(f"{len(sound) / SAMPLE_RATE:.0f} s of audio, {torch.get_num_threads()} threads")
-    runs: dict[str, list[tuple[float, float, float, list[str]]]] = {name: [] for name in ways}
+    if arguments.only:
+        print(json.dumps(heard(arguments.only, arguments.recordings)))
+        return
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in WAYS}
     for _ in range(arguments.rounds):
-        for name, way in ways.items():
-            runs[name].append(measured(way.words, sound))
-            wall, processor, first, words = runs[name][-1]
+        for name, results in runs.items():
+            # Each in a process of its own, as commands are: one that has run both is slower.
+            command = [sys.executable, __file__, "--only", name, *arguments.recordings]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            results.append(json.loads(done.stdout))
+            run = results[-1]
             print(
-                f"{name:12} {wall:6.1f} s, {processor:6.1f} s of processors, first sentence after "
-                f"{first:.1f} s, {len(words)} words"
+                f"{name:10} {run['audio']:.0f} s of audio in {run['wall']:.1f} s, "
+                f"{run['processors']:.1f} s of processors, first sentence after "
+                f"{run['first']:.1f} s, {len(run['words'])} words",
+                flush=True,
             )
-    before, now = (runs[name] for name in ways)
-    for place, what in enumerate(("wall", "processors", "first sentence")):
-        ratio = statistics.median(
-            one[place] / two[place]  # type: ignore[operator]
-            for one, two in zip(before, now, strict=True)
-        )
-        print(f"{what}: {ratio:.2f} times sooner")
-    differing = jiwer.wer(plain(before[0][3]), plain(now[0][3]))
+    before, now = runs.values()
+    for what in ("wall", "processors", "first"):
+        ratios = [one[what] / two[what] for one, two in zip(before, now, strict=True)]
+        print(f"{what}: {statistics.median(ratios):.2f} times sooner")
+    differing = jiwer.wer(plain(before[0]["words"]), plain(now[0]["words"]))
     print(f"words that differ: {100 * differing:.2f} %")
 
 
