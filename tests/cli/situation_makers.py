@@ -301,6 +301,18 @@ def bad_blocks(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
     return damaged
 
 
+def tagged(make: Callable[[Path], Path], size: int) -> Callable[[Path], Path]:
+    """With an ID3v2 tag in front of it, as taggers write them for any kind."""
+
+    def made(folder: Path) -> Path:
+        whole = make(folder)
+        tag = b"ID3\4\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0)) + bytes(size)
+        whole.write_bytes(tag + whole.read_bytes())
+        return whole
+
+    return made
+
+
 def ends_in_zeros(make: Callable[[Path], Path], share: float = 0.6) -> Callable[[Path], Path]:
     """Room for a recording, of which only a share has come."""
 

@@ -34,6 +34,7 @@ from tests.cli.situation_makers import (
     remuxed,
     stereo,
     subtitled,
+    tagged,
     ticking,
     twice,
     two_tracks,
@@ -282,6 +283,10 @@ SITUATIONS: dict[str, Situation] = {
         for name, options in {
             "aac": (), "ac3": RATE_44, "eac3": (*RATE_48, "-b:a", "128k"), "mp2": (),
         }.items()
+    },
+    **{
+        f"{name} behind a tag": Situation(tagged(encoded(f"tag.{name}"), 3000), 4.0, (1.0, 3.0))
+        for name in ("flac", "tta", "mp3")
     },
     # A download whose room was made before, and one that stopped behind damage.
     **{

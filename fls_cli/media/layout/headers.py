@@ -62,13 +62,19 @@ def kind_at(data: Bytes, at: int) -> str | None:
 
 def _frames_at(data: Bytes, at: int, names: Sequence[str]) -> str | None:
     """Which of these frames begin at a byte, or behind a tag there."""
-    tag = _TAG.match(data, at)
-    if tag is not None:
-        high, *low = tag[1]
-        for seven in low:
-            high = high << 7 | seven
-        at = tag.end() + high
+    at = behind_tag(data, at)
     return next((name for name in names if FRAMES[name].begins(data, at, len(data))), None)
+
+
+def behind_tag(data: Bytes, at: int) -> int:
+    """Where an ID3v2 tag ends that begins at a byte; that byte where none does."""
+    tag = _TAG.match(data, at)
+    if tag is None:
+        return at
+    high, *low = tag[1]
+    for seven in low:
+        high = high << 7 | seven
+    return tag.end() + high
 
 
 def next_header(

@@ -14,7 +14,7 @@ from pathlib import Path
 from fls_cli.media.layout.damage import ends_in_zeros
 from fls_cli.media.layout.ends import KINDS
 from fls_cli.media.layout.frames import frame_parts
-from fls_cli.media.layout.headers import FRAMES, kind_at
+from fls_cli.media.layout.headers import FRAMES, behind_tag, kind_at
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part, mapped
 from fls_cli.media.layout.mp4 import MP4
 from fls_cli.media.layout.ogg import ogg_parts
@@ -58,7 +58,9 @@ def _read(path: Path, name: str, size: int, changed: int) -> tuple[Part, ...]:
 def _recordings(data: Bytes, name: str | None) -> tuple[Part, ...]:
     """Those in a file that begins as the kind of this name does."""
     parts: list[Part] = []
-    begin: int | None = 0
+    # Taggers put an ID3v2 tag in front of whatever it is. Frames are found behind one anyway.
+    first = 0 if name in FRAMES else behind_tag(data, 0)
+    begin: int | None = first
     while begin is not None:
         try:
             parts += _READERS[name](data, begin) if name in _READERS else [Part(begin)]
@@ -67,4 +69,6 @@ def _recordings(data: Bytes, name: str | None) -> tuple[Part, ...]:
             parts.append(Part(begin))
         begin = parts[-1].end
         name = None if begin is None else kind_at(data, begin)
+    if parts[0].begin == first:
+        parts[0] = replace(parts[0], begin=0)
     return tuple(parts)
