@@ -272,6 +272,19 @@ def wav_cut_header(folder: Path) -> Path:
     return whole
 
 
+def wav_in_chunks(folder: Path) -> Path:
+    """Its samples are in three chunks, with a list between two of them."""
+    data = _wav(folder, "whole", 6.0, (1.0, 3.0, 5.0)).read_bytes()
+    at = data.index(b"data") + 8
+    third = (len(data) - at) // 6 * 2
+    chunks = [data[at : at + third], data[at + third : at + 2 * third], data[at + 2 * third :]]
+    first, second, last = (b"data" + struct.pack("<I", len(one)) + one for one in chunks)
+    content = data[8 : at - 8] + first + b"LIST" + struct.pack("<I", 4) + b"INFO" + second + last
+    path = folder / "chunks.wav"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content)
+    return path
+
+
 def holed(make: Callable[[Path], Path], *, zeros: bool) -> Callable[[Path], Path]:
     """A block in the middle is read as zeros, or is not there at all."""
 

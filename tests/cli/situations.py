@@ -39,6 +39,7 @@ from tests.cli.situation_makers import (
     twice,
     two_tracks,
     wav_cut_header,
+    wav_in_chunks,
     wav_with_size,
     with_edits,
 )
@@ -284,6 +285,7 @@ SITUATIONS: dict[str, Situation] = {
             "aac": (), "ac3": RATE_44, "eac3": (*RATE_48, "-b:a", "128k"), "mp2": (),
         }.items()
     },
+    "wav in three chunks": Situation(wav_in_chunks, 6.0, (1.0, 3.0, 5.0)),
     **{
         f"{name} behind a tag": Situation(tagged(encoded(f"tag.{name}"), 3000), 4.0, (1.0, 3.0))
         for name in ("flac", "tta", "mp3")

@@ -24,6 +24,12 @@ def wav_parts(data: Bytes, begin: int) -> list[Part]:
             # Nobody knows how long: until the next header, if there is one.
             following = next_header(data, sound.begin)
         else:
+            # Of several chunks of samples ffmpeg plays the last that it sees.
+            while (second := _next_samples(data, sound)) is not None:
+                seconds = sound.size / pace if pace and sound.size else None
+                parts.append(Part(at, second.begin - 8, seconds=seconds))
+                sound = second
+            assert sound.size is not None
             seconds = sound.size / pace if pace else None
             end = sound.begin + sound.size
             if end < len(data) and not _is_chunk(data, end + sound.size % 2):
@@ -72,6 +78,20 @@ def _sound(data: Bytes, at: int) -> _Samples | None:
             if size == 0xFFFFFFFF and long:
                 return _Samples(at + 8, long, pace)
             return _Samples(at + 8, size if 0 < size < UNKNOWN else None, pace)
+        at += 8 + size + size % 2
+    return None
+
+
+def _next_samples(data: Bytes, sound: _Samples) -> _Samples | None:
+    """The further chunk of samples in the same WAV, if there is one that is whole."""
+    size = sound.size or 0
+    at = sound.begin + size + size % 2
+    while at + 8 <= len(data):
+        name, size = struct.unpack("<4sI", data[at : at + 8])
+        if name == b"data" and 0 < size <= len(data) - at - 8:
+            return _Samples(at + 8, size, sound.bytes_per_second)
+        if not _is_chunk(data, at) or name in _RIFFS:
+            return None
         at += 8 + size + size % 2
     return None
 
