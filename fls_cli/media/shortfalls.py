@@ -16,7 +16,7 @@ _WORTH_TELLING = 0.2
 # Nobody leaves out sound in them on purpose.
 _WITHOUT_GAPS = frozenset({"flac", "avi", "asf", "rm", "nut"})
 # Their headers tell how long they are, whatever bytes are there.
-_TIMED = frozenset({"matroska", "avi", "asf", "flv", "rm"})
+_TIMED = frozenset({"matroska", "avi", "asf", "flv", "rm", "flac"})
 
 
 @dataclass(frozen=True)

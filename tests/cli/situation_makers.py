@@ -333,7 +333,7 @@ def ends_in_zeros(make: Callable[[Path], Path], share: float = 0.6) -> Callable[
         whole = make(folder)
         data = whole.read_bytes()
         there = int(len(data) * share)
-        whole.write_bytes(data[:there] + bytes(len(data) - there))
+        whole.write_bytes(data[:there] + bytes(max(8192, len(data) - there)))
         return whole
 
     return unfinished

@@ -300,6 +300,10 @@ SITUATIONS: dict[str, Situation] = {
             "mkv": AAC, "flac": (), "wma": ("-c:a", "wmav2"),
         }.items()
     },
+    # Nothing is missing where the header tells how much there is.
+    "flac behind which zeros lie": Situation(
+        ends_in_zeros(encoded("all.flac"), 1.0), 4.0, (1.0, 3.0)
+    ),
     "avi of video that ends in zeros": Situation(
         ends_in_zeros(filmed("film.avi", "-c:v", "mpeg4", "-c:a", "libmp3lame", *RATE_44)),
         12.0, (1.0, 10.0), ("cut off",), close=0.9,
