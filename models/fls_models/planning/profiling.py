@@ -7,6 +7,7 @@ takes depends on how much is said. What was measured before is the caller's affa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -108,13 +109,20 @@ def _transcribed(
     until = chunks[-1].until
     sound = np.concatenate(blocks)[: round(until * SAMPLE_RATE)]
     fast = NAMES[0]
-    cold, alone = (_timed(transcriber, [first.samples], fast, None)[0] for _ in range(2))
+    # Each time as loud as no other, so that nothing of it is at hand from the time before.
+    gains = (np.float32(1 - step / 100) for step in count())
+    cold, alone = (
+        _timed(transcriber, [first.samples * next(gains)], fast, None)[0] for _ in range(2)
+    )
     spoken_language = transcriber.language
-    # As loud as no other, so that nothing of it is known from the time before.
     times = max(1, round(_HEARD_SECONDS / until))
-    repeated = [sound * np.float32(1 - step / 100) for step in range(times)]
     seconds, piece_seconds = times * until, len(first.samples) / SAMPLE_RATE
-    measured = {name: _timed(transcriber, repeated, name, spoken_language) for name in NAMES}
+    measured = {
+        name: _timed(
+            transcriber, [sound * next(gains) for _ in range(times)], name, spoken_language
+        )
+        for name in NAMES
+    }
     sentences = [one for one in measured[fast][1] if one.end <= until]
     if not sentences:
         raise NothingSaid(_NOTHING)
