@@ -23,6 +23,7 @@ from fls_cli.media.layout.damage import has_lost_blocks
 from fls_cli.media.layout.kinds import WHOLE, Part, length, mapped
 from fls_cli.media.layout.mp4 import is_fragmented, is_mp4
 from fls_cli.media.layout.parts import parts_of
+from fls_cli.media.layout.wav import is_big_endian
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
 from fls_cli.media.source import Source, check_readable
@@ -132,6 +133,11 @@ def _around_damage(path: Path, info: MediaInfo, part: Part) -> MediaInfo:
 
 def _described(source: Source, raw: RawAudio | None) -> MediaInfo:
     """What ffmpeg says of it; of what has no header, but a suffix that tells, by that."""
+    if raw is None and (path := source.path) and is_big_endian(path):
+        # ffmpeg takes its samples for little-endian ones, or its header for none.
+        report = read_report(describe(source, parts_of(path, "wav")[0])[1])
+        if report:
+            return replace(report, container="wav")
     code, text = describe(source, raw=raw)
     info = read_report(text)
     guess = None if raw else raw_by_suffix(source.below or "")

@@ -262,6 +262,30 @@ def wav_with_size(size: int) -> Callable[[Path], Path]:
     return make
 
 
+def big_endian_wav(
+    written: str, form: int, size: int, *, extensible: bool = False, behind: int = 0
+) -> Callable[[Path], Path]:
+    """A RIFX, as sox -B writes it, of samples of `size` bytes; part two `behind` one that is not.
+
+    `written` is ffmpeg's name for the samples, `form` the header's number for them.
+    """
+
+    def make(folder: Path) -> Path:
+        raw = part(folder, 1 + behind, "raw.raw", "-f", written, "-ar", "16000").read_bytes()
+        head = struct.pack(">HHIIHH", 0xFFFE if extensible else form, 1, 16_000, 16_000 * size,
+                           size, 8 * size)  # fmt: skip
+        if extensible:
+            head += struct.pack(">HHIH14x", 22, 8 * size, 4, form)
+        chunks = b"fmt " + struct.pack(">I", len(head)) + head
+        chunks += b"data" + struct.pack(">I", len(raw)) + raw
+        first = part(folder, 1, "first.wav").read_bytes() if behind else b""
+        rifx = b"RIFX" + struct.pack(">I", 4 + len(chunks)) + b"WAVE" + chunks
+        (folder / "big.wav").write_bytes(first + rifx)
+        return folder / "big.wav"
+
+    return make
+
+
 def wav_cut_header(folder: Path) -> Path:
     """An RF64 whose recorder crashed: its sizes were never filled in."""
     whole = encoded("big.wav", "-rf64", "always")(folder)

@@ -18,6 +18,7 @@ from tests.cli.situation_makers import (
     SECOND,
     astray,
     bad_blocks,
+    big_endian_wav,
     channels,
     cut,
     edited_mp4,
@@ -389,6 +390,18 @@ SITUATIONS: dict[str, Situation] = {
     "wav of size -1": Situation(wav_with_size(0xFFFFFFFF), 4.0, (1.0, 3.0)),
     "wav of size 2 GB": Situation(wav_with_size(0x7FFFFFFF - 36), 4.0, (1.0, 3.0)),
     "wav shorter than it is": Situation(wav_with_size(32_000), 4.0, (1.0, 3.0)),
+    "wav, big-endian, 16 bits": Situation(big_endian_wav("s16be", 1, 2), FIRST, (1.0,)),
+    "wav, big-endian, 24 bits": Situation(
+        big_endian_wav("s24be", 1, 3, extensible=True), FIRST, (1.0,)
+    ),
+    "wav, big-endian, float": Situation(big_endian_wav("f32be", 3, 4), FIRST, (1.0,)),
+    "wav, big-endian, mu-law": Situation(big_endian_wav("mulaw", 7, 1), FIRST, (1.0,)),
+    "wav, big-endian, cut off": Situation(
+        cut(big_endian_wav("s16be", 1, 2), 0.9), 0.9 * FIRST, (1.0,), ("cut off",)
+    ),
+    "wav joined, the second big-endian": Situation(
+        big_endian_wav("s16be", 1, 2, behind=1), BOTH, JOINED
+    ),
     "rf64 never finished": Situation(wav_cut_header, 4.0, (1.0, 3.0)),
     "rf64": Situation(encoded("big.wav", "-rf64", "always"), 4.0, (1.0, 3.0)),
     "w64": Situation(encoded("big.w64"), 4.0, (1.0, 3.0)),

@@ -198,6 +198,8 @@ def _command(
 
 def _input(source: Source, part: Part, raw: RawAudio | None) -> tuple[str, Options, Path | None]:
     """What ffmpeg is told to open, with which options, and from which folder."""
+    if part.bare:
+        raw = part.bare.raw
     options: Options = {
         "hide_banner": None,
         "nostdin": None,
@@ -212,9 +214,10 @@ def _input(source: Source, part: Part, raw: RawAudio | None) -> tuple[str, Optio
         name = f"file:{path.name}"
         if part.unbounded:
             options["ignore_length"] = 1
-        if not part.is_whole:
+        if part.bare or not part.is_whole:
+            begin, end = (part.bare.begin, part.bare.end) if part.bare else (part.begin, part.end)
             options["protocol_whitelist"] = "file,pipe,subfile"
-            name = f"subfile,,start,{part.begin},end,{part.end or 0},,:{name}"
+            name = f"subfile,,start,{begin},end,{end or 0},,:{name}"
         # From within its folder: ffmpeg cuts the lines that it prints at 1024 bytes.
         return name, options, path.parent
     # A stream without an end: what has one was copied to a file.

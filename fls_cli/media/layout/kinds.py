@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from fls_cli.media.ffmpeg.raw import RawAudio
+
 Bytes: TypeAlias = mmap.mmap
 Lack: TypeAlias = Literal["bytes", "end"]
 
@@ -17,6 +19,15 @@ WORTH_TELLING = 4096
 
 
 @dataclass(frozen=True)
+class BareSamples:
+    """Samples that are read by their bytes, as ffmpeg misreads the header; `end` 0 for the end."""
+
+    begin: int
+    end: int
+    raw: RawAudio
+
+
+@dataclass(frozen=True)
 class Part:
     """Bytes of a file that are a recording of their own; `end` None for the end of the file.
 
@@ -24,7 +35,8 @@ class Part:
     seconds before it are damaged. `lacks` says that it has fewer `bytes` than it promises, be it in
     its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros;
     `disordered`, that its pieces do not follow each other in time, and ffmpeg leaves out some.
-    `seconds` is how long it promises to be, None where only decoding tells.
+    `seconds` is how long it promises to be, None where only decoding tells; `bare` are its samples
+    where ffmpeg needs to be told what they are.
     """
 
     begin: int = 0
@@ -34,6 +46,7 @@ class Part:
     lacks: Lack | None = None
     disordered: bool = False
     seconds: float | None = None
+    bare: BareSamples | None = None
 
     @property
     def is_whole(self) -> bool:
