@@ -405,15 +405,24 @@ def ticking(name: str, *options: str) -> Callable[[Path], Path]:
     return make
 
 
-def fragments(name: str, make: Callable[[Path], Path], *order: int) -> Callable[[Path], Path]:
-    """Those of an MP4 as a recorder of a stream may have met them, counted from 0."""
+def fragments(
+    name: str, make: Callable[[Path], Path], *order: int, every: int = 0
+) -> Callable[[Path], Path]:
+    """Those of an MP4 as a recorder of a stream may have met them, counted from 0.
+
+    The header stands before the first, and again before `every` so many.
+    """
 
     def mixed(folder: Path) -> Path:
         data = make(folder).read_bytes()
         begin = data.index(b"moof") - 4
         pieces = [b"\0\0" + piece for piece in re.split(rb"(?s)\0\0(?=..moof)", data)[1:]]
         pieces[-1] = pieces[-1].split(b"mfra")[0][:-4]
-        (folder / name).write_bytes(data[:begin] + b"".join(pieces[number] for number in order))
+        with (folder / name).open("wb") as file:
+            for place, number in enumerate(order):
+                if place == 0 or (every and place % every == 0):
+                    file.write(data[:begin])
+                file.write(pieces[number])
         return folder / name
 
     return mixed

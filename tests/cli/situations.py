@@ -77,6 +77,13 @@ SEGMENTS = (
     "-frag_duration",
     "1000000",
 )
+# With an edit list, as the first fragment is waited for.
+EDITED = (
+    "-movflags",
+    "frag_keyframe+empty_moov+default_base_moof+delay_moov",
+    "-frag_duration",
+    "1000000",
+)
 FRAGMENTS = (*AAC, "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "1000000")
 # As many bytes for silence as for sound.
 STEADY: dict[str, tuple[str, ...]] = {
@@ -420,6 +427,18 @@ SITUATIONS: dict[str, Situation] = {
     "fragments recorded midway": Situation(
         fragments("midway.m4a", ticking("whole.m4a", *SEGMENTS), *range(10, 20)), 10.0,
         (7.0, 9.0), close=0.3,
+    ),
+    **{
+        f"fragments with the header before each, {kind}": Situation(
+            fragments(f"each.{kind}.mp4", ticking(f"{kind}.mp4", *encoder, *EDITED), *range(20),
+                      every=1),
+            20.0, (1.0, 17.0, 19.0), close=0.09,
+        )
+        for kind, encoder in (("aac", AAC), ("opus", OPUS))
+    },
+    "fragments with the header before some, cut off": Situation(
+        cut(fragments("some.mp4", ticking("aac.mp4", *AAC, *EDITED), *range(20), every=4), 0.9),
+        18.0, (1.0, 17.0), ("cut off",), close=0.3,
     ),
     "fragments that come again": Situation(
         fragments("again.m4a", ticking("whole.m4a", *SEGMENTS), *range(8), *range(4, 20)), 23.17,

@@ -10,11 +10,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
+from fls_cli.media.ffmpeg.feed import feed
 from fls_cli.media.ffmpeg.locate import find_ffmpeg
 from fls_cli.media.ffmpeg.probe import Track
 from fls_cli.media.ffmpeg.raw import RawAudio
@@ -57,7 +59,7 @@ def describe(
 
     Nothing is decoded. A negative code is the signal that ended it.
     """
-    target, options, folder = _input(source, part, raw)
+    target, options, folder = _input(source, replace(part, pieces=()), raw)
     # The one output that needs no stream, and so none that could be decoded.
     command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
     with _start(command, folder, subprocess.DEVNULL) as child:
@@ -122,7 +124,12 @@ class Decoding:
         command = _command(target, options, samples, f"a:{track.index}")
         self._target = _as_logged(target)
         self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        self._process = _start(command, folder, subprocess.PIPE)
+        is_fed = bool(source.path and part.pieces)
+        self._process = _start(command, folder, subprocess.PIPE, is_fed=is_fed)
+        self._feed: threading.Thread | None = None
+        if source.path and self._process.stdin:
+            pipe = cast(io.BufferedWriter, self._process.stdin)
+            self._feed = feed(source.path, part.pieces, pipe)
         _calm(self._process.pid)
         self._thread = threading.get_ident()
         self._out = cast(io.BufferedReader, self._process.stdout)
@@ -140,6 +147,8 @@ class Decoding:
         self._process.kill()
         self._process.wait()
         self._drain.join()
+        if self._feed:
+            self._feed.join()
         self._out.close()
         self._err.close()
 
@@ -218,6 +227,8 @@ def _input(source: Source, part: Part, raw: RawAudio | None) -> tuple[str, Optio
             begin, end = (part.bare.begin, part.bare.end) if part.bare else (part.begin, part.end)
             options["protocol_whitelist"] = "file,pipe,subfile"
             name = f"subfile,,start,{begin},end,{end or 0},,:{name}"
+        if part.pieces:
+            name = "pipe:0"
         # From within its folder: ffmpeg cuts the lines that it prints at 1024 bytes.
         return name, options, path.parent
     # A stream without an end: what has one was copied to a file.
@@ -238,7 +249,9 @@ def _as_logged(target: str) -> bytes:
     return bytes(63 if byte < 8 or 13 < byte < 32 else byte for byte in os.fsencode(target))
 
 
-def _start(command: list[str], folder: Path | None, stdout: int) -> subprocess.Popen[bytes]:
+def _start(
+    command: list[str], folder: Path | None, stdout: int, *, is_fed: bool = False
+) -> subprocess.Popen[bytes]:
     """The child that this thread waits for from now on."""
     environment = {**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"}
     environment.pop("AV_LOG_FORCE_COLOR", None)
@@ -246,7 +259,7 @@ def _start(command: list[str], folder: Path | None, stdout: int) -> subprocess.P
     # look like a recording that ends here.
     child = subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if is_fed else subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         cwd=folder,

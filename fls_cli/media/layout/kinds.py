@@ -36,7 +36,8 @@ class Part:
     its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros;
     `disordered`, that its pieces do not follow each other in time, and ffmpeg leaves out some.
     `seconds` is how long it promises to be, None where only decoding tells; `bare` are its samples
-    where ffmpeg needs to be told what they are.
+    where ffmpeg needs to be told what they are; `pieces` are where the bytes begin and end that are
+    read, if not all of them are.
     """
 
     begin: int = 0
@@ -47,6 +48,7 @@ class Part:
     disordered: bool = False
     seconds: float | None = None
     bare: BareSamples | None = None
+    pieces: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_whole(self) -> bool:

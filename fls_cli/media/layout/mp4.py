@@ -1,7 +1,7 @@
 """The boxes of MP4, MOV and M4A (ISO/IEC 14496-12), and where recordings made of them end."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -39,12 +39,24 @@ def boxes(data: Bytes, begin: int, end: int) -> Iterator[Box]:
 
 class _Mp4(Kind):
     def parts(self, data: Bytes, begin: int) -> list[Part]:
-        return [
-            replace(part, disordered=_goes_back(data, part.begin, part.end or len(data)))
-            if is_fragmented(data, part.begin)
-            else part
-            for part in super().parts(data, begin)
-        ]
+        parts: list[Part] = []
+        run: dict[bytes, int] = {}
+        for part in super().parts(data, begin):
+            end = part.end or len(data)
+            times = list(_times(data, part.begin, end)) if is_fragmented(data, part.begin) else []
+            part = replace(part, disordered=_goes_back(times))
+            if (
+                parts
+                and times
+                and all(time > run.get(track, -1) for track, time in times)
+                and _has_same_header(data, parts[-1], part)
+            ):
+                parts[-1] = _run_on(data, parts[-1], part)
+                run |= dict(times)
+            else:
+                parts.append(part)
+                run = dict(times)
+        return parts
 
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
         if end is not None and is_fragmented(data, at):
@@ -65,20 +77,52 @@ def is_mp4(path: Path) -> bool:
         return HEADERS["mov"].match(file.read(64)) is not None
 
 
-def _goes_back(data: Bytes, begin: int, end: int) -> bool:
-    """Whether a fragment does not come after the one before it, where ffmpeg leaves some out."""
-    times: dict[bytes, int] = {}
+def _times(data: Bytes, begin: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """The number of each fragment's track, and when that goes on in it, in the media's units."""
     for box in boxes(data, begin, end):
         if box.name != b"moof":
             continue
         for track in boxes(data, box.body, min(box.end, end)):
-            if track.name != b"traf":
-                continue
-            number, time = _begin(data, track.body, min(track.end, end))
-            if 0 <= time <= times.get(number, -1):
-                return True
-            times[number] = max(time, times.get(number, -1))
+            if track.name == b"traf":
+                yield _begin(data, track.body, min(track.end, end))
+
+
+def _goes_back(times: Iterable[tuple[bytes, int]]) -> bool:
+    """Whether a fragment does not come after the one before it, where ffmpeg leaves some out."""
+    last: dict[bytes, int] = {}
+    for number, time in times:
+        if 0 <= time <= last.get(number, -1):
+            return True
+        last[number] = max(time, last.get(number, -1))
     return False
+
+
+def _has_same_header(data: Bytes, part: Part, other: Part) -> bool:
+    size = _header_end(data, other.begin) - other.begin
+    begins = (part.begin, other.begin)
+    first, second = (data[begin : begin + size] for begin in begins)
+    return not part.lacks and first == second
+
+
+def _header_end(data: Bytes, begin: int) -> int:
+    """Where the index ends that fragments share."""
+    ends = (box.end for box in boxes(data, begin, len(data)) if box.name == b"moov")
+    return next(ends, begin)
+
+
+def _run_on(data: Bytes, part: Part, other: Part) -> Part:
+    """Both as one recording: `other` goes on with `part`, and only its header is there again.
+
+    ffmpeg would begin anew behind it, with the silence that encoders put first cut off again.
+    """
+    pieces = part.pieces or ((part.begin, other.begin),)
+    return replace(
+        part,
+        end=other.end,
+        lacks=other.lacks,
+        disordered=part.disordered or other.disordered,
+        pieces=(*pieces, (_header_end(data, other.begin), other.end or len(data))),
+    )
 
 
 def _begin(data: Bytes, body: int, end: int) -> tuple[bytes, int]:
