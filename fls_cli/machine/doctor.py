@@ -76,8 +76,8 @@ def _hearing() -> Verdict:
     except Exception:
         return "optional", "unknown while torch does not load"
     if fast:
-        return "ok", "Whisper by torch in bfloat16, of which this processor multiplies matrices"
-    return "ok", "Whisper by torch in float32; this processor multiplies no bfloat16 matrices"
+        return "ok", "Whisper by torch in bfloat16, for which this processor has instructions"
+    return "ok", "Whisper by torch in float32; this processor has no instructions for bfloat16"
 
 
 def _cuda() -> Verdict:

@@ -18,6 +18,7 @@ from fls_models.audio.whisper.checkpoint import read_variables
 from fls_models.audio.whisper.engine import AlignmentRequest, Generation, WhisperEngine
 from fls_models.audio.whisper.load import Whisper, load_whisper
 from fls_models.audio.whisper.network import WhisperNetwork
+from fls_models.audio.whisper.processor import multiplies_bfloat16
 
 WORD = {word: number for number, word in enumerate(TIMED_WORDS)}
 PROMPT = tuple(WORD[f"<|{name}|>"] for name in ("startoftranscript", "en", "transcribe"))
@@ -119,7 +120,10 @@ def test_tokens_are_those_of_ctranslate2(engine: WhisperEngine, reference: Any) 
     assert all(0 <= time <= 50 for time in times)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+BFLOAT16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="no bfloat16 products here")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)])
 def test_a_window_says_the_same_alone_and_among_others(
     tiny: tuple[Path, Any], dtype: torch.dtype
 ) -> None:
@@ -228,7 +232,10 @@ def test_what_is_encoded_is_at_hand(
     assert asked == [2, 1, 1]
 
 
-@pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize(
+    ("fast", "dtype"),
+    [pytest.param(True, torch.bfloat16, marks=BFLOAT16), (False, torch.float32)],
+)
 def test_the_processor_decides(
     tiny: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch, fast: bool, dtype: torch.dtype
 ) -> None:

@@ -67,7 +67,7 @@ class WhisperEngine:
     """
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
-        self.max_windows = 16 if dtype == torch.bfloat16 else 8
+        self.max_windows = 16
         self._folder = folder
         self._network = WhisperNetwork(folder / "model.bin", dtype)
         config = json.loads((folder / "config.json").read_text("utf-8"))

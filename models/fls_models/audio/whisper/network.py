@@ -19,22 +19,43 @@ from fls_models.audio.whisper.checkpoint import read_variables
 from fls_models.audio.whisper.linear import Linear
 
 
-@dataclass
-class DecoderState:
-    """What the decoder knows of B windows: keys and values of their frames and of their tokens.
+@dataclass(frozen=True)
+class Frames:
+    """A window's (T, D) as the decoder reads them: to be multiplied with queries, (n, D) -> (n, T),
+    and with what these attend to, (n, T) -> (n, D)."""
 
-    `frames` holds pairs of (1, H, T, D / H) by layer and window: each window has its own T, and is
-    attended to by itself. `tokens` holds a pair of buffers (B, H, n, D / H) by layer, of which the
-    first `length` tokens are there.
+    scores: Linear
+    mean: Linear
+
+
+@dataclass(frozen=True)
+class CrossHead:
+    """A head of the decoder that attends to frames.
+
+    Frames are the same to all layers and heads, their keys and values are not and take twelve times
+    the memory, all of which is read for each token. So q (x K)^T is computed as (q K) x^T, and
+    p (x V) as (p x) V: `query` is (n, D / H) -> (n, D), `value` (n, D) -> (n, D / H).
     """
 
-    frames: list[list[tuple[Tensor, Tensor]]]
+    query: Linear
+    value: Linear
+
+
+@dataclass
+class DecoderState:
+    """What the decoder knows of B windows: their frames, keys and values of their tokens.
+
+    `tokens` holds a pair of buffers (B, H, n, D / H) by layer, of which the first `length` tokens
+    are there.
+    """
+
+    frames: list[Frames]
     tokens: list[tuple[Tensor, Tensor]]
     length: int = 0
 
     def select(self, rows: Sequence[int]) -> None:
         """Keeps these windows only."""
-        self.frames = [[layer[row] for row in rows] for layer in self.frames]
+        self.frames = [self.frames[row] for row in rows]
         self.tokens = [(keys[rows], values[rows]) for keys, values in self.tokens]
 
 
@@ -43,6 +64,8 @@ class WhisperNetwork:
 
     def __init__(self, file: Path, dtype: torch.dtype) -> None:
         self._weights = read_variables(file, dtype)
+        self._heads = int(self._weights["decoder/num_heads"])
+        self._cross_heads = self._take_cross_heads()
         self._linears = {
             name.removesuffix("/weight"): Linear(
                 self._weights.pop(name), self._weights.pop(name.replace("/weight", "/bias"))
@@ -52,7 +75,6 @@ class WhisperNetwork:
         }
         self._projection = Linear(self._weights["decoder/projection/weight"])
         self._dtype = dtype
-        self._heads = int(self._weights["decoder/num_heads"])
         self._encoder = _layers(self._linears, "encoder")
         self._decoder = _layers(self._linears, "decoder")
 
@@ -74,10 +96,7 @@ class WhisperNetwork:
 
     def begin(self, encoded: Sequence[Tensor], length: int) -> DecoderState:
         """A state for these windows, each (T, D), with room for so many tokens."""
-        frames = []
-        for layer in self._decoder:
-            both = [self._linear(window[None], f"{layer}/attention/linear_1") for window in encoded]
-            frames.append([self._pair(window) for window in both])
+        frames = [Frames(Linear(window), Linear(window.T.contiguous())) for window in encoded]
         shape = (len(encoded), self._heads, length, encoded[0].shape[-1] // self._heads)
         tokens = [
             (torch.empty(shape, dtype=self._dtype), torch.empty(shape, dtype=self._dtype))
@@ -96,10 +115,8 @@ class WhisperNetwork:
         these heads (layer, head) attend to what: (heads, n, T) scores."""
         queries: dict[int, Tensor] = {layer: torch.empty(0) for layer, _ in heads}
         hidden = self._decode(tokens, state, queries)
-        scores = [
-            queries[layer][0, head] @ state.frames[layer][0][0][0, head].T for layer, head in heads
-        ]
-        return hidden[0], torch.stack(scores).float() / queries[heads[0][0]].shape[-1] ** 0.5
+        scores = [state.frames[0].scores(queries[layer][0, :, head]) for layer, head in heads]
+        return hidden[0], torch.stack(scores).float()
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V) float32."""
@@ -115,24 +132,65 @@ class WhisperNetwork:
             known_keys, known_values = state.tokens[index]
             known_keys[:, :, first:end], known_values[:, :, first:end] = keys, values
             # Tokens see those before them; more than one come only at the beginning.
-            attended = F.scaled_dot_product_attention(
+            attended = self._attend_to_tokens(
                 own, known_keys[:, :, :end], known_values[:, :, :end], is_causal=first == 0
             )
             hidden = hidden + self._linear(_joined(attended), f"{layer}/self_attention/linear_1")
             normed = self._norm(hidden, f"{layer}/attention")
-            asked = self._split(self._linear(normed, f"{layer}/attention/linear_0"))
+            asked = self._cross_queries(index, self._linear(normed, f"{layer}/attention/linear_0"))
             if index in queries:
                 queries[index] = asked
-            attended = torch.cat(
-                [
-                    F.scaled_dot_product_attention(asked[row : row + 1], *window)
-                    for row, window in enumerate(state.frames[index])
-                ]
-            )
-            hidden = hidden + self._linear(_joined(attended), f"{layer}/attention/linear_2")
+            attended = self._attend_to_frames(index, asked, state.frames)
+            hidden = hidden + self._linear(attended, f"{layer}/attention/linear_2")
             hidden = self._feed_forward(hidden, layer)
         state.length = end
         return self._norm(hidden, "decoder")
+
+    def _take_cross_heads(self) -> list[list[CrossHead]]:
+        """By layer."""
+        layers: list[list[CrossHead]] = []
+        while (name := f"decoder/layer_{len(layers)}/attention/linear_1/weight") in self._weights:
+            # Keys have no bias that matters: it would add the same to all scores of a query.
+            _, bias = self._weights.pop(name.replace("/weight", "/bias")).chunk(2)
+            keys, values = self._weights.pop(name).chunk(2)
+            scale = (len(keys) // self._heads) ** -0.5
+            layers.append(
+                [
+                    CrossHead(Linear((key * scale).T.contiguous()), Linear(value, value_bias))
+                    for key, value, value_bias in zip(
+                        *(part.chunk(self._heads) for part in (keys, values, bias)), strict=True
+                    )
+                ]
+            )
+        return layers
+
+    def _cross_queries(self, layer: int, queries: Tensor) -> Tensor:
+        """(B, n, D) -> (B, n, H, D), what each head's scores of frames are products with."""
+        parts = zip(self._cross_heads[layer], queries.chunk(self._heads, dim=-1), strict=True)
+        return torch.stack([head.query(part.contiguous()) for head, part in parts], dim=2)
+
+    def _attend_to_frames(self, layer: int, queries: Tensor, frames: Sequence[Frames]) -> Tensor:
+        """(B, n, H, D) -> (B, n, D)."""
+        means = torch.stack(
+            [
+                window.mean(window.scores(query.flatten(0, 1)).softmax(dim=-1)).view_as(query)
+                for window, query in zip(frames, queries, strict=True)
+            ]
+        )
+        parts = zip(self._cross_heads[layer], means.unbind(2), strict=True)
+        return torch.cat([head.value(part.contiguous()) for head, part in parts], dim=-1)
+
+    def _attend_to_tokens(
+        self, queries: Tensor, keys: Tensor, values: Tensor, *, is_causal: bool
+    ) -> Tensor:
+        """Tokens see those before them; more than one come only at the beginning."""
+        attend = F.scaled_dot_product_attention
+        if self._dtype == torch.bfloat16:
+            return attend(queries, keys, values, is_causal=is_causal)
+        # What a float32 product comes to depends on where in memory its thread works, so on how
+        # many windows there are.
+        rows = zip(queries.split(1), keys.split(1), values.split(1), strict=True)
+        return torch.cat([attend(*row, is_causal=is_causal) for row in rows])
 
     def _self_projections(self, hidden: Tensor, layer: str) -> tuple[Tensor, Tensor, Tensor]:
         normed = self._norm(hidden, f"{layer}/self_attention")
@@ -151,11 +209,6 @@ class WhisperNetwork:
     def _norm(self, hidden: Tensor, name: str) -> Tensor:
         scale = self._weights[f"{name}/layer_norm/gamma"]
         return F.layer_norm(hidden, scale.shape, scale, self._weights[f"{name}/layer_norm/beta"])
-
-    def _pair(self, both: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, each head's together: one read after the other for every token."""
-        keys, values = both.chunk(2, dim=-1)
-        return self._split(keys).contiguous(), self._split(values).contiguous()
 
     def _split(self, hidden: Tensor) -> Tensor:
         """(B, n, D) -> (B, H, n, D / H)."""

@@ -4,7 +4,7 @@ import platform
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether bfloat16 matrices are multiplied by an instruction of their own (Intel's AMX).
+    """Whether it has instructions for products of bfloat16 (Intel's AMX, or AVX-512's BF16).
 
     No, too, where the environment keeps torch to older instructions.
     """
@@ -13,5 +13,5 @@ def multiplies_bfloat16() -> bool:
     return (
         platform.machine() in ("x86_64", "AMD64")
         and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-        and torch.cpu._is_amx_tile_supported()
+        and torch.cpu._is_avx512_bf16_supported()
     )
