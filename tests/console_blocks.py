@@ -209,7 +209,9 @@ def differences(name: str, document: str, machine: Machine, *, exact: bool = Tru
 
 
 def _are_near(shown: Sequence[str], printed: Sequence[str]) -> bool:
-    outputs = ([line for line in lines if not line.startswith(PROMPT)] for lines in (shown, printed))
+    outputs = (
+        [line for line in lines if not line.startswith(PROMPT)] for lines in (shown, printed)
+    )
     texts = map("\n".join, outputs)
     return difflib.SequenceMatcher(None, *texts, autojunk=False).ratio() >= _NEAR
 

@@ -63,11 +63,12 @@ class WhisperEngine:
     """Whisper in a folder of CTranslate2 files, on the CPU. Answers are in the order of requests.
 
     `max_windows` may be decoded together: with more, a window's numbers would depend on how many
-    they are, and their keys and values take 18 MB each in bfloat16.
+    they are.
     """
 
+    max_windows = 16
+
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
-        self.max_windows = 16
         self._folder = folder
         self._network = WhisperNetwork(folder / "model.bin", dtype)
         config = json.loads((folder / "config.json").read_text("utf-8"))

@@ -18,6 +18,9 @@ from torch import Tensor
 from fls_models.audio.whisper.checkpoint import read_variables
 from fls_models.audio.whisper.linear import Linear
 
+# How many rows products are of at least, so that one does not depend on how many others there are.
+_ROWS = 16
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -29,16 +32,17 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class CrossHead:
-    """A head of the decoder that attends to frames.
+class CrossAttention:
+    """How a layer of the decoder attends to frames.
 
     Frames are the same to all layers and heads, their keys and values are not and take twelve times
     the memory, all of which is read for each token. So q (x K)^T is computed as (q K) x^T, and
-    p (x V) as (p x) V: `query` is (n, D / H) -> (n, D), `value` (n, D) -> (n, D / H).
+    p (x V) as (p x) V: `queries` (H, D / H, D), `values` (H, D, D / H), `bias` (D,).
     """
 
-    query: Linear
-    value: Linear
+    queries: Tensor
+    values: Tensor
+    bias: Tensor
 
 
 @dataclass
@@ -65,7 +69,7 @@ class WhisperNetwork:
     def __init__(self, file: Path, dtype: torch.dtype) -> None:
         self._weights = read_variables(file, dtype)
         self._heads = int(self._weights["decoder/num_heads"])
-        self._cross_heads = self._take_cross_heads()
+        self._cross_attention = self._take_cross_attention()
         self._linears = {
             name.removesuffix("/weight"): Linear(
                 self._weights.pop(name), self._weights.pop(name.replace("/weight", "/bias"))
@@ -146,39 +150,34 @@ class WhisperNetwork:
         state.length = end
         return self._norm(hidden, "decoder")
 
-    def _take_cross_heads(self) -> list[list[CrossHead]]:
+    def _take_cross_attention(self) -> list[CrossAttention]:
         """By layer."""
-        layers: list[list[CrossHead]] = []
+        layers: list[CrossAttention] = []
         while (name := f"decoder/layer_{len(layers)}/attention/linear_1/weight") in self._weights:
+            keys, values = self._weights.pop(name).chunk(2)
             # Keys have no bias that matters: it would add the same to all scores of a query.
             _, bias = self._weights.pop(name.replace("/weight", "/bias")).chunk(2)
-            keys, values = self._weights.pop(name).chunk(2)
-            scale = (len(keys) // self._heads) ** -0.5
-            layers.append(
-                [
-                    CrossHead(Linear((key * scale).T.contiguous()), Linear(value, value_bias))
-                    for key, value, value_bias in zip(
-                        *(part.chunk(self._heads) for part in (keys, values, bias)), strict=True
-                    )
-                ]
-            )
+            width = len(keys) // self._heads
+            keys, values = (part.view(self._heads, width, -1) for part in (keys, values))
+            values = values.transpose(1, 2).contiguous()
+            layers.append(CrossAttention(keys * width**-0.5, values, bias))
         return layers
 
     def _cross_queries(self, layer: int, queries: Tensor) -> Tensor:
         """(B, n, D) -> (B, n, H, D), what each head's scores of frames are products with."""
-        parts = zip(self._cross_heads[layer], queries.chunk(self._heads, dim=-1), strict=True)
-        return torch.stack([head.query(part.contiguous()) for head, part in parts], dim=2)
+        heads = queries.reshape(-1, self._heads, queries.shape[-1] // self._heads).transpose(0, 1)
+        products = _by_rows(heads, self._cross_attention[layer].queries).transpose(0, 1)
+        return products.reshape(*queries.shape[:2], self._heads, -1)
 
     def _attend_to_frames(self, layer: int, queries: Tensor, frames: Sequence[Frames]) -> Tensor:
         """(B, n, H, D) -> (B, n, D)."""
-        means = torch.stack(
-            [
-                window.mean(window.scores(query.flatten(0, 1)).softmax(dim=-1)).view_as(query)
-                for window, query in zip(frames, queries, strict=True)
-            ]
-        )
-        parts = zip(self._cross_heads[layer], means.unbind(2), strict=True)
-        return torch.cat([head.value(part.contiguous()) for head, part in parts], dim=-1)
+        means = [
+            window.mean(window.scores(query.flatten(0, 1)).softmax(dim=-1)).view_as(query)
+            for window, query in zip(frames, queries, strict=True)
+        ]
+        heads = torch.cat(means).transpose(0, 1)
+        attended = _by_rows(heads, self._cross_attention[layer].values).transpose(0, 1).flatten(1)
+        return (attended + self._cross_attention[layer].bias).view(*queries.shape[:2], -1)
 
     def _attend_to_tokens(
         self, queries: Tensor, keys: Tensor, values: Tensor, *, is_causal: bool
@@ -189,8 +188,10 @@ class WhisperNetwork:
             return attend(queries, keys, values, is_causal=is_causal)
         # What a float32 product comes to depends on where in memory its thread works, so on how
         # many windows there are.
-        rows = zip(queries.split(1), keys.split(1), values.split(1), strict=True)
-        return torch.cat([attend(*row, is_causal=is_causal) for row in rows])
+        rows = [slice(row, row + 1) for row in range(len(queries))]
+        return torch.cat(
+            [attend(queries[row], keys[row], values[row], is_causal=is_causal) for row in rows]
+        )
 
     def _self_projections(self, hidden: Tensor, layer: str) -> tuple[Tensor, Tensor, Tensor]:
         normed = self._norm(hidden, f"{layer}/self_attention")
@@ -213,6 +214,13 @@ class WhisperNetwork:
     def _split(self, hidden: Tensor) -> Tensor:
         """(B, n, D) -> (B, H, n, D / H)."""
         return hidden.view(*hidden.shape[:-1], self._heads, -1).transpose(1, 2)
+
+
+def _by_rows(heads: Tensor, matrices: Tensor) -> Tensor:
+    """(H, n, a) by (H, a, b) -> (H, n, b); up to 16 rows are each as they are alone."""
+    rows = heads.shape[1]
+    padding = max(0, _ROWS - rows)
+    return torch.bmm(F.pad(heads, (0, 0, 0, padding)), matrices)[:, :rows]
 
 
 def _joined(attended: Tensor) -> Tensor:
