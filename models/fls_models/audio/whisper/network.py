@@ -24,11 +24,16 @@ _ROWS = 16
 
 @dataclass(frozen=True)
 class Frames:
-    """A window's (T, D) as the decoder reads them: to be multiplied with queries, (n, D) -> (n, T),
-    and with what these attend to, (n, T) -> (n, D)."""
+    """A window's (T, D) less their mean, as the decoder reads them: to be multiplied with queries,
+    (n, D) -> (n, T), and with what these attend to, (n, T) -> (n, D).
+
+    The mean adds the same to all scores of a query, which changes nothing, but is larger than what
+    differs: without it less of that is rounded away. `offsets` (layers, D) are what it adds behind.
+    """
 
     scores: Linear
     mean: Linear
+    offsets: Tensor
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class WhisperNetwork:
 
     def begin(self, encoded: Sequence[Tensor], length: int) -> DecoderState:
         """A state for these windows, each (T, D), with room for so many tokens."""
-        frames = [Frames(Linear(window), Linear(window.T.contiguous())) for window in encoded]
+        frames = [self._frames(window) for window in encoded]
         shape = (len(encoded), self._heads, length, encoded[0].shape[-1] // self._heads)
         tokens = [
             (torch.empty(shape, dtype=self._dtype), torch.empty(shape, dtype=self._dtype))
@@ -163,6 +168,15 @@ class WhisperNetwork:
             layers.append(CrossAttention(keys * width**-0.5, values, bias))
         return layers
 
+    def _frames(self, encoded: Tensor) -> Frames:
+        mean = encoded.float().mean(dim=0)
+        frames = (encoded.float() - mean).to(self._dtype)
+        heads = mean.to(self._dtype).expand(self._heads, 1, -1)
+        offsets = [
+            _by_rows(heads, layer.values).flatten() + layer.bias for layer in self._cross_attention
+        ]
+        return Frames(Linear(frames), Linear(frames.T.contiguous()), torch.stack(offsets))
+
     def _cross_queries(self, layer: int, queries: Tensor) -> Tensor:
         """(B, n, D) -> (B, n, H, D), what each head's scores of frames are products with."""
         heads = queries.reshape(-1, self._heads, queries.shape[-1] // self._heads).transpose(0, 1)
@@ -177,7 +191,8 @@ class WhisperNetwork:
         ]
         heads = torch.cat(means).transpose(0, 1)
         attended = _by_rows(heads, self._cross_attention[layer].values).transpose(0, 1).flatten(1)
-        return (attended + self._cross_attention[layer].bias).view(*queries.shape[:2], -1)
+        offsets = torch.stack([window.offsets[layer] for window in frames])
+        return attended.view(*queries.shape[:2], -1) + offsets[:, None]
 
     def _attend_to_tokens(
         self, queries: Tensor, keys: Tensor, values: Tensor, *, is_causal: bool
