@@ -35,6 +35,9 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+BFLOAT16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="no bfloat16 products here")
+
+
 def windows(count: int, seed: int = 0) -> list[np.ndarray]:
     random = np.random.default_rng(seed)
     return [random.standard_normal((BINS, 3000)).astype(np.float32) for _ in range(count)]
@@ -102,6 +105,28 @@ def test_windows_that_are_dropped_leave_the_others_as_they_are(network: WhisperN
     torch.testing.assert_close(part, whole[[0, 2]], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.float32, 1e-4), pytest.param(torch.bfloat16, 0.02, marks=BFLOAT16)]
+)
+def test_what_all_frames_share_takes_no_precision(
+    tiny: tuple[Path, Any], dtype: torch.dtype, near: float
+) -> None:
+    network = WhisperNetwork(tiny[0] / "model.bin", dtype)
+    encoded = network.encode(torch.from_numpy(windows(1)[0])).float()
+    shared = 30 * torch.randn(encoded.shape[-1], generator=torch.Generator().manual_seed(2))
+    # Frames that bfloat16 holds, so that nothing is rounded before the decoder.
+    frames = (encoded + shared).bfloat16()
+    scores = []
+    for same in (frames.to(dtype), (frames.float() - frames.float().mean(dim=0)).to(dtype)):
+        with torch.no_grad():
+            state = network.begin([same], 3)
+            _, found = network.attend(torch.tensor([[1, 2, 3]]), state, [(0, 0), (0, 1)])
+        scores.append(found)
+    one, other = (found - found.mean(dim=-1, keepdim=True) for found in scores)
+    assert (one - other).abs().mean() < near
+    assert one.std() > 1
+
+
 def generations(engine: WhisperEngine, encoded: Sequence[Tensor], **options: Any) -> Any:
     return engine.generate([Generation(one, PROMPT, OPTIONS | options) for one in encoded])
 
@@ -118,9 +143,6 @@ def test_tokens_are_those_of_ctranslate2(engine: WhisperEngine, reference: Any) 
     # The first is a timestamp that is early enough.
     times = [one.sequences_ids[0][0] - WORD["<|0.00|>"] for one in ours]
     assert all(0 <= time <= 50 for time in times)
-
-
-BFLOAT16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="no bfloat16 products here")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)])
