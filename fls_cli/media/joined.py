@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _VARYING = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
 # Seconds that streams of one clock begin and end apart.
 _CLOCK_RUNS_ON = 2.0
+# Seconds that a picture may outlast its sound: gaps up to an hour become silence.
+_LONGEST_PICTURE = 3600.0
 
 
 def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> Track:
@@ -130,7 +132,10 @@ class JoinedParts:
             runs = following.start - info.start
             if abs(runs - promised) < _CLOCK_RUNS_ON:
                 return ending.begin + runs - ending.closed
-        return max(self._placing.seconds, ending.begin + promised - ending.closed)
+        end = ending.begin + promised - ending.closed
+        # No picture lasts so much longer: what tells its length is damaged.
+        is_likely = end - self._placing.seconds < _LONGEST_PICTURE
+        return max(self._placing.seconds, end) if is_likely else self._placing.seconds
 
 
 def _wanted_channels(track: Track, mix: Mix) -> int | None:

@@ -263,15 +263,21 @@ def wav_with_size(size: int) -> Callable[[Path], Path]:
 
 
 def big_endian_wav(
-    written: str, form: int, size: int, *, extensible: bool = False, behind: int = 0
+    written: str,
+    form: int,
+    size: int,
+    *,
+    extensible: bool = False,
+    behind: int = 0,
+    number: int = 1,
 ) -> Callable[[Path], Path]:
-    """A RIFX, as sox -B writes it, of samples of `size` bytes; part two `behind` one that is not.
+    """A RIFX, as sox -B writes it, of samples of `size` bytes; a RIFF comes first where `behind`.
 
     `written` is ffmpeg's name for the samples, `form` the header's number for them.
     """
 
     def make(folder: Path) -> Path:
-        raw = part(folder, 1 + behind, "raw.raw", "-f", written, "-ar", "16000").read_bytes()
+        raw = part(folder, number, "raw.raw", "-f", written, "-ar", "16000").read_bytes()
         head = struct.pack(">HHIIHH", 0xFFFE if extensible else form, 1, 16_000, 16_000 * size,
                            size, 8 * size)  # fmt: skip
         if extensible:
@@ -426,6 +432,20 @@ def fragments(
         return folder / name
 
     return mixed
+
+
+def without_header(make: Callable[[Path], Path], number: int) -> Callable[[Path], Path]:
+    """Of an MP4 whose header is repeated, one of them, counted from 0, is overwritten."""
+
+    def damaged(folder: Path) -> Path:
+        path = make(folder)
+        data = bytearray(path.read_bytes())
+        at = [match.start() for match in re.finditer(b"ftyp", data)][number]
+        data[at : at + 4] = b"\xff\0\x12\x99"
+        path.write_bytes(data)
+        return path
+
+    return damaged
 
 
 def two_tracks(folder: Path) -> Path:

@@ -43,6 +43,7 @@ from tests.cli.situation_makers import (
     wav_in_chunks,
     wav_with_size,
     with_edits,
+    without_header,
 )
 
 
@@ -397,7 +398,9 @@ SITUATIONS: dict[str, Situation] = {
     "wav of size -1": Situation(wav_with_size(0xFFFFFFFF), 4.0, (1.0, 3.0)),
     "wav of size 2 GB": Situation(wav_with_size(0x7FFFFFFF - 36), 4.0, (1.0, 3.0)),
     "wav shorter than it is": Situation(wav_with_size(32_000), 4.0, (1.0, 3.0)),
-    "wav, big-endian, 16 bits": Situation(big_endian_wav("s16be", 1, 2), FIRST, (1.0,)),
+    "wav, big-endian, 16 bits": Situation(
+        big_endian_wav("s16be", 1, 2, number=2), SECOND, (1.0, 3.0)
+    ),
     "wav, big-endian, 24 bits": Situation(
         big_endian_wav("s24be", 1, 3, extensible=True), FIRST, (1.0,)
     ),
@@ -407,7 +410,7 @@ SITUATIONS: dict[str, Situation] = {
         cut(big_endian_wav("s16be", 1, 2), 0.9), 0.9 * FIRST, (1.0,), ("cut off",)
     ),
     "wav joined, the second big-endian": Situation(
-        big_endian_wav("s16be", 1, 2, behind=1), BOTH, JOINED
+        big_endian_wav("s16be", 1, 2, behind=1, number=2), BOTH, JOINED
     ),
     "rf64 never finished": Situation(wav_cut_header, 4.0, (1.0, 3.0)),
     "rf64": Situation(encoded("big.wav", "-rf64", "always"), 4.0, (1.0, 3.0)),
@@ -436,6 +439,12 @@ SITUATIONS: dict[str, Situation] = {
         )
         for kind, encoder in (("aac", AAC), ("opus", OPUS))
     },
+    "fragments with the header before each, one of them damaged": Situation(
+        without_header(
+            fragments("hole.mp4", ticking("aac.mp4", *AAC, *EDITED), *range(20), every=1), 4
+        ),
+        20.0, (1.0, 17.0, 19.0), ("parts",), close=0.15,
+    ),
     "fragments with the header before some, cut off": Situation(
         cut(fragments("some.mp4", ticking("aac.mp4", *AAC, *EDITED), *range(20), every=4), 0.9),
         18.0, (1.0, 17.0), ("cut off",), close=0.3,

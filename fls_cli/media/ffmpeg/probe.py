@@ -80,7 +80,7 @@ class MediaInfo:
         """
         part, *others = self.parts
         edited = any(track.edits for track in self.tracks)
-        if others or part.disordered or part.pieces or edited or self.duration is None:
+        if others or part.disordered or part.bare or part.pieces or edited or self.duration is None:
             return False
         return self.container.split(",")[0] in _INDEXED
 

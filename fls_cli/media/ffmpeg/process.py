@@ -221,7 +221,7 @@ def _input(source: Source, part: Part, raw: RawAudio | None) -> tuple[str, Optio
     if (path := source.path) is not None:
         options["protocol_whitelist"] = "file,pipe"
         name = f"file:{path.name}"
-        if part.unbounded:
+        if part.unbounded and not part.bare:
             options["ignore_length"] = 1
         if part.bare or not part.is_whole:
             begin, end = (part.bare.begin, part.bare.end) if part.bare else (part.begin, part.end)

@@ -1,7 +1,7 @@
 """The boxes of MP4, MOV and M4A (ISO/IEC 14496-12), and where recordings made of them end."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,12 @@ from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack, Part
 
 # How far into a recording its index is looked for.
 _HEAD = 1 << 20
+# What stands in fragmented files beside each other.
+_OF_FRAGMENTS = frozenset(
+    b"ftyp styp moov sidx ssix moof mdat mfra free skip emsg prft uuid".split()
+)
+# So many times the longest step between fragments is no step.
+_JUMP = 8
 
 
 class Box(NamedTuple):
@@ -40,22 +46,23 @@ def boxes(data: Bytes, begin: int, end: int) -> Iterator[Box]:
 class _Mp4(Kind):
     def parts(self, data: Bytes, begin: int) -> list[Part]:
         parts: list[Part] = []
-        run: dict[bytes, int] = {}
+        run: _Run | None = None
+        is_damaged = False
         for part in super().parts(data, begin):
             end = part.end or len(data)
             times = list(_times(data, part.begin, end)) if is_fragmented(data, part.begin) else []
             part = replace(part, disordered=_goes_back(times))
-            if (
-                parts
-                and times
-                and all(time > run.get(track, -1) for track, time in times)
-                and _has_same_header(data, parts[-1], part)
-            ):
+            is_whole = bool(times) and _is_whole(data, part.begin, end)
+            if run and is_whole and run.goes_on(times) and _has_same_header(data, parts[-1], part):
                 parts[-1] = _run_on(data, parts[-1], part)
-                run |= dict(times)
+                run.add(times)
             else:
+                if is_damaged and _has_same_header(data, parts[-1], part):
+                    # What goes on as before stood behind something else.
+                    parts[-1] = replace(parts[-1], lacks="end")
                 parts.append(part)
-                run = dict(times)
+                run = _Run(times) if is_whole else None
+            is_damaged = is_fragmented(data, part.begin) and not is_whole
         return parts
 
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
@@ -95,6 +102,35 @@ def _goes_back(times: Iterable[tuple[bytes, int]]) -> bool:
             return True
         last[number] = max(time, last.get(number, -1))
     return False
+
+
+class _Run:
+    """When the fragments of each track begin that were met so far."""
+
+    def __init__(self, times: Sequence[tuple[bytes, int]]) -> None:
+        self._last: dict[bytes, int] = {}
+        self._step = 0
+        self.add(times)
+
+    def goes_on(self, times: Sequence[tuple[bytes, int]]) -> bool:
+        """Whether further ones follow in time, and no clock jumps."""
+        most = _JUMP * self._step if self._step else 1 << 32
+        return all(0 < time - self._last.get(track, -1) <= most for track, time in times)
+
+    def add(self, times: Sequence[tuple[bytes, int]]) -> None:
+        for track, time in times:
+            self._step = max(self._step, time - self._last.get(track, time))
+            self._last[track] = time
+
+
+def _is_whole(data: Bytes, begin: int, end: int) -> bool:
+    """Whether boxes of fragments are all there is, each as long as it says."""
+    at = begin
+    for box in boxes(data, begin, end):
+        if box.name not in _OF_FRAGMENTS or data[at : at + 4] == bytes(4):
+            return False
+        at = box.end
+    return at == end
 
 
 def _has_same_header(data: Bytes, part: Part, other: Part) -> bool:
