@@ -10,7 +10,8 @@ from fls_cli.media.ffmpeg.process import Decoding
 from fls_cli.media.mixing import Mix
 from fls_cli.media.shortfalls import Ending, ends_early
 from fls_cli.media.source import Source
-from fls_cli.media.timeline.placing import Placing
+from fls_cli.media.timeline.placing import LONGEST_GAP, Placing
+from fls_models.core.constants import SAMPLE_RATE
 from fls_models.errors import NoAudioTrack, UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 _VARYING = {"aac", "aac_latm", "ac3", "eac3", "mp2"}
 # Seconds that streams of one clock begin and end apart.
 _CLOCK_RUNS_ON = 2.0
-# Seconds that a picture may outlast its sound: gaps up to an hour become silence.
-_LONGEST_PICTURE = 3600.0
 
 
 def choose_track(source: Source, tracks: Sequence[Track], index: int | None) -> Track:
@@ -134,7 +133,7 @@ class JoinedParts:
                 return ending.begin + runs - ending.closed
         end = ending.begin + promised - ending.closed
         # No picture lasts so much longer: what tells its length is damaged.
-        is_likely = end - self._placing.seconds < _LONGEST_PICTURE
+        is_likely = end - self._placing.seconds < LONGEST_GAP / SAMPLE_RATE
         return max(self._placing.seconds, end) if is_likely else self._placing.seconds
 
 

@@ -14,7 +14,8 @@ from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack, Part
 _HEAD = 1 << 20
 # What stands in fragmented files beside each other.
 _OF_FRAGMENTS = frozenset(
-    b"ftyp styp moov sidx ssix moof mdat mfra free skip emsg prft uuid".split()
+    b"ftyp styp pdin moov sidx ssix moof mdat mfra free skip wide".split()
+    + b"meta meco udta emsg prft uuid".split()
 )
 # So many times the longest step between fragments is no step.
 _JUMP = 8
@@ -50,7 +51,8 @@ class _Mp4(Kind):
         is_damaged = False
         for part in super().parts(data, begin):
             end = part.end or len(data)
-            times = list(_times(data, part.begin, end)) if is_fragmented(data, part.begin) else []
+            in_fragments = is_fragmented(data, part.begin)
+            times = list(_times(data, part.begin, end)) if in_fragments else []
             part = replace(part, disordered=_goes_back(times))
             is_whole = bool(times) and _is_whole(data, part.begin, end)
             if run and is_whole and run.goes_on(times) and _has_same_header(data, parts[-1], part):
@@ -62,7 +64,7 @@ class _Mp4(Kind):
                     parts[-1] = replace(parts[-1], lacks="end")
                 parts.append(part)
                 run = _Run(times) if is_whole else None
-            is_damaged = is_fragmented(data, part.begin) and not is_whole
+            is_damaged = in_fragments and not is_whole
         return parts
 
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # How many samples are handed on at once.
 BLOCK = SAMPLE_RATE
 
-_LONGEST_GAP = 3600 * SAMPLE_RATE
+LONGEST_GAP = 3600 * SAMPLE_RATE
 # Shorter ones are how some recorders leave out silence.
 _WORTH_TELLING = SAMPLE_RATE
 
@@ -205,8 +205,8 @@ class Placing:
             packet = ahead[number - 1]
             late = split_time(packet.pts)[1] - expected
             # No gap is of hours and then makes the clock go back.
-            back = wrong - self._raw_end > _LONGEST_GAP and split_time(packet.pts)[1] < wrong
-            if abs(late) <= CLOSE or (back and 0 < late <= _LONGEST_GAP):
+            back = wrong - self._raw_end > LONGEST_GAP and split_time(packet.pts)[1] < wrong
+            if abs(late) <= CLOSE or (back and 0 < late <= LONGEST_GAP):
                 self._strays = number
                 if late > CLOSE:
                     self._hole = late
@@ -245,7 +245,7 @@ class Placing:
                 raise Misled
         if self._hole is not None:
             # Its picture may run before there is sound.
-            quiet = self._wait + (raw if self._clocked and raw <= _LONGEST_GAP else 0)
+            quiet = self._wait + (raw if self._clocked and raw <= LONGEST_GAP else 0)
             silence, self._hole = self._hole + (quiet if quiet > CLOSE else 0), None
             self._offset = self._position + silence - raw
             return silence, 0
@@ -254,10 +254,10 @@ class Placing:
         off = raw + self._offset - self._position
         if -CLOSE <= off <= CLOSE and not clamped:
             return 0, 0
-        if late and 0 < off <= _LONGEST_GAP:
+        if late and 0 < off <= LONGEST_GAP:
             # The picture ran before there was sound.
             return off, 0
-        if off > _LONGEST_GAP:
+        if off > LONGEST_GAP:
             self._tell("closed", off)
             self._offset -= off
             self._closed += off
