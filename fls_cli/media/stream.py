@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from fls_cli.media.layout.mp4 import is_fragmented, is_mp4
 from fls_cli.media.layout.parts import parts_of
 from fls_cli.media.layout.wav import is_big_endian
 from fls_cli.media.mixing import check_channels
-from fls_cli.media.shortfalls import Outcome, guessed, shortfalls, unheard
+from fls_cli.media.shortfalls import Ending, Outcome, ends_early, guessed, shortfalls, unheard
 from fls_cli.media.source import Source, check_readable
 from fls_cli.media.timeline.avi_chunks import edits_around_damage
 from fls_cli.media.timeline.edit_lists import edits_with_holes
@@ -195,13 +195,8 @@ def stream(
     if count == 0:
         if placing.seconds == 0 and (parts.code != 0 or parts.complaints):
             raise undecodable(source, audio_track.codec, parts.complaints)
-        if start > 0 and info.duration is not None and start < info.duration:
-            raise EmptyInput(f"{source.name}: cut off before the start, {start:g} s; get it whole.")
         if start > 0:
-            seconds = max(info.duration or 0.0, placing.seconds)
-            length = f", which is {seconds:.1f} s long" if seconds else ""
-            text = f"the start, {start:g} s, is beyond the end of the recording{length}."
-            raise EmptyInput(f"{source.name}: {text}")
+            raise EmptyInput(f"{source.name}: {_beyond(info, start, placing, parts.endings)}")
         raise EmptyInput(f"{source.name}: its audio track is empty; record or download it again.")
     blank = bool(jumps and source.path and has_lost_blocks(source.path, info.container))
     flaws = shortfalls(info, Outcome(start, end, count / SAMPLE_RATE, parts.endings, jumps, blank))
@@ -214,3 +209,15 @@ def stream(
             warnings.warn(f"{source.name}: {flaw.text}", stacklevel=2)
         else:
             warn(flaw)
+
+
+def _beyond(info: MediaInfo, start: float, placing: Placing, endings: Sequence[Ending]) -> str:
+    """Why nothing was heard from `start` on."""
+    if info.duration is None or start >= info.duration:
+        seconds = max(info.duration or 0.0, placing.seconds)
+        length = f", which is {seconds:.1f} s long" if seconds else ""
+        return f"the start, {start:g} s, is beyond the end of the recording{length}."
+    if not endings or any(ends_early(info, ending) for ending in endings):
+        return f"cut off before the start, {start:g} s; get it whole."
+    # A picture may outlast the sound.
+    return f"the start, {start:g} s, is beyond the end of its sound, at {placing.seconds:.1f} s."

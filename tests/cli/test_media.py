@@ -227,6 +227,11 @@ def test_truncated_video(videos: Path, tmp_path: Path) -> None:
         hear(tmp_path / "cut.mp4", start=3.5)
 
 
+def test_a_start_behind_the_sound_but_not_the_picture(videos: Path) -> None:
+    with pytest.raises(EmptyInput, match=r"3\.5 s, is beyond the end of its sound, at 2\.0 s"):
+        hear(videos / "short-sound.mkv", start=3.5)
+
+
 def test_mp4_without_its_index(videos: Path, tmp_path: Path) -> None:
     whole = (videos / "late-index.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
