@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -177,3 +180,36 @@ def test_closing_ends_a_source_that_waits_for_room(waiting):
     noted.close()
     assert set(threading.enumerate()) == threads
     assert list(noted.items()) == []
+
+
+def left_open(source: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """A program that ends, with exit code 3, while something is drawn ahead."""
+    program = f"""
+import time, torch
+from fls_models.audio import prefetch
+{before}
+def source():
+    {source}
+drawn = prefetch.ReadAhead(source(), 10_000).items()
+next(drawn)
+raise SystemExit(3)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+
+
+def test_a_program_may_end_while_its_thread_computes():
+    # Python would take it down within C++, and the whole program with it.
+    ended = left_open("while True: yield torch.randn(600, 600) @ torch.randn(600, 600)")
+    assert (ended.returncode, ended.stderr) == (3, "")
+
+
+def test_a_thread_that_never_ends_keeps_nobody():
+    ended = left_open("yield 1; time.sleep(3600)", "prefetch._PATIENCE = 0.2")
+    assert (ended.returncode, ended.stderr) == (3, "")

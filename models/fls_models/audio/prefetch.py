@@ -5,16 +5,21 @@ are. Sources are closed by whoever draws from them: a child process may hang on 
 generator that runs in another thread cannot be closed from outside.
 """
 
+import atexit
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
+from time import monotonic
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
 
 _END: Any = object()
 _TICK = 0.1
+# Seconds in which a thread ends when the program does.
+_PATIENCE = 5.0
 
 
 class ReadAhead(Generic[T]):
@@ -32,6 +37,7 @@ class ReadAhead(Generic[T]):
         self._room, self._stopped = Semaphore(waiting), Event()
         self._thread = Thread(target=self._draw, args=(iterable,), name="ahead", daemon=True)
         self._thread.start()
+        _running.add(self)
 
     def items(self) -> Generator[T, None, None]:
         """The items, in order and once, an error after those before it; then this is closed."""
@@ -54,11 +60,19 @@ class ReadAhead(Generic[T]):
 
         That is as long as the iterable takes for the item that it is at.
         """
-        self._stopped.set()
+        self.stop()
         while self._thread.is_alive():
-            self._room.release()
-            self._interrupt(self._thread.ident or 0)
-            self._thread.join(_TICK)
+            self._end()
+
+    def stop(self) -> None:
+        """Has the thread end behind the item that it is at, without waiting for it."""
+        self._stopped.set()
+        self._room.release()
+
+    def _end(self, seconds: float = _TICK) -> None:
+        self._room.release()
+        self._interrupt(self._thread.ident or 0)
+        self._thread.join(seconds)
 
     def _interrupt(self, thread: int) -> None:
         """Ends what a thread waits for; called until it has ended."""
@@ -78,6 +92,24 @@ class ReadAhead(Generic[T]):
             self._drawn.put(error)
         else:
             self._drawn.put(None)
+
+
+_running: WeakSet[ReadAhead[Any]] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Nobody may have closed them: whoever drew may still hang on an error.
+
+    Python takes a thread that computes in C++ down with the whole program ("terminate called
+    without an active exception"), and its exit code is lost.
+    """
+    running, until = list(_running), monotonic() + _PATIENCE
+    for each in running:
+        each.stop()
+    for each in running:
+        while each._thread.is_alive() and monotonic() < until:
+            each._end()
 
 
 def ahead(iterable: Iterable[T], waiting: int) -> Generator[T, None, None]:
