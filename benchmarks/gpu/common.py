@@ -378,7 +378,7 @@ def tensors(sizes: Sizes, device: torch.device, seed: int = 0) -> Iterator[tuple
 
 
 def model_folder(job: Job, dtype: str) -> Path:
-    """A model as `installing.install` writes it, with random weights; made if it is not there."""
+    """A model as `conversion.install` writes it, with random weights; made if it is not there."""
     folder = Path(job.arguments.place) / f"{job.sizes.name}-{dtype}"
     if not (folder / "whole").is_file():
         seconds, peaks = write_model(folder, job.sizes, dtype, job.device)

@@ -3,7 +3,7 @@
     python benchmarks/gpu/load.py --out DIR [--wheels DIR] [--layers 32] [--cpu]
 
 A checkpoint as the hub has it, full-size, of random bfloat16 in shards, with a LoRA of rank 128, is
-written to a local disk (17.6 GB), installed by `installing.install` in a process of its own, loaded
+written to a local disk (17.6 GB), installed by `conversion.install` in a process of its own, loaded
 in another and removed. Where the disk or the time is short, `--layers` leaves blocks out of the
 language model; the JSON says how many there were. Files lie in the page cache when they are read.
 """

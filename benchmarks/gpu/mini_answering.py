@@ -53,7 +53,7 @@ _LEGIBLE = 100
 _RECORDINGS_SHARE = 0.4
 # How much is made of the whole distribution, beside the answer's own tokens.
 _DISTRIBUTION = 0.5
-# Of the learning rate, as `frame_reading` has them.
+# Of the learning rate, as `train_mini` has them.
 _SHARES = {"projector.": 0.05, "adapter.": 0.1, "norm.": 0.1, "ctc.": 0.1}
 
 

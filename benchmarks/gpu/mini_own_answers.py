@@ -1,7 +1,7 @@
 """What a language model answers about transcripts, many at a time, greedily.
 
-`training.own_answers` asks them one after the other, as `fls` does; on a GPU a batch takes as long
-as one. What is asked, and what becomes of the answers, is others' work.
+`training.data.distillation` asks them one after the other, as `fls` does; on a GPU a batch takes as
+long as one. What is asked, and what becomes of the answers, is others' work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from fls_models.lslm.decoder import DecoderLanguageModel
-from fls_models.lslm.kv_cache import cache_argument
+from fls_models.lslm.transformers_body import cache_argument
 
 _TOGETHER = 64
 _ENDS = (".", "!", "?")

@@ -192,7 +192,7 @@ def unpacked(name: str, tensors: dict[str, Tensor], shape: torch.Size) -> Tensor
 
 @torch.inference_mode()
 def linear(dtype: str, rows: int, columns: int, device: torch.device) -> dict[str, Any]:
-    """A layer as `quantised.fill` makes it, for 1, 7 and 512 positions."""
+    """A layer as `quantization.fill` makes it, for 1, 7 and 512 positions."""
     from torch import nn
 
     from fls_models.weights.conversion.quantization import _int8_linear, _nf4_linear

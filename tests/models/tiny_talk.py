@@ -80,7 +80,7 @@ class Verdicts(Answerability):
 
 
 def model(llm: object, answerability: object = None, most: int = 400) -> Any:
-    """What `asking` and `summarising` need of a `Model`; a pass holds `most` tokens."""
+    """What `answerer` and `summarize` need of a `Model`; a pass holds `most` tokens."""
     card = SimpleNamespace(
         name="tiny", reads_text=True, max_frames=most, thresholds=Thresholds(0.5, 0.2)
     )

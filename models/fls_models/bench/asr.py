@@ -1,8 +1,8 @@
 """Word error rate of transcribing, over a manifest of recordings with what is said in them.
 
 A manifest is JSON lines, `{"audio": PATH, "text": WORDS}`, the path relative to the manifest. Both
-sides go through `normaliser`; words are aligned by jiwer, recording by recording. The rate is that
-of all words together: (substituted + left out + put in) / words of the references.
+sides go through `transcription.normalizer`; words are aligned by jiwer, recording by recording. The
+rate is that of all words together: (substituted + left out + put in) / words of the references.
 """
 
 from collections.abc import Sequence

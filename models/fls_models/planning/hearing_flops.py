@@ -1,6 +1,6 @@
 """What hearing a recording costs under a method, in operations; the language model counts its own.
 
-`cost` says what is counted. A model's sizes are taken from its own configuration.
+`flops` says what is counted. A model's sizes are taken from its own configuration.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What a question about a recording takes, before anything of the recording is heard.
 
 Windows, passes and how much they read follow from the recording's length and the budget. Seconds
-follow from those and from how fast a machine is (`Pace`), which `self_measurement` finds out.
+follow from those and from how fast a machine is (`Pace`), which `profiling` finds out.
 Numbers only: no weights, no audio, no cache.
 """
 

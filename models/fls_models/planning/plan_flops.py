@@ -1,7 +1,7 @@
 """Operations that hearing a recording and reading it take, from a plan and dimensions alone.
 
 What depends on the question is not counted: judging it, the words around it, and writing the
-answer. Nor is what depends on the recording: pieces that Whisper has to hear again. `cost` says
+answer. Nor is what depends on the recording: pieces that Whisper has to hear again. `flops` says
 what an operation is.
 """
 

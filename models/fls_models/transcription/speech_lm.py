@@ -1,6 +1,6 @@
 """Speech to words with times by a speech language model: it hears the audio and writes it down.
 
-Each piece of speech (`pauses`) is encoded, fused to what the budget reads of it and given to the
+Each piece of speech (`audio.vad`) is encoded, fused to what the budget reads of it and given to the
 model with the instruction to transcribe; the words' times come from the encoder's frames. It leaves
 to `word_times` and `ctc_alignment` where in the frames the words are, to `sentences` where one
 ends, and to `loops` what was not said as often as it is written. `transcription` does the same with

@@ -20,7 +20,7 @@ from fls_models.weights.downloads import hub_address, watched
 
 # Settings, texts and weights that are nothing but numbers: no pickles and no programs.
 _SUFFIXES = (".json", ".txt", ".jinja", ".safetensors")
-# `released.find` looks two folders deep.
+# `conversion.layout.find` looks two folders deep.
 _DEPTH = 3
 _PARTS = ".parts"
 

@@ -1,9 +1,9 @@
 """Weights of large models: downloaded, converted once, and found again in the cache.
 
 A card becomes a folder for each dtype, `CACHE/weights/NAME-DTYPE-FORM`. A folder with that name is
-whole, and `source.json` in it says where it came from. Which files are a checkpoint is `released`'s
-affair, how they are converted `installing`'s, how they are brought here `hub`'s, and what becomes
-of folders of the user's `local`'s.
+whole, and `source.json` in it says where it came from. Which files are a checkpoint is
+`conversion.layout`'s affair, how they are converted `conversion.install`'s, how they are brought
+here `hub`'s, and what becomes of folders of the user's `user_folder`'s.
 """
 
 from __future__ import annotations

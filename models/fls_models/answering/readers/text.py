@@ -1,7 +1,7 @@
 """Readers turn a recording into what the language model gets: embeddings with their times.
 
 The text reader embeds the tokens of a transcript. What follows a reader does not know which one
-it was (`frame_reader` has the other).
+it was (`frames` has the other).
 """
 
 from __future__ import annotations

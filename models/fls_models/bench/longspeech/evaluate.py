@@ -2,7 +2,7 @@
 
 A recording is encoded once for all of them. What was measured is kept item by item, method by
 method, so that an interrupted bench goes on where it stopped. It scores nothing, which is for
-`longspeech_scores`, and reads no media: blocks of samples are handed to it.
+`scoring.scores`, and reads no media: blocks of samples are handed to it.
 """
 
 from collections.abc import Sequence

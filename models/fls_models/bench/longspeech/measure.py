@@ -1,7 +1,7 @@
 """One item under one method and length: heard, shortened, read and replied to, with what it took.
 
-What of that its neighbours share is held by `shortening`. What was measured before, and in which
-order, is `longspeech_eval`'s affair.
+What of that its neighbours share is held by `passes`. What was measured before, and in which
+order, is `evaluate`'s affair.
 """
 
 from dataclasses import replace

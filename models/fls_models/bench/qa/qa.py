@@ -2,7 +2,7 @@
 
 Conditions: `no-audio`, where the model reads nothing; the budgets, where it reads what it heard, at
 the effort and with the sentences or the fused frames that the budget pays for; `true-transcript`,
-where it reads what was really said, all of it, as text (`inputs` has all of them).
+where it reads what was really said, all of it, as text (`conditions` has all of them).
 
 * likelihood: the choice whose tokens have the highest mean log-likelihood as a reply is the answer.
 * free: the question is put as `fls ask` puts it, and `facts` says whether the reply is right.
@@ -107,7 +107,7 @@ class Refusals:
 class QaBench:
     """One model and one set of items; every part of the bench on its own, in any order.
 
-    `true` gives the true transcripts, where `inputs` cannot.
+    `true` gives the true transcripts, where `conditions` cannot.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ class Judging:
     """All grades, and how many answers have none.
 
     Attributes:
-        grades: by question, reference and answer (`longspeech_scores.judged_by`).
+        grades: by question, reference and answer (`scores.judged_by`).
         failed: answers that could not be graded, with why.
         ungradable: answers to questions that have neither a reference nor a transcript.
     """

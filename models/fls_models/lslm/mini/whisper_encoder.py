@@ -1,7 +1,7 @@
 """Whisper's encoder alone, as a connector takes its frames: joined two by two, 25 a second.
 
-Frozen: what it makes of a recording is computed once and kept (`training.encoded`). What becomes of
-the frames is `connector`'s affair.
+Frozen: what it makes of a recording is computed once and kept (`training.core.encoded_dataset`).
+What becomes of the frames is `connector`'s affair.
 """
 
 from collections.abc import Sequence

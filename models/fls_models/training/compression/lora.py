@@ -76,7 +76,7 @@ class Adapted(AbstractContextManager["Adapted"]):
             # Where the model has answered before, bitsandbytes may have repacked 4 bits for the
             # CPU (see `train`), and unpacks them when they are asked for.
             body.state_dict()
-        # PEFT asks the model and not the layers, which `quantised` has put there by itself.
+        # PEFT asks the model and not the layers, which `quantization` has put there by itself.
         kinds = {type(module).__name__ for module in body.modules()}
         flags = {
             "is_loaded_in_4bit": "Linear4bit" in kinds,

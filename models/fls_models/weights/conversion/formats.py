@@ -3,7 +3,7 @@
 from fls_models.errors import UsageError
 
 FORM = 1
-"""Changes when what `installing` writes does."""
+"""Changes when what `install` writes does."""
 
 DTYPES = ("nf4", "int8", "bf16", "float32")
 

@@ -1,6 +1,6 @@
 """A released checkpoint becomes a folder that loads fast: merged, quantised, with our own names.
 
-Every tensor's name and shape is checked before any is converted (`surveying`), and nothing appears
+Every tensor's name and shape is checked before any is converted (`inventory`), and nothing appears
 under the final name until all of it is there. Two that fill the same folder at once are the
 caller's to keep apart.
 """
@@ -56,7 +56,7 @@ _GENERATION = "generation_config.json"
 def install(released: Released, into: Path, *, dtype: str, progress: Progress = ignore) -> None:
     """Writes a checkpoint's weights, settings and processor into a new folder.
 
-    `dtype` is one of `weight_forms.DTYPES`. Progress counts the bytes read. Raises DamagedWeights
+    `dtype` is one of `formats.DTYPES`. Progress counts the bytes read. Raises DamagedWeights
     when the checkpoint is not what its config says, UsageError when the folder exists, DiskFull,
     and EnvironmentLacks when it cannot be written; then, and when interrupted, nothing is left.
     """

@@ -1,7 +1,7 @@
 """What a folder with a released checkpoint holds: its parts, and the names of its tensors.
 
 Parts are recognised by what they hold and never by their names. Settings are read here; whether
-the weights fit them is `surveying`'s affair, `lora` reads the adapter.
+the weights fit them is `inventory`'s affair, `lora` reads the adapter.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Weights in 4 bits, in 8 bits or as they are: how they are kept, how modules are filled with them.
 
 Only the linear layers inside the language model's blocks are ever quantised, by bitsandbytes, and
-they are kept as its own layers keep them. Whose names the tensors have is `released`'s affair.
+they are kept as its own layers keep them. Whose names the tensors have is `layout`'s affair.
 """
 
 import inspect
