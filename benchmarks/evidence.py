@@ -51,7 +51,7 @@ from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Span, Transcript, Word
 from fls_models.lslm import prompts
-from fls_models.lslm.kv_cache import KVContext, RoomyLayer
+from fls_models.lslm.kv_cache import KVContext, KVLayer
 from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.transcription.normalizer import normalise
@@ -222,8 +222,7 @@ def _only(context: KVContext, positions: Sequence[int]) -> KVContext:
     """A context with some of its positions alone."""
     indices = list(positions)
     layers = (
-        RoomyLayer(keys[:, :, indices], values[:, :, indices])
-        for keys, values in context.keys_values
+        KVLayer(keys[:, :, indices], values[:, :, indices]) for keys, values in context.keys_values
     )
     return KVContext(tuple(layers), context.prompt, context.rope_scale)
 

@@ -1,11 +1,15 @@
 """How soon the first word of an answer comes: for the first question about a recording, and later.
 
-    python benchmarks/second_question.py RECORDING [--model mini] [--json]
+    python benchmarks/second_question.py RECORDING [--model mini] [--other FLS] [--read WHAT]
+        [--rounds 3] [--json]
 
-Each question is put by a process of its own, as from a shell, and stops after one token; the time
-is that of the whole process, imports included. The first one finds an empty cache. Then another
-question is put three times: with all that was kept; with the transcript alone, so that the
-recording is read again; and the first question once more. Needs the model's weights.
+Each question is put by a process of its own, as from a shell; the time is that from its start to
+the first byte it prints, imports included. The first one finds an empty cache. Then another
+question is put twice: with all that was kept; and with the transcript alone, so that the recording
+is read again. In the end the transcript is printed, and the version.
+
+`--other` is the `fls` of another build, whose cache is its own; the two take turns, and the ratio
+is that build's time by this one's. Needs the model's weights.
 """
 
 from __future__ import annotations
@@ -13,9 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import subprocess
 import tempfile
-from functools import partial
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -29,37 +36,87 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recording", type=Path)
     parser.add_argument("--model", default="mini")
+    parser.add_argument("--other", type=Path, metavar="FLS")
+    parser.add_argument("--read", default="auto")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    times: dict[str, float] = {}
+    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as place:
-        cache = cache_with_weights(Path(place))
-        ask = partial(_ask, arguments.recording, arguments.model, cache)
-        # Reads the weights and the libraries into the system's file cache, outside the race.
-        silence = cache / "silence.wav"
-        _silence(silence)
-        _ask(silence, arguments.model, cache, FIRST)
-        shutil.rmtree(cache / "recordings", ignore_errors=True)
-
-        times["first question"] = ask(FIRST)
-        times["second question"] = ask(SECOND)
-        shutil.rmtree(cache / "recordings" / "states")
-        times["second question, transcript kept"] = ask(SECOND)
-        times["first question again"] = ask(FIRST)
+        builds = [Build("this", FLS, cache_with_weights(Path(place) / "this"))]
+        if arguments.other:
+            cache = cache_with_weights(Path(place) / "other")
+            builds.append(Build("other", [str(arguments.other)], cache, reads="auto"))
+        builds[0].reads = arguments.read
+        for build in builds:
+            build.warm_up(arguments.model)
+        for _ in range(arguments.rounds):
+            for build in builds:
+                for what, seconds in build.times(arguments.recording, arguments.model).items():
+                    times[what][build.name].append(seconds)
+    medians = {
+        what: {name: statistics.median(seconds) for name, seconds in each.items()}
+        for what, each in times.items()
+    }
     if arguments.json:
-        print(json.dumps(times))
+        print(json.dumps(medians))
         return
-    for name, seconds in times.items():
-        share = seconds / times["first question"]
-        print(f"{name:34} {seconds:7.2f} s {100 * share:6.1f} %")
+    for what, seconds in medians.items():
+        line = "  ".join(f"{name} {value:6.2f} s" for name, value in seconds.items())
+        share = 100 * seconds["this"] / medians["first question"]["this"]
+        ratio = f"  {seconds['other'] / seconds['this']:5.2f}" if "other" in seconds else ""
+        print(f"{what:34} {line} {share:6.1f} %{ratio}")
 
 
-def _ask(recording: Path, model: str, cache: Path, question: str) -> float:
-    command = [*FLS, "ask", str(recording), question]
-    command += ["--model", model, "--max-tokens", "1", "--quiet", "--offline"]
-    begun = perf_counter()
-    subprocess.run(command, env=environment(cache), check=True, stdout=subprocess.DEVNULL)
-    return perf_counter() - begun
+@dataclass
+class Build:
+    """A build of `fls`: how it is called, where it keeps what it heard, and what it reads."""
+
+    name: str
+    command: Sequence[str]
+    cache: Path
+    reads: str = "auto"
+
+    def warm_up(self, model: str) -> None:
+        """Reads the weights and the libraries into the system's file cache, outside the race."""
+        silence = self.cache / "silence.wav"
+        _silence(silence)
+        self._ask(silence, model, FIRST)
+
+    def times(self, recording: Path, model: str) -> dict[str, float]:
+        shutil.rmtree(self.cache / "recordings", ignore_errors=True)
+        times = {
+            "first question": self._ask(recording, model, FIRST),
+            "second question": self._ask(recording, model, SECOND),
+        }
+        shutil.rmtree(self.cache / "recordings" / "states", ignore_errors=True)
+        times["second question, transcript kept"] = self._ask(recording, model, SECOND)
+        if self.reads != "frames":
+            options = [str(recording), "--model", model, "--quiet", "--offline"]
+            times["transcript, kept"] = self._seconds("transcribe", *options)
+        times["version"] = self._seconds("--version")
+        return times
+
+    def _ask(self, recording: Path, model: str, question: str) -> float:
+        options = ["--model", model, "--read", self.reads, "--max-tokens", "1"]
+        return self._seconds("ask", str(recording), question, *options, "--quiet", "--offline")
+
+    def _seconds(self, *words: str) -> float:
+        """To the first byte."""
+        variables = environment(self.cache)
+        if self.command != FLS:
+            # It finds packages of its own.
+            del variables["PYTHONPATH"]
+        command = [*self.command, *words]
+        begun = perf_counter()
+        with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.read(1)
+            seconds = perf_counter() - begun
+            process.stdout.read()
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed")
+        return seconds
 
 
 def _silence(place: Path) -> None:

@@ -1,11 +1,15 @@
 """How fast a model loads, reads and answers on this machine, medians of several runs.
 
-    python benchmarks/speed.py [--model mini] [--busy N] [--json]
+    python benchmarks/speed.py [ITEMS.jsonl] [--model mini] [--busy N] [--json]
 
-Against: the same weights as float32 linear layers in stock transformers, and in the blocks' layers
-as NF4 (bitsandbytes, the engine of the large models), in the same run. `--busy` has N other
-processes compute for nothing meanwhile. Needs the model's weights (`fls models pull mini`). Loading
-leaves the imports out and the file in the page cache, as it is from the second run on.
+Texts and questions are those of items as `fls bench qa` takes them, 12 at most; a reply is greedy
+and its first token, which comes with the prefill, is not counted.
+
+Against, in the same run: the way until 2026-11 (stock transformers with these int8 layers, a token
+at a time by the weight-only kernel), with the layers as float32, and with all but the last one as
+NF4 (bitsandbytes, the engine of the large models). `--busy` has N other processes compute for
+nothing meanwhile. Needs the model's weights (`fls models pull mini`). Loading leaves the imports
+out and the file in the page cache, as it is from the second run on.
 """
 
 from __future__ import annotations
@@ -15,27 +19,36 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from timeit import timeit
+from typing import Any
 
 import torch
 from checkout import located
 from torch import nn
 
+from fls_models.bench.qa.items import load_items
 from fls_models.lslm import prompts
 from fls_models.lslm.mini.int8 import Int8Linear
 from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.mini.network import Qwen2
+from fls_models.lslm.transformers_body import TransformersBody
+from fls_models.training.compression.trainable_mini import dequantised, stock_layers
 from fls_models.weights.conversion.quantization import bitsandbytes
 
 _PREFILL = 400
-_DECODE = 48
 _RUNS = 5
+_SAMPLE = Path(__file__).parents[1] / "examples" / "qa-sample" / "sample.jsonl"
+_ITEMS = 12
+_MOST = 128
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("items", nargs="?", type=Path, default=_SAMPLE, metavar="ITEMS.jsonl")
     arguments.add_argument("--model", default="mini")
     arguments.add_argument("--busy", type=int, default=0, metavar="N")
     arguments.add_argument("--json", action="store_true")
@@ -44,7 +57,7 @@ def main() -> None:
         subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)
     ]
     try:
-        figures = _measured(options.model)
+        figures = _measured(options.model, _questions(options.items))
     finally:
         for process in processes:
             process.kill()
@@ -55,15 +68,20 @@ def main() -> None:
         print(f"{name:26} {value:8.2f}")
 
 
-def _measured(name: str) -> dict[str, float]:
+def _questions(items: Path) -> list[tuple[str, str]]:
+    """Texts, and what is asked about them."""
+    return [(item.text, item.question) for item in load_items(items, _ITEMS)]
+
+
+def _measured(name: str, questions: Sequence[tuple[str, str]]) -> dict[str, float]:
     folder = located(name).llm
     loads = [timeit(lambda: MiniLanguageModel(folder), number=1) for _ in range(3)]
     figures = {"load s": statistics.median(loads[1:])}
-    figures |= _measure(MiniLanguageModel(folder), "int8")
-    for engine, linear in (("float32", _float32), ("nf4", _nf4)):
+    figures |= _measure(MiniLanguageModel(folder), "int8", questions)
+    for engine, linear in (("before", _weight_only), ("float32", dequantised), ("nf4", _nf4)):
         model = MiniLanguageModel(folder)
         _replace(model, linear)
-        figures |= _measure(model, engine)
+        figures |= _measure(model, engine, questions)
         ratio = figures[f"prefill 400 s, {engine}"] / figures["prefill 400 s, int8"]
         figures[f"prefill, int8 : {engine}"] = ratio
         figures[f"decode, int8 : {engine}"] = (
@@ -72,43 +90,39 @@ def _measured(name: str) -> dict[str, float]:
     return figures
 
 
-def _measure(model: MiniLanguageModel, name: str) -> dict[str, float]:
+def _measure(
+    model: MiniLanguageModel, name: str, questions: Sequence[tuple[str, str]]
+) -> dict[str, float]:
     recording = model.embed(model.tokenize("The trees along the street give shade. " * 60))
     recording = recording[:_PREFILL]
     prefill = [timeit(lambda: model.read(prompts.ASK, recording), number=1) for _ in range(_RUNS)]
-    context = model.read(prompts.ASK, recording)
-    request = prompts.question("Tell me a long story about these trees.")
-    rates = []
-    for _ in range(_RUNS):
-        stream = model.generate(context, request, max_tokens=_DECODE)
+    tokens, seconds = 0, 0.0
+    for text, question in questions:
+        context = model.read(prompts.ASK, model.embed(model.tokenize(text)), text=text)
+        stream = model.generate(context, prompts.question(question), max_tokens=_MOST)
         next(stream)
         begun = perf_counter()
-        tokens = len(model.tokenize("".join(stream)))
-        rates.append(tokens / (perf_counter() - begun))
+        tokens += len(model.tokenize("".join(stream)))
+        seconds += perf_counter() - begun
     return {
         f"prefill 400 s, {name}": statistics.median(prefill),
-        f"tokens/s, {name}": statistics.median(rates),
+        f"tokens/s, {name}": tokens / seconds,
     }
 
 
 def _replace(model: MiniLanguageModel, linear: Callable[[Int8Linear], nn.Module]) -> None:
-    """Puts another engine in the place of every 8-bit layer."""
-    parts = model._parts
-    for name, module in list(parts.body.named_modules()):
-        if isinstance(module, Int8Linear):
-            parts.body.set_submodule(name, linear(module))
-    if linear is _float32:
-        assert isinstance(parts.head, Int8Linear)
-        model._parts = replace(parts, head=_float32(parts.head))
+    """Puts transformers in the place of the layers, with another engine in them; no drafts."""
+    network, head = model._parts.body, model._parts.head
+    assert isinstance(network, Qwen2)
+    assert isinstance(head, Int8Linear)
+    body = TransformersBody(stock_layers(network, linear))
+    last: Any = dequantised(head) if linear is dequantised else _weight_only(head)
+    model._parts = replace(model._parts, body=body, head=last, draft_length=0)
 
 
-def _float32(module: Int8Linear) -> nn.Module:
-    rows, columns = module.weight.shape
-    linear = nn.Linear(columns, rows, bias=module.bias is not None)
-    linear.weight = nn.Parameter(_weight(module), requires_grad=False)
-    if module.bias is not None:
-        linear.bias = nn.Parameter(module.bias, requires_grad=False)
-    return linear
+def _weight_only(module: Int8Linear) -> Int8Linear:
+    module._weight_only_rows = 1
+    return module
 
 
 def _nf4(module: Int8Linear) -> nn.Module:
@@ -118,16 +132,15 @@ def _nf4(module: Int8Linear) -> nn.Module:
         columns, rows, bias=module.bias is not None, compute_dtype=torch.bfloat16
     )
     linear.weight = layers.Params4bit(
-        _weight(module), requires_grad=False, compress_statistics=True, quant_type="nf4"
+        dequantised(module).weight.data,
+        requires_grad=False,
+        compress_statistics=True,
+        quant_type="nf4",
     )
     if module.bias is not None:
         linear.bias = nn.Parameter(module.bias, requires_grad=False)
     # It quantises when it is moved.
     return linear.to("cpu")
-
-
-def _weight(module: Int8Linear) -> torch.Tensor:
-    return module.weight.to(torch.float32) * module.scale[:, None]
 
 
 if __name__ == "__main__":

@@ -74,6 +74,26 @@ def fls(missing: list[str], *arguments: object) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.parametrize("reader", ["text", "frames"])
+def test_an_answer_is_soon_there_without_transformers(talk: Path, tiny: Path, reader: str) -> None:
+    answered = fls(["transformers"], "ask", talk, "What?", "--model", tiny, "--read", reader)
+    assert answered.returncode == 0, answered.stderr
+
+
+def test_a_transcript_that_is_known_is_soon_there_without_torch(
+    talk: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLS_KEEP", "yes")
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path))
+    options = "transcribe", talk, "--model", tiny, "--read", "text"
+    unknown = fls(["torch"], *options)
+    assert unknown.returncode != 0
+    heard = fls([], *options)
+    assert heard.returncode == 0, heard.stderr
+    again = fls(["torch", "transformers", "ctranslate2", "faster_whisper"], *options)
+    assert (again.returncode, again.stdout) == (0, heard.stdout), again.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["ask", "-q", "What?", "--read", "frames", "--report", "{0}/talk.html"], ["transcribe"]],

@@ -69,7 +69,7 @@ def _torch() -> Verdict:
 
 
 def _hearing() -> Verdict:
-    from fls_models.audio.whisper.processor import multiplies_bfloat16
+    from fls_models.core.processor import multiplies_bfloat16
 
     try:
         fast = multiplies_bfloat16()

@@ -48,7 +48,7 @@ class Knowing:
     def embed(self, tokens) -> torch.Tensor:
         return torch.tensor(list(tokens), dtype=torch.float32).reshape(-1, 1)
 
-    def read(self, prompt, recording, *, rope_scale=1.0):
+    def read(self, prompt, recording, *, rope_scale=1.0, text=""):
         self.reads += 1
         ids = [int(token) for token in recording.flatten()]
         return SimpleNamespace(ids=ids, tokens=len(ids), bytes=0)

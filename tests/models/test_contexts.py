@@ -10,11 +10,12 @@ import torch
 from tiny_checkpoints import write_qwen2_audio
 from tiny_hearing import HEARD, loaded
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from fls_models.lslm import kv_cache as contexts
-from fls_models.lslm.kv_cache import KVContext, RoomyLayer, new_cache
+from fls_models.lslm.kv_cache import KVCache, KVContext, KVLayer
 from fls_models.lslm.large import LargeSpeechLM
+from fls_models.lslm.transformers_body import as_transformers
 
 HEADS, WIDTH, LAYERS = 2, 4, 3
 
@@ -23,13 +24,18 @@ def states(positions: int, dice: torch.Generator, dtype: torch.dtype = torch.flo
     return torch.randn(1, HEADS, positions, WIDTH, generator=dice).to(dtype)
 
 
-def append(cache, positions: int, dice: torch.Generator) -> None:
+def append(cache: KVCache, positions: int, dice: torch.Generator) -> None:
+    for layer in cache.layers:
+        layer.update(states(positions, dice), states(positions, dice))
+
+
+def append_to_theirs(cache: Cache, positions: int, dice: torch.Generator) -> None:
     for layer in range(LAYERS):
         cache.update(states(positions, dice), states(positions, dice), layer)
 
 
 def context_of(positions: int = 10, seed: int = 0, stretch: float = 1.0) -> KVContext:
-    cache = new_cache(LAYERS, positions)
+    cache = KVCache.empty(LAYERS, positions)
     append(cache, positions, torch.Generator().manual_seed(seed))
     return KVContext.of(cache, HEARD, stretch)
 
@@ -50,7 +56,7 @@ def test_any_sequence_of_updates_holds_what_a_dynamic_cache_holds(
 ) -> None:
     monkeypatch.setattr(contexts, "_ROOM", 16)
     chance, dice = random.Random(seed), torch.Generator().manual_seed(seed)
-    layer, theirs = RoomyLayer(), DynamicLayer()
+    layer, theirs = KVLayer(), DynamicLayer()
     for _ in range(30):
         if chance.random() < 0.2:
             # The same again behind what there is: a request that goes on with a context.
@@ -61,24 +67,28 @@ def test_any_sequence_of_updates_holds_what_a_dynamic_cache_holds(
         for one, other in zip(found, expected, strict=True):
             assert one.dtype == dtype
             assert torch.equal(one, other)
-        assert layer.get_seq_length() == theirs.get_seq_length()
-        assert layer.get_mask_sizes(3) == theirs.get_mask_sizes(3)
+        assert layer.length == theirs.get_seq_length()
 
 
 def test_a_cache_of_layers_is_what_a_model_takes_for_one() -> None:
-    ours, theirs = new_cache(LAYERS, 7), DynamicCache()
+    cache, theirs = KVCache.empty(LAYERS, 7), DynamicCache()
     for positions in (7, 1, 1, 600, 1):
-        for cache in (ours, theirs):
-            append(cache, positions, torch.Generator().manual_seed(positions))
-    assert ours.get_seq_length() == theirs.get_seq_length() == 610
-    for layer, other in zip(ours.layers, theirs.layers, strict=True):
-        assert torch.equal(layer.keys, other.keys)
-        assert torch.equal(layer.values, other.values)
+        # Made anew for each pass through a model.
+        ours = as_transformers(cache)
+        for layer, other in zip(ours.layers, theirs.layers, strict=False):
+            assert layer.get_mask_sizes(3) == other.get_mask_sizes(3)
+        for each in (ours, theirs):
+            append_to_theirs(each, positions, torch.Generator().manual_seed(positions))
+        assert ours.get_seq_length() == theirs.get_seq_length() == cache.length
+    assert cache.length == 610
+    for layer, other in zip(cache.layers, theirs.layers, strict=True):
+        assert torch.equal(layer.states[0], other.keys)
+        assert torch.equal(layer.states[1], other.values)
 
 
 def test_buffers_grow_and_then_have_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contexts, "_ROOM", 8)
-    layer, dice = RoomyLayer(), torch.Generator().manual_seed(0)
+    layer, dice = KVLayer(), torch.Generator().manual_seed(0)
     places = []
     for _ in range(30):
         keys, _ = layer.update(states(1, dice), states(1, dice))
@@ -89,7 +99,7 @@ def test_buffers_grow_and_then_have_room_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_expected_finds_room_from_the_start() -> None:
-    layer, dice = RoomyLayer(expected_length=5000), torch.Generator().manual_seed(0)
+    layer, dice = KVLayer(expected_length=5000), torch.Generator().manual_seed(0)
     places = {layer.update(states(1000, dice), states(1000, dice))[0].data_ptr() for _ in range(5)}
     # And a request behind it does.
     places.add(layer.update(states(500, dice), states(500, dice))[0].data_ptr())
@@ -101,8 +111,8 @@ def test_nothing_is_copied_for_the_first_request() -> None:
     cache = context.cache()
     append(cache, 5, torch.Generator().manual_seed(1))
     for layer, (keys, values) in zip(cache.layers, context.keys_values, strict=True):
-        assert layer.keys.data_ptr() == keys.data_ptr()
-        assert layer.values.data_ptr() == values.data_ptr()
+        assert layer.states[0].data_ptr() == keys.data_ptr()
+        assert layer.states[1].data_ptr() == values.data_ptr()
 
 
 def test_once_a_request_is_done_the_next_takes_its_place() -> None:
@@ -111,7 +121,7 @@ def test_once_a_request_is_done_the_next_takes_its_place() -> None:
     for seed in range(3):
         cache = context.cache()
         append(cache, 5, torch.Generator().manual_seed(seed))
-        assert cache.layers[0].keys.data_ptr() == context.keys_values[0][0].data_ptr()
+        assert cache.layers[0].states[0].data_ptr() == context.keys_values[0][0].data_ptr()
         assert_unchanged(context, before)
         del cache
 
@@ -121,9 +131,10 @@ def test_a_second_request_meanwhile_gets_buffers_of_its_own() -> None:
     one, other = context.cache(), context.cache()
     append(one, 5, torch.Generator().manual_seed(1))
     append(other, 5, torch.Generator().manual_seed(2))
-    assert one.layers[0].keys.data_ptr() != other.layers[0].keys.data_ptr()
-    assert not torch.equal(one.layers[0].keys[:, :, 10:], other.layers[0].keys[:, :, 10:])
-    assert torch.equal(one.layers[0].keys[:, :, :10], other.layers[0].keys[:, :, :10])
+    keys, other_keys = one.layers[0].states[0], other.layers[0].states[0]
+    assert keys.data_ptr() != other_keys.data_ptr()
+    assert not torch.equal(keys[:, :, 10:], other_keys[:, :, 10:])
+    assert torch.equal(keys[:, :, :10], other_keys[:, :, :10])
 
 
 @pytest.mark.parametrize("room", [2, 512])
@@ -136,7 +147,7 @@ def test_requests_in_any_order_never_change_a_context(
     chance = random.Random(seed)
     context = context_of(12, seed)
     before = copied(context)
-    running: list[tuple[torch.Generator, torch.Generator, object, DynamicCache]] = []
+    running: list[tuple[torch.Generator, torch.Generator, KVCache, DynamicCache]] = []
     for step in range(60):
         if not running or chance.random() < 0.2:
             theirs = DynamicCache()
@@ -149,12 +160,12 @@ def test_requests_in_any_order_never_change_a_context(
         one, other, ours, theirs = chance.choice(running)
         positions = chance.choice([1, 1, 3, 7])
         append(ours, positions, one)
-        append(theirs, positions, other)
+        append_to_theirs(theirs, positions, other)
         assert_unchanged(context, before)
         for _, _, ours, theirs in running:
             for layer, expected in zip(ours.layers, theirs.layers, strict=True):
-                assert torch.equal(layer.keys, expected.keys)
-                assert torch.equal(layer.values, expected.values)
+                assert torch.equal(layer.states[0], expected.keys)
+                assert torch.equal(layer.states[1], expected.values)
 
 
 def test_sizes() -> None:
@@ -169,9 +180,9 @@ def test_sizes() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("stretch", [1.0, 4693 / 1000])
 def test_what_was_packed_is_the_same_to_the_last_bit(dtype: torch.dtype, stretch: float) -> None:
-    cache, dice = new_cache(LAYERS, 9), torch.Generator().manual_seed(0)
-    for layer in range(LAYERS):
-        cache.update(states(9, dice, dtype), states(9, dice, dtype), layer)
+    cache, dice = KVCache.empty(LAYERS, 9), torch.Generator().manual_seed(0)
+    for layer in cache.layers:
+        layer.update(states(9, dice, dtype), states(9, dice, dtype))
     context = KVContext.of(cache, HEARD, stretch)
     found = KVContext.unpack(context.pack(), HEARD, torch.device("cpu"))
     assert found.rope_scale == stretch
@@ -184,8 +195,8 @@ def test_what_was_packed_is_the_same_to_the_last_bit(dtype: torch.dtype, stretch
     before = copied(found)
     for seed in (1, 1):
         cache = found.cache()
-        for layer in range(LAYERS):
-            cache.update(*[states(4, torch.Generator().manual_seed(seed), dtype)] * 2, layer)
+        for layer in cache.layers:
+            layer.update(*[states(4, torch.Generator().manual_seed(seed), dtype)] * 2)
         assert_unchanged(found, before)
     # Packed twice it is twice the same, whatever was written behind it.
     assert found.pack() == context.pack()

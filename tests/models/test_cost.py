@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicCache
 
 from fls_models.extractor.density import CtcHead
 from fls_models.extractor.fusion import halving_schedule, training_schedule
-from fls_models.lslm.kv_cache import cache_argument
+from fls_models.lslm.transformers_body import cache_argument
 from fls_models.planning.flops import (
     Convention,
     DecoderDims,

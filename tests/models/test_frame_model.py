@@ -294,7 +294,7 @@ def test_no_two_sections_are_held_at_once(
     llm = plain.language_model
     original = llm.read
 
-    def read(prompt: Prompt, recording: Tensor, **how: float) -> KVContext:
+    def read(prompt: Prompt, recording: Tensor, **how: Any) -> KVContext:
         # What questions are held against, and notes, are short.
         if not prompt.audio or len(recording) < 20:
             return original(prompt, recording, **how)

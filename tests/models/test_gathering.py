@@ -48,7 +48,7 @@ def test_several_are_put_together_the_clearest_first(
     original = MiniLanguageModel.read
 
     def watch(self: MiniLanguageModel, prompt: Any, recording: torch.Tensor) -> Any:
-        table = llm.embed(range(len(llm._parts.body.embed_tokens.weight)))
+        table = llm.embed(range(llm._parts.body.config.vocab_size))
         ids = [int((table - row).abs().sum(dim=1).argmin()) for row in recording]
         read.append(str(llm._tokenizer.decode(ids)))
         return original(self, prompt, recording)

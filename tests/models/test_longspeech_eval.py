@@ -188,10 +188,15 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, int, float]]:
     original = LargeSpeechLM.read
 
     def read(
-        self: LargeSpeechLM, prompt: prompts.Prompt, recording: Any, *, rope_scale: float = 1.0
+        self: LargeSpeechLM,
+        prompt: prompts.Prompt,
+        recording: Any,
+        *,
+        rope_scale: float = 1.0,
+        text: str = "",
     ):
         found.append((prompt.audio, len(recording), rope_scale))
-        return original(self, prompt, recording, rope_scale=rope_scale)
+        return original(self, prompt, recording, rope_scale=rope_scale, text=text)
 
     monkeypatch.setattr(LargeSpeechLM, "read", read)
     return found

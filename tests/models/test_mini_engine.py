@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_gguf import CONTROL, HIDDEN, write_tiny_gguf
+from tiny_gguf import CONTROL, HIDDEN, LAYERS, write_tiny_gguf
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
-from transformers.cache_utils import Cache
 
 from fls_models.core.progress import ignore
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.kv_cache import KVContext
+from fls_models.lslm.kv_cache import KVCache, KVContext
+from fls_models.lslm.mini import int8
 from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 from fls_models.lslm.mini.language_model import MiniLanguageModel
+from fls_models.lslm.mini.network import Qwen2
+from fls_models.lslm.mini.tokenizer import ChatTokenizer
 from fls_models.lslm.prompts import ASK
+from fls_models.lslm.transformers_body import TransformersBody
+from fls_models.training.compression.trainable_mini import stock_layers
 from fls_models.weights.conversion.gguf import convert
 from fls_models.weights.conversion.int8 import quantise
 
@@ -167,7 +172,7 @@ def test_earlier_turns_are_a_chat_by_the_template_of_the_tokenizer(
     def watched(
         self: MiniLanguageModel,
         context: KVContext,
-        cache: Cache,
+        cache: KVCache,
         embeddings: Tensor,
         *,
         logits: int,
@@ -272,6 +277,69 @@ def test_a_lost_tensor_is_named(tmp_path: Path, folder: Path, lost: str) -> None
         MiniLanguageModel(tmp_path)
 
 
+@pytest.mark.parametrize("rope_scale", [1.0, 3.5])
+@pytest.mark.parametrize("pieces", [(1,), (9,), (9, 1, 1), (5, 7, 1, 3)], ids=str)
+def test_layers_are_those_of_transformers(
+    model: MiniLanguageModel, pieces: tuple[int, ...], rope_scale: float
+) -> None:
+    network = model.body
+    assert isinstance(network, Qwen2)
+    theirs = TransformersBody(stock_layers(network, lambda layer: layer))
+    dice = torch.Generator().manual_seed(3)
+    mine, others = KVCache.empty(LAYERS), KVCache.empty(LAYERS)
+    with torch.inference_mode():
+        for n in pieces:
+            x = torch.randn(n, HIDDEN, generator=dice)
+            before = x.clone()
+            found = network.read(x, mine, rope_scale)
+            expected = theirs.read(x, others, rope_scale)
+            assert torch.equal(x, before)
+            # A level of 8 bits may go the other way.
+            torch.testing.assert_close(found, expected, rtol=0, atol=0.05)
+            assert (found - expected).norm() < 0.01 * expected.norm()
+    for layer, other in zip(mine.layers, others.layers, strict=True):
+        for states, expected in zip(layer.states, other.states, strict=True):
+            assert (states - expected).norm() < 0.01 * expected.norm()
+
+
+def test_int8_layers_are_not_trained(model: MiniLanguageModel) -> None:
+    with pytest.raises(NotImplementedError, match="no gradients"):
+        model.through(torch.zeros(1, 1, HIDDEN), torch.zeros(1, 1), torch.ones(1, 1))
+
+
+@pytest.mark.parametrize("text", ["", "a réglage\t42\n\n é", f"x{CONTROL[2]}y", "日本 👩‍🚀 don't"])
+@pytest.mark.parametrize("split", [False, True])
+def test_the_tokenizer_is_that_of_transformers(folder: Path, text: str, split: bool) -> None:
+    mine, theirs = ChatTokenizer(folder), AutoTokenizer.from_pretrained(folder)
+    ids = mine.encode(text, split_special_tokens=split)
+    assert ids == theirs.encode(text, add_special_tokens=False, split_special_tokens=split)
+    # And the next text is read as it asks for.
+    assert mine.encode(CONTROL[2]) == theirs.encode(CONTROL[2], add_special_tokens=False)
+    for skip in (False, True):
+        found = mine.decode(ids, skip_special_tokens=skip)
+        assert found == theirs.decode(ids, skip_special_tokens=skip)
+
+
+def test_the_template_may_lie_in_the_settings(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    template = (tmp_path / "copy" / "chat_template.jinja").read_text()
+    (tmp_path / "copy" / "chat_template.jinja").unlink()
+    settings = json.loads((tmp_path / "copy" / "tokenizer_config.json").read_text())
+    settings["chat_template"] = template
+    (tmp_path / "copy" / "tokenizer_config.json").write_text(json.dumps(settings))
+    messages = [{"role": "user", "content": "Who?"}]
+    one, other = ChatTokenizer(folder), ChatTokenizer(tmp_path / "copy")
+    assert one.apply_chat_template(messages) == other.apply_chat_template(messages)
+
+
+@pytest.mark.parametrize("damage", ["tokenizer.json", "config.json", "model.safetensors"])
+def test_a_damaged_file_is_told(folder: Path, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / damage).write_text("{")
+    with pytest.raises(DamagedWeights, match="pull it again"):
+        MiniLanguageModel(tmp_path / "copy")
+
+
 def test_int8_levels_are_within_half_a_step() -> None:
     weight = torch.randn(24, 64, generator=torch.Generator().manual_seed(0))
     weight[3] = 0
@@ -284,13 +352,17 @@ def test_int8_levels_are_within_half_a_step() -> None:
 
 @pytest.mark.parametrize("shape", [(1, HIDDEN), (1, 1, HIDDEN), (7, HIDDEN), (2, 5, HIDDEN)])
 @pytest.mark.parametrize("biased", [False, True])
-def test_an_int8_layer_is_near_its_float_one(shape: tuple[int, ...], biased: bool) -> None:
+@pytest.mark.parametrize("multiplies", [False, True])
+def test_an_int8_layer_is_near_its_float_one(
+    shape: tuple[int, ...], biased: bool, multiplies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dice = torch.Generator().manual_seed(1)
     weight = torch.randn(48, HIDDEN, generator=dice)
     bias = torch.randn(48, generator=dice) if biased else None
     levels, scale = quantise(weight)
     x = torch.randn(shape, generator=dice)
     exact = torch.nn.functional.linear(x, levels.float() * scale[:, None], bias)
+    monkeypatch.setattr(int8, "multiplies_int8", lambda: multiplies)
     found = Int8Linear(levels, scale, bias)(x)
     assert found.shape == exact.shape
     assert found.dtype == torch.float32

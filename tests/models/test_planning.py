@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from fls_models.core.budget import NAMES, Budget
 from fls_models.errors import UsageError
 from fls_models.extractor.extract import listen_to_frames
-from fls_models.lslm.kv_cache import cache_argument
+from fls_models.lslm.transformers_body import cache_argument
 from fls_models.planning.flops import DecoderDims, EncoderDims
 from fls_models.planning.plan import Pace, Pass, Planned, planned
 from fls_models.planning.plan_flops import dims_of, plan_flops, transcribing_flops

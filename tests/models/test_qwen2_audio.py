@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,10 @@ def test_a_reply_looks_where_transformers_says(pair) -> None:
     expected = torch.stack(
         [layer[0, :, -said - 1 : -1][..., sound].float().mean(1) for layer in attentions]
     )
+    hooks = sum(len(part._forward_hooks) for part in model.body.modules())
     found = model.attention(model.read(HEARD, whole(model, audio)), QUESTION, reply)
+    # A hook that stayed would look at every later step.
+    assert sum(len(part._forward_hooks) for part in model.body.modules()) == hooks
     assert found.shape == expected.shape
     assert float(found.sum()) > 0
     # Shares are rounded to bf16 there, each of which is a part of one.
@@ -195,11 +199,14 @@ def test_stretched_positions_follow_the_formula(pair) -> None:
     factor = 4.0
     grown = base * factor ** (width / (width - 2))
     expected = grown ** (-torch.arange(0, width, 2) / width)
-    model._scale_rope(factor)
-    torch.testing.assert_close(model._rotary.inv_freq, expected, rtol=1e-5, atol=0)
-    model._scale_rope(1.0)
+    context = model.read(HEARD, whole(model, noise(1)), rope_scale=factor)
+    torch.testing.assert_close(model.body.rotary_emb.inv_freq, expected, rtol=1e-5, atol=0)
+    list(model.generate(replace(context, rope_scale=1.0), "Who?", max_tokens=1))
     torch.testing.assert_close(
-        model._rotary.inv_freq, base ** (-torch.arange(0, width, 2) / width), rtol=1e-5, atol=0
+        model.body.rotary_emb.inv_freq,
+        base ** (-torch.arange(0, width, 2) / width),
+        rtol=1e-5,
+        atol=0,
     )
 
 

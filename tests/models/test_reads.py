@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -52,9 +53,7 @@ def read(llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[Prompt
     found: list[Prompt] = []
     original = MiniLanguageModel.read
 
-    def count(
-        self: MiniLanguageModel, prompt: Prompt, recording: Tensor, **how: float
-    ) -> KVContext:
+    def count(self: MiniLanguageModel, prompt: Prompt, recording: Tensor, **how: Any) -> KVContext:
         found.append(prompt)
         return original(self, prompt, recording, **how)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fls_models.core.together import Ask, Together
+from fls_models.audio.together import Ask, Together
 
 
 class Desk:

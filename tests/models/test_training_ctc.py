@@ -146,7 +146,7 @@ def parameters_of(model: LargeSpeechLM) -> dict[str, Tensor]:
         "tower": model._tower,
         "projector": model._projector,
         "norm": model._norm,
-        "body": model._parts.body,
+        "body": model.body,
     }
     return {
         f"{part}.{name}": value.clone()

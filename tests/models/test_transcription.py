@@ -18,11 +18,12 @@ from torch import Tensor
 
 from fls_cli.media.stream import stream
 from fls_cli.sources.resolve import open_sources
+from fls_models.audio.together import Ask, Together
 from fls_models.audio.vad import Piece, SpeechChunk
+from fls_models.audio.whisper import load as loading
 from fls_models.core.cache import CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
-from fls_models.core.together import Ask, Together
 from fls_models.errors import UsageError
 from fls_models.transcription import whisper as transcription
 from fls_models.transcription.languages import LanguageDetector
@@ -114,7 +115,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def prepare(lines: list[str | None], sure: list[float]) -> tuple[Transcriber, Whisper]:
         whisper = Whisper([line for line in lines if line is not None], sure)
-        monkeypatch.setattr(transcription, "load_whisper", lambda folder: whisper)
+        monkeypatch.setattr(loading, "load_whisper", lambda folder: whisper)
         heard = [
             SpeechChunk(
                 None if line is None else Piece(np.ones(48_000, np.float32), 10.0 * i),
@@ -286,7 +287,7 @@ def test_a_loop_is_said_once_and_what_is_repeated_as_often_as_it_was(
     ]
     segment = SimpleNamespace(words=heard, seek=0, tokens=[1] * tokens, start=0.0, end=5.0)
     monkeypatch.setattr(whisper, "segments", lambda line: [segment])
-    monkeypatch.setattr(transcription, "load_whisper", lambda folder: whisper)
+    monkeypatch.setattr(loading, "load_whisper", lambda folder: whisper)
     spoken = ((0, round(speech * SAMPLE_RATE)),)
     piece = Piece(np.ones(5 * SAMPLE_RATE, np.float32), 0.0, spoken)
     monkeypatch.setattr(
@@ -330,7 +331,7 @@ class Desk:
         self, sure: list[float], lines: list[str] | None = None, identity: str = "whisper"
     ) -> tuple[Transcriber, Whisper]:
         whisper = Whisper(LINES if lines is None else lines, sure)
-        self._patch.setattr(transcription, "load_whisper", lambda folder: whisper)
+        self._patch.setattr(loading, "load_whisper", lambda folder: whisper)
         return Transcriber(Path(), memory=self.memory, identity=identity), whisper
 
 

@@ -18,7 +18,7 @@ from fls_models.audio.whisper.checkpoint import read_variables
 from fls_models.audio.whisper.engine import AlignmentRequest, Generation, WhisperEngine
 from fls_models.audio.whisper.load import Whisper, load_whisper
 from fls_models.audio.whisper.network import WhisperNetwork
-from fls_models.audio.whisper.processor import multiplies_bfloat16
+from fls_models.core.processor import multiplies_bfloat16
 
 WORD = {word: number for number, word in enumerate(TIMED_WORDS)}
 PROMPT = tuple(WORD[f"<|{name}|>"] for name in ("startoftranscript", "en", "transcribe"))

@@ -58,12 +58,15 @@ def gather(
     loaded_model = model()
     llm = loaded_model.language_model
     notes: list[int] = []
+    text = ""
     for voice in speaking:
-        note = llm.tokenize(f"- {voice.name}: {' '.join(voice.answer.split())}\n")
+        line = f"- {voice.name}: {' '.join(voice.answer.split())}\n"
+        note = llm.tokenize(line)
         if notes and len(notes) + len(note) > loaded_model.card.max_frames:
             break
         notes += note
-    context = llm.read(prompts.RECORDINGS, llm.embed(notes))
+        text += line
+    context = llm.read(prompts.RECORDINGS, llm.embed(notes), text=text)
     language = language_of(question, llm, loaded_model.answerability.nothing)
     text = generation.decode(llm, context, prompts.over_all(question, language), show)
     return AggregateAnswer(question, True, text or speaking[0].answer, names)

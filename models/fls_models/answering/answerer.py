@@ -1,7 +1,7 @@
 """A question about a recording: read it in as many passes as it takes, answer, merge.
 
-Each pass is first asked whether it speaks of the question at all (`answerable`); passes that do not
-stay silent, and when all do, so does the answer.
+Each pass is first asked whether it speaks of the question at all (`answerability`); passes that do
+not stay silent, and when all do, so does the answer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -192,7 +192,8 @@ class Answerer:
 
     def _read(self, reading: ModelInput) -> Context:
         prompt = self._reader.prompt(prompts.ASK)
-        return self._model.reads.read(prompt, reading.embeddings, reading.rope_scale)
+        reads = self._model.reads
+        return reads.read(prompt, reading.embeddings, reading.rope_scale, reading.text)
 
     def _passages(self, scored: ScoredQuestion, request: str, text: str) -> tuple[Passage, ...]:
         """What of the recording an answer rests on."""

@@ -1,9 +1,10 @@
 """How the language model's replies are decoded, and where they end."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fls_models.core.abbreviations import leans_on_next
 from fls_models.core.progress import ignore
 from fls_models.core.results import Turn
 from fls_models.lslm import prompts
@@ -48,7 +49,14 @@ class GenerationConfig:
         ):
             pieces.append(piece)
             show(piece)
-            ends = list(_SENTENCE_END.finditer("".join(pieces))) if sentences else []
+            ends = list(_sentence_ends("".join(pieces))) if sentences else []
             if sentences and len(ends) >= sentences:
-                return "".join(pieces)[: ends[sentences - 1].end()].strip()
+                return "".join(pieces)[: ends[sentences - 1]].strip()
         return "".join(pieces).strip()
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    for end in _SENTENCE_END.finditer(text):
+        words = text[: end.end()].split()
+        if not (words[-1].endswith(".") and leans_on_next(words[-1])):
+            yield end.end()

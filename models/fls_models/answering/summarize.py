@@ -56,7 +56,9 @@ def summarise(
         prompt = segment.reader.prompt(prompts.SUMMARISE)
         for reading in segment.reader.readings(budget, None):
             with clock.stage("read"):
-                context = llm.read(prompt, reading.embeddings, rope_scale=reading.rope_scale)
+                context = llm.read(
+                    prompt, reading.embeddings, rope_scale=reading.rope_scale, text=reading.text
+                )
             with clock.stage("answer"):
                 summaries.append(generation.decode(llm, context, request, sentences=limit))
                 if style == "chapters" and not title:

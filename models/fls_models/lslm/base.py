@@ -3,14 +3,17 @@
 Plain tensors in, plain tensors out. What a model needs to get there (feature extraction, padding,
 quantised weights, a device) stays behind this line.
 
-Letters: B windows, D encoder width, H width of the language model, T frames in, L frames out.
+Letters: B windows, D encoder width, H width of the language model, T frames in, L frames out; n
+positions that come, N positions with those before.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from fls_models.lslm.kv_cache import KVCache
 from fls_models.lslm.prompts import Prompt
 
 
@@ -46,17 +49,20 @@ class LanguageModel(Protocol):
     def embed(self, tokens: Sequence[int]) -> Tensor:
         """Input embeddings: n ids -> (n, H)."""
 
-    def read(self, prompt: Prompt, recording: Tensor, *, rope_scale: float = 1.0) -> Any:
+    def read(
+        self, prompt: Prompt, recording: Tensor, *, rope_scale: float = 1.0, text: str = ""
+    ) -> Any:
         """Reads the prompt and a recording's embeddings (L, H) into a Context.
 
         With `rope_scale` above 1 the rotary positions' window is that much longer (NTK-RoPE).
+        `text` is what they stand for, where that is known: replies that repeat it may come sooner.
         """
 
     def pack(self, context: Any) -> bytes:
         """A context as bytes, to be kept for another process."""
 
-    def unpack(self, packed: bytes, prompt: Prompt) -> Any:
-        """The context that was packed, exactly; `prompt` is the one it was read with."""
+    def unpack(self, packed: bytes, prompt: Prompt, text: str = "") -> Any:
+        """The context that was packed, exactly; the others are those that it was read with."""
 
     def generate(
         self,
@@ -94,3 +100,56 @@ class LanguageModel(Protocol):
 
     def surprisal(self, context: Any, text: str, lead: str = "") -> Tensor:
         """-log p of each token of a question: (n,) float32. It follows the recording and `lead`."""
+
+
+class Body(Protocol):
+    """The layers of a decoder, between embeddings and logits, on one device."""
+
+    @property
+    def module(self) -> nn.Module:
+        """What holds their weights, and what adapters are put on."""
+
+    @property
+    def config(self) -> Any:
+        """Their sizes, by the names of transformers' `Qwen2Config`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+
+    def read(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> Tensor:
+        """(n, H) behind what the cache holds -> hidden states (n, H); the cache holds them, too.
+
+        With `rope_scale` above 1 the rotary positions' window is that much longer.
+        """
+
+    def attention(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> list[Tensor]:
+        """As `read`, but for each layer where its heads look, on average over the n positions.
+
+        Returns:
+            (heads, N) float32 on the CPU for each layer.
+        """
+
+    def through(self, embeddings: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """What the layers make of a batch, with gradients where they are wanted.
+
+        Args:
+            embeddings: (B, n, H).
+            positions: (B, n) int64.
+            mask: (B, n) bool, False for padding.
+
+        Returns:
+            (B, n, H).
+        """
+
+
+def scaled_frequencies(frequencies: Tensor, factor: float) -> Tensor:
+    """Rotary frequencies, (d / 2,), of a window `factor` times as long: NTK-aware scaling.
+
+    base' = base x factor ^ (d / (d - 2)): the slowest frequency is divided by the factor, the
+    fastest stays (bloc97, "NTK-aware scaled RoPE", 2023).
+    """
+    if factor == 1.0:
+        return frequencies
+    slower = torch.linspace(0.0, 1.0, len(frequencies), device=frequencies.device)
+    return frequencies * factor**-slower

@@ -28,8 +28,13 @@ class ContextCache:
         self._memory = memory
         self._contexts: OrderedDict[str, Context] = OrderedDict()
 
-    def read(self, prompt: Prompt, recording: Tensor, rope_scale: float = 1.0) -> Context:
-        """The context of a prompt and a recording's embeddings (L, H), read now or before."""
+    def read(
+        self, prompt: Prompt, recording: Tensor, rope_scale: float = 1.0, text: str = ""
+    ) -> Context:
+        """The context of a prompt and a recording's embeddings (L, H), read now or before.
+
+        `text` is what they stand for, if that is known.
+        """
         raw = recording.cpu().contiguous().view(torch.uint8).numpy().data
         content = f"{recording.dtype} {hashlib.sha256(raw).hexdigest()}"
         parts = {
@@ -45,10 +50,10 @@ class ContextCache:
             return self._contexts[name]
         cached = self._memory.get(KIND, parts)
         if cached is not None:
-            context: Context = self.llm.unpack(cached, prompt)
+            context: Context = self.llm.unpack(cached, prompt, text)
         else:
             self._make_room(len(recording))
-            context = self.llm.read(prompt, recording, rope_scale=rope_scale)
+            context = self.llm.read(prompt, recording, rope_scale=rope_scale, text=text)
             if self._memory is not NULL_CACHE:
                 self._memory.put(KIND, parts, self.llm.pack(context))
         self._contexts[name] = context

@@ -1,18 +1,17 @@
-"""A language model over any decoder of transformers that takes embeddings.
+"""A language model over any decoder that takes embeddings.
 
 It reads a prompt and a recording once and answers any number of requests about it. Where weights
 come from, in which precision they are and what embeds the recording is the model's own file.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.cache_utils import Cache
 
-from fls_models.lslm.decoder_inputs import DecoderComponents, DecoderInputs
-from fls_models.lslm.kv_cache import KVContext, cache_argument, new_cache
+from fls_models.lslm.decoder_inputs import DecoderInputs
+from fls_models.lslm.drafts import Drafts
+from fls_models.lslm.kv_cache import KVCache, KVContext
 from fls_models.lslm.prompts import Prompt
 
 # A reply whose last 3 x n tokens are one n-gram three times over says nothing new.
@@ -24,41 +23,35 @@ _AT_ONCE = 2048
 class DecoderLanguageModel(DecoderInputs):
     """A `LanguageModel` made of `DecoderComponents`."""
 
-    def __init__(self, parts: DecoderComponents) -> None:
-        super().__init__(parts)
-        body: Any = parts.body
-        self._rotary = body.rotary_emb
-        self._layers = int(body.config.num_hidden_layers)
-        self._cache_argument = cache_argument(parts.body)
-        self._rope_scale = 1.0
-
     @property
     def width(self) -> int:
-        body: Any = self._parts.body
-        return int(body.config.hidden_size)
+        return int(self._parts.body.config.hidden_size)
 
     @property
     def body(self) -> nn.Module:
         """The layers between embeddings and logits: what adapters are put on."""
-        return self._parts.body
+        return self._parts.body.module
 
     @property
     def context_form(self) -> str:
         return self._parts.form
 
     @torch.inference_mode()
-    def read(self, prompt: Prompt, recording: Tensor, *, rope_scale: float = 1.0) -> KVContext:
+    def read(
+        self, prompt: Prompt, recording: Tensor, *, rope_scale: float = 1.0, text: str = ""
+    ) -> KVContext:
         opening = self.opening(prompt)
         embeddings = torch.cat([opening, recording.to(opening.device, opening.dtype)])
-        cache = new_cache(self._layers, len(embeddings))
+        layers = int(self._parts.body.config.num_hidden_layers)
+        cache = KVCache.empty(layers, len(embeddings))
         self._forward(KVContext((), prompt, rope_scale), cache, embeddings, logits=0)
-        return KVContext.of(cache, prompt, rope_scale)
+        return KVContext.of(cache, prompt, rope_scale, text)
 
     def pack(self, context: KVContext) -> bytes:
         return context.pack()
 
-    def unpack(self, packed: bytes, prompt: Prompt) -> KVContext:
-        return KVContext.unpack(packed, prompt, self.device)
+    def unpack(self, packed: bytes, prompt: Prompt, text: str = "") -> KVContext:
+        return KVContext.unpack(packed, prompt, self.device, text)
 
     @torch.inference_mode()
     def generate(
@@ -71,13 +64,13 @@ class DecoderLanguageModel(DecoderInputs):
         seed: int = 0,
         exchanges: Sequence[tuple[str, str]] = (),
     ) -> Iterator[str]:
-        cache, generator = context.cache(), torch.Generator().manual_seed(seed)
+        if max_tokens < 1:
+            return
         embeddings = self.request(context.prompt, request, exchanges)
+        generator = torch.Generator().manual_seed(seed)
         reply: list[int] = []
         written = 0
-        while len(reply) < max_tokens:
-            logits = self._forward(context, cache, embeddings, logits=1)[-1]
-            token = _pick(logits, temperature, generator)
+        for token in self._tokens(context, embeddings, temperature, generator):
             if token in self._parts.ends:
                 break
             reply.append(token)
@@ -88,7 +81,31 @@ class DecoderLanguageModel(DecoderInputs):
             if not text.endswith("\ufffd"):
                 yield text[written:]
                 written = len(text)
-            embeddings = self.embed([token])
+            if len(reply) == max_tokens:
+                break
+
+    def _tokens(
+        self, context: KVContext, request: Tensor, temperature: float, generator: torch.Generator
+    ) -> Iterator[int]:
+        """The tokens that follow a request's embeddings (n, H), without end."""
+        cache = context.cache()
+        drafts = Drafts(self.tokenize(context.text), self._parts.draft_length)
+        guess: list[int] = []
+        logits = self._forward(context, cache, request, logits=1)
+        while True:
+            # A row for the token that was there, and one behind each that was guessed.
+            confirmed = 0
+            while True:
+                token = _pick(logits[confirmed], temperature, generator)
+                yield token
+                drafts.append(token)
+                if confirmed == len(guess) or token != guess[confirmed]:
+                    break
+                confirmed += 1
+            cache.truncate(cache.length - (len(guess) - confirmed))
+            guess = drafts.guess()
+            embeddings = self.embed([token, *guess])
+            logits = self._forward(context, cache, embeddings, logits=len(embeddings))
 
     @torch.inference_mode()
     def scores(self, context: KVContext, request: str, replies: Sequence[str]) -> list[Tensor]:
@@ -125,26 +142,9 @@ class DecoderLanguageModel(DecoderInputs):
         embeddings, cache = self.request(context.prompt, request, exchanges), context.cache()
         self._forward(context, cache, embeddings[:-1], logits=0)
         writing = torch.cat([embeddings[-1:], self.embed(self.tokenize(reply)[:-1])])
-        attentions: list[Tensor] = []
+        seen = self._parts.body.attention(writing, cache, context.rope_scale)
         first = len(self.opening(context.prompt))
-
-        def look(module: nn.Module, inputs: Any, output: Any) -> None:
-            # (1, heads, n, positions)
-            weights = output[1][0, :, :, first : context.tokens]
-            attentions.append(weights.float().mean(1).cpu())
-
-        body: Any = self._parts.body
-        hooks = [layer.self_attn.register_forward_hook(look) for layer in body.layers]
-        implementation = body.config._attn_implementation
-        # Others never have the weights as such.
-        body.set_attn_implementation("eager")
-        try:
-            self._forward(context, cache, writing, logits=0)
-        finally:
-            body.set_attn_implementation(implementation)
-            for hook in hooks:
-                hook.remove()
-        return torch.stack(attentions)
+        return torch.stack([layer[:, first : context.tokens] for layer in seen])
 
     def through(self, embeddings: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """What the layers make of a batch, with gradients where they are wanted.
@@ -157,14 +157,7 @@ class DecoderLanguageModel(DecoderInputs):
         Returns:
             (B, n, H), which `logits` takes.
         """
-        self._scale_rope(1.0)
-        hidden: Tensor = self._parts.body(
-            inputs_embeds=embeddings,
-            attention_mask=mask.long(),
-            position_ids=positions,
-            use_cache=False,
-        ).last_hidden_state
-        return hidden
+        return self._parts.body.through(embeddings, positions, mask)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(n, H) -> (n, V), in the precision of the layers."""
@@ -181,38 +174,23 @@ class DecoderLanguageModel(DecoderInputs):
         return nn.functional.cross_entropy(logits, torch.tensor(tokens), reduction="none")
 
     def _forward(
-        self, context: KVContext, cache: Cache, embeddings: Tensor, *, logits: int
+        self, context: KVContext, cache: KVCache, embeddings: Tensor, *, logits: int
     ) -> Tensor:
         """Runs (n, H) after what the cache holds, as the context was read; the last `logits` rows
         of (n, V), float32, CPU.
 
         More positions than `_AT_ONCE` go through in pieces.
         """
-        self._scale_rope(context.rope_scale)
-        hidden: list[Tensor] = []
+        states: list[Tensor] = []
         for first in range(0, len(embeddings), _AT_ONCE):
             piece = embeddings[first : first + _AT_ONCE]
-            output = self._parts.body(
-                inputs_embeds=piece.unsqueeze(0), use_cache=True, **{self._cache_argument: cache}
-            )
+            hidden = self._parts.body.read(piece, cache, context.rope_scale)
             rows = min(len(piece), logits - (len(embeddings) - first - len(piece)))
             if rows > 0:
-                hidden.append(output.last_hidden_state[0, len(piece) - rows :])
-        if not hidden:
+                states.append(hidden[len(piece) - rows :])
+        if not states:
             return torch.zeros(0)
-        return self._parts.head(torch.cat(hidden)).float().cpu()
-
-    def _scale_rope(self, factor: float) -> None:
-        """Makes the rotary window `factor` times as long: NTK-aware scaling.
-
-        base' = base x factor ^ (d / (d - 2)): the slowest frequency is divided by the factor, the
-        fastest stays (bloc97, "NTK-aware scaled RoPE", 2023).
-        """
-        if factor == self._rope_scale:
-            return
-        slower = torch.linspace(0.0, 1.0, len(self._frequencies), device=self.device)
-        self._rotary.inv_freq = self._frequencies * factor**-slower
-        self._rope_scale = factor
+        return self._parts.head(torch.cat(states)).float().cpu()
 
 
 def _pick(logits: Tensor, temperature: float, generator: torch.Generator) -> int:

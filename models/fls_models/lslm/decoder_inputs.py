@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights
+from fls_models.lslm.base import Body
 from fls_models.lslm.prompts import Prompt
 
 _RECORDING = "\x00recording\x00"
@@ -37,8 +38,7 @@ class DecoderComponents:
     """What a decoder is made of.
 
     Attributes:
-        body: takes `inputs_embeds` (1, n, H) and a cache, gives `last_hidden_state` (1, n, H); has
-            `rotary_emb.inv_freq` and `config.num_hidden_layers`.
+        body: the layers.
         head: (n, H) -> logits (n, V).
         table: the input embeddings; it may lie on another device than the body.
         tokenizer: a tokenizer of transformers.
@@ -46,9 +46,11 @@ class DecoderComponents:
         ends: tokens that end a reply.
         audio: the template's placeholder for a recording that is heard; empty if there is none.
         form: changes when contexts of the same weights are computed otherwise.
+        draft_length: how many tokens of a reply are guessed at a time; 0 for none. As many and one
+            that are read at once must each be what they are alone.
     """
 
-    body: nn.Module
+    body: Body
     head: Callable[[Tensor], Tensor]
     table: nn.Module
     tokenizer: Any
@@ -56,6 +58,7 @@ class DecoderComponents:
     ends: Collection[int]
     audio: str
     form: str
+    draft_length: int = 0
 
 
 class DecoderInputs:
@@ -64,13 +67,11 @@ class DecoderInputs:
     def __init__(self, parts: DecoderComponents) -> None:
         self._parts = parts
         self._tokenizer = parts.tokenizer
-        body: Any = parts.body
-        self._frequencies: Tensor = body.rotary_emb.inv_freq.clone()
 
     @property
     def device(self) -> torch.device:
         """Where the recording's embeddings are read."""
-        return self._frequencies.device
+        return self._parts.body.device
 
     def tokenize(self, text: str) -> list[int]:
         tokenizer = self._tokenizer

@@ -6,16 +6,13 @@ behind it and forgotten again; the context itself never changes.
 
 from __future__ import annotations
 
-import inspect
 import weakref
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
-from transformers.cache_utils import Cache, DynamicLayer
+from torch import Tensor
 
 from fls_models.lslm.prompts import Prompt
 
@@ -27,7 +24,7 @@ _ROOM = 512
 _MIN_ROOM = 64
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+class KVLayer:
     """Keys and values of one layer, (1, heads, n, width) each, at the front of larger buffers.
 
     `expected_length` positions are to come: the first buffers have room for them.
@@ -36,103 +33,122 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def __init__(
         self, keys: Tensor | None = None, values: Tensor | None = None, *, expected_length: int = 0
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self._expected_length = expected_length
         self._buffers: tuple[Tensor, Tensor] | None = None
-        if keys is not None and values is not None:
-            self.lazy_initialization(keys, values)
-            self.keys, self.values = keys, values
+        self._states = None if keys is None or values is None else (keys, values)
 
-    def lend(self) -> RoomyLayer:
+    @property
+    def states(self) -> tuple[Tensor, Tensor]:
+        """Keys and values of all positions; there are some."""
+        assert self._states is not None, "nothing was read"
+        return self._states
+
+    @property
+    def length(self) -> int:
+        """n."""
+        return 0 if self._states is None else self._states[0].shape[-2]
+
+    def lend(self) -> KVLayer:
         """A layer that goes on behind this one, in the same buffers."""
-        layer = RoomyLayer(self.keys, self.values)
-        layer._buffers = self._buffers
+        layer = KVLayer()
+        layer._states, layer._buffers = self._states, self._buffers
         return layer
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Appends n positions; returns all of them."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        before = self.get_seq_length()
-        after = before + key_states.shape[-2]
+    def update(self, new_keys: Tensor, new_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Appends positions; returns all of them."""
+        before = self.length
+        after = before + new_keys.shape[-2]
         if self._buffers is None or self._buffers[0].shape[-2] < after:
             size = max(after, self._expected_length)
             size += min(_ROOM, max(_MIN_ROOM, size))
+            previous = self._states or (new_keys, new_values)
             self._buffers = (
-                _longer(self.keys, key_states, before, size),
-                _longer(self.values, value_states, before, size),
+                _longer(previous[0], before, size),
+                _longer(previous[1], before, size),
             )
         keys, values = self._buffers
-        keys[:, :, before:after] = key_states
-        values[:, :, before:after] = value_states
-        self.keys, self.values = keys[:, :, :after], values[:, :, :after]
-        return self.keys, self.values
+        keys[:, :, before:after] = new_keys
+        values[:, :, before:after] = new_values
+        self._states = keys[:, :, :after], values[:, :, :after]
+        return self._states
+
+    def truncate(self, length: int) -> None:
+        """Forgets all positions but so many."""
+        keys, values = self.states
+        self._states = keys[:, :, :length], values[:, :, :length]
 
 
-def _longer(previous: Tensor | None, new: Tensor, before: int, size: int) -> Tensor:
-    batch, heads, _, width = new.shape
-    buffer = new.new_empty(batch, heads, size, width)
-    if before and previous is not None:
-        buffer[:, :, :before] = previous
+def _longer(previous: Tensor, before: int, size: int) -> Tensor:
+    batch, heads, _, width = previous.shape
+    buffer = previous.new_empty(batch, heads, size, width)
+    buffer[:, :, :before] = previous[:, :, :before]
     return buffer
 
 
-def new_cache(layers: int, expected_length: int = 0) -> Cache:
-    """An empty cache of so many layers, for a context of so many positions."""
-    return Cache(layers=[RoomyLayer(expected_length=expected_length) for _ in range(layers)])
+class KVCache:
+    """Keys and values while they are read or written, layer by layer."""
 
+    def __init__(self, layers: tuple[KVLayer, ...]) -> None:
+        self.layers = layers
 
-def cache_argument(body: nn.Module) -> str:
-    """What the `forward` of a model of transformers calls its cache.
+    @classmethod
+    def empty(cls, layers: int, expected_length: int = 0) -> KVCache:
+        """Of so many layers, for a context of so many positions."""
+        return cls(tuple(KVLayer(expected_length=expected_length) for _ in range(layers)))
 
-    `past_key_values` up to transformers 5.23; `cache` from 5.24 on, which warns of the old name
-    and means to drop it in 5.40.
-    """
-    parameters = inspect.signature(body.forward).parameters
-    return "cache" if "cache" in parameters else "past_key_values"
+    @property
+    def length(self) -> int:
+        """Positions."""
+        return self.layers[0].length
+
+    def truncate(self, length: int) -> None:
+        """Forgets all positions but so many."""
+        for layer in self.layers:
+            layer.truncate(length)
 
 
 @dataclass(frozen=True, eq=False)
 class KVContext:
     """Keys and values of everything up to the end of the recording, layer by layer.
 
-    `rope_scale` is the factor by which the positions' window was stretched to hold them (NTK-RoPE).
+    `rope_scale` is the factor by which the positions' window was stretched to hold them (NTK-RoPE),
+    `text` what the recording's embeddings stand for, where that is known.
     """
 
-    layers: tuple[RoomyLayer, ...]
+    layers: tuple[KVLayer, ...]
     prompt: Prompt
     rope_scale: float = 1.0
+    text: str = ""
     # The cache that writes behind the context now, if one does.
-    _borrowers: list[weakref.ref[Cache]] = field(default_factory=list)
+    _borrowers: list[weakref.ref[KVCache]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, cache: Cache, prompt: Prompt, rope_scale: float = 1.0) -> KVContext:
+    def of(
+        cls, cache: KVCache, prompt: Prompt, rope_scale: float = 1.0, text: str = ""
+    ) -> KVContext:
         """The context that a cache holds after reading; the cache is not to be used any more."""
-        layers: Sequence[Any] = cache.layers
-        return cls(tuple(layer.lend() for layer in layers), prompt, rope_scale)
+        return cls(tuple(layer.lend() for layer in cache.layers), prompt, rope_scale, text)
 
     @property
     def keys_values(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Per layer, (1, heads, tokens, width) each."""
-        return tuple((_tensor(layer.keys), _tensor(layer.values)) for layer in self.layers)
+        return tuple(layer.states for layer in self.layers)
 
     @property
     def tokens(self) -> int:
-        return self.layers[0].get_seq_length()
+        return self.layers[0].length
 
     @property
     def bytes(self) -> int:
         """Memory it takes, the room behind it aside."""
         return sum(part.nbytes for layer in self.keys_values for part in layer)
 
-    def cache(self) -> Cache:
+    def cache(self) -> KVCache:
         """A cache to continue from; the context stays as it is."""
         if self._borrowers and self._borrowers[-1]() is not None:
             # Another reply is being written behind it: this one gets buffers of its own.
-            return Cache(layers=[RoomyLayer(*pair) for pair in self.keys_values])
-        cache = Cache(layers=[layer.lend() for layer in self.layers])
+            return KVCache(tuple(KVLayer(*pair) for pair in self.keys_values))
+        cache = KVCache(tuple(layer.lend() for layer in self.layers))
         self._borrowers[:] = [weakref.ref(cache)]
         return cache
 
@@ -143,14 +159,11 @@ class KVContext:
         return save({"keys": torch.cat(keys), "values": torch.cat(values), "stretch": rope_scale})
 
     @classmethod
-    def unpack(cls, packed: Packed, prompt: Prompt, device: torch.device) -> KVContext:
-        """The context that was packed; `prompt` is the one that it was read with."""
+    def unpack(
+        cls, packed: Packed, prompt: Prompt, device: torch.device, text: str = ""
+    ) -> KVContext:
+        """The context that was packed; prompt and text are those that it was read with."""
         tensors = load(packed)
         keys, values = tensors["keys"].to(device), tensors["values"].to(device)
-        layers = (RoomyLayer(keys[i : i + 1], values[i : i + 1]) for i in range(len(keys)))
-        return cls(tuple(layers), prompt, float(tensors["stretch"]))
-
-
-def _tensor(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None, "a context was read"
-    return tensor
+        layers = (KVLayer(keys[i : i + 1], values[i : i + 1]) for i in range(len(keys)))
+        return cls(tuple(layers), prompt, float(tensors["stretch"]), text)

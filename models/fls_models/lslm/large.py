@@ -20,6 +20,7 @@ from fls_models.errors import DamagedWeights, UsageError
 from fls_models.extractor.density import FoldedCtcHead
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.decoder_inputs import DecoderComponents
+from fls_models.lslm.transformers_body import TransformersBody
 from fls_models.weights.conversion.install import PROCESSOR, open_tensors
 from fls_models.weights.conversion.inventory import modules
 from fls_models.weights.conversion.quantization import fill
@@ -30,7 +31,7 @@ AUDIO = "<|AUDIO|>"
 
 
 class LargeSpeechLM(DecoderLanguageModel):
-    """A large speech-language model on one device, from a folder that `installing` wrote.
+    """A large speech-language model on one device, from a folder that `conversion.install` wrote.
 
     With `low_memory`, the embedding table stays on the host, and the tower is on the device only
     while it encodes. `head` is a CTC head for a model that comes without one.
@@ -65,7 +66,7 @@ class LargeSpeechLM(DecoderLanguageModel):
         self._ctc = _folded(tensors, self._norm, head)
         super().__init__(
             DecoderComponents(
-                body=body,
+                body=TransformersBody(body),
                 head=parts["lm_head"],
                 table=body.embed_tokens,
                 tokenizer=tokenizer,

@@ -5,18 +5,22 @@ about each stretch of the piece, with silence's frames around it: one step of th
 the piece is encoded once, for this and for its words.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fls_models.audio.vad import Piece
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # A language that is less likely than this in the first piece may be any other.
 SURE = 0.5

@@ -5,8 +5,14 @@ the pause before it, can. Whatever is unclear does not end a sentence: two that 
 read more easily than one in pieces.
 """
 
-import re
-
+from fls_models.core.abbreviations import (
+    ABBREVIATED,
+    ANYWHERE,
+    BEFORE_NUMBERS,
+    DOTTED,
+    LEAN_ON_THE_NEXT,
+    ORDINAL,
+)
 from fls_models.core.results import Sentence, Word
 
 _ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
@@ -15,35 +21,6 @@ _MAX_SENTENCE = 60
 # Seconds between two words that is more than the gap within a phrase.
 _BREATH = 0.3
 _OPENING, _CLOSING = " \"'“‘«(¿¡", " \"'”’»)"
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Something always follows, mostly a name; only a long pause parts them.
-_LEAN_ON_THE_NEXT = _words(
-    # English
-    "Dr Mr Mrs Ms Messrs Prof St Mt Ft Gen Sen Rep Gov Capt Lt Col Sgt Maj Cpl Cmdr Rev Hon Pres "
-    "Supt e.g i.e vs approx cf "
-    # German
-    "Hr Fr Dipl Ing z.B d.h u.a i.d.R ca bzw evtl ggf inkl sog vgl Mio Mrd "
-    # Spanish, Portuguese
-    "Sr Sra Srta Sres Dra Dña Ud Uds Sto Sta p.ej Exmo Exma "
-    # French, Italian, Dutch, Polish, Czech
-    "Mme Mmes Mlle MM Sig sig Sig.ra Dott Dott.ssa Avv Egr dhr mevr bijv np např tzv"
-)
-# What follows is a number, or it is a word like any other: "No. 5", "No."
-_BEFORE_NUMBERS = _words(
-    "no nos nr núm num n.º nº vol ch sec fig art pp pg cap kap abs bd ziff tel ext op "
-    "jan feb apr aug sept sep oct okt nov dec dez"
-)
-# Also where a sentence ends: what follows decides.
-_ANYWHERE = _words("etc usw Inc Ltd Co Corp Jr Bros Ave Blvd Rd ecc")
-_DOTTED = re.compile(r"[^\W\d_]{1,2}(?:\.[^\W\d_]{1,2})+")
-# In any language with Latin letters: "np.", "tzv.", "blvd."; words without a vowel are rare.
-_ABBREVIATED = re.compile(r"[b-df-hj-np-tv-xz]{2,5}", re.IGNORECASE)
-_ORDINAL = re.compile(r"\d{1,3}")
 
 
 def split_sentences(words: list[Word]) -> tuple[list[Sentence], list[Word]]:
@@ -75,19 +52,19 @@ def _stops(words: list[Word], index: int, pause: float) -> bool:
         return not following[:1].isascii()
     stem = word[:-1]
     after = "" if following is None else following.lstrip(_OPENING)
-    if stem in _LEAN_ON_THE_NEXT:
+    if stem in LEAN_ON_THE_NEXT:
         return False
-    if stem.lower() in _BEFORE_NUMBERS:
+    if stem.lower() in BEFORE_NUMBERS:
         return following is not None and not after[:1].isdigit() and not after[:1].islower()
     is_unclear = (
         len(stem) == 1
-        or stem in _ANYWHERE
-        or _DOTTED.fullmatch(stem) is not None
-        or _ORDINAL.fullmatch(stem) is not None
+        or stem in ANYWHERE
+        or DOTTED.fullmatch(stem) is not None
+        or ORDINAL.fullmatch(stem) is not None
     )
     if is_unclear:
         return after[:1].isalpha() and not after[:1].islower() and pause >= _BREATH
-    return not (_ABBREVIATED.fullmatch(stem) and after[:1].islower() and pause < _BREATH)
+    return not (ABBREVIATED.fullmatch(stem) and after[:1].islower() and pause < _BREATH)
 
 
 def _written_word(words: list[Word], index: int) -> str:

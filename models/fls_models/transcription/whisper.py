@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.audio.prefetch import ahead, closing_source
+from fls_models.audio.together import Running, Together
 from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
-from fls_models.audio.whisper.load import load_whisper
 from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import Sentence, Word
-from fls_models.core.together import Running, Together
 from fls_models.errors import UsageError
 from fls_models.transcription.languages import LanguageDetector, Part
 from fls_models.transcription.loops import Run, have_time, without_loops
@@ -135,6 +134,8 @@ class Transcriber(PieceByPiece):
         memory: Cache = NULL_CACHE,
         identity: str = "",
     ) -> None:
+        from fls_models.audio.whisper.load import load_whisper
+
         self._whisper = load_whisper(folder)
         self._languages = LanguageDetector(self._whisper)
         self._memory = memory

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fls_models.audio.together import Ask, Together
 from fls_models.audio.whisper.engine import AlignmentRequest, Generation, WhisperEngine
-from fls_models.audio.whisper.processor import multiplies_bfloat16
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.together import Ask, Together
+from fls_models.core.processor import multiplies_bfloat16
 
 # Words in the vocabulary of a model that knows more than English, as CTranslate2 tells them apart.
 _MULTILINGUAL = 51865

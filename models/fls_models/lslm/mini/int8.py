@@ -5,8 +5,45 @@ token with huge activations (the first one of a prompt, in Qwen2.5) does not cos
 precision. Nothing is packed or copied at load: the weight's memory is the file's.
 """
 
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
+
+from fls_models.core.processor import multiplies_int8
+
+# How many rows take little longer than one: 8 int8 products 1.6 times as long, 4 by the weight-only
+# kernel 1.4 times.
+_FEW, _FEW_WEIGHT_ONLY = 8, 4
+
+
+def few_rows() -> int:
+    """How many rows are soonest multiplied at once; each is what it is alone, to the last bit."""
+    return _FEW if multiplies_int8() else _FEW_WEIGHT_ONLY
+
+
+class Activations:
+    """What layers read, (n, K) float32, in the forms that their kernels take.
+
+    Layers that read the same share it, so that each form is made once.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+
+    @cached_property
+    def bfloat16(self) -> Tensor:
+        """(n, K) bfloat16."""
+        return self.rows.bfloat16()
+
+    @cached_property
+    def quantised(self) -> tuple[Tensor, Tensor]:
+        """(n, K) int8 levels and (n, 1) float32, how much a level is."""
+        # Half of the time goes by here, bound by memory: hence in place, and no tensor of absolute
+        # values.
+        high, low = self.rows.amax(dim=1, keepdim=True), self.rows.amin(dim=1, keepdim=True)
+        step = torch.maximum(high, low.neg_()).div_(127).clamp_min_(1e-12)
+        return torch.div(self.rows, step).round_().to(torch.int8), step
 
 
 class Int8Linear(nn.Module):
@@ -22,24 +59,25 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
         self._unit_scale = torch.ones(len(weight), dtype=torch.bfloat16)
-        # The weight-only kernel reads outside of matrices of other sizes.
-        self._packs = weight.shape[0] % 4 == 0 and weight.shape[1] % 16 == 0
+        # Few tokens are bound by reading the weights. Where int8 products take their time, the
+        # weight-only kernel reads them once, in bfloat16. It reads outside of matrices of other
+        # sizes.
+        fits = weight.shape[0] % 4 == 0 and weight.shape[1] % 16 == 0
+        self._weight_only_rows = _FEW_WEIGHT_ONLY if fits and not multiplies_int8() else 0
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        if len(rows) == 1 and self._packs:
-            # One token is bound by reading the weights: the weight-only kernel reads them once,
-            # in bfloat16. Its scale is 1 because ours would lose precision in bfloat16.
-            product = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self._unit_scale)
-            return self._scaled(product, self.scale).view(*x.shape[:-1], -1)
-        # Half of the time goes by here, bound by memory: hence in place, and no tensor of absolute
-        # values.
-        largest = torch.maximum(rows.amax(dim=1, keepdim=True), -rows.amin(dim=1, keepdim=True))
-        step = largest.div_(127).clamp_min_(1e-12)
-        levels = torch.div(rows, step).round_().to(torch.int8)
+        return self.project(Activations(x.reshape(-1, x.shape[-1]))).view(*x.shape[:-1], -1)
+
+    def project(self, activations: Activations) -> Tensor:
+        """(n, N) of n rows that other layers may read, too."""
+        if len(activations.rows) <= self._weight_only_rows:
+            # Its scale is 1 because ours would lose precision in bfloat16.
+            product = torch._weight_int8pack_mm(activations.bfloat16, self.weight, self._unit_scale)
+            return self._scaled(product, self.scale)
+        levels, step = activations.quantised
         # int8 x int8 -> int32 is exact, so the result does not depend on threads or blocking.
         product = torch._int_mm(levels, self.weight.t())
-        return self._scaled(product, step * self.scale).view(*x.shape[:-1], -1)
+        return self._scaled(product, step * self.scale)
 
     def _scaled(self, product: Tensor, scale: Tensor) -> Tensor:
         result = product.to(torch.float32).mul_(scale)

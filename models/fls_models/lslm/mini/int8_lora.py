@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fls_models.errors import DamagedWeights
-from fls_models.lslm.mini.int8 import Int8Linear
+from fls_models.lslm.mini.int8 import Activations, Int8Linear
 from fls_models.weights.conversion.lora import Pair
 
 
@@ -36,11 +36,15 @@ class BranchedLinear(nn.Module):
         self.register_buffer("up", pair.up.float() * pair.scale)
         self._switch = switch
 
-    def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.base(x)
+    def project(self, activations: Activations) -> Tensor:
+        """(n, N) of n rows that other layers may read, too."""
+        output = self.base.project(activations)
         if not self._switch.on:
             return output
-        return output.add_(F.linear(F.linear(x, self.down), self.up))
+        return output.add_(F.linear(F.linear(activations.rows, self.down), self.up))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(Activations(x.reshape(-1, x.shape[-1]))).view(*x.shape[:-1], -1)
 
 
 def attach_lora(body: nn.Module, pairs: Mapping[str, Pair]) -> Switch:

@@ -1,23 +1,23 @@
 """The language model of `mini` and `small`: Qwen2.5 in 8 bits on any CPU.
 
-Stock transformers with its linear layers replaced by `int8.Int8Linear`. Loading maps the file and
-copies nothing. It always reads embeddings, whoever made them: a transcript's or fused frames'.
+Loading maps the file and copies nothing. It always reads embeddings, whoever made them: a
+transcript's or fused frames'.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from torch import Tensor
 
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import DecoderLanguageModel
 from fls_models.lslm.decoder_inputs import DecoderComponents
-from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
+from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear, few_rows
+from fls_models.lslm.mini.network import Qwen2, Qwen2Sizes
+from fls_models.lslm.mini.tokenizer import ChatTokenizer
 
 
 class MiniLanguageModel(DecoderLanguageModel):
@@ -25,55 +25,65 @@ class MiniLanguageModel(DecoderLanguageModel):
 
     def __init__(self, folder: Path) -> None:
         try:
-            raw: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
             tensors = load_file(folder / "model.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
+            tokenizer = ChatTokenizer(folder)
+            ends = {int(config["eos_token_id"])}
+            sizes = Qwen2Sizes.from_config(config)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DamagedWeights(
                 f"{folder} holds no whole model ({error}); remove it and pull it again."
             ) from error
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = _assemble(Qwen2Config.from_dict(raw), tensors)
+        weights = _Weights(tensors, sizes)
+        head = weights.linear("lm_head")
         super().__init__(
             DecoderComponents(
-                body=model.model,
-                head=model.get_submodule("lm_head"),
-                table=model.get_input_embeddings(),
+                body=Qwen2(
+                    sizes,
+                    lambda name: weights.linear(f"model.{name}"),
+                    lambda name: weights.tensor(f"model.{name}"),
+                ),
+                head=head,
+                table=Int8Embedding(head.weight, head.scale),
                 tokenizer=tokenizer,
                 template=tokenizer,
-                ends={int(raw["eos_token_id"])},
+                ends=ends,
                 audio="",
                 form="float32-2",
+                draft_length=few_rows() - 1,
             )
         )
 
 
-def _assemble(config: Qwen2Config, tensors: dict[str, Tensor]) -> Qwen2ForCausalLM:
-    with torch.device("meta"):
-        model = Qwen2ForCausalLM(config)
-    try:
-        for name, module in list(model.named_modules()):
-            if isinstance(module, nn.Linear):
-                weight, scale = tensors.pop(f"{name}.weight"), tensors.pop(f"{name}.scale")
-                if weight.shape != (module.out_features, module.in_features):
-                    raise DamagedWeights(f"{name} has shape {tuple(weight.shape)}; pull it again.")
-                linear = Int8Linear(weight, scale, tensors.pop(f"{name}.bias", None))
-                model.set_submodule(name, linear)
-    except KeyError as missing:
-        raise DamagedWeights(
-            f"The weights lack {missing}; remove the model, pull it again."
-        ) from None
-    head = model.get_submodule("lm_head")
-    assert isinstance(head, Int8Linear)
-    model.set_input_embeddings(Int8Embedding(head.weight, head.scale))
-    model.load_state_dict(tensors, assign=True, strict=False)
-    # The rotary frequencies are no weights: they are computed, here on the real device.
-    model.model.rotary_emb = type(model.model.rotary_emb)(config)
-    left = [name for name, value in model.named_parameters() if value.is_meta]
-    if left:
-        raise DamagedWeights(_lacking(left[0]))
-    model.train(False)
-    return model
+class _Weights:
+    """Tensors by name. Raises DamagedWeights where one is missing or has another shape."""
 
+    def __init__(self, tensors: dict[str, Tensor], sizes: Qwen2Sizes) -> None:
+        self._tensors = tensors
+        width, inner = sizes.hidden_size, sizes.intermediate_size
+        narrow = width // sizes.num_attention_heads * sizes.num_key_value_heads
+        self._shapes = {
+            "q_proj": (width, width),
+            "k_proj": (narrow, width),
+            "v_proj": (narrow, width),
+            "o_proj": (width, width),
+            "gate_proj": (inner, width),
+            "up_proj": (inner, width),
+            "down_proj": (width, inner),
+            "lm_head": (sizes.vocab_size, width),
+        }
 
-def _lacking(name: str) -> str:
-    return f"The weights lack {name}; remove the model with `fls models remove`, pull it again."
+    def tensor(self, name: str) -> Tensor:
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise DamagedWeights(
+                f"The weights lack {name}; remove the model with `fls models remove`, "
+                "pull it again."
+            ) from None
+
+    def linear(self, name: str) -> Int8Linear:
+        weight = self.tensor(f"{name}.weight")
+        if weight.shape != self._shapes[name.rpartition(".")[2]]:
+            raise DamagedWeights(f"{name} has shape {tuple(weight.shape)}; pull it again.")
+        return Int8Linear(weight, self.tensor(f"{name}.scale"), self._tensors.get(f"{name}.bias"))

@@ -1,19 +1,25 @@
 """`mini` with a way back through it: gradients reach whatever is trained in front of its layers.
 
-Int8 layers have none. Here they are what they stand for, in bfloat16 or float32: the same numbers
-that it runs with, but for the rounding of what comes in. Which parts are trained is others' affair.
+Int8 layers have none. Here transformers' layers hold what they stand for, in bfloat16 or float32:
+the same numbers that it runs with, but for the rounding of what comes in. Which parts are trained
+is others' affair.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import Qwen2Config, Qwen2Model
 
 from fls_models.lslm.mini.connector import Connector
 from fls_models.lslm.mini.int8 import Int8Linear
 from fls_models.lslm.mini.int8_lora import BranchedLinear
+from fls_models.lslm.mini.network import Qwen2
 from fls_models.lslm.mini.speech_model import MiniSpeechLM
+from fls_models.lslm.transformers_body import TransformersBody
 from fls_models.training.core.precision import BF16, FLOAT32
 
 
@@ -37,17 +43,14 @@ class TrainableHearing(MiniSpeechLM):
         super().__init__(speech, llm, connector)
         self.precision = precision
         dtype = torch.bfloat16 if precision == BF16 else torch.float32
-        for name, layer in list(self.body.named_modules()):
-            # A layer with a branch holds one without.
-            plain = layer.base if isinstance(layer, BranchedLinear) else layer
-            if isinstance(plain, Int8Linear) and not name.endswith(".base"):
-                self.body.set_submodule(name, _dequantised(plain, dtype))
-        head = self._parts.head
+        network, head = self._parts.body, self._parts.head
+        assert isinstance(network, Qwen2), "mini has no others"
         assert isinstance(head, Int8Linear), "mini has no other"
-        self._parts = replace(self._parts, head=_dequantised(head, dtype).to(device))
-        self.body.requires_grad_(False).to(device)
+        body: Any = stock_layers(network, lambda layer: dequantised(layer, dtype))
+        body.to(device)
+        head = dequantised(head, dtype).to(device)
+        self._parts = replace(self._parts, body=TransformersBody(body), head=head)
         self._connector.to(device)
-        self._frequencies = self._frequencies.to(device)
         self._table = self._table.to(device)
 
     @property
@@ -65,7 +68,31 @@ class TrainableHearing(MiniSpeechLM):
         return self._connector.embeddings(hidden, self._table)
 
 
-def _dequantised(layer: Int8Linear, dtype: torch.dtype) -> nn.Linear:
+def stock_layers(network: Qwen2, linear: Callable[[Int8Linear], nn.Module]) -> Qwen2Model:
+    """The layers of transformers with a network's weights, a LoRA beside them aside.
+
+    `linear` makes of an int8 layer what takes its place.
+    """
+    sizes = asdict(network.config)
+    config = Qwen2Config(**sizes, tie_word_embeddings=False)
+    with torch.device("meta"):
+        model = Qwen2Model(config)
+    # Embeddings are looked up elsewhere.
+    del model.embed_tokens
+    for name, layer in network.named_modules():
+        # A layer with a branch holds one without.
+        plain = layer.base if isinstance(layer, BranchedLinear) else layer
+        if isinstance(plain, Int8Linear) and not name.endswith(".base"):
+            model.set_submodule(name, linear(plain))
+    norms = {name: value for name, value in network.named_buffers() if "norm" in name}
+    model.load_state_dict(norms, assign=True, strict=False)
+    # The rotary frequencies are no weights: they are computed, here on the real device.
+    model.rotary_emb = type(model.rotary_emb)(config)
+    model.train(False).requires_grad_(False)
+    return model
+
+
+def dequantised(layer: Int8Linear, dtype: torch.dtype = torch.float32) -> nn.Linear:
     """The layer that 8 bits stand for: weight = scale * levels."""
     rows, columns = layer.weight.shape
     plain = nn.Linear(columns, rows, bias=layer.bias is not None, device="meta")
