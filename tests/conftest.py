@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+# Processes that test side by side, and what they start, have a core each. Models that compute with
+# two threads each on two cores take several times as long, as threads wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from fls_cli.storage.paths import cache_folder

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KIND = "paces"
 # Changes when the same machine would be measured to be of another pace.
-FORM = "pace-2"
+FORM = "pace-3"
 # What every command that answers has imported by the time it loads a model.
 _IMPORTS = "import fls_cli.app, fls_models.answering.answerer"
 

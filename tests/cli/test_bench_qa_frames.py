@@ -152,9 +152,9 @@ def test_a_large_model_reads_frames_and_text(
     read: list[tuple[bool, int]] = []
     original = LargeSpeechLM.read
 
-    def noted(self: LargeSpeechLM, prompt: Any, recording: Any, *, rope_scale: float = 1.0) -> Any:
+    def noted(self: LargeSpeechLM, prompt: Any, recording: Any, **how: Any) -> Any:
         read.append((prompt.audio, len(recording)))
-        return original(self, prompt, recording, rope_scale=rope_scale)
+        return original(self, prompt, recording, **how)
 
     monkeypatch.setattr(LargeSpeechLM, "read", noted)
     report = tmp_path / "report.md"

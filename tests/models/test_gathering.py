@@ -47,11 +47,12 @@ def test_several_are_put_together_the_clearest_first(
     read: list[str] = []
     original = MiniLanguageModel.read
 
-    def watch(self: MiniLanguageModel, prompt: Any, recording: torch.Tensor) -> Any:
+    def watch(self: MiniLanguageModel, prompt: Any, recording: torch.Tensor, **how: Any) -> Any:
         table = llm.embed(range(llm._parts.body.config.vocab_size))
         ids = [int((table - row).abs().sum(dim=1).argmin()) for row in recording]
         read.append(str(llm._tokenizer.decode(ids)))
-        return original(self, prompt, recording)
+        assert how["text"] == "".join(read[-1:])
+        return original(self, prompt, recording, **how)
 
     loaded = model(llm, Verdicts(llm, 1.0))
     loaded.answerability.nothing  # noqa: B018  (read once, before the watch begins)
