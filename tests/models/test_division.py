@@ -80,6 +80,7 @@ def test_no_pass_holds_too_much_whatever_the_length_was_thought_to_be(
 
 
 @settings(max_examples=60, deadline=None)
+@example(seconds=1.1, wrong=1.0, length=15, max_frames=1)
 @given(
     seconds=st.floats(0.1, 100),
     wrong=st.sampled_from([None, 1.0, 1.0, 0.98, 1.03, 0.5, 3.0]),

@@ -11,8 +11,9 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
+from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget, Task, sections
-from fls_models.core.constants import FRAME_RATE
+from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE
 
 # How far before its target a section may end, and how long a quiet moment is.
 _LOOK_BACK = 15 * FRAME_RATE
@@ -30,7 +31,7 @@ class SectionPlanner:
         self._budget = budget
         self._task = task
         self._max_frames = max_frames
-        self.remaining = round(total * FRAME_RATE) if total else None
+        self.remaining = frame_count(round(total * SAMPLE_RATE)) if total else None
         # Of a target length, what is left of it.
         self._length = budget.target_length
         rate = budget.rate(task)
