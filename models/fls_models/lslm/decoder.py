@@ -89,7 +89,9 @@ class DecoderLanguageModel(DecoderInputs):
     ) -> Iterator[int]:
         """The tokens that follow a request's embeddings (n, H), without end."""
         cache = context.cache()
-        drafts = Drafts(self.tokenize(context.text), self._parts.draft_length)
+        # A LoRA's products, where frames are read, depend on how many rows there are.
+        length = self._parts.draft_length if context.text else 0
+        drafts = Drafts(self.tokenize(context.text), length)
         guess: list[int] = []
         logits = self._forward(context, cache, request, logits=1)
         while True:

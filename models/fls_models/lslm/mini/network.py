@@ -95,7 +95,7 @@ class _Attention(nn.Module):
         queries, keys = rotated[:, :, :heads].transpose(1, 2), rotated[:, :, heads:]
         keys, values = layer.update(keys.transpose(1, 2), values.transpose(1, 2))
         if observe is not None:
-            read = self._observed(queries, keys, values, positions, observe)
+            read = self._observed(queries, keys, values, observe)
         elif n < keys.shape[-2] and n <= self._few:
             return self.o_proj.project(Activations(self._each(rotated[0, :, :heads], keys, values)))
         else:
@@ -116,14 +116,7 @@ class _Attention(nn.Module):
             rows.append(read.reshape(1, -1))
         return torch.cat(rows)
 
-    def _observed(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        positions: _Positions,
-        observe: Observer,
-    ) -> Tensor:
+    def _observed(self, queries: Tensor, keys: Tensor, values: Tensor, observe: Observer) -> Tensor:
         """The same with the weights as such, (A, n, N), which `observe` sees."""
         sharing = queries.shape[1] // self._groups
         keys, values = (states.repeat_interleave(sharing, 1) for states in (keys, values))
@@ -188,6 +181,7 @@ class Qwen2(nn.Module):
     ) -> None:
         super().__init__()
         self.config = sizes
+        self._few = few_rows()
         self.layers = nn.ModuleList(
             _Layer(f"layers.{number}", sizes, linear, tensor)
             for number in range(sizes.num_hidden_layers)
@@ -228,7 +222,7 @@ class Qwen2(nn.Module):
         # The table grows by powers of two.
         cosines, sines = self._rotary(rope_scale, 1 << max(9, (total - 1).bit_length()))
         mask = None
-        if before and n > few_rows():
+        if before and n > self._few:
             mask = torch.ones(n, total, dtype=torch.bool).tril_(before)
         return _Positions(cosines[before:total, None], sines[before:total, None], mask)
 
