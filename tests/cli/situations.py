@@ -200,7 +200,9 @@ SITUATIONS: dict[str, Situation] = {
             ("mp3", "wav"), ("mp3", "ogg"), ("mp3", "m4a"), ("mp3", "aac"), ("aac", "mp3"),
             ("wav", "mp3"), ("wav", "ogg"), ("m4a", "mp3"), ("flac", "mp3"), ("mkv", "m4a"),
             ("ogg", "flac"), ("avi", "mp3"), ("wav", "ts"), ("m4a", "wv"), ("ogg", "ac3"),
-            ("mp3", "au"), ("ts", "wav"), ("flv", "wav"), ("caf", "wav"),
+            ("mp3", "au"), ("ts", "wav"), ("flv", "wav"), ("caf", "wav"), ("flac", "aac"),
+            ("flac", "mp2"), ("flac", "ts"), ("tta", "aac"), ("tta", "ts"), ("wv", "ac3"),
+            ("wv", "aac"), ("flac", "eac3"),
         )
     },
     **{

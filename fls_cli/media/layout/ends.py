@@ -5,6 +5,7 @@ import struct
 from fls_cli.media.layout.headers import HEADERS, kind_at
 from fls_cli.media.layout.joined_kinds import Kind
 from fls_cli.media.layout.kinds import UNKNOWN, Bytes
+from fls_cli.media.layout.lossless_ends import flac_end, tta_end, wavpack_end
 
 
 def _flv_end(data: Bytes, at: int) -> int | None:
@@ -138,6 +139,8 @@ KINDS = {
     "caf": Kind(HEADERS["caf"], _caf_end),
     "au": Kind(HEADERS["au"], _au_end),
     "rm": Kind(HEADERS["rm"], _rm_end),
-    **{name: Kind(HEADERS[name]) for name in ("flac", "tta", "wv")},
+    "flac": Kind(HEADERS["flac"], flac_end),
+    "tta": Kind(HEADERS["tta"], tta_end),
+    "wv": Kind(HEADERS["wv"], wavpack_end, exact=True),
 }
-"""By ffmpeg's name; the last ones do not tell."""
+"""By ffmpeg's name."""
