@@ -19,10 +19,9 @@ from fls_cli.media.ffmpeg.process import describe
 from fls_cli.media.ffmpeg.raw import RawAudio, raw_by_suffix
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import JoinedParts, choose_track
-from fls_cli.media.layout.damage import has_lost_blocks
 from fls_cli.media.layout.kinds import WHOLE, Part, length, mapped
 from fls_cli.media.layout.mp4 import is_fragmented, is_mp4
-from fls_cli.media.layout.parts import parts_of
+from fls_cli.media.layout.parts import has_lost_blocks, parts_of
 from fls_cli.media.layout.wav import is_big_endian
 from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import Ending, Outcome, ends_early, guessed, shortfalls, unheard

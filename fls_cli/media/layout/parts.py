@@ -11,17 +11,17 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from fls_cli.media.layout.damage import ends_in_zeros
 from fls_cli.media.layout.ends import KINDS
 from fls_cli.media.layout.frames import frame_parts
 from fls_cli.media.layout.headers import FRAMES, behind_tag, kind_at
 from fls_cli.media.layout.kinds import WHOLE, Bytes, Part, mapped
 from fls_cli.media.layout.mp4 import MP4
 from fls_cli.media.layout.ogg import ogg_parts
-from fls_cli.media.layout.transport import transport_parts
+from fls_cli.media.layout.transport import Packets, transport_parts
 from fls_cli.media.layout.wav import wav_parts
 
 _SMALLEST = 1024
+_BLOCK = 4096
 # Where zeros may be silence, or room for an index.
 _OF_SAMPLES = frozenset({"wav", "aiff", "au", "w64", "caf", "mov"})
 _WITHOUT_PARTS = frozenset({"mpeg", "nut", "dts"})
@@ -50,7 +50,7 @@ def _read(path: Path, name: str, size: int, changed: int) -> tuple[Part, ...]:
     with mapped(path) as data:
         parts = _recordings(data, name)
         # What was joined to it may be samples.
-        if len(parts) > 1 or name in _OF_SAMPLES or not ends_in_zeros(data):
+        if len(parts) > 1 or name in _OF_SAMPLES or not _ends_in_zeros(data):
             return parts
         return (replace(parts[0], lacks="end"),)
 
@@ -72,3 +72,23 @@ def _recordings(data: Bytes, name: str | None) -> tuple[Part, ...]:
     if parts[0].begin == first:
         parts[0] = replace(parts[0], begin=0)
     return tuple(parts)
+
+
+def has_lost_blocks(path: Path, container: str) -> bool:
+    """Whether MPEG-PS or MPEG-TS shows where a block was lost, which ffmpeg may pass over.
+
+    Raises OSError.
+    """
+    if container not in ("mpeg", "mpegts"):
+        return False
+    with mapped(path) as data:
+        if container == "mpeg":
+            return data.find(bytes(_BLOCK)) >= 0
+        packets = Packets.at(data, 0)
+        return packets is not None and not packets.are_all_there(data)
+
+
+def _ends_in_zeros(data: Bytes) -> bool:
+    """As a download does whose room was made before; less than that is how some fill blocks."""
+    size = max(_BLOCK, len(data) // 200)
+    return data[-size:] == bytes(size)
