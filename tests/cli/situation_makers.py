@@ -369,6 +369,23 @@ def ends_in_zeros(make: Callable[[Path], Path], share: float = 0.6) -> Callable[
     return unfinished
 
 
+def without_page(make: Callable[[Path], Path], *, zeros: bool) -> Callable[[Path], Path]:
+    """An Ogg file without its last page but one, or with zeros in the last one."""
+
+    def damaged(folder: Path) -> Path:
+        whole = make(folder)
+        data = bytearray(whole.read_bytes())
+        *_, before, last = (match.start() for match in re.finditer(b"OggS", data))
+        if zeros:
+            data[last + 60 : last + 80] = bytes(20)
+        else:
+            del data[before:last]
+        whole.write_bytes(data)
+        return whole
+
+    return damaged
+
+
 def subtitled(folder: Path) -> Path:
     """The last subtitle stands for longer than there is sound."""
     wav = _wav(folder, "whole", 4.0, (1.0, 3.0))

@@ -44,6 +44,7 @@ from tests.cli.situation_makers import (
     wav_with_size,
     with_edits,
     without_header,
+    without_page,
 )
 
 
@@ -310,6 +311,16 @@ SITUATIONS: dict[str, Situation] = {
             "mp3": NO_TAG, "aac": (), "ogg": OPUS, "ts": AAC, "mpg": ("-c:a", "mp2"), "ac3": (),
             "mkv": AAC, "flac": (), "wma": ("-c:a", "wmav2"),
         }.items()
+    },
+    **{
+        f"{kind} {what}": Situation(
+            without_page(ticking(f"pages.{name}", *options), zeros=zeros),
+            19.4, (1.0, 17.0, 19.0) if zeros else (1.0, 17.0), ("cut off",), close=0.4,
+        )
+        for kind, name, options in (
+            ("vorbis", "ogg", ("-c:a", "libvorbis")), ("opus", "opus", OPUS),
+        )
+        for what, zeros in (("without a last page", False), ("with a damaged last page", True))
     },
     # Nothing is missing where the header tells how much there is.
     "flac behind which zeros lie": Situation(
