@@ -465,6 +465,18 @@ def without_header(make: Callable[[Path], Path], number: int) -> Callable[[Path]
     return damaged
 
 
+def cut_in_index(make: Callable[[Path], Path], size: int) -> Callable[[Path], Path]:
+    """Of an MP4 in fragments so many bytes of the last one's index, and nothing behind them."""
+
+    def damaged(folder: Path) -> Path:
+        path = make(folder)
+        data = path.read_bytes()
+        path.write_bytes(data[: data.rindex(b"moof") - 4 + size])
+        return path
+
+    return damaged
+
+
 def two_tracks(folder: Path) -> Path:
     """A screen recording: the desktop, silent and the default, then the microphone."""
     wav = _wav(folder, "whole", 4.0, (1.0, 3.0))

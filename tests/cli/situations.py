@@ -21,6 +21,7 @@ from tests.cli.situation_makers import (
     big_endian_wav,
     channels,
     cut,
+    cut_in_index,
     edited_mp4,
     encoded,
     ends_in_zeros,
@@ -348,6 +349,13 @@ SITUATIONS: dict[str, Situation] = {
         holed(ticking("fragments.m4a", *FRAGMENTS), zeros=True),
         10.0, (1.0,), ("cut off",), close=1.1,
     ),
+    **{
+        f"fragmented mp4 cut off {size} bytes into an index": Situation(
+            cut_in_index(ticking("fragments.m4a", *FRAGMENTS), size),
+            19.2, (1.0, 17.0, 19.0), ("cut off",), close=0.5,
+        )
+        for size in (4, 60, 100, 120)
+    },
     "fragmented mp4 cut off": Situation(
         cut(ticking("fragments.m4a", *FRAGMENTS), 0.6), 12.0, (1.0,), ("cut off",), close=1.1
     ),

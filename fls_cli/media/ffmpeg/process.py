@@ -59,7 +59,8 @@ def describe(
 
     Nothing is decoded. A negative code is the signal that ended it.
     """
-    target, options, folder = _input(source, replace(part, pieces=()), raw)
+    end = part.pieces[-1][1] if part.pieces else part.end
+    target, options, folder = _input(source, replace(part, pieces=(), end=end), raw)
     # The one output that needs no stream, and so none that could be decoded.
     command = _command(target, {**options, "loglevel": loglevel}, {"format": "ffmetadata"})
     with _start(command, folder, subprocess.DEVNULL) as child:

@@ -65,6 +65,9 @@ class _Mp4(Kind):
                 parts.append(part)
                 run = _Run(times) if is_whole else None
             is_damaged = in_fragments and not is_whole
+        last = parts[-1]
+        if last.end is None and is_fragmented(data, last.begin):
+            parts[-1] = _without_torn_index(data, last)
         return parts
 
     def lack(self, data: Bytes, at: int, end: int | None, following: int | None) -> Lack | None:
@@ -161,6 +164,17 @@ def _run_on(data: Bytes, part: Part, other: Part) -> Part:
         disordered=part.disordered or other.disordered,
         pieces=(*pieces, (_header_end(data, other.begin), other.end or len(data))),
     )
+
+
+def _without_torn_index(data: Bytes, part: Part) -> Part:
+    """Without the index of the last fragment if that is cut off: ffmpeg may refuse all for it."""
+    first, last = part.pieces[-1] if part.pieces else (part.begin, len(data))
+    *_, box = boxes(data, first, last)
+    if 0 < last - box.end < 8:
+        return replace(part, lacks="end")
+    if box.name != b"moof" or box.end <= last:
+        return part
+    return replace(part, lacks="end", pieces=(*part.pieces[:-1], (first, box.body - 8)))
 
 
 def _begin(data: Bytes, body: int, end: int) -> tuple[bytes, int]:
