@@ -127,7 +127,8 @@ def _around_damage(path: Path, info: MediaInfo, part: Part) -> MediaInfo:
     )
     # ffmpeg goes by the picture, or without an index by the bytes.
     max_seconds = max((seconds for _, seconds in readings), default=0.0)
-    return replace(info, tracks=tracks, duration=max_seconds or info.duration)
+    duration = None if max_seconds == math.inf else max_seconds or info.duration
+    return replace(info, tracks=tracks, duration=duration)
 
 
 def _described(source: Source, raw: RawAudio | None) -> MediaInfo:

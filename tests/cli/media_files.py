@@ -57,10 +57,10 @@ ENCODINGS: dict[str, list[str]] = {
 WITHOUT_DURATION = {"tone.amr"}
 
 
-def run_ffmpeg(*arguments: str | Path) -> None:
+def run_ffmpeg(*arguments: str | Path, stdout: IO[bytes] | None = None) -> None:
     program = bundled_ffmpeg() or find_ffmpeg()
     command = [program, "-nostdin", "-y", "-loglevel", "error", *map(str, arguments)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=stdout)
 
 
 def sine(pitch: int, seconds: float) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -475,6 +476,22 @@ def cut_in_index(make: Callable[[Path], Path], size: int) -> Callable[[Path], Pa
         return path
 
     return damaged
+
+
+def piped(form: str, *options: str) -> Callable[[Path], Path]:
+    """Written to a pipe, so that no header says how long it became."""
+
+    def make(folder: Path) -> Path:
+        place = folder / f"piped.{form}"
+        wav = _wav(folder, "piped", 4.0, (1.0, 3.0))
+        with (
+            open(place, "wb") as file,
+            subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file) as reader,
+        ):
+            run_ffmpeg("-i", wav, *options, "-f", form, "pipe:1", stdout=reader.stdin)
+        return place
+
+    return make
 
 
 def two_tracks(folder: Path) -> Path:

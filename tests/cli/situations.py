@@ -33,6 +33,7 @@ from tests.cli.situation_makers import (
     joined_kinds,
     late,
     lost_packets,
+    piped,
     remuxed,
     stereo,
     subtitled,
@@ -326,6 +327,9 @@ SITUATIONS: dict[str, Situation] = {
     # Nothing is missing where the header tells how much there is.
     "flac behind which zeros lie": Situation(
         ends_in_zeros(encoded("all.flac"), 1.0), 4.0, (1.0, 3.0)
+    ),
+    "avi written to a pipe": Situation(
+        piped("avi", "-c:a", "libmp3lame", *RATE_44), 4.0, (1.0, 3.0), close=0.1
     ),
     "avi of video that ends in zeros": Situation(
         ends_in_zeros(filmed("film.avi", "-c:v", "mpeg4", "-c:a", "libmp3lame", *RATE_44)),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
+from math import inf
 from pathlib import Path
 
 from fls_cli.media.layout.kinds import Bytes, Part, mapped
@@ -22,6 +23,8 @@ _LISTS = (b"LIST", b"RIFF")
 _SHORTEST_HOLE = 0.05
 # No place in a file.
 _END = -1
+# A length that stands for none.
+_OPEN_LENGTH = 1 << 30
 
 
 @dataclass
@@ -50,7 +53,8 @@ class _Stream:
 def edits_around_damage(path: Path, track: int, part: Part) -> tuple[tuple[Edit, ...], float]:
     """What is heard when of an audio track, counted from 0, that is damaged; nothing of another.
 
-    And how many seconds it says it is, 0 where it does not tell. Raises OSError.
+    And how many seconds it says it is: 0 where it does not tell, infinitely many where its header
+    left that open. Raises OSError.
     """
     status = path.stat()
     return _edits(path, track, part, status.st_size, status.st_mtime_ns)
@@ -108,7 +112,9 @@ def _sounds(data: Bytes, begin: int) -> list[_Stream]:
         if kind == b"auds":
             sample_size = block if sample_size and block else sample_size
             unit = scale / rate
-            streams.append(_Stream(b"%02dwb" % number, length * unit, unit, sample_size, block))
+            # Written to a pipe: nobody went back to say how long it became.
+            seconds = inf if length >= _OPEN_LENGTH else length * unit
+            streams.append(_Stream(b"%02dwb" % number, seconds, unit, sample_size, block))
     return streams
 
 
