@@ -169,10 +169,12 @@ def _run_on(data: Bytes, part: Part, other: Part) -> Part:
 def _without_torn_index(data: Bytes, part: Part) -> Part:
     """Without the index of the last fragment if that is cut off: ffmpeg may refuse all for it."""
     first, last = part.pieces[-1] if part.pieces else (part.begin, len(data))
-    *_, box = boxes(data, first, last)
-    if 0 < last - box.end < 8:
+    box = None
+    for box in boxes(data, first, last):  # noqa: B007  (the last one)
+        pass
+    if box is not None and 0 < last - box.end < 8:
         return replace(part, lacks="end")
-    if box.name != b"moof" or box.end <= last:
+    if box is None or box.name != b"moof" or box.end <= last:
         return part
     return replace(part, lacks="end", pieces=(*part.pieces[:-1], (first, box.body - 8)))
 

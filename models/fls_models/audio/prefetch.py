@@ -60,19 +60,14 @@ class ReadAhead(Generic[T]):
 
         That is as long as the iterable takes for the item that it is at.
         """
-        self.stop()
+        self._stopped.set()
         while self._thread.is_alive():
             self._end()
 
-    def stop(self) -> None:
-        """Has the thread end behind the item that it is at, without waiting for it."""
-        self._stopped.set()
-        self._room.release()
-
-    def _end(self, seconds: float = _TICK) -> None:
+    def _end(self) -> None:
         self._room.release()
         self._interrupt(self._thread.ident or 0)
-        self._thread.join(seconds)
+        self._thread.join(_TICK)
 
     def _interrupt(self, thread: int) -> None:
         """Ends what a thread waits for; called until it has ended."""
@@ -106,7 +101,7 @@ def _end_all() -> None:
     """
     running, until = list(_running), monotonic() + _PATIENCE
     for each in running:
-        each.stop()
+        each._stopped.set()
     for each in running:
         while each._thread.is_alive() and monotonic() < until:
             each._end()

@@ -91,7 +91,7 @@ class DecoderLanguageModel(DecoderInputs):
         cache = context.cache()
         # A LoRA's products, where frames are read, depend on how many rows there are.
         length = self._parts.draft_length if context.text else 0
-        drafts = Drafts(self.tokenize(context.text), length)
+        drafts = Drafts(self.tokenize(context.text) if length else (), length)
         guess: list[int] = []
         logits = self._forward(context, cache, request, logits=1)
         while True:
@@ -104,7 +104,8 @@ class DecoderLanguageModel(DecoderInputs):
                 if confirmed == len(guess) or token != guess[confirmed]:
                     break
                 confirmed += 1
-            cache.truncate(cache.length - (len(guess) - confirmed))
+            if confirmed < len(guess):
+                cache.truncate(cache.length - (len(guess) - confirmed))
             guess = drafts.guess()
             embeddings = self.embed([token, *guess])
             logits = self._forward(context, cache, embeddings, logits=len(embeddings))

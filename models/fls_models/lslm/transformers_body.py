@@ -20,6 +20,7 @@ class TransformersBody:
         self._rotary = module.rotary_emb
         self._cache_argument = cache_argument(module)
         self._frequencies: Tensor = self._rotary.inv_freq.clone()
+        self._rope_scale = 1.0
 
     @property
     def device(self) -> torch.device:
@@ -66,6 +67,9 @@ class TransformersBody:
         return hidden
 
     def _scale_rope(self, factor: float) -> None:
+        if factor == self._rope_scale:
+            return
+        self._rope_scale = factor
         self._rotary.inv_freq = scaled_frequencies(self._frequencies, factor).to(self.device)
 
 
