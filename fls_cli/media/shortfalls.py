@@ -14,7 +14,7 @@ _TOLERANCE = 1.0
 # Decoders leave out a little of what is whole.
 _WORTH_TELLING = 0.2
 # Nobody leaves out sound in them on purpose.
-_WITHOUT_GAPS = frozenset({"flac", "avi", "asf", "rm", "nut"})
+_WITHOUT_GAPS = frozenset({"flac", "tta", "wv", "avi", "asf", "rm", "nut"})
 # Their headers tell how long they are, whatever bytes are there.
 _TIMED = frozenset({"matroska", "avi", "asf", "flv", "rm", "flac"})
 
@@ -68,10 +68,13 @@ def shortfalls(info: MediaInfo, outcome: Outcome) -> list[Flaw]:
     disordered = any(part.disordered for part in info.parts)
     # AMR sends nothing while nobody speaks, which ffmpeg takes for a corrupt file.
     silent = info.container.startswith("amr")
+    damaged = broken or disordered
+    # Some recorders leave out pauses.
+    usual = ("gap", "pause") if silent else () if damaged else ("pause",)
     flaws = [
-        _of_jump(jump, damaged=broken or disordered, disordered=disordered)
+        _of_jump(jump, damaged=damaged, disordered=disordered)
         for jump in outcome.jumps
-        if not (silent and jump.kind == "gap")
+        if jump.kind not in usual
     ]
     for ending in outcome.endings:
         if not ending.is_read or ending.number + 1 < len(info.parts):
@@ -122,7 +125,7 @@ def _of_jump(jump: Jump, *, damaged: bool, disordered: bool) -> Flaw:
         case "gap" if not damaged:
             text = f"no sound is recorded for {seconds:.1f} s at {at}; it is heard as silence."
             return Flaw("gap", text, jump.start, seconds)
-        case "gap" | "hole":
+        case "gap" | "pause" | "hole":
             text = f"it is damaged at {at}: {seconds:.1f} s are missing and heard as silence."
             return Flaw("damaged", text, jump.start, seconds)
         case "closed":

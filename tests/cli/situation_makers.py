@@ -81,6 +81,17 @@ def joined(
     return make
 
 
+def inserted(folder: Path) -> Path:
+    """A podcast into whose middle an advertisement was put, each with a header of its own."""
+    options = ("-id3v2_version", "0", "-reservoir", "0")
+    data = ticking("whole.mp3", *options)(folder).read_bytes()
+    advertisement = part(folder, 2, "advertisement.mp3", *options)
+    frame = data.index(data[:2], len(data) // 2)
+    whole = folder / "podcast.mp3"
+    whole.write_bytes(data[:frame] + advertisement.read_bytes() + data[frame:])
+    return whole
+
+
 def joined_kinds(
     *kinds: str, between: bytes = b"", shares: tuple[float, ...] = (), film: str = "7"
 ) -> Callable[[Path], Path]:
@@ -316,13 +327,15 @@ def wav_in_chunks(folder: Path) -> Path:
     return path
 
 
-def holed(make: Callable[[Path], Path], *, zeros: bool) -> Callable[[Path], Path]:
+def holed(
+    make: Callable[[Path], Path], *, zeros: bool, share: float = 0.2
+) -> Callable[[Path], Path]:
     """A block in the middle is read as zeros, or is not there at all."""
 
     def damaged(folder: Path) -> Path:
         whole = make(folder)
         data = whole.read_bytes()
-        begin, end = int(len(data) * 0.5), int(len(data) * 0.7)
+        begin, end = int(len(data) * 0.5), int(len(data) * (0.5 + share))
         middle = bytes(end - begin) if zeros else b""
         whole.write_bytes(data[:begin] + middle + data[end:])
         return whole

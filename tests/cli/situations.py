@@ -29,6 +29,7 @@ from tests.cli.situation_makers import (
     fragments,
     gap,
     holed,
+    inserted,
     joined,
     joined_kinds,
     late,
@@ -280,6 +281,22 @@ SITUATIONS: dict[str, Situation] = {
             "avi": ("-c:a", "libmp3lame", *RATE_44), "rm": ("-c:a", "ac3"), "mpg": ("-c:a", "mp2"),
         }.items()
     },
+    **{
+        f"{name} with a small bad block": Situation(
+            holed(ticking(f"hole.{name}", *options), zeros=True, share=0.035),
+            20.0, (1.0, 17.0, 19.0), ("damaged",), close=0.2,
+        )
+        for name, options in {
+            "m4a": (*AAC, "-movflags", "+faststart"), "mkv": AAC, "mp3": ("-b:a", "64k"),
+            "tta": (),
+        }.items()
+    },
+    "mp3 with another inserted": Situation(
+        inserted, 24.0, (1.0, 11.0, 13.0, 21.0, 23.0), close=0.1
+    ),
+    "mp3 with another inserted, and cut off": Situation(
+        cut(inserted, 0.9), 21.6, (1.0, 11.0, 13.0, 21.0), ("cut off",), close=0.3
+    ),
     "avi with a bad block and cut off": Situation(
         cut(holed(ticking("both.avi", "-c:a", "pcm_s16le"), zeros=True), 0.9),
         18.0, (1.0, 17.0), ("damaged", "cut off"), close=0.2,

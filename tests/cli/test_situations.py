@@ -84,9 +84,10 @@ def _check_around_hole(path: Path, right: Situation, whole: Heard) -> None:
     assert hole.seconds is not None
     end = hole.start + hole.seconds
     assert hear(path, end=hole.start - 0.2).flaws == []
-    inside = hear(path, start=hole.start + 0.5, end=end + 0.5).flaws
+    half = hole.seconds / 2
+    inside = hear(path, start=hole.start + half, end=end + 0.5).flaws
     assert [(flaw.start, flaw.seconds) for flaw in inside if flaw.kind == hole.kind] == [
-        (pytest.approx(hole.start + 0.5, abs=0.1), pytest.approx(hole.seconds - 0.5, abs=0.2))
+        (pytest.approx(hole.start + half, abs=0.1), pytest.approx(half, abs=0.2))
     ]
     behind = hear(path, start=end + 0.2).flaws
     assert [flaw.kind for flaw in behind] == [kind for kind in right.kinds if kind == "cut off"]

@@ -42,6 +42,8 @@ _URL_PROTOCOLS = "http,https,tcp,tls,httpproxy"
 # Channels that must become fewer are averaged, not summed, so that they cannot clip.
 _RESAMPLE = f"aresample={SAMPLE_RATE}:rematrix_maxval=1"
 
+# Without a look at their checksums, damage is noise at full scale, or silence without a word.
+_CHECKED = frozenset({"flac", "tta", "wavpack"})
 _KEPT_LINES = 40
 # MPEG-TS that lost packets is no more than worth a warning to ffmpeg.
 _COMPLAINT = re.compile(rb"\[(?:error|fatal|panic)\]|corrupt input packet")
@@ -119,8 +121,7 @@ class Decoding:
         }
         if channels is not None:
             samples["ac"] = channels
-        if track.codec == "flac":
-            # Otherwise a damaged frame is noise at full scale.
+        if track.codec in _CHECKED:
             options["err_detect"] = "crccheck+explode"
         command = _command(target, options, samples, f"a:{track.index}")
         self._target = _as_logged(target)

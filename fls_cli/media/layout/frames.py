@@ -27,6 +27,7 @@ def frame_parts(data: Bytes, begin: int, name: str) -> list[Part]:
     promises = promised_seconds(data, begin) if kind is MPEG else {}
     runs, foreign = _own(data, list(kind.runs(data, begin, sorted(promises))), kind)
     recordings = _begun_at(promises, runs)
+    promises = _without_insertions(promises, recordings)
     parts = [part for runs in recordings for part in _parts(data, runs, promises)]
     if not parts:
         return [Part(begin)]
@@ -65,6 +66,30 @@ def _begun_at(begins: Container[int], runs: Iterable[Run]) -> list[list[Run]]:
             groups.append([])
         groups[-1].append(run)
     return groups
+
+
+def _without_insertions(
+    promises: Mapping[int, float], recordings: Iterable[list[Run]]
+) -> dict[int, float]:
+    """What recordings promise, where another was put into one, and it goes on behind that.
+
+    So are advertisements in podcasts: what is missing of the first stands in excess behind the one
+    within it, and anything less is missing there.
+    """
+    promises = dict(promises)
+    interrupted: list[tuple[int, float]] = []
+    for runs in recordings:
+        if (promised := promises.get(runs[0].begin)) is None:
+            continue
+        lost = promised - sum(run.seconds for run in runs)
+        while interrupted and lost < -_TOLERANCE:
+            begin, rest = interrupted.pop()
+            promises[begin] -= rest
+            promises[runs[0].begin] += rest
+            lost += rest
+        if lost > _TOLERANCE:
+            interrupted.append((runs[0].begin, lost))
+    return promises
 
 
 def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[Part]:

@@ -26,23 +26,26 @@ if TYPE_CHECKING:
 BLOCK = SAMPLE_RATE
 
 LONGEST_GAP = 3600 * SAMPLE_RATE
-# Shorter ones are how some recorders leave out silence.
-_WORTH_TELLING = SAMPLE_RATE
+# A time so far from where it should be may be wrong.
+_FAR = SAMPLE_RATE
+# Shorter gaps are how some recorders leave out silence, shorter pauses how decoders begin.
+_SHORTEST_GAP = SAMPLE_RATE
+_SHORTEST_PAUSE = SAMPLE_RATE // 5
 
 # How far to look for the end of wrong times.
 _STRAYING = 20 * SAMPLE_RATE
 
 
-JumpKind: TypeAlias = Literal["gap", "hole", "closed", "back"]
+JumpKind: TypeAlias = Literal["gap", "pause", "hole", "closed", "back"]
 
 
 @dataclass(frozen=True)
 class Jump:
     """Where the clock of a recording does not run on; `start` and `seconds` on the recording's.
 
-    `gap`: nothing is recorded for so long, silence stands for it; `hole`: the same, since that is
-    damaged; `closed`: nothing is recorded for so long that it is left out; `back`: the clock went
-    back by so much.
+    `gap`: nothing is recorded for so long, silence stands for it; `pause`: the same for less than a
+    second; `hole`: the same, since that is damaged; `closed`: nothing is recorded for so long that
+    it is left out; `back`: the clock went back by so much.
     """
 
     kind: JumpKind
@@ -59,8 +62,8 @@ class Placing:
 
     `sought` says that packets begin where the demuxer was sent, not at the recording's beginning;
     `clocked` that the container has times of its own: what only counts samples has no gaps, and
-    ffmpeg miscounts where their rate changes. `jumped` is told of each hole, and of each other jump
-    of a second or more, as far as that lies in what is wanted.
+    ffmpeg miscounts where their rate changes. `jumped` is told of each hole, of each pause of
+    0.2 s and each other jump of a second or more, as far as that lies in what is wanted.
     """
 
     def __init__(
@@ -182,7 +185,7 @@ class Placing:
         """Whether a time is so far from what was before that it may be wrong."""
         if self._raw_end is None or self._strays or not self._clocked:
             return False
-        return abs(split_time(pts)[1] - self._raw_end) >= _WORTH_TELLING
+        return abs(split_time(pts)[1] - self._raw_end) >= _FAR
 
     def _look_ahead(
         self, packet: Packet, ahead: deque[Packet], coming: Iterator[Packet], width: int
@@ -267,15 +270,15 @@ class Placing:
             self._offset -= off
             return 0, 0
         if off > 0:
-            self._tell("gap", off)
+            self._tell("gap" if off >= _SHORTEST_GAP else "pause", off)
             return off, 0
         return 0, min(-off, count)
 
     def _tell(self, kind: JumpKind, count: int) -> None:
-        if count < (1 if kind == "hole" else _WORTH_TELLING):
+        if count < {"hole": 1, "pause": _SHORTEST_PAUSE}.get(kind, _FAR):
             return
         begin, end = self._position, self._position
-        if kind in ("gap", "hole"):
+        if kind in ("gap", "pause", "hole"):
             end += count
             begin = max(begin, self._first)
             end = end if self._last is None else min(end, self._last)
