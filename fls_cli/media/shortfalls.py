@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fls_cli.media.ffmpeg.probe import MediaInfo, Track
 from fls_cli.media.ffmpeg.raw import RawAudio
 from fls_cli.media.flaws import Flaw
+from fls_cli.media.layout.kinds import Part
 from fls_cli.media.timeline.placing import Jump
 from fls_models.core.timestamps import clock_time
 
@@ -15,6 +16,9 @@ _TOLERANCE = 1.0
 _WORTH_TELLING = 0.2
 # Nobody leaves out sound in them on purpose.
 _WITHOUT_GAPS = frozenset({"flac", "tta", "wv", "avi", "asf", "rm", "nut"})
+_WITHOUT_PAUSES = frozenset({"flac", "tta", "wv"})
+# With more, it is likelier that the recorder left out silence.
+_FEW = 3
 # Their headers tell how long they are, whatever bytes are there.
 _TIMED = frozenset({"matroska", "avi", "asf", "flv", "rm", "flac"})
 
@@ -63,24 +67,26 @@ class Outcome:
 def shortfalls(info: MediaInfo, outcome: Outcome) -> list[Flaw]:
     """The gaps, damage and jumps of the clock that were met, and an end that came too early."""
     # ffmpeg may leave out damage without a word.
-    broken = any(ending.complaints for ending in outcome.endings)
-    broken = broken or outcome.blank or info.container in _WITHOUT_GAPS
+    broken = any(ending.complaints for ending in outcome.endings) or outcome.blank
     disordered = any(part.disordered for part in info.parts)
+    damaged = broken or disordered or info.container in _WITHOUT_GAPS
     # AMR sends nothing while nobody speaks, which ffmpeg takes for a corrupt file.
     silent = info.container.startswith("amr")
-    damaged = broken or disordered
-    # Some recorders leave out pauses.
-    usual = ("gap", "pause") if silent else () if damaged else ("pause",)
     flaws = [
         _of_jump(jump, damaged=damaged, disordered=disordered)
         for jump in outcome.jumps
-        if jump.kind not in usual
+        if jump.kind != "pause" and not (silent and jump.kind == "gap")
     ]
     for ending in outcome.endings:
+        flaws += _torn(info.parts[ending.number], ending, outcome)
         if not ending.is_read or ending.number + 1 < len(info.parts):
             flaws += _broken_part(info, ending) if outcome.wants(ending.end) else []
         else:
             flaws += _early_end(info, outcome, ending)
+    if info.container in _WITHOUT_PAUSES or (
+        broken and not silent and not any(flaw.is_loss for flaw in flaws)
+    ):
+        flaws += _in_pauses([jump for jump in outcome.jumps if jump.kind == "pause"])
     return sorted(flaws, key=lambda flaw: flaw.start or 0.0)
 
 
@@ -140,6 +146,32 @@ def _of_jump(jump: Jump, *, damaged: bool, disordered: bool) -> Flaw:
                 "what follows is taken as coming after it."
             )
             return Flaw("clock", text, jump.start, -seconds)
+
+
+def _in_pauses(pauses: Sequence[Jump]) -> list[Flaw]:
+    """What is damaged, but no longer than pauses are that recorders leave out."""
+    if len(pauses) <= _FEW:
+        return [_of_jump(jump, damaged=True, disordered=False) for jump in pauses]
+    seconds = sum(jump.seconds for jump in pauses)
+    text = (
+        f"it is damaged in places: {len(pauses)} times less than a second is missing, or was left "
+        f"out as a pause, {seconds:.1f} s in all; it is heard as silence."
+    )
+    return [Flaw("damaged", text)]
+
+
+def _torn(part: Part, ending: Ending, outcome: Outcome) -> list[Flaw]:
+    """Where frames are torn of a stream whose times only its frames tell."""
+    times = [ending.begin + time for time in part.torn if outcome.wants(ending.begin + time)]
+    if not times:
+        return []
+    at = clock_time(times[0])
+    if len(times) > _FEW:
+        at += f" and {len(times) - 1} times behind that"
+    elif len(times) > 1:
+        at = ", ".join(map(clock_time, times))
+    text = f"a frame is torn at {at}: something may be missing there, and what follows be later."
+    return [Flaw("damaged", text, times[0])]
 
 
 def _broken_part(info: MediaInfo, ending: Ending) -> list[Flaw]:
@@ -204,6 +236,10 @@ def _early_end(info: MediaInfo, outcome: Outcome, ending: Ending) -> list[Flaw]:
         # Some tell no length, or ffmpeg reckons it from the bytes that are there.
         text = f"this recording is cut off after {read:.1f} s: its last bytes are missing."
         return [Flaw("cut off", text, start + read)]
+    if part.lacks is None and (info.of(ending.number) or info).container == "mp3":
+        # A header promises more frames than there are, and the last of those is whole.
+        text = f"{lost:.1f} s{of} are missing, at its end or before; only what is there is used."
+        return [] if part.torn else [Flaw("cut off", text, None, lost)]
     text = f"this recording is cut off: {read:.1f} s{of} could be read; only those are used."
     return [Flaw("cut off", text, start + read, lost)]
 

@@ -442,6 +442,11 @@ def ticking(name: str, *options: str) -> Callable[[Path], Path]:
     return make
 
 
+def pausing(name: str, *options: str) -> Callable[[Path], Path]:
+    """The same, of which a recorder left out half a second of each five."""
+    return ticking(name, "-af", "aselect='not(between(mod(t,5),3,3.5))'", *options)
+
+
 def fragments(
     name: str, make: Callable[[Path], Path], *order: int, every: int = 0
 ) -> Callable[[Path], Path]:

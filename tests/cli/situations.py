@@ -34,6 +34,7 @@ from tests.cli.situation_makers import (
     joined_kinds,
     late,
     lost_packets,
+    pausing,
     piped,
     remuxed,
     stereo,
@@ -291,6 +292,28 @@ SITUATIONS: dict[str, Situation] = {
             "tta": (),
         }.items()
     },
+    # Who leaves out pauses does so in what is damaged, too.
+    **{
+        f"{name} without pauses": Situation(
+            pausing(f"pauses.{name}", *options), 20.0, (1.0, 17.0, 19.0), close=0.1
+        )
+        for name, options in {"mkv": AAC, "ts": AAC, "wma": ("-c:a", "wmav2")}.items()
+    },
+    "m4a without pauses and with a small bad block": Situation(
+        holed(pausing("pauses.m4a", *AAC, "-movflags", "+faststart"), zeros=True, share=0.035),
+        20.0, (1.0, 17.0, 19.0), ("damaged",), close=0.2,
+    ),
+    # Nothing tells how long it was.
+    **{
+        f"{name} of which some frames are gone": Situation(
+            holed(ticking(f"torn.{name}", *options), zeros=False),
+            16.0, (1.0, 13.0, 15.0), ("damaged",), close=0.2,
+        )
+        for name, options in {"mp3": ("-b:a", "64k", *NO_TAG), "aac": (), "mp2": ()}.items()
+    },
+    "flac twice": Situation(
+        twice(ticking("twice.flac")), 40.0, (1.0, 17.0, 19.0, 21.0, 37.0, 39.0)
+    ),
     "mp3 with another inserted": Situation(
         inserted, 24.0, (1.0, 11.0, 13.0, 21.0, 23.0), close=0.1
     ),

@@ -47,6 +47,11 @@ _CHECKED = frozenset({"flac", "tta", "wavpack"})
 _KEPT_LINES = 40
 # MPEG-TS that lost packets is no more than worth a warning to ffmpeg.
 _COMPLAINT = re.compile(rb"\[(?:error|fatal|panic)\]|corrupt input packet")
+# Of a recording that begins midway the first pictures cannot be decoded, which costs no sound.
+_OF_PICTURES = re.compile(
+    rb"\[(?:h26[1-4]|hevc|vvc|av1|libdav1d|vp\d|libvpx\S*|mpeg[12]?video|mpeg4|msmpeg4\S*|wmv\d|vc1"
+    rb"|theora|mjpeg|dvvideo|rv\d\d|svq\d) @"
+)
 
 # By the thread that waits for it, which has one at a time if it is one that others may end.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -180,7 +185,7 @@ class Decoding:
 
     def _keep_last_lines(self) -> None:
         while line := self._err.readline(4096):
-            if _COMPLAINT.search(line):
+            if _COMPLAINT.search(line) and not _OF_PICTURES.match(line):
                 self._lines.append(line)
 
 

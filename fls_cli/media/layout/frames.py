@@ -1,15 +1,15 @@
 """The parts of a stream without a clock: recordings that were joined, and what damage left."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from fls_cli.media.layout.audio_frames import MPEG, promised_seconds
 from fls_cli.media.layout.frame_runs import FrameKind, Run
 from fls_cli.media.layout.headers import FRAMES, kind_at, next_header
 from fls_cli.media.layout.kinds import Bytes, Part
 
-# Less may be the cut between two recordings.
+# Of less it is not known how much it stands for: a frame is torn there.
 _SHORTEST_HOLE = 0.2
 # What a header may promise more than there is.
 _TOLERANCE = 1.0
@@ -96,13 +96,12 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
     """Those of one recording."""
     holes = {
         after.begin: (after.begin - before.end) / before.bytes_per_second
-        for before, after in pairwise(runs)
-        if not data[before.end : before.end + 16].startswith(_TAGS)
+        for before, after in _breaks(data, runs)
     }
     bad = {at: hole for at, hole in holes.items() if hole > _SHORTEST_HOLE}
     promised = promises.get(runs[0].begin, 0.0)
     lost = promised - sum(run.seconds for run in runs) - sum(bad.values())
-    if len(holes) == len(bad) + 1 and lost > _TOLERANCE:
+    if len(holes) == len(bad) + 1 and lost > _SHORTEST_HOLE:
         # A block was left out, and its length is what the header promises more than there is.
         holes, lost = {at: bad.get(at, lost) for at in holes}, 0.0
     else:
@@ -114,9 +113,26 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
             hole=holes.get(group[0].begin, 0.0),
             lacks="end" if group[-1].torn else None,
             seconds=sum(run.seconds for run in group),
+            torn=_torn(data, group),
         )
         for group in _begun_at(holes, runs)
     ]
     if lost > 0 and (len(parts) == 1 or lost > _TOLERANCE):
         parts[-1] = replace(parts[-1], seconds=(parts[-1].seconds or 0.0) + lost)
     return parts
+
+
+def _breaks(data: Bytes, runs: Iterable[Run]) -> list[tuple[Run, Run]]:
+    """Runs with what is no frame between them, nor a tag."""
+    return [
+        (before, after)
+        for before, after in pairwise(runs)
+        if not data[before.end : before.end + 16].startswith(_TAGS)
+    ]
+
+
+def _torn(data: Bytes, runs: Sequence[Run]) -> tuple[float, ...]:
+    """Where in runs that are read as one recording a frame is torn, in seconds."""
+    seconds = accumulate(run.seconds for run in runs)
+    ends = {run.begin: end for run, end in zip(runs, seconds, strict=True)}
+    return tuple(ends[before.begin] for before, _ in _breaks(data, runs))

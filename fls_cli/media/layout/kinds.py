@@ -35,9 +35,10 @@ class Part:
     seconds before it are damaged. `lacks` says that it has fewer `bytes` than it promises, be it in
     its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros;
     `disordered`, that its pieces do not follow each other in time, and ffmpeg leaves out some.
-    `seconds` is how long it promises to be, None where only decoding tells; `bare` are its samples
-    where ffmpeg needs to be told what they are; `pieces` are where the bytes begin and end that are
-    read, if not all of them are.
+    `seconds` is how long it promises to be, None where only decoding tells; `torn` is where in it,
+    in seconds, a frame breaks off and others go on, how much later nobody knows; `bare` are its
+    samples where ffmpeg needs to be told what they are; `pieces` are where the bytes begin and end
+    that are read, if not all of them are.
     """
 
     begin: int = 0
@@ -47,6 +48,7 @@ class Part:
     lacks: Lack | None = None
     disordered: bool = False
     seconds: float | None = None
+    torn: tuple[float, ...] = ()
     bare: BareSamples | None = None
     pieces: tuple[tuple[int, int], ...] = ()
 

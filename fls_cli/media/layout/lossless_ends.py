@@ -63,8 +63,11 @@ def flac_end(data: Bytes, at: int) -> int | None:
     number = _coded((samples - 1) // smallest)
     last = re.compile(rb"\xff\xf8[\s\S]{2}" + re.escape(number))
     max_frame = int.from_bytes(frame, "big") or _MAX_FRAME
-    # Mostly nothing follows.
-    for begin in (max(at, len(data) - max_frame), at):
+    # Mostly nothing follows; another of the same length would end with the same number.
+    begins = [max(at, len(data) - max_frame), at]
+    if HEADERS["flac"].search(data, at + 4):
+        begins.reverse()
+    for begin in begins:
         for match in last.finditer(data, begin):
             if _checks(data, match.start(), match.end()):
                 return _behind(data, match.start(), max_frame)
