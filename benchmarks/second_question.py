@@ -1,7 +1,7 @@
 """How soon the first word of an answer comes: for the first question about a recording, and later.
 
-    python benchmarks/second_question.py RECORDING [--model mini] [--other FLS] [--read WHAT]
-        [--rounds 3] [--json]
+    python benchmarks/second_question.py RECORDING [--model mini] [--read WHAT]
+        [--other FLS] [--other-model mini] [--rounds 3] [--json]
 
 Each question is put by a process of its own, as from a shell; the time is that from its start to
 the first byte it prints, imports included. The first one finds an empty cache. Then another
@@ -37,22 +37,24 @@ def main() -> None:
     parser.add_argument("recording", type=Path)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--other", type=Path, metavar="FLS")
+    parser.add_argument("--other-model", metavar="NAME")
     parser.add_argument("--read", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as place:
-        builds = [Build("this", FLS, cache_with_weights(Path(place) / "this"))]
+        model, read = arguments.model, arguments.read
+        builds = [Build("this", FLS, cache_with_weights(Path(place) / "this"), model, read)]
         if arguments.other:
             cache = cache_with_weights(Path(place) / "other")
-            builds.append(Build("other", [str(arguments.other)], cache, reads="auto"))
-        builds[0].reads = arguments.read
+            other_model = arguments.other_model or model
+            builds.append(Build("other", [str(arguments.other)], cache, other_model))
         for build in builds:
-            build.warm_up(arguments.model)
+            build.warm_up()
         for _ in range(arguments.rounds):
             for build in builds:
-                for what, seconds in build.times(arguments.recording, arguments.model).items():
+                for what, seconds in build.times(arguments.recording).items():
                     times[what][build.name].append(seconds)
     medians = {
         what: {name: statistics.median(seconds) for name, seconds in each.items()}
@@ -70,35 +72,36 @@ def main() -> None:
 
 @dataclass
 class Build:
-    """A build of `fls`: how it is called, where it keeps what it heard, and what it reads."""
+    """A build of `fls`: how it is called, where it keeps what it heard, who answers, by what."""
 
     name: str
     command: Sequence[str]
     cache: Path
+    model: str
     reads: str = "auto"
 
-    def warm_up(self, model: str) -> None:
+    def warm_up(self) -> None:
         """Reads the weights and the libraries into the system's file cache, outside the race."""
         silence = self.cache / "silence.wav"
         _silence(silence)
-        self._ask(silence, model, FIRST)
+        self._ask(silence, FIRST)
 
-    def times(self, recording: Path, model: str) -> dict[str, float]:
+    def times(self, recording: Path) -> dict[str, float]:
         shutil.rmtree(self.cache / "recordings", ignore_errors=True)
         times = {
-            "first question": self._ask(recording, model, FIRST),
-            "second question": self._ask(recording, model, SECOND),
+            "first question": self._ask(recording, FIRST),
+            "second question": self._ask(recording, SECOND),
         }
         shutil.rmtree(self.cache / "recordings" / "states", ignore_errors=True)
-        times["second question, transcript kept"] = self._ask(recording, model, SECOND)
+        times["second question, transcript kept"] = self._ask(recording, SECOND)
         if self.reads != "frames":
-            options = [str(recording), "--model", model, "--quiet", "--offline"]
+            options = [str(recording), "--model", self.model, "--quiet", "--offline"]
             times["transcript, kept"] = self._seconds("transcribe", *options)
         times["version"] = self._seconds("--version")
         return times
 
-    def _ask(self, recording: Path, model: str, question: str) -> float:
-        options = ["--model", model, "--read", self.reads, "--max-tokens", "1"]
+    def _ask(self, recording: Path, question: str) -> float:
+        options = ["--model", self.model, "--read", self.reads, "--max-tokens", "1"]
         return self._seconds("ask", str(recording), question, *options, "--quiet", "--offline")
 
     def _seconds(self, *words: str) -> float:

@@ -222,6 +222,8 @@ def _rows(found: Card) -> Iterator[tuple[str, str]]:
     assert isinstance(found, TextCard)
     for role, part in (("hears", found.speech), ("reads and answers", found.llm)):
         yield role, f"{part.what}, {part.bytes / 1e6:.0f} MB, {part.licence}, {part.origin}"
+    if found.preference is not None:
+        yield "`auto` takes it", found.preference.rule
     if found.frames is not None:
         yield from _budgets(found.frames.budgets)
         for name, (frames, text) in found.frames.accuracy.items():

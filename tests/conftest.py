@@ -19,10 +19,11 @@ from fls_models.weights.store import Installed
 
 
 def pytest_configure() -> None:
-    """Tests run as on a machine where nobody has set or asked anything yet."""
+    """Tests run as on a machine where nobody has set or asked anything yet, but that it is `mini`
+    which answers, whatever else the machine could do and has downloaded."""
     for name in [name for name in os.environ if name.startswith("FLS_") and name != "FLS_CACHE"]:
         del os.environ[name]
-    os.environ |= {"FLS_CONFIG": os.devnull, "FLS_KEEP": "no"}
+    os.environ |= {"FLS_CONFIG": os.devnull, "FLS_KEEP": "no", "FLS_MODEL": "mini"}
     # Shells start background jobs with Ctrl-C ignored; what the tests start must hear it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +46,11 @@ def _weights_before_the_test(request: pytest.FixtureRequest) -> None:
     """Tests marked `weights` find them there, so that none of them is timed while downloading."""
     if request.node.get_closest_marker("weights"):
         request.getfixturevalue("mini_weights")
+
+
+@pytest.fixture(autouse=True)
+def _an_old_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` is the default model, whatever machine the tests run on."""
+    from fls_cli.session import default_model
+
+    monkeypatch.setattr(default_model, "instructions", frozenset)

@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,8 @@ AT_ONCE = 2
 
 # What documents were printed with (`arithmetic`): with other products, words differ here and there.
 PRINTED_WITH = "bfloat16"
+# Which model answered, where none is named.
+DEFAULT = "small"
 # How alike the characters of a block's output are then, of 1.
 _NEAR = 0.7
 
@@ -135,13 +138,13 @@ class Machine:
 
     def __init__(self, folder: Path, weights: Sequence[Path] = (), heard: Path | None = None):
         self._home, self._work = folder / "home", folder / "work"
-        cache = self._home / ".cache" / "fls"
-        (cache / "weights").mkdir(parents=True)
+        kept = self._home / ".cache" / "fls"
+        (kept / "weights").mkdir(parents=True)
         for place in weights:
-            (cache / "weights" / place.name).symlink_to(place)
+            (kept / "weights" / place.name).symlink_to(place)
         if heard is not None:
             heard.mkdir(parents=True, exist_ok=True)
-            (cache / "recordings").symlink_to(heard)
+            (kept / "recordings").symlink_to(heard)
         self._work.mkdir()
         shutil.copytree(ROOT / "examples", self._work / "examples")
         programs = folder / "bin"
@@ -155,6 +158,8 @@ class Machine:
         # Nothing of who runs the tests: no FLS_ variables, no language of theirs. One thread, as
         # documents are run side by side: most of a short command has use for no more.
         self._environment = {
+            # Where `auto` is another.
+            **({} if _default() == DEFAULT else {"FLS_MODEL": DEFAULT}),
             "OMP_NUM_THREADS": "1",
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self._home),
@@ -179,6 +184,33 @@ class Machine:
             for command, text in zip(block.commands, printed, strict=False)
         )
         return Block(block.start, block.end, block.line, found)
+
+
+def weights_folders() -> list[Path]:
+    """Where the weights of the models lie that documents use, fetched if need be."""
+    from fls_cli.storage.paths import cache_folder
+    from fls_models.weights import card
+    from fls_models.weights import store as weights
+
+    stores = [weights.store_of(card.load(name), cache_folder()) for name in ("mini", DEFAULT)]
+    for store in stores:
+        store.pull()
+    return list(dict.fromkeys(folder for store in stores for folder in store.folders()))
+
+
+@cache
+def _default() -> str:
+    """What `auto` is on this machine, where nothing is downloaded yet.
+
+    Told by a process of its own, as tests make other machines of this one.
+    """
+    script = "from fls_cli.session import engine; print(engine.choose(engine.Engine())[0].name)"
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "FLS_CACHE": folder}
+        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'models'}"
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def arithmetic() -> str:
@@ -233,11 +265,7 @@ def main() -> None:
     parser.add_argument("--heard", type=Path, help="keep what is heard of recordings here")
     wanted = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-    from fls_cli.storage.paths import cache_folder
-    from fls_models.weights import card
-    from fls_models.weights import store as weights
-
-    folders = weights.store_of(card.load("mini"), cache_folder()).folders()
+    folders = weights_folders()
     with tempfile.TemporaryDirectory() as folder:
         heard = (wanted.heard or Path(folder) / "heard").absolute()
 

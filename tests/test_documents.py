@@ -25,12 +25,8 @@ from console_blocks import (
     console_blocks,
     differences,
     renewed,
+    weights_folders,
 )
-
-from fls_cli.storage.paths import cache_folder
-from fls_models.weights import card
-from fls_models.weights import store as weights
-from fls_models.weights.store import Installed
 
 DOCUMENTS = [
     *("README.md", "CONTRIBUTING.md", "examples/README.md"),
@@ -42,14 +38,13 @@ WITH_BLOCKS = [name for name in DOCUMENTS if "```console\n" in (ROOT / name).rea
 @pytest.fixture(scope="session")
 def found(
     request: pytest.FixtureRequest,
-    mini_weights: Installed,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, Future[str]]]:
     """What is different in each document that is asked for.
 
     They share what is kept of recordings, so that each recording is heard once.
     """
-    installed = weights.store_of(card.load("mini"), cache_folder()).folders()
+    installed = weights_folders()
     folder = tmp_path_factory.mktemp("documents")
     items = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = {item.params.get("name") for item in items if item is not None}

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from fls_cli.console.sizes import size_text
-from fls_cli.machine import resources as machine
 from fls_cli.media.ffmpeg.locate import choose_ffmpeg
+from fls_cli.session import engine as engines
+from fls_cli.session.engine import Engine
+from fls_cli.storage import resources as machine
 from fls_cli.storage import settings
 from fls_cli.storage.paths import cache_folder, config_file
 from fls_models.core.optional import installing
@@ -193,8 +195,8 @@ def _setting(name: str) -> settings.Value:
 
 def _chosen_model() -> Card:
     """The card of the model that commands use; the default's for a folder and a wrong name."""
-    name = _setting("model")
-    return card.load(str(name) if name in card.names() else card.names()[0])
+    name = str(_setting("model"))
+    return engines.choose(Engine(name if name in card.names() else "auto"))[0]
 
 
 def reason(error: Exception) -> str:

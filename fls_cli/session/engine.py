@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fls_cli.session.default_model import text_model
 from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 from fls_models.weights import card, devices
@@ -152,15 +153,25 @@ def choose(engine: Engine) -> tuple[Card, str]:
     for a model that there is not, and for what this one cannot be asked for.
     """
     name, reason = engine.model, ""
-    if name == "auto" and engine.read == "text":
-        # Others hear by themselves.
-        name, reason = card.names()[0], ", which reads text on any CPU"
-    elif name == "auto":
-        cache = cache_folder()
-        choice = devices.choose(cache, engine.device, engine.dtype, low_memory=engine.low_memory)
-        name, reason = choice.name, f", {choice.reason}"
+    if name == "auto":
+        name, reason = _automatic(engine)
+        reason = f", {reason}"
     model_card = card.load(name)
     from fls_models.pipelines.build import check
 
     check(model_card, engine.running)
     return model_card, reason
+
+
+def _automatic(engine: Engine) -> tuple[str, str]:
+    """What `auto` stands for, and why."""
+    cache, low_memory = cache_folder(), engine.low_memory
+    choice = devices.Choice(None, "")
+    # Those for a GPU hear by themselves.
+    if engine.read != "text":
+        choice = devices.choose(cache, engine.device, engine.dtype, low_memory=low_memory)
+    if choice.name is not None:
+        return choice.name, choice.reason
+    frames = engine.read == "frames"
+    text, why = text_model(cache, engine.device, frames=frames, low_memory=low_memory)
+    return text.name, choice.reason or why

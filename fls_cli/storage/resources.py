@@ -1,4 +1,4 @@
-"""What this machine has left: memory, where Linux says so, and disk."""
+"""What this machine has: memory and instructions, where Linux says so, and room on disks."""
 
 import os
 import re
@@ -43,6 +43,19 @@ def memory(root: Path = ROOT) -> Memory | None:
         left = max(0, limit - used)
         memory = Memory(min(memory.available, left), min(memory.total, limit))
     return memory
+
+
+def instructions(root: Path = ROOT) -> frozenset[str]:
+    """What the processor can do, as /proc/cpuinfo calls it, without what torch is kept from."""
+    try:
+        text = (root / "proc/cpuinfo").read_text("utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = (line.partition(":") for line in text.splitlines())
+    names = next((value.split() for name, _, value in lines if name.strip() == "flags"), [])
+    if os.environ.get("ATEN_CPU_CAPABILITY", "avx512") != "avx512":
+        names = [name for name in names if not name.startswith(("avx512", "amx"))]
+    return frozenset(names)
 
 
 def existing(folder: Path) -> Path:

@@ -15,8 +15,8 @@ import pytest
 from tiny_model import play
 
 from fls_cli.machine import doctor as checks
-from fls_cli.machine import resources as machine
-from fls_cli.machine.resources import Memory
+from fls_cli.storage import resources as machine
+from fls_cli.storage.resources import Memory
 from fls_models.weights import card
 from fls_models.weights import store as weights
 

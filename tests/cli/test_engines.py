@@ -311,7 +311,7 @@ def test_text_is_not_read_by_a_model_that_hears(
     assert isinstance(Started(Engine(read="frames")).model, LargeFrameModel)
     started = Started(Engine(read="text"))
     assert started.model.card.name == "mini"
-    assert started.said[0] == "using mini, which reads text on any CPU"
+    assert started.said[0] == "using mini, the model that runs on any CPU"
 
 
 # Models that hear by themselves

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fls_cli.machine.resources import Memory, existing, free_disk, memory
+from fls_cli.storage.resources import Memory, existing, free_disk, memory
 
 GIB = 2**30
 

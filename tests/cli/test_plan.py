@@ -105,8 +105,9 @@ def columns(table: str) -> list[list[str]]:
 
 
 def test_all_but_the_seconds_is_told_of_a_model_that_is_not_here(
-    talk: Path, capfd: Capture, cache: Path
+    talk: Path, capfd: Capture, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("FLS_MODEL")
     played = play(capfd, "plan", str(talk))
     assert played.code == 0
     head, *rows = columns(played.out)

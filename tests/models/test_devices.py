@@ -180,21 +180,21 @@ def test_auto_is_the_large_model_where_it_is_installed_and_fits(installed: Path)
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
-def test_auto_is_mini_without_a_gpu(installed: Path, device: str) -> None:
+def test_auto_is_no_large_model_without_a_gpu(installed: Path, device: str) -> None:
     found = choose(installed, device, "nf4", low_memory=False, **machine())
-    assert found == Choice("mini", "the model that runs on any CPU")
+    assert found == Choice(None, "")
 
 
-def test_auto_on_the_cpu_is_mini_and_asks_for_no_gpu(installed: Path) -> None:
+def test_auto_on_the_cpu_asks_for_no_gpu(installed: Path) -> None:
     found = choose(
         installed, "cpu", "nf4", low_memory=False, devices=nothing_asked, free=nothing_asked
     )
-    assert found == Choice("mini", "the model that runs on any CPU")
+    assert found == Choice(None, "")
 
 
-def test_auto_is_mini_where_no_gpu_has_room(installed: Path) -> None:
+def test_auto_is_no_large_model_where_no_gpu_has_room(installed: Path) -> None:
     found = choose(installed, "auto", "nf4", low_memory=False, **machine(10, 9))
-    assert found == Choice("mini", "as no GPU has the 10.1 GB free for fastlongspeech")
+    assert found == Choice(None, "as no GPU has the 10.1 GB free for fastlongspeech")
     found = choose(installed, "auto", "nf4", low_memory=True, **machine(10, 9))
     assert found.name == "fastlongspeech"
 
@@ -207,7 +207,7 @@ def test_auto_never_downloads_the_large_model(
     # Installed in nf4, it is not in int8.
     cache = installed if dtype == "int8" else tmp_path / "empty"
     found = choose(cache, "auto", dtype, low_memory=False, **machine(24))
-    assert found.name == "mini"
+    assert found.name is None
     assert found.reason == (
         "as fastlongspeech is not downloaded; `fls models pull fastlongspeech` fetches about "
         "17.6 GB for cuda:0"

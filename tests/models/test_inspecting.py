@@ -30,6 +30,8 @@ from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.inspection.inspection import InspectedSection, Inspection
 from fls_models.extractor.inspection.recorder import FusionRecorder
+from fls_models.pipelines import connector_extractor
+from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.inspect import inspect
 from fls_models.pipelines.large import LargeFrameModel, RuntimeConfig
 from fls_models.pipelines.mini import MiniFrameModel
@@ -304,6 +306,28 @@ def test_without_a_head_every_frame_counts(tmp_path: Path) -> None:
     found = inspect(model, [tiny_hearing.babble(8)], Budget())
     assert (found.has_head, found.words, found.mean_density) == (False, (), 1.0)
     assert found.lengths[-1] == found.frames_after < 200
+
+
+def test_a_model_without_a_connector_shows_what_the_default_s_makes_of_it(
+    mini: MiniFrameModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both hear with the same ear; no language model is loaded for it."""
+    tiny = mini._installed
+    own = replace(tiny, card=replace(tiny.card, name="large", frames=None), connector=None)
+    monkeypatch.setattr(connector_extractor.cards, "load", lambda _: tiny.card)
+    monkeypatch.setattr(connector_extractor, "connector", lambda _: tiny.connector)
+    extractor = CascadeModel(own).extractor
+    assert extractor is not None
+    audio, budget = tiny_hearing.babble(40), Budget()
+    found = inspect(extractor, blocks_of(audio), budget)
+    expected = inspect(mini, blocks_of(audio), budget)
+    assert found.model == "large"
+    assert found.words == expected.words
+    assert found.lengths == expected.lengths
+    for section, same in zip(found.sections, expected.sections, strict=True):
+        assert (section.density == same.density).all()
+    other = replace(own, card=replace(own.card, speech=replace(own.card.speech, name="other")))
+    assert CascadeModel(other).extractor is None
 
 
 @pytest.mark.parametrize("samples", [0, 300])

@@ -146,10 +146,10 @@ def test_the_loss_falls_and_what_is_frozen_stays(folder: Path, kept: Kept, tmp_p
     assert not any("lora" in name for name, _ in model.body.named_parameters())
     # It is what mini runs with.
     runs = MiniSpeechLM(folder / "speech", folder / "llm", result.folder)
-    recording = runs.project(runs._connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
+    recording = runs.project(runs.connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
     asked, said = SPOKEN[1].question, SPOKEN[1].answer
     plain = MiniSpeechLM(folder / "speech", folder / "llm", folder / "connector")
-    there = plain.project(plain._connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
+    there = plain.project(plain.connector.adapter(kept[Path("1.wav")].reshape(1, -1, WIDTH))[0])
     better = runs.scores(runs.read(ASK.heard(), recording), asked, [said])[0].sum()
     assert better > plain.scores(plain.read(ASK.heard(), there), asked, [said])[0].sum()
 

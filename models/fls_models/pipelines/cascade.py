@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fls_models.core.budget import Budget
     from fls_models.lslm.base import LanguageModel
     from fls_models.lslm.context_cache import ContextCache
-    from fls_models.pipelines.frames import FrameModel
+    from fls_models.pipelines.connector_extractor import ConnectorExtractor
     from fls_models.transcription.whisper import Transcriber
     from fls_models.weights.store import Installed
 
@@ -45,13 +45,10 @@ class CascadeModel(Pipeline):
         return Transcript(spoken_language, sentences, listener.until)
 
     @cached_property
-    def extractor(self) -> FrameModel | None:
-        """With the model's connector, if there is one."""
-        from fls_models.pipelines.mini import MiniFrameModel
+    def extractor(self) -> ConnectorExtractor | None:
+        from fls_models.pipelines.connector_extractor import connector_extractor
 
-        if self._installed.connector is None or self._installed.card.frames is None:
-            return None
-        return MiniFrameModel(self._installed, self._memory)
+        return connector_extractor(self._installed)
 
     @cached_property
     def encoder_fingerprint(self) -> str:

@@ -94,6 +94,33 @@ class FrameReading:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preference:
+    """When `auto` takes a model before the default.
+
+    Attributes:
+        instructions: the processor has one of these, as /proc/cpuinfo calls them,
+        cores: and so many cores,
+        memory_gb: and the machine, or what limits it, so much memory.
+        slower: where `fls plan` has measured both, this holds instead: an answer about ten minutes
+            takes at most so many times as long.
+    """
+
+    instructions: tuple[str, ...]
+    cores: int
+    memory_gb: float
+    slower: float
+
+    @property
+    def rule(self) -> str:
+        """The same in one line."""
+        return (
+            f"on a processor with {' or '.join(self.instructions)}, {self.cores} cores and "
+            f"{self.memory_gb:g} GB; once `fls plan` has measured both, where an answer about ten "
+            f"minutes takes at most {self.slower:g} times as long as one of {names()[0]}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card(ABC):
     """What a user picks by name.
 
@@ -102,6 +129,7 @@ class Card(ABC):
         memory_gb: for a model that runs on CUDA, of the device.
         max_frames: what one pass of the LLM reads at most: frames, or tokens of a transcript.
         thresholds: None for a model that was not calibrated, which refuses no question.
+        preference: None for one that `auto` takes by other rules.
     """
 
     reads_text: ClassVar[bool]
@@ -113,6 +141,7 @@ class Card(ABC):
     max_frames: int
     limits: str
     thresholds: Thresholds | None = None
+    preference: Preference | None = None
 
     @property
     @abstractmethod
@@ -229,6 +258,10 @@ def load(name: str) -> Card:
         return _large(raw)
     if "frames" in raw:
         raw["frames"] = _frames(raw["frames"])
+    if "auto" in raw:
+        preferred = raw.pop("auto")
+        preferred["instructions"] = tuple(preferred["instructions"])
+        raw["preference"] = Preference(**preferred)
     return TextCard(**{**raw, "speech": _part(raw["speech"]), "llm": _part(raw["llm"])})
 
 

@@ -19,9 +19,12 @@ Free = Callable[[str], int]
 
 @dataclass(frozen=True)
 class Choice:
-    """The model that `auto` stands for here, and why."""
+    """The model for a GPU that `auto` stands for, and why; without a name, why it is none.
 
-    name: str
+    Without a reason, too, there is no GPU to speak of.
+    """
+
+    name: str | None
     reason: str
 
 
@@ -116,25 +119,24 @@ def choose(
     devices: Callable[[], int] = count,
     free: Free = free_bytes,
 ) -> Choice:
-    """What `auto` stands for: `fastlongspeech` where it is installed and fits a GPU, else `mini`.
+    """What `auto` stands for: `fastlongspeech` where it is installed and fits a GPU, else none.
 
     It is never downloaded unasked: it is large.
     """
     from fls_models.weights.store import store_of
 
     large = cards.load("fastlongspeech")
-    small = cards.names()[0]
     if device == "cpu" or not devices():
-        return Choice(small, "the model that runs on any CPU")
+        return Choice(None, "")
     try:
         cuda_device = place(large, device, dtype, low_memory=low_memory, devices=devices, free=free)
     except EnvironmentLacks:
         required = large.needed_bytes(dtype, low_memory=low_memory)
-        return Choice(small, f"as no GPU has the {required / 1e9:.1f} GB free for {large.name}")
+        return Choice(None, f"as no GPU has the {required / 1e9:.1f} GB free for {large.name}")
     store = store_of(large, cache)
     if not store.is_ready(dtype):
         return Choice(
-            small,
+            None,
             f"as {large.name} is not downloaded; `fls models pull {large.name}` fetches about "
             f"{store.bytes_to_fetch(dtype) / 1e9:g} GB for {cuda_device}",
         )

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2Model
 
-from fls_models.lslm.mini.connector import Connector
 from fls_models.lslm.mini.int8 import Int8Linear
 from fls_models.lslm.mini.int8_lora import BranchedLinear
 from fls_models.lslm.mini.network import Qwen2
@@ -50,22 +49,18 @@ class TrainableHearing(MiniSpeechLM):
         body.to(device)
         head = dequantised(head, dtype).to(device)
         self._parts = replace(self._parts, body=TransformersBody(body), head=head)
-        self._connector.to(device)
+        self.connector.to(device)
         self._table = self._table.to(device)
-
-    @property
-    def connector(self) -> Connector:
-        return self._connector
 
     def heard(self, frames: Tensor) -> Tensor:
         """The adapter's hidden states of a clip: (T, 2 W) -> (T, D) float32, with gradients."""
         batch = frames.float().reshape(1, -1, self.config.shape.encoder_width)
-        hidden: Tensor = self._connector.adapter(batch)[0]
+        hidden: Tensor = self.connector.adapter(batch)[0]
         return hidden.float()
 
     def embedded(self, hidden: Tensor) -> Tensor:
         """As `project`, with gradients: (L, D) -> (L, H)."""
-        return self._connector.embeddings(hidden, self._table)
+        return self.connector.embeddings(hidden, self._table)
 
 
 def stock_layers(network: Qwen2, linear: Callable[[Int8Linear], nn.Module]) -> Qwen2Model:
