@@ -364,10 +364,13 @@ SITUATIONS: dict[str, Situation] = {
         )
         for what, zeros in (("without a last page", False), ("with a damaged last page", True))
     },
-    # Nothing is missing where the header tells how much there is.
-    "flac behind which zeros lie": Situation(
-        ends_in_zeros(encoded("all.flac"), 1.0), 4.0, (1.0, 3.0)
-    ),
+    # Nothing is missing where a header tells how much there is, or a page that it is the last.
+    **{
+        f"{name} behind which zeros lie": Situation(
+            ends_in_zeros(encoded(f"all.{name}", *options), 1.0), 4.0, (1.0, 3.0)
+        )
+        for name, options in {"flac": (), "mp3": (), "opus": OPUS}.items()
+    },
     "avi written to a pipe": Situation(
         piped("avi", "-c:a", "libmp3lame", *RATE_44), 4.0, (1.0, 3.0), close=0.1
     ),

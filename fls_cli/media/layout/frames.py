@@ -117,6 +117,8 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
         )
         for group in _begun_at(holes, runs)
     ]
+    if promised and lost < _SHORTEST_HOLE:
+        parts[-1] = replace(parts[-1], ended=True)
     if lost > 0 and (len(parts) == 1 or lost > _TOLERANCE):
         parts[-1] = replace(parts[-1], seconds=(parts[-1].seconds or 0.0) + lost)
     return parts

@@ -36,9 +36,10 @@ class Part:
     its middle, or no `end`, as it stops within a frame, packet, page or box, or in zeros;
     `disordered`, that its pieces do not follow each other in time, and ffmpeg leaves out some.
     `seconds` is how long it promises to be, None where only decoding tells; `torn` is where in it,
-    in seconds, a frame breaks off and others go on, how much later nobody knows; `bare` are its
-    samples where ffmpeg needs to be told what they are; `pieces` are where the bytes begin and end
-    that are read, if not all of them are.
+    in seconds, a frame breaks off and others go on, how much later nobody knows; `ended`, that it
+    says itself that it is complete, whatever follows; `bare` are its samples where ffmpeg needs to
+    be told what they are; `pieces` are where the bytes begin and end that are read, if not all of
+    them are.
     """
 
     begin: int = 0
@@ -49,6 +50,7 @@ class Part:
     disordered: bool = False
     seconds: float | None = None
     torn: tuple[float, ...] = ()
+    ended: bool = False
     bare: BareSamples | None = None
     pieces: tuple[tuple[int, int], ...] = ()
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from fls_cli.media.layout.headers import kind_at, next_header
-from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Part
+from fls_cli.media.layout.kinds import WORTH_TELLING, Bytes, Lack, Part
 
 _HEADER = 27
 _BEGINS, _ENDS = 2, 4
@@ -23,7 +23,7 @@ def ogg_parts(data: Bytes, begin: int) -> list[Part]:
     # Streams that are heard together all begin before one goes on.
     going = False
     numbers: dict[int, int] = {}
-    is_missing = False
+    is_missing, flags = False, 0
     for page in _pages(data, begin):
         flags, stream, number, _ = _PAGE.unpack(data[page : page + _PAGE.size])
         if flags & _BEGINS and going:
@@ -39,7 +39,8 @@ def ogg_parts(data: Bytes, begin: int) -> list[Part]:
     if end > (len(data) if foreign is None else foreign):
         return [*parts, Part(begin, foreign, lacks="end")]
     is_lost = going and (is_missing or _is_damaged(data, page, end, foreign))
-    return [*parts, Part(begin, foreign, lacks="bytes" if is_lost else None)]
+    lacks: Lack | None = "bytes" if is_lost else None
+    return [*parts, Part(begin, foreign, lacks=lacks, ended=going and bool(flags & _ENDS))]
 
 
 def _pages(data: Bytes, at: int) -> Iterator[int]:

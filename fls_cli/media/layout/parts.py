@@ -50,7 +50,7 @@ def _read(path: Path, name: str, size: int, changed: int) -> tuple[Part, ...]:
     with mapped(path) as data:
         parts = _recordings(data, name)
         # What was joined to it may be samples.
-        if len(parts) > 1 or name in _OF_SAMPLES or not _ends_in_zeros(data):
+        if len(parts) > 1 or name in _OF_SAMPLES or parts[0].ended or not _ends_in_zeros(data):
             return parts
         return (replace(parts[0], lacks="end"),)
 
