@@ -66,6 +66,7 @@ VARYING = (
     _varying("where the wheel is", r"/\S+/(imageio_ffmpeg/binaries/)\S+", r"\1FFMPEG"),
     _varying("version of python", r"^(ok  python +)3\.\d+\.\d+$", r"\1VERSION"),
     _varying("torch", r"^(ok  torch +)\d\S+, \d+ threads?$", r"\1VERSION, THREADS"),
+    _varying("why a model answers", r"^fls: using \w+, .*\n", ""),
     _varying("who hears", r"^(ok  hearing +)Whisper by .*$", r"\1ENGINE"),
     _varying("version of bitsandbytes", r"^(ok  bitsandbytes +)\d\S+$", r"\1VERSION"),
     _varying("GPUs", r"^(?:ok|--)(  cuda +).*$", r"\1GPUS"),
