@@ -33,7 +33,8 @@ def text_model(cache: Path, device: str, *, frames: bool, low_memory: bool) -> t
     default, *others = texts
     for card in others:
         if card.preference is not None and card in (here or texts):
-            paces = _paces([default, card], cache, device, low_memory=low_memory)
+            both = [default, card] if default in here and card in here else []
+            paces = _paces(both, cache, device, low_memory=low_memory)
             if _suits(card.preference, paces):
                 return card, f"which answers better than {default.name} and suits this machine"
     if here and default not in here:
@@ -41,8 +42,8 @@ def text_model(cache: Path, device: str, *, frames: bool, low_memory: bool) -> t
     return default, "the model that runs on any CPU"
 
 
-def _suits(preference: Preference, paces: list[float] | None) -> bool:
-    if paces is not None:
+def _suits(preference: Preference, paces: list[float]) -> bool:
+    if paces:
         first, second = paces
         return second <= preference.slower * first
     there = memory()
@@ -54,21 +55,16 @@ def _suits(preference: Preference, paces: list[float] | None) -> bool:
     )
 
 
-def _paces(
-    models: list[TextCard], cache: Path, device: str, *, low_memory: bool
-) -> list[float] | None:
-    """Seconds that an answer takes of each; None where one's pace is not known."""
+def _paces(models: list[TextCard], cache: Path, device: str, *, low_memory: bool) -> list[float]:
+    """Seconds that an answer takes of each that is here; none where one's pace is not known."""
     from fls_models.weights.store import store_of
 
     seconds = []
     for card in models:
-        store = store_of(card, cache)
-        if not store.is_ready():
-            return None
-        folders = store.locate().folders()
+        folders = store_of(card, cache).locate().folders()
         pace = known_pace(folders, reads_by="text", device=device, low_memory=low_memory)
         if pace is None:
-            return None
+            return []
         from fls_models.planning.plan import planned
 
         seconds.append(pace.expected([planned(card, "text", _BUDGET, _SECONDS)]))

@@ -1,8 +1,8 @@
 """The parts of a stream without a clock: recordings that were joined, and what damage left."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 from fls_cli.media.layout.audio_frames import MPEG, promised_seconds
 from fls_cli.media.layout.frame_runs import FrameKind, Run
@@ -94,16 +94,17 @@ def _without_insertions(
 
 def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[Part]:
     """Those of one recording."""
-    holes = {
+    breaks = {
         after.begin: (after.begin - before.end) / before.bytes_per_second
-        for before, after in _breaks(data, runs)
+        for before, after in pairwise(runs)
+        if not data[before.end : before.end + 16].startswith(_TAGS)
     }
-    bad = {at: hole for at, hole in holes.items() if hole > _SHORTEST_HOLE}
+    bad = {at: hole for at, hole in breaks.items() if hole > _SHORTEST_HOLE}
     promised = promises.get(runs[0].begin, 0.0)
     lost = promised - sum(run.seconds for run in runs) - sum(bad.values())
-    if len(holes) == len(bad) + 1 and lost > _SHORTEST_HOLE:
+    if len(breaks) == len(bad) + 1 and lost > _SHORTEST_HOLE:
         # A block was left out, and its length is what the header promises more than there is.
-        holes, lost = {at: bad.get(at, lost) for at in holes}, 0.0
+        holes, lost = {at: bad.get(at, lost) for at in breaks}, 0.0
     else:
         holes = bad
     parts = [
@@ -113,7 +114,7 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
             hole=holes.get(group[0].begin, 0.0),
             lacks="end" if group[-1].torn else None,
             seconds=sum(run.seconds for run in group),
-            torn=_torn(data, group),
+            torn=_torn(group, breaks),
         )
         for group in _begun_at(holes, runs)
     ]
@@ -124,17 +125,11 @@ def _parts(data: Bytes, runs: list[Run], promises: Mapping[int, float]) -> list[
     return parts
 
 
-def _breaks(data: Bytes, runs: Iterable[Run]) -> list[tuple[Run, Run]]:
-    """Runs with what is no frame between them, nor a tag."""
-    return [
-        (before, after)
-        for before, after in pairwise(runs)
-        if not data[before.end : before.end + 16].startswith(_TAGS)
-    ]
-
-
-def _torn(data: Bytes, runs: Sequence[Run]) -> tuple[float, ...]:
+def _torn(runs: Iterable[Run], breaks: Container[int]) -> tuple[float, ...]:
     """Where in runs that are read as one recording a frame is torn, in seconds."""
-    seconds = accumulate(run.seconds for run in runs)
-    ends = {run.begin: end for run, end in zip(runs, seconds, strict=True)}
-    return tuple(ends[before.begin] for before, _ in _breaks(data, runs))
+    times, seconds = [], 0.0
+    for run in runs:
+        if seconds and run.begin in breaks:
+            times.append(seconds)
+        seconds += run.seconds
+    return tuple(times)
