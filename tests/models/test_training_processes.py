@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import multiprocessing
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -137,6 +139,19 @@ def work(index: int, count: int, port: int, folder: Path) -> None:
         os._exit(0)
 
 
+def leave_group(port: int, folder: Path) -> None:
+    """A process of two, whose libraries are imported when it has joined the other."""
+    os.environ["MASTER_PORT"] = str(port)
+    late = "torch.distributed.nn.functional"
+    was_early = late in sys.modules
+    threads = len(os.listdir("/proc/self/task"))
+    with joined("cpu") as processes:
+        importlib.import_module(late)
+        processes.wait()
+    left = len(os.listdir("/proc/self/task")) - threads
+    (folder / f"left-{processes.index}.json").write_text(json.dumps([was_early, left]), "utf-8")
+
+
 def refused(task: Callable[[], object]) -> str:
     try:
         task()
@@ -182,6 +197,27 @@ def assert_same(found: dict[str, Tensor], run: Run) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value, msg=name)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted by Linux")
+def test_no_thread_of_the_group_is_left(tmp_path: Path) -> None:
+    port = free_port()
+    script = "import sys, pathlib, test_training_processes as t; "
+    script += "t.leave_group(int(sys.argv[1]), pathlib.Path(sys.argv[2]))"
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", script, str(port), str(tmp_path)]
+    started = [
+        subprocess.Popen(
+            command,
+            env=os.environ | group | {"RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": path},
+        )
+        for rank in ("0", "1")
+    ]
+    assert [process.wait(300) for process in started] == [0, 0]
+    for rank in range(2):
+        was_early, left = json.loads((tmp_path / f"left-{rank}.json").read_text("utf-8"))
+        assert (was_early, left) == (False, 0)
 
 
 def test_two_processes_make_the_steps_of_one(folder: Path, alone: tuple[Run, Best]) -> None:

@@ -7,6 +7,7 @@ Without a launcher there is one process, and nothing is loaded or waited for her
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -139,6 +140,9 @@ def joined(device: str) -> Iterator[Processes]:
         yield ALONE
         return
     accelerate = optional("accelerate", f"Training in {launched()} processes")
+    # Its functions have the group of the moment of its import as a default, and the group's threads
+    # stay as long as that: the process could abort at its end.
+    importlib.import_module("torch.distributed.nn.functional")
     on_gpu = device.startswith("cuda")
     # What is said between processes goes by the CPU: it fails where one has ended, and a GPU
     # would wait.
