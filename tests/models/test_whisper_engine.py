@@ -10,14 +10,15 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny_whisper import BINS, TIMED_WORDS, write_tiny_whisper
 from torch import Tensor
 
-from fls_models.audio.whisper.alignment import align_tokens, warp
+from fls_models.audio.whisper.alignment import Alignment, align_tokens, warp
 from fls_models.audio.whisper.checkpoint import read_variables
-from fls_models.audio.whisper.engine import AlignmentRequest, Generation, WhisperEngine
+from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generation, WhisperEngine
 from fls_models.audio.whisper.load import Whisper, load_whisper
-from fls_models.audio.whisper.network import WhisperNetwork
+from fls_models.audio.whisper.network import WhisperNetwork, _attend_by_head
 from fls_models.core.processor import multiplies_bfloat16
 
 WORD = {word: number for number, word in enumerate(TIMED_WORDS)}
@@ -252,6 +253,45 @@ def test_what_is_encoded_is_at_hand(
     first[0, 0] += 5
     whisper.encode([first])
     assert asked == [2, 1, 1]
+
+
+@BFLOAT16
+def test_heads_one_by_one_attend_as_all_together() -> None:
+    random = torch.Generator().manual_seed(0)
+    projections = torch.randn(1, 50, 3 * 24, generator=random).bfloat16().chunk(3, dim=-1)
+    queries, keys, values = (part.view(1, 50, 3, 8).transpose(1, 2) for part in projections)
+    expected = F.scaled_dot_product_attention(queries.float(), keys.float(), values.float())
+    found = _attend_by_head(queries, keys, values).float()
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rest", "windows_heard"),
+    # Behind the last word: a breath, a sentence.
+    [(0.4, 1), (1.5, 2)],
+)
+def test_the_breath_behind_the_last_word_is_not_heard(
+    tiny: tuple[Path, Any], engine: WhisperEngine, rest: float, windows_heard: int
+) -> None:
+    heard: list[Any] = []
+
+    def ask(kind: str, request: Any) -> Any:
+        if kind == "encode":
+            heard.append(request)
+            return request
+        if kind == "align":
+            return Alignment([(0, 0), (1, 1), (2, 75)], [1.0, 1.0])
+        # The first window ends with a pair of timestamps, any other says that nobody speaks.
+        words = ["<|0.00|>", "a", "b", "<|1.50|>", "<|1.50|>"] if len(heard) == 1 else []
+        return Generated([[WORD[word] for word in words]], [-0.1 if words else -9.0], 0.9)
+
+    samples = np.random.default_rng(0).standard_normal(24000 + round(16000 * (rest + 0.2)))
+    task = Whisper(tiny[0], engine).transcription(
+        samples.astype(np.float32), "en", beams=1, temperatures=[0.0], silence=3200
+    )
+    [segment] = task(ask)
+    assert [word.word for word in segment.words] == ["ab"]
+    assert len(heard) == windows_heard
 
 
 @pytest.mark.parametrize(

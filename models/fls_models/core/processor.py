@@ -20,9 +20,14 @@ def multiplies_int8() -> bool:
     """
     import torch
 
-    return (
-        _has_avx512() and torch.cpu._is_vnni_supported() and not torch.cpu._is_amx_tile_supported()
-    )
+    return _has_avx512() and torch.cpu._is_vnni_supported() and not multiplies_tiles()
+
+
+def multiplies_tiles() -> bool:
+    """Whether it multiplies matrices tile by tile (Intel's AMX)."""
+    import torch
+
+    return torch.cpu._is_amx_tile_supported()
 
 
 def _has_avx512() -> bool:

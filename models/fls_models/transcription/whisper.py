@@ -267,7 +267,11 @@ class Transcriber(PieceByPiece):
             chunks = _chunks(piece, part)
             samples = np.concatenate([piece.samples[c["start"] : c["end"]] for c in chunks])
             task = self._whisper.transcription(
-                samples, part.language, beams=effort.beams, temperatures=effort.temperatures
+                samples,
+                part.language,
+                beams=effort.beams,
+                temperatures=effort.temperatures,
+                silence=chunks[-1]["end"] - part.speech[-1][1],
             )
             hearing.parts.append((part, chunks, together.start(task)))
         return hearing

@@ -25,11 +25,15 @@ from fls_models.audio.whisper.network import WhisperNetwork
 
 @dataclass(frozen=True, eq=False)
 class Generation:
-    """What is asked of the decoder: (T, D) of a window, a prompt, CTranslate2's options."""
+    """What is asked of the decoder: (T, D) of a window, a prompt, CTranslate2's options.
+
+    `speech_end`, of 20 ms, is where someone speaks last, as far as that is known.
+    """
 
     encoded: Tensor
     prompt: tuple[int, ...]
     options: Mapping[str, Any]
+    speech_end: int = 0
 
     @property
     def is_random(self) -> bool:
@@ -120,6 +124,7 @@ class WhisperEngine:
                 options["max_length"] // 2, options["max_length"] - len(requests[0].prompt)
             ),
             max_initial_timestamp=options["max_initial_timestamp_index"],
+            speech_ends=[request.speech_end for request in requests],
         )
         return [
             Generated([d.tokens], [d.log_probability / max(1, len(d.tokens))], d.no_speech)

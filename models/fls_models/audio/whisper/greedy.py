@@ -7,6 +7,7 @@ together are likelier than any word.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,6 +16,10 @@ from fls_models.audio.whisper.network import WhisperNetwork
 
 # Finished windows are dropped once they are this share: dropping copies what stays.
 _DROPPED = 0.25
+# So much speech behind the last timestamp, in 20 ms, is not left out.
+_LEFT_OUT = 50
+# Nats a token, below which text is doubted, as in openai/whisper's `logprob_threshold`.
+_DOUBTED = -1.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,17 @@ class Decoded:
     no_speech: float
     tokens: list[int] = field(default_factory=list)
     log_probability: float = 0.0
+    # Where it would have ended, and the log-probabilities up to there and of the end.
+    ends: list[tuple[int, float, float]] = field(default_factory=list)
+
+    def cut_doubted(self) -> None:
+        """Lets it end where it would have, if what was written instead is doubted."""
+        stops = [*self.ends, (len(self.tokens), self.log_probability, 0.0)]
+        for (begin, before, of_end), (end, after, _) in pairwise(stops):
+            if after - before < _DOUBTED * (end - begin):
+                del self.tokens[begin:]
+                self.log_probability = before + of_end
+                break
 
 
 @torch.inference_mode()
@@ -46,11 +62,14 @@ def decode_greedily(
     suppressed: Sequence[int],
     max_tokens: int,
     max_initial_timestamp: int,
+    speech_ends: Sequence[int],
 ) -> list[Decoded]:
     """What is said in windows, each (T, D), after prompts of one length.
 
     `suppressed` are never written, and `max_initial_timestamp` is the latest first timestamp, of
-    20 ms.
+    20 ms. A text that ends at a timestamp more than a second before its `speech_ends`, of 20 ms,
+    goes on instead: Whisper was trained on speech that is cut off, and leaves its last sentence to
+    the next window.
     """
     tokens = torch.tensor(prompts)
     state = network.begin(encoded, tokens.shape[1] + max_tokens)
@@ -64,6 +83,7 @@ def decode_greedily(
         logits[:, list(suppressed)] = -torch.inf
         for row, index in enumerate(active):
             _apply_rules(logits[row], results[index].tokens, special, max_initial_timestamp)
+            _go_on(logits[row], results[index], special, speech_ends[index])
         chosen, log_probabilities = _choose(logits, special.first_timestamp)
         running = []
         for row, index in enumerate(active):
@@ -83,7 +103,20 @@ def decode_greedily(
     for result in results:
         if result.tokens[-1:] == [special.end]:
             result.tokens.pop()
+        result.cut_doubted()
     return results
+
+
+def _go_on(logits: Tensor, result: Decoded, special: SpecialTokens, speech_end: int) -> None:
+    """Sets the end to -inf, in place, where a pair of timestamps leaves speech behind; (V,)."""
+    begin = special.first_timestamp
+    is_left = (
+        result.tokens[-1:] > [begin - 1] and result.tokens[-1] - begin < speech_end - _LEFT_OUT
+    )
+    if is_left and result.tokens[-2:-1] > [begin - 1] and int(logits.argmax()) == special.end:
+        log_probability = float(logits.log_softmax(dim=-1)[special.end])
+        result.ends.append((len(result.tokens), result.log_probability, log_probability))
+        logits[special.end] = -torch.inf
 
 
 def _apply_rules(

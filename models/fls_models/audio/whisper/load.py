@@ -7,6 +7,7 @@ together.
 
 import copy
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.together import Ask, Together
-from fls_models.audio.whisper.engine import AlignmentRequest, Generation, WhisperEngine
+from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generation, WhisperEngine
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.processor import multiplies_bfloat16
 
 # Words in the vocabulary of a model that knows more than English, as CTranslate2 tells them apart.
 _MULTILINGUAL = 51865
+# Features every 10 ms, times every 20.
+_FRAMES_A_TOKEN = 2
+# Of 20 ms: so little speech behind a window's last word is its end.
+_REST = 25
 # Encodings that are at hand: which language it is and which words are asked of the same ones.
 _AT_HAND = 32
 
@@ -84,9 +89,13 @@ class Whisper:
         *,
         beams: int,
         temperatures: Sequence[float],
+        silence: int = 0,
     ) -> Callable[[Ask], list[Any]]:
-        """A task: of (n,) samples, at most 30 s, faster-whisper's segments with words and times."""
-        return partial(self._transcribe, samples, language, beams, list(temperatures))
+        """A task: of (n,) samples, at most 30 s, faster-whisper's segments with words and times.
+
+        In the last `silence` samples nobody speaks.
+        """
+        return partial(self._transcribe, samples, language, beams, list(temperatures), silence)
 
     def _transcribe(
         self,
@@ -94,11 +103,12 @@ class Whisper:
         language: str,
         beams: int,
         temperatures: list[float],
+        silence: int,
         ask: Ask,
     ) -> list[Any]:
         reader = copy.copy(self._reader)
-        reader.model = _Model(ask, is_multilingual=reader.model.is_multilingual)
-        reader.encode = partial(ask, "encode")
+        reader.model = _Model(ask, silence, is_multilingual=reader.model.is_multilingual)
+        reader.encode = reader.model.encode
         segments, _ = reader.transcribe(
             samples,
             language=language,
@@ -120,15 +130,33 @@ class Whisper:
 
 
 class _Model:
-    """CTranslate2's model as faster-whisper takes it, which asks for each of its answers."""
+    """CTranslate2's model as faster-whisper takes it, which asks for each of its answers.
 
-    def __init__(self, ask: Ask, *, is_multilingual: bool) -> None:
+    In the last `silence` samples of what is heard nobody speaks.
+    """
+
+    def __init__(self, ask: Ask, silence: int = 0, *, is_multilingual: bool) -> None:
         self._ask = ask
+        self._silence = silence
+        self._speech_end: int | None = None
         self.is_multilingual = is_multilingual
 
+    def encode(self, features: NDArray[np.float32]) -> Any:
+        """(80, 3000) features of a window, zeros behind the sound; None for too little speech."""
+        is_first = self._speech_end is None
+        sound = int(np.flatnonzero(features.any(axis=0))[-1:].sum()) // _FRAMES_A_TOKEN
+        self._speech_end = sound - self._silence // (SAMPLE_RATE // 50)
+        # Behind the last word that was heard: of nothing it would make words up.
+        if not is_first and self._speech_end < _REST:
+            return None
+        return self._ask("encode", features)
+
     def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> list[Any]:
+        if encoded is None:
+            return [Generated([[]], [-math.inf], 1.0)]
         [prompt] = prompts
-        return [self._ask("generate", Generation(encoded, tuple(prompt), options))]
+        request = Generation(encoded, tuple(prompt), options, self._speech_end or 0)
+        return [self._ask("generate", request)]
 
     def align(
         self,
