@@ -56,9 +56,17 @@ def test_what_was_trained_for_mini_is_inside(names: set[str]) -> None:
     assert {f"fls_models/mini/{name}" for name in trained} <= names
 
 
+def test_what_tells_speakers_apart_is_inside(names: set[str]) -> None:
+    folder = ROOT / "models" / "fls_models" / "speakers" / "weights"
+    weights = {path.name for path in folder.iterdir() if path.is_file()}
+    assert {"segmentation-3.0.onnx", "embedding.safetensors", "LICENSE-pyannote"} <= weights
+    assert {f"fls_models/speakers/weights/{name}" for name in weights} <= names
+
+
 def test_else_nothing_that_was_not_written_by_hand_is_inside(names: set[str]) -> None:
     ours = [name for name in names if ".dist-info/" not in name]
-    suffixes = {Path(name).suffix for name in ours if not name.startswith("fls_models/mini/")}
+    weights = ("fls_models/mini/", "fls_models/speakers/weights/")
+    suffixes = {Path(name).suffix for name in ours if not name.startswith(weights)}
     assert suffixes <= {".py", ".toml", ".typed", ".css", ".html", ".js", ".txt"}
 
 

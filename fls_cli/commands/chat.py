@@ -19,7 +19,7 @@ from fls_cli.session.chat import slash_commands
 from fls_cli.session.chat.chat import Chat, ChatRecording
 from fls_cli.session.engine import Engine
 from fls_cli.session.evidence_files import EVIDENCE
-from fls_cli.session.listening import hear
+from fls_cli.session.hearing.listening import hear
 from fls_cli.session.request import ListenRequest
 from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources

@@ -167,6 +167,24 @@ Cache = Annotated[
         envvar="FLS_KEEP",
     ),
 ]
+Speakers = Annotated[
+    str | None,
+    _reading(
+        "--speakers",
+        metavar="COUNT",
+        help="Say who speaks: auto, or how many speakers there are (3, 2-4).",
+        show_default=False,
+    ),
+]
+SpeakerNames = Annotated[
+    list[str] | None,
+    _reading(
+        "--speaker-name",
+        metavar="WHO=NAME",
+        help="What a speaker is called: S1=Anna, or 0:12=Anna for who speaks then. Repeatable.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, _output("--json", help="One JSON object a line.")]
 Output = Annotated[
     str | None,

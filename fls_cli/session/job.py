@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
-from fls_cli.session.listening import Listening, TimedRecording, hear, is_known, listen
-from fls_cli.session.read_ahead import Ahead
+from fls_cli.session.hearing.listening import Listening, TimedRecording, hear, is_known, listen
+from fls_cli.session.hearing.read_ahead import Ahead
+from fls_cli.session.hearing.speakers import SpeakerSearch, SpeakerWish
 from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.session import Session
 from fls_cli.writers.exact_names import json_line
 from fls_models.core.progress import ignore
 
 if TYPE_CHECKING:
-    from fls_cli.session.read_ahead import Blocks
+    from fls_cli.session.hearing.read_ahead import Blocks
     from fls_models.answering.model import Model
-    from fls_models.core.results import Span
+    from fls_models.core.results import Span, Transcript
+    from fls_models.speakers.turn import SpeakerTurn
 
 _T = TypeVar("_T")
 
@@ -45,6 +47,7 @@ class Job:
     _ahead: Ahead | None = None
     # What was there when decoding ahead began.
     _ahead_of: Contents | None = None
+    _speakers: SpeakerSearch | None = None
 
     @property
     def listen_request(self) -> ListenRequest:
@@ -77,6 +80,15 @@ class Job:
     def hear(self) -> TimedRecording:
         """The recording as the model hears it, to its end; raises as `listen` does."""
         return self._begun(hear)
+
+    def transcript_by_speaker(self, wish: SpeakerWish) -> tuple[Transcript, list[SpeakerTurn]]:
+        """What is said, to the end, by whom, and who speaks when; raises as `listen` does."""
+
+        def say(text: str) -> None:
+            self.session.say(f"{self.source.name}: {text}")
+
+        self._speakers = SpeakerSearch(self.listen_request, wish, self.session.memory, say)
+        return self._speakers.speakers_of(self.listen().transcript())
 
     def _begun(self, listening: Callable[..., _T]) -> _T:
         # Where nothing lies, no model need be loaded; elsewhere it is while the rest comes.
@@ -118,6 +130,10 @@ class Job:
         self._ahead = Ahead(decode)
 
     def _decode(self, warn: Callable[[Flaw], None]) -> Blocks:
+        blocks = self._blocks(warn)
+        return blocks if self._speakers is None else self._speakers.overhear(blocks)
+
+    def _blocks(self, warn: Callable[[Flaw], None]) -> Blocks:
         # A file that was replaced since is not the one that was decoded.
         contents = None if self._ahead_of is None else asdict(self._ahead_of)
         if self._ahead is not None and (contents is None or is_unchanged(self.source, contents)):

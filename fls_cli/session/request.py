@@ -23,7 +23,7 @@ from fls_models.core.progress import ignore
 from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
-    from fls_cli.session.read_ahead import Blocks
+    from fls_cli.session.hearing.read_ahead import Blocks
     from fls_models.answering.model import FrameExtractor
     from fls_models.core.progress import Progress
     from fls_models.extractor.inspection.inspection import Inspection

@@ -13,6 +13,7 @@ from fls_cli.writers.timed_words import TimedWord, one_line, timed_words
 from fls_models.core.results import Answer, Chapter, Sentence, Span, Summary, Transcript, Word
 from fls_models.core.timestamps import clock_time, whole_seconds
 from fls_models.errors import UsageError
+from fls_models.speakers.turn import SpeakerTurn
 
 TRANSCRIPT_SCHEMA = "fls.transcript/1"
 SUMMARY_SCHEMA = "fls.summary/1"
@@ -30,11 +31,13 @@ TimedText: TypeAlias = tuple[int, int, str]
 def txt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = ()) -> str:
     """One sentence a line, so that grep finds sentences; a blank line at pauses over 2 s.
 
-    With words: one a line, as start, end (seconds) and text, separated by tabs.
+    With words: one a line, as start, end (seconds) and text, separated by tabs. Before the text
+    stands who said it, if that is known.
     """
     if words:
         return "".join(
-            f"{word.start:.3f}\t{word.end:.3f}\t{text}\n"
+            "\t".join([f"{word.start:.3f}", f"{word.end:.3f}", *_speaker(word).values(), text])
+            + "\n"
             for word in transcript.words
             if (text := one_line(word.text))
         )
@@ -48,7 +51,8 @@ def txt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
 def sentence_line(sentence: Sentence, before: Sentence | None) -> str:
     """A sentence as `txt` writes it, for those who cannot wait for the rest."""
     gap = before is not None and sentence.start - before.end > _PARAGRAPH
-    return ("\n" if gap else "") + one_line(sentence.text) + "\n"
+    name = "" if sentence.speaker is None else f"{sentence.speaker}: "
+    return ("\n" if gap else "") + name + one_line(sentence.text) + "\n"
 
 
 def srt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = ()) -> str:
@@ -57,9 +61,9 @@ def srt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
     Where sound is missing, a cue in brackets says so.
     """
     if words:
-        texts = [(word.start, word.end, word.text) for word in timed_words(transcript)]
+        texts = [(word.start, word.end, word.text) for word in timed_words(transcript, named=True)]
     else:
-        texts = [(cue.start, cue.end, cue.text) for cue in cues(transcript)]
+        texts = [(cue.start, cue.end, cue.text) for cue in cues(transcript, named=True)]
     texts_and_notes = _with_notes(texts, flaws)
     return "\n".join(
         f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text}\n"
@@ -79,16 +83,23 @@ def vtt(transcript: Transcript, *, words: bool = False, flaws: Sequence[Flaw] = 
             "".join(_timed(line, first)) if words else _escaped(line_text(line))
             for line in cue.lines
         )
-        blocks.append(f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{text}\n")
+        voice = "" if cue.speaker is None else f"<v {_escaped(cue.speaker)}>"
+        blocks.append(f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{voice}{text}\n")
     return "\n".join(blocks)
 
 
 def transcript_json(
-    transcript: Transcript, source: str, *, words: bool = False, flaws: Sequence[Flaw] = ()
+    transcript: Transcript,
+    source: str,
+    *,
+    words: bool = False,
+    flaws: Sequence[Flaw] = (),
+    turns: Sequence[SpeakerTurn] = (),
 ) -> dict[str, Any]:
     """The public form of a transcript, schema `fls.transcript/1`, with times as measured.
 
-    A sentence has a language where that is not the transcript's.
+    A sentence has a language where that is not the transcript's, and a speaker, as its words have,
+    where that is known; `turns` are who speaks when, overlaps included.
     """
     return {
         "schema": TRANSCRIPT_SCHEMA,
@@ -96,12 +107,14 @@ def transcript_json(
         "language": transcript.language,
         "duration": round(transcript.duration, 3),
         "warnings": warnings(flaws),
+        **({"turns": [_turn(turn) for turn in turns]} if turns else {}),
         "sentences": [
             {
                 "start": round(sentence.start, 3),
                 "end": round(sentence.end, 3),
                 "text": one_line(sentence.text),
                 **_language(sentence, transcript),
+                **_speaker(sentence),
                 **({"words": [_word(word) for word in sentence.words]} if words else {}),
             }
             for sentence in _spoken(transcript)
@@ -112,6 +125,14 @@ def transcript_json(
 def _language(sentence: Sentence, transcript: Transcript) -> dict[str, str]:
     code = sentence.language
     return {} if code is None or code == transcript.language else {"language": code}
+
+
+def _speaker(said: Sentence | Word) -> dict[str, str]:
+    return {} if said.speaker is None else {"speaker": said.speaker}
+
+
+def _turn(turn: SpeakerTurn) -> dict[str, Any]:
+    return {"start": round(turn.start, 3), "end": round(turn.end, 3), "speaker": turn.speaker}
 
 
 _TEXTS: dict[str, Callable[..., str]] = {"txt": txt, "srt": srt, "vtt": vtt}
@@ -130,13 +151,14 @@ def render(
     *,
     words: bool = False,
     flaws: Sequence[Flaw] = (),
+    turns: Sequence[SpeakerTurn] = (),
 ) -> str:
     """A transcript in one of FORMATS, ending with a newline unless there is nothing to say.
 
     Raises UsageError when there is no such format.
     """
     if form == "json":
-        payload = transcript_json(transcript, source, words=words, flaws=flaws)
+        payload = transcript_json(transcript, source, words=words, flaws=flaws, turns=turns)
         return json.dumps(payload, ensure_ascii=False, indent=2) + "\n"
     if form not in _TEXTS:
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
@@ -252,6 +274,7 @@ def _word(word: Word) -> dict[str, Any]:
         "end": round(word.end, 3),
         "text": clean(word.text),
         "probability": round(word.probability, 4),
+        **_speaker(word),
     }
 
 

@@ -44,6 +44,10 @@ class Cue:
     lines: tuple[Line, ...]
 
     @property
+    def speaker(self) -> str | None:
+        return self.lines[0][0].speaker
+
+    @property
     def text(self) -> str:
         return "\n".join(line_text(line) for line in self.lines)
 
@@ -53,12 +57,13 @@ def line_text(line: Line) -> str:
     return "".join((" " if i and word.spaced else "") + word.text for i, word in enumerate(line))
 
 
-def cues(transcript: Transcript) -> list[Cue]:
+def cues(transcript: Transcript, *, named: bool = False) -> list[Cue]:
     """Cues of at most two lines of 42 columns and 7 s, in order, none overlapping the next.
 
-    Every word is in exactly one. A cue lasts at least 1 s wherever the next word leaves room.
+    Every word is in exactly one. A cue lasts at least 1 s wherever the next word leaves room. Each
+    is of one speaker; if `named`, those begin with the name with whom the speaker changes.
     """
-    words = timed_words(transcript, MAX_COLUMNS)
+    words = timed_words(transcript, MAX_COLUMNS, named=named)
     end_of_all = round(transcript.duration * 1000)
     cuts = _cuts(words, end_of_all)
     return [_cue(words, first, last, end_of_all) for first, last in pairwise(cuts)]
@@ -85,6 +90,8 @@ def _cuts(words: Sequence[TimedWord], end_of_all: int) -> list[int]:
             end = words[last - 1].end
             if last > first + 1:
                 gap = words[last - 1].start - words[last - 2].end
+                if words[last - 1].speaker != words[first].speaker:
+                    break
                 if gap > _LONG_PAUSE or end - words[first].start > LONGEST:
                     break
                 inner += _INNER_PAUSE * (gap > _PAUSE)

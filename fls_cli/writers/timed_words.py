@@ -6,7 +6,7 @@ no length, or several the same start; here every word begins after the one befor
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fls_cli.console.text import clean
 from fls_models.core.results import Sentence, Transcript
@@ -25,7 +25,8 @@ _USUAL_LENGTH = 200
 class TimedWord:
     """A word, without the space that stands before it if it is `spaced`; milliseconds.
 
-    `breakable`: a line may begin with it. `columns` is its width on a screen.
+    `breakable`: a line may begin with it. `columns` is its width on a screen. `speaker` is who says
+    it, if that is known.
     """
 
     start: int
@@ -35,6 +36,7 @@ class TimedWord:
     breakable: bool
     stop: int
     columns: int
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class _Said:
     text: str
     spaced: bool
     stop: int
+    speaker: str | None = None
 
 
 def columns(text: str) -> int:
@@ -58,16 +61,18 @@ def one_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def timed_words(transcript: Transcript, widest: int | None = None) -> list[TimedWord]:
+def timed_words(
+    transcript: Transcript, widest: int | None = None, *, named: bool = False
+) -> list[TimedWord]:
     """All words in order, starts strictly rising, each ending before the next one starts.
 
-    A word of more than `widest` columns is cut into several, with times by its length.
+    A word of more than `widest` columns is cut into several, with times by its length. If `named`,
+    a speaker's name and a colon stand before the first word of theirs.
     """
     anywhere = transcript.language in _UNSPACED
     pieces = [
         piece
-        for sentence in transcript.sentences
-        for word in _said(sentence, anywhere)
+        for word in _words(transcript, anywhere, named)
         for piece in (_pieces(word, widest) if widest else [word])
     ]
     starts = _starts(pieces)
@@ -81,9 +86,19 @@ def timed_words(transcript: Transcript, widest: int | None = None) -> list[Timed
             breakable=word.spaced or anywhere,
             stop=word.stop,
             columns=columns(word.text),
+            speaker=word.speaker,
         )
         for word, start, bound in zip(pieces, starts, bounds, strict=True)
     ]
+
+
+def _words(transcript: Transcript, anywhere: bool, named: bool) -> Iterator[_Said]:
+    speaker = None
+    for sentence in transcript.sentences:
+        for word in _said(sentence, anywhere):
+            is_new = named and word.speaker not in (None, speaker)
+            speaker = word.speaker
+            yield replace(word, text=f"{speaker}: {word.text}") if is_new else word
 
 
 def _said(sentence: Sentence, anywhere: bool) -> Iterator[_Said]:
@@ -94,7 +109,7 @@ def _said(sentence: Sentence, anywhere: bool) -> Iterator[_Said]:
         spaced = word.text[0].isspace() or (i == 0 and not anywhere)
         last = i == len(words) - 1
         stop = SENTENCE if last else CLAUSE if text.endswith(_CLAUSE_ENDS) else NO_STOP
-        yield _Said(word.start, max(word.start, word.end), text, spaced, stop)
+        yield _Said(word.start, max(word.start, word.end), text, spaced, stop, word.speaker)
 
 
 def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
@@ -105,7 +120,8 @@ def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
         cut = _cut(rest, widest)
         text, rest = rest[:cut], rest[cut:]
         end = word.end - (word.end - word.start) * columns(rest) / whole if rest else word.end
-        yield _Said(start, end, text.strip(), spaced, NO_STOP if rest else word.stop)
+        stop = NO_STOP if rest else word.stop
+        yield _Said(start, end, text.strip(), spaced, stop, word.speaker)
         spaced, rest, start = text[-1].isspace() or rest[:1].isspace(), rest.lstrip(), end
 
 

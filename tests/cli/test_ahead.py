@@ -18,12 +18,12 @@ from test_ledger import children
 from fls_cli.media.ffmpeg.process import _children
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.stream import stream
-from fls_cli.session.read_ahead import Ahead
+from fls_cli.session.hearing.read_ahead import Ahead
 from fls_cli.sources.resolve import open_sources
 from fls_models.errors import InputError, NotMedia
 
 if TYPE_CHECKING:
-    from fls_cli.session.read_ahead import Blocks
+    from fls_cli.session.hearing.read_ahead import Blocks
 
 Warn = Callable[[Flaw], None]
 # Only against hanging; less than the time after which ffmpeg gives a silent host up.

@@ -17,7 +17,7 @@ from tiny_model import SAID, Ear, Played, TinyModel, command, play
 
 from fls_cli.session import engine as engines
 from fls_cli.session import job as jobs
-from fls_cli.session.listening import KIND, is_known, listen
+from fls_cli.session.hearing.listening import KIND, is_known, listen
 from fls_cli.session.request import AudioRange, ListenRequest
 from fls_cli.session.session import Session
 from fls_models.core.cache import CacheKey

@@ -18,12 +18,12 @@ from tiny_model import FOREIGN, SAID, Played, TinyModel, play
 from fls_cli.console.progress import Bars
 from fls_cli.session import job as jobs
 from fls_cli.session import session as desk_module
-from fls_cli.session.read_ahead import Ahead
+from fls_cli.session.hearing.read_ahead import Ahead
 from fls_cli.session.session import Session
 from fls_models.core.results import NONE_SAYS, NOT_SAID
 
 if TYPE_CHECKING:
-    from fls_cli.session.read_ahead import Blocks
+    from fls_cli.session.hearing.read_ahead import Blocks
 
 Capture = pytest.CaptureFixture[str]
 

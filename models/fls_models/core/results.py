@@ -58,7 +58,8 @@ class Passage:
 class Word:
     """A spoken word as written, with its leading space where the script has one.
 
-    `language` is the ISO 639-1 code of what was detected there, None if that was not asked.
+    `language` is the ISO 639-1 code of what was detected there, None if that was not asked;
+    `speaker` likewise who said it.
     """
 
     start: float
@@ -66,13 +67,14 @@ class Word:
     text: str
     probability: float
     language: str | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
 class Sentence:
     """What stands between two full stops (or two long pauses), with the words it is made of.
 
-    All of one language.
+    All of one language and one speaker.
     """
 
     words: tuple[Word, ...]
@@ -92,6 +94,10 @@ class Sentence:
     @property
     def language(self) -> str | None:
         return self.words[0].language
+
+    @property
+    def speaker(self) -> str | None:
+        return self.words[0].speaker
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
-from fls_cli.media.ffmpeg.locate import decoder_parts
-from fls_cli.media.ffmpeg.raw import raw_by_suffix
-from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
+from fls_cli.session.hearing.entry import Entry
 from fls_cli.session.request import ListenRequest
 from fls_models.core.budget import Budget
-from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
+from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from fls_cli.session.read_ahead import Blocks
+    from fls_cli.session.hearing.read_ahead import Blocks
     from fls_models.answering.model import EncodedRecording, Model
     from fls_models.core.results import Sentence, Transcript
     from fls_models.extractor.fused_recording import FusedRecording
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 KIND = "transcripts"
 FRAMES = "frames"
-# Changes when the same bytes become other samples.
-DECODED = "one-clock-1"
 
 
 @dataclass
@@ -68,32 +64,6 @@ class Listening:
         return self._whole
 
 
-class _Entry:
-    """What is, or will be, remembered of a recording as a model hears it; its flaws as JSON."""
-
-    def __init__(
-        self, model: Model, request: ListenRequest, memory: Cache, warn: Callable[[Flaw], None]
-    ) -> None:
-        self._source, self._memory, self._warn = request.source, memory, warn
-        self._kind = KIND if _by_words(model, request) else FRAMES
-        self._contents = contents_of(request.source)
-        self._key = None if self._contents is None else _key(model, request, self._contents)
-        self.flaws: list[dict[str, Any]] = []
-
-    def get(self) -> bytes | None:
-        return None if self._key is None else self._memory.get(self._kind, self._key)
-
-    def put(self, content: bytes) -> None:
-        # What is still being recorded has other bytes by now.
-        if self._contents and self._key and is_unchanged(self._source, asdict(self._contents)):
-            self._memory.put(self._kind, self._key, content)
-
-    def note(self, flaw: Flaw) -> None:
-        """Warns, and keeps what was said for the next time the recording is found."""
-        self.flaws.append(flaw.as_json())
-        self._warn(flaw)
-
-
 def listen(
     model: Model,
     request: ListenRequest,
@@ -112,7 +82,7 @@ def listen(
     from fls_models.core.results import Transcript
 
     clock = Stopwatch()
-    entry = _Entry(model, request, memory, warn)
+    entry = _entry(model, request, memory, warn)
     if (cached := entry.get()) is not None:
         payload = json.loads(cached)
         recalled = Transcript.from_json(payload["transcript"])
@@ -144,7 +114,7 @@ def listen(
 
 def is_known(model: Model, request: ListenRequest, memory: Cache) -> bool:
     """Whether `listen` would find it in `memory`."""
-    return _Entry(model, request, memory, ignore).get() is not None
+    return _entry(model, request, memory, ignore).get() is not None
 
 
 @dataclass(frozen=True)
@@ -199,7 +169,7 @@ def _frames(
 ) -> FusedRecording:
     from fls_models.extractor.fused_recording import FusedRecording
 
-    entry = _Entry(model, request, memory, warn)
+    entry = _entry(model, request, memory, warn)
     if (cached := entry.get()) is not None:
         flaws, packed = cached.split(b"\n", 1)
         for flaw in json.loads(flaws):
@@ -217,21 +187,15 @@ def _frames(
     return frames
 
 
-def _key(model: Model, request: ListenRequest, contents: Contents) -> CacheKey:
+def _entry(
+    model: Model, request: ListenRequest, memory: Cache, warn: Callable[[Flaw], None]
+) -> Entry:
     """What a transcript depends on, or the frames of it."""
-    by_words = _by_words(model, request)
-    effort = model.effort(request.budget) if by_words else request.paid.by(model.rates).key()
-    guess = None if request.audio_range.raw else raw_by_suffix(request.source.below or "")
-    return {
-        "ear": model.encoder_fingerprint,
-        "audio": contents.sha256,
-        **asdict(request.audio_range),
-        "by_suffix": str(guess),
-        "effort": effort,
-        # The samples, not the bytes, are what is heard.
-        "decoded": DECODED,
-        **decoder_parts(),
-    }
+    if _by_words(model, request):
+        kind, effort = KIND, model.effort(request.budget)
+    else:
+        kind, effort = FRAMES, request.paid.by(model.rates).key()
+    return Entry(request, kind, {"ear": model.encoder_fingerprint, "effort": effort}, memory, warn)
 
 
 def _by_words(model: Model, request: ListenRequest) -> bool:

@@ -1,0 +1,189 @@
+"""Who speaks when in a recording: found while it is heard, or where an earlier run kept it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fls_cli.console.text import clean
+from fls_cli.console.times import parse_time
+from fls_cli.session.hearing.entry import Entry
+from fls_cli.session.request import ListenRequest
+from fls_models.core.cache import Cache
+from fls_models.core.progress import ignore
+from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from fls_cli.session.hearing.read_ahead import Blocks
+    from fls_models.core.results import Transcript
+    from fls_models.speakers.diarizer import Diarizer
+    from fls_models.speakers.turn import SpeakerTurn
+
+KIND = "speakers"
+# Changes when the same recording gives other turns.
+FORM = "turns-1"
+MOST = 50
+
+_COUNT = re.compile(r"([0-9]{1,3})(?:-([0-9]{1,3}))?")
+_LABEL = re.compile(r"[Ss]([0-9]{1,3})")
+# Seconds from a time at which nobody speaks to the speaker that it names.
+_NEAR = 2.0
+
+
+@dataclass(frozen=True)
+class SpeakerWish:
+    """How many speakers there are, and what some of them are called.
+
+    `names` are pairs: S1, S2 ... or a time in seconds at which somebody speaks, and a name.
+    """
+
+    fewest: int = 1
+    most: int | None = None
+    names: tuple[tuple[str | float, str], ...] = ()
+
+    @classmethod
+    def parse(cls, count: str | None, names: Sequence[str] = ()) -> SpeakerWish | None:
+        """What was typed; None if speakers are not asked for. Raises UsageError."""
+        pairs = tuple(_name(text) for text in names)
+        if count is None:
+            return cls(names=pairs) if pairs else None
+        if count.strip().lower() == "auto":
+            return cls(names=pairs)
+        found = _COUNT.fullmatch(count.strip())
+        if found is not None:
+            fewest = int(found[1])
+            most = int(found[2] or fewest)
+            if 1 <= fewest <= most <= MOST:
+                return cls(fewest, most, pairs)
+        raise UsageError(
+            f"--speakers takes auto, a number or a range like 2-4, at most {MOST}, not {count!r}."
+        )
+
+
+class SpeakerSearch:
+    """Finds who speaks in one recording; `say` is told what could not be found."""
+
+    def __init__(
+        self, request: ListenRequest, wish: SpeakerWish, memory: Cache, say: Callable[[str], None]
+    ) -> None:
+        self._request, self._wish, self._say = request, wish, say
+        parts = {"form": FORM, "fewest": wish.fewest, "most": wish.most}
+        self._entry = Entry(request, KIND, parts, memory, ignore)
+        self._content = self._entry.get()
+        self._diarizer: Diarizer | None = None
+        self._is_complete = False
+        self._failure = ""
+
+    def overhear(self, blocks: Blocks) -> Blocks:
+        """The blocks of a recording as they are heard; unless it is known, who speaks in them."""
+        with closing(blocks):
+            for block in blocks:
+                self._try(partial(self._add, block))
+                yield block
+        self._is_complete = self._diarizer is not None
+
+    def speakers_of(self, transcript: Transcript) -> tuple[Transcript, list[SpeakerTurn]]:
+        """The transcript with the speaker of each word, and all turns, under the users' names.
+
+        Where that fails, the transcript as it is.
+        """
+        from fls_models.speakers.assignment import with_speakers
+
+        turns = self._turns(transcript)
+        if self._failure:
+            self._say(f"who speaks was not found out ({self._failure}); the words are all there")
+            return transcript, []
+        named = self._named(turns)
+        return with_speakers(transcript, named), named
+
+    def _turns(self, transcript: Transcript) -> list[SpeakerTurn]:
+        from fls_models.speakers.turn import SpeakerTurn
+
+        if self._content is None:
+            self._try(self._find)
+        if self._failure or self._content is None:
+            return []
+        turns = [SpeakerTurn(**turn) for turn in json.loads(self._content)]
+        count = len({turn.speaker for turn in turns})
+        if turns and count < self._wish.fewest:
+            voices = "one voice is" if count == 1 else f"{count} voices are"
+            self._say(f"{self._wish.fewest} speakers were asked for; {voices} told apart")
+        # Too little to tell voices apart is of one speaker.
+        start = self._request.audio_range.start
+        whole = SpeakerTurn(start, max(start + transcript.duration, start + 0.01), "S1")
+        return turns or [whole]
+
+    def _find(self) -> None:
+        if not self._is_complete:
+            self._diarizer = None
+            with closing(self._request.decode(ignore)) as blocks:
+                for block in blocks:
+                    self._add(block)
+        assert self._diarizer is not None
+        self._diarizer.finish()
+        start = self._request.audio_range.start
+        turns = [
+            {
+                "start": round(start + t.start, 3),
+                "end": round(start + t.end, 3),
+                "speaker": t.speaker,
+            }
+            for t in self._diarizer.turns(self._wish.fewest, self._wish.most)
+        ]
+        self._content = json.dumps(turns).encode()
+        self._entry.put(self._content)
+
+    def _add(self, block: Any) -> None:
+        from fls_models.speakers.diarizer import Diarizer
+
+        if self._content is None:
+            self._diarizer = self._diarizer or Diarizer()
+            self._diarizer.add(block)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        """Whatever goes wrong with speakers, the transcript is not to be lost for it."""
+        if not self._failure:
+            try:
+                step()
+            except Exception as error:
+                self._failure = str(error).strip().splitlines()[0] if str(error) else repr(error)
+
+    def _named(self, turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
+        from fls_models.speakers.turn import SpeakerTurn
+
+        names: dict[str, str] = {}
+        for key, name in self._wish.names:
+            label = _at(turns, key) if isinstance(key, float) else key
+            if label in {turn.speaker for turn in turns}:
+                names[label] = name
+            else:
+                there = ", ".join(dict.fromkeys(turn.speaker for turn in turns))
+                at = isinstance(key, float)
+                reason = f"nobody speaks at {key:g} s" if at else f"there is no {key}"
+                self._say(f"{name} names nobody: {reason} (there are {there})")
+        return [SpeakerTurn(t.start, t.end, names.get(t.speaker, t.speaker)) for t in turns]
+
+
+def _at(turns: Sequence[SpeakerTurn], time: float) -> str:
+    """Whoever speaks then, or next to it; nobody is the empty string."""
+    near = [(max(turn.start - time, time - turn.end, 0.0), turn.speaker) for turn in turns]
+    distance, speaker = min(near, key=lambda pair: pair[0])
+    return speaker if distance <= _NEAR else ""
+
+
+def _name(text: str) -> tuple[str | float, str]:
+    key, sign, name = text.partition("=")
+    key, name = key.strip(), " ".join(clean(name).split())
+    if sign and name:
+        if found := _LABEL.fullmatch(key):
+            return f"S{int(found[1])}", name
+        try:
+            return parse_time(key), name
+        except UsageError:
+            pass
+    raise UsageError(f"--speaker-name takes S1=Anna or 0:12=Anna, not {text!r}.")

@@ -1,0 +1,197 @@
+"""`--speakers`: who says what, in every form; and what goes wrong costs no words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from media_files import run_ffmpeg
+from tiny_model import SAID, TinyModel, play
+
+from fls_cli.session.hearing.speakers import SpeakerWish
+from fls_cli.writers.subtitles import cues
+from fls_models.core.results import Sentence, Transcript, Word
+from fls_models.errors import UsageError
+from fls_models.speakers.assignment import with_speakers
+from fls_models.speakers.turn import SpeakerTurn
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Scripted:
+    """Says that two take turns, a second each, if that is not asked otherwise."""
+
+    heard: ClassVar[list[int]] = []
+    fails: ClassVar[str] = ""
+    speakers: ClassVar[list[str]] = ["S1", "S2", "S1"]
+
+    def __init__(self) -> None:
+        self.heard.append(0)
+
+    def add(self, block: np.ndarray) -> None:
+        if self.fails:
+            raise RuntimeError(self.fails)
+        self.heard[-1] += len(block)
+
+    def finish(self) -> None:
+        pass
+
+    def turns(self, fewest: int = 1, most: int | None = None) -> list[SpeakerTurn]:
+        names = self.speakers if most != 1 else ["S1"] * len(self.speakers)
+        return [SpeakerTurn(at, at + 1, name) for at, name in enumerate(names)]
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Scripted, "heard", [])
+    monkeypatch.setattr("fls_models.speakers.diarizer.Diarizer", Scripted)
+
+
+def test_each_sentence_has_its_speaker(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "--speakers", "auto")
+    assert (played.code, played.err) == (0, "")
+    assert played.lines == [f"S1: {SAID[0]}", f"S2: {SAID[1]}", f"S1: {SAID[2]}"]
+    # While it is decoded once.
+    assert Scripted.heard == [4 * 16000]
+
+
+def test_what_is_known_is_not_heard_again(
+    tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    asked = ["transcribe", str(talk), "--cache", "--speakers"]
+    first = play(capfd, *asked, "auto")
+    assert play(capfd, *asked, "auto").lines == first.lines
+    assert len(Scripted.heard) == 1
+    # Of what is known to be said, only who says it is looked for.
+    one = play(capfd, *asked, "1")
+    assert one.lines == [f"S1: {sentence}" for sentence in SAID]
+    assert len(Scripted.heard) == 2
+    assert len(tiny.transcriber.efforts) == 1
+
+
+def test_names(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    names = ["--speaker-name", "s1=Anna  Wells", "--speaker-name", "0:01.5=Bo"]
+    played = play(capfd, "transcribe", str(talk), *names)
+    assert played.lines == [f"Anna Wells: {SAID[0]}", f"Bo: {SAID[1]}", f"Anna Wells: {SAID[2]}"]
+    assert played.err == ""
+    wrong = ["--speaker-name", "S7=Bo", "--speaker-name", "1h=Cy"]
+    played = play(capfd, "transcribe", str(talk), *wrong)
+    assert played.code == 0
+    assert played.lines[0] == f"S1: {SAID[0]}"
+    assert "Bo names nobody: there is no S7 (there are S1, S2)" in played.err
+    assert "Cy names nobody: nobody speaks at 3600 s (there are S1, S2)" in played.err
+
+
+def test_subtitles(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    asked = ["transcribe", str(talk), "--speaker-name", "S1=A<b>", "-f"]
+    srt = play(capfd, *asked, "srt").out
+    texts = [" ".join(cue.split("\n")[2:]) for cue in srt.strip().split("\n\n")]
+    assert texts == [f"A<b>: {SAID[0]}", f"S2: {SAID[1]}", f"A<b>: {SAID[2]}"]
+    vtt = play(capfd, *asked, "vtt").out
+    assert f"\n<v A&lt;b&gt;>{SAID[0]}\n" in vtt
+    assert vtt.count("<v ") == 3
+
+
+def test_a_cue_is_of_one_speaker(tiny: TinyModel) -> None:
+    words = [Word(at / 4, at / 4 + 0.25, f" {text}", 0.9) for at, text in enumerate("abcdef")]
+    # A clause, which would be one cue.
+    whole = Transcript("en", (Sentence(tuple(words)),), 2.0)
+    assert len(cues(whole)) == 1
+    turns = [SpeakerTurn(0, 0.75, "S1"), SpeakerTurn(0.75, 1.5, "S2")]
+    found = cues(with_speakers(whole, turns), named=True)
+    assert [(cue.text, cue.speaker) for cue in found] == [("S1: a b c", "S1"), ("S2: d e f", "S2")]
+
+
+def test_json(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    asked = ["transcribe", str(talk), "-f", "json", "--words", "--speakers", "1-3"]
+    payload = json.loads(play(capfd, *asked).out)
+    assert [each["speaker"] for each in payload["sentences"]] == ["S1", "S2", "S1"]
+    assert {word["speaker"] for word in payload["sentences"][1]["words"]} == {"S2"}
+    assert payload["turns"][1] == {"start": 1.0, "end": 2.0, "speaker": "S2"}
+    plain = json.loads(play(capfd, "transcribe", str(talk), "-f", "json").out)
+    assert "turns" not in plain
+    assert "speaker" not in plain["sentences"][0]
+
+
+def test_words_have_a_column_more(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "--words", "--speakers", "auto")
+    assert played.lines[0].split("\t") == ["0.000", "0.250", "S1", "Copper"]
+
+
+def test_times_are_those_of_the_recording(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    asked = ["transcribe", str(talk), "-f", "json", "--speakers", "auto", "--start", "1"]
+    payload = json.loads(play(capfd, *asked).out)
+    assert payload["turns"][0] == {"start": 1.0, "end": 2.0, "speaker": "S1"}
+    assert payload["sentences"][0]["start"] == 1.0
+    assert [each["speaker"] for each in payload["sentences"]] == ["S1", "S2", "S1"]
+
+
+def test_what_fails_costs_no_words(
+    tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scripted, "fails", "no room\nfor this")
+    played = play(capfd, "transcribe", str(talk), "--speakers", "auto")
+    assert (played.code, played.lines) == (0, list(SAID))
+    assert played.err == (
+        f"fls: {talk}: who speaks was not found out (no room); the words are all there\n"
+    )
+
+
+def test_fewer_voices_than_asked_for(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "--speakers", "4")
+    assert played.code == 0
+    assert "4 speakers were asked for; 2 voices are told apart" in played.err
+
+
+def test_too_little_to_tell_is_one_speaker(
+    tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scripted, "speakers", [])
+    played = play(capfd, "transcribe", str(talk), "--speakers", "auto")
+    assert played.lines == [f"S1: {sentence}" for sentence in SAID]
+
+
+def test_silence_has_no_speakers(tiny: TinyModel, hush: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(hush), "--speakers", "auto")
+    assert (played.code, played.out) == (0, "")
+    assert "no speech was found" in played.err
+
+
+def test_several_recordings(tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture) -> None:
+    other = tmp_path / "other.wav"
+    run_ffmpeg("-i", str(talk), "-af", "volume=0.5", other)
+    asked = ["--speakers", "auto", "-o", f"{tmp_path}/out/"]
+    played = play(capfd, "transcribe", str(talk), str(other), *asked)
+    assert played.code == 0
+    texts = [file.read_text("utf-8") for file in sorted((tmp_path / "out").rglob("*.txt"))]
+    assert len(texts) == 2
+    assert all(text.startswith(f"S1: {SAID[0]}\n") for text in texts)
+    shutil.rmtree(tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["0", "auto3", "3-2", "51", "-1", "2-", "1.5", "", "zwei"])
+def test_a_count_that_is_none(talk: Path, text: str, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), f"--speakers={text}")
+    assert played.code == 2
+    assert "--speakers takes auto, a number or a range like 2-4" in played.err
+
+
+@pytest.mark.parametrize("text", ["Anna", "S1=", "S1= ", "=Anna", "x=Anna", "S=Anna", "-1=Anna"])
+def test_a_name_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--speaker-name takes S1=Anna or 0:12=Anna"):
+        SpeakerWish.parse("auto", [text])
+
+
+def test_wishes() -> None:
+    assert SpeakerWish.parse(None) is None
+    assert SpeakerWish.parse(" Auto ") == SpeakerWish()
+    assert SpeakerWish.parse("3") == SpeakerWish(3, 3)
+    assert SpeakerWish.parse("2-4") == SpeakerWish(2, 4)
+    assert SpeakerWish.parse(None, ["S2=Bo", "90s=Cy"]) == SpeakerWish(
+        names=(("S2", "Bo"), (90.0, "Cy"))
+    )
