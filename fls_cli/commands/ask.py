@@ -95,6 +95,7 @@ def ask(
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,
         target_length=reading.target_length,
+        speakers=recordings.voices.wish,
     )
     with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
         generation = sampling.config

@@ -13,13 +13,14 @@ from fls_cli.console.prompt import at_terminal, piped_lines, typed_lines
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
-from fls_cli.options.choices import LargeModel, Manners, Passage, Reading, Sampling
+from fls_cli.options.choices import LargeModel, Manners, Passage, Reading, Sampling, Voices
 from fls_cli.options.groups import grouped
 from fls_cli.session.chat import slash_commands
 from fls_cli.session.chat.chat import Chat, ChatRecording
 from fls_cli.session.engine import Engine
 from fls_cli.session.evidence_files import EVIDENCE
 from fls_cli.session.hearing.listening import hear
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import ListenRequest
 from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources
@@ -45,6 +46,7 @@ def chat(
     ] = None,
     reading: Reading,
     language: options.Language = None,
+    voices: Voices,
     passage: Passage,
     keep: options.Cache = True,
     as_json: options.Json = False,
@@ -62,7 +64,7 @@ def chat(
     names = sources or []
     _check_names(names)
     audio_range = passage.audio_range(language)
-    paid = reading.paid
+    paid, wish = reading.paid, voices.wish
     typed = at_terminal()
     with (
         manners.session(keep=keep, as_json=as_json) as session,
@@ -77,7 +79,7 @@ def chat(
             for source in all_sources
             if session.is_there(source)
         ]
-        recordings = _listen_to_all(session, engine, requests)
+        recordings = _listen_to_all(session, engine, requests, wish)
         if not recordings:
             raise typer.Exit(1)
 
@@ -94,7 +96,10 @@ def chat(
 
 
 def _listen_to_all(
-    session: Session, engine: Engine, requests: Sequence[ListenRequest]
+    session: Session,
+    engine: Engine,
+    requests: Sequence[ListenRequest],
+    wish: SpeakerWish | None,
 ) -> list[ChatRecording]:
     recordings: list[ChatRecording] = []
     for done, request in enumerate(requests):
@@ -114,6 +119,7 @@ def _listen_to_all(
                 memory=session.memory,
                 warn=warn,
                 progress=session.bars,
+                speakers=session.search_speakers(request, wish),
             )
         except InputError as error:
             session.blame(source, error)

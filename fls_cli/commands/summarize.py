@@ -56,6 +56,7 @@ def summarize(
         suffix=".summary.json" if as_json else ".md",
         as_json=as_json,
         target_length=reading.target_length,
+        speakers=recordings.voices.wish,
     )
     with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
         paid = reading.paid

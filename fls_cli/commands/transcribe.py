@@ -1,6 +1,5 @@
 """`fls transcribe`: what was said, with the times at which it was said."""
 
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
@@ -9,14 +8,12 @@ import typer
 from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners, Recordings, Results
 from fls_cli.options.groups import grouped
-from fls_cli.session.hearing.speakers import SpeakerWish
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.writers.results import FORMATS, render, sentence_line, transcript_json, txt
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
-from fls_models.speakers.turn import SpeakerTurn
 
 
 @grouped
@@ -37,8 +34,6 @@ def transcribe(
     budget: options.Budget = "balanced",
     model: options.Model = "auto",
     read: options.Read = "auto",
-    speakers: options.Speakers = None,
-    speaker_name: options.SpeakerNames = None,
     recordings: Recordings,
     large: LargeModel,
     vocabulary: options.Vocabulary = None,
@@ -53,46 +48,40 @@ def transcribe(
     """
     if form not in FORMATS:
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
-    wish = SpeakerWish.parse(speakers, speaker_name or [])
-    asked = {} if wish is None else {"speakers": asdict(wish)}
     request = Request(
         command="transcribe",
         engine=large.engine(model, read, vocabulary=vocabulary),
         budget=budget,
         audio_range=recordings.audio_range,
-        wish={"form": form, "words": words, **asked},
+        wish={"form": form, "words": words},
         suffix=f".{form}",
         as_json=form == "json",
+        speakers=recordings.voices.wish,
     )
     with manners.session(
         output=results.output, keep=recordings.keep, as_json=request.as_json
     ) as session:
         Budget(budget)
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
-        task = partial(_write, form=form, words=words, wish=wish)
+        task = partial(_write, form=form, words=words)
         runner.run(sources or [], recordings.from_file, request, task)
         session.finish()
 
 
-def _write(job: Job, form: str, *, words: bool, wish: SpeakerWish | None) -> None:
+def _write(job: Job, form: str, *, words: bool) -> None:
     """Writes down one recording; plain text as it comes."""
     alone = not job.many or job.output is not None
     if form in ("srt", "vtt") and not alone:
         raise UsageError(
             f"One {form} file holds one recording; write them to a folder: -o subtitles/"
         )
-    name = job.source.name
-    turns: list[SpeakerTurn] = []
-    if wish is not None:
-        transcript, turns = job.transcript_by_speaker(wish)
-    elif form == "txt" and not words:
+    if form == "txt" and not words and job.request.speakers is None:
         if not _write_as_it_comes(job):
             job.say_silent()
         return
-    else:
-        transcript = job.listen().transcript()
+    name, transcript = job.source.name, job.transcript()
     if form == "json":
-        payload = transcript_json(transcript, name, words=words, flaws=job.flaws, turns=turns)
+        payload = transcript_json(transcript, name, words=words, flaws=job.flaws, turns=job.turns)
         job.write_json(payload, indent=2 if alone else None)
     else:
         job.write(render(transcript, name, form, words=words, flaws=job.flaws))

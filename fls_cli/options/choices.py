@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import AudioRange
 from fls_cli.session.session import Session, open_session
 from fls_models.core.budget import Budget
@@ -31,12 +32,26 @@ class Passage:
         return AudioRange.parse(self.track, self.start, self.end, language, self.channels, self.raw)
 
 
+@dataclass(frozen=True)
+class Voices:
+    """Whether it is said who speaks."""
+
+    speakers: options.Speakers = None
+    speaker_name: options.SpeakerNames = None
+
+    @property
+    def wish(self) -> SpeakerWish | None:
+        """The same, parsed; None if nobody asks. Raises UsageError."""
+        return SpeakerWish.parse(self.speakers, self.speaker_name or [])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
     """What is heard of which recordings; `jobs` are decoded ahead, `keep` says that it is kept."""
 
     language: options.Language = None
     from_file: options.FromFile = None
+    voices: Voices
     passage: Passage
     jobs: options.Jobs = 1
     keep: options.Cache = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.session.hearing.listening import Listening, TimedRecording, hear, is_known, listen
 from fls_cli.session.hearing.read_ahead import Ahead
-from fls_cli.session.hearing.speakers import SpeakerSearch, SpeakerWish
+from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.session import Session
 from fls_cli.writers.exact_names import json_line
@@ -47,7 +48,9 @@ class Job:
     _ahead: Ahead | None = None
     # What was there when decoding ahead began.
     _ahead_of: Contents | None = None
-    _speakers: SpeakerSearch | None = None
+    # Who speaks when, once that was found out.
+    turns: list[SpeakerTurn] = field(default_factory=list)
+    _overheard: SpeakerSearch | None = None
 
     @property
     def listen_request(self) -> ListenRequest:
@@ -79,16 +82,23 @@ class Job:
 
     def hear(self) -> TimedRecording:
         """The recording as the model hears it, to its end; raises as `listen` does."""
-        return self._begun(hear)
+        search = self._search()
+        heard = self._begun(partial(hear, speakers=search))
+        self.turns = search.turns if search else []
+        return heard
 
-    def transcript_by_speaker(self, wish: SpeakerWish) -> tuple[Transcript, list[SpeakerTurn]]:
-        """What is said, to the end, by whom, and who speaks when; raises as `listen` does."""
+    def transcript(self) -> Transcript:
+        """What is said, to the end, and by whom, if that is asked for; raises as `listen` does."""
+        search = self._search()
+        if search is None:
+            return self.listen().transcript()
+        self._overheard = search
+        transcript = search.name_words(self.listen().transcript())
+        self.turns = search.turns
+        return transcript
 
-        def say(text: str) -> None:
-            self.session.say(f"{self.source.name}: {text}")
-
-        self._speakers = SpeakerSearch(self.listen_request, wish, self.session.memory, say)
-        return self._speakers.speakers_of(self.listen().transcript())
+    def _search(self) -> SpeakerSearch | None:
+        return self.session.search_speakers(self.listen_request, self.request.speakers)
 
     def _begun(self, listening: Callable[..., _T]) -> _T:
         # Where nothing lies, no model need be loaded; elsewhere it is while the rest comes.
@@ -130,8 +140,8 @@ class Job:
         self._ahead = Ahead(decode)
 
     def _decode(self, warn: Callable[[Flaw], None]) -> Blocks:
-        blocks = self._blocks(warn)
-        return blocks if self._speakers is None else self._speakers.overhear(blocks)
+        decode = self._overheard.overheard(self._blocks) if self._overheard else self._blocks
+        return decode(warn)
 
     def _blocks(self, warn: Callable[[Flaw], None]) -> Blocks:
         # A file that was replaced since is not the one that was decoded.

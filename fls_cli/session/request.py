@@ -18,6 +18,7 @@ from fls_cli.media.mixing import check_channels
 from fls_cli.media.shortfalls import elsewhere
 from fls_cli.media.source import Source
 from fls_cli.session.engine import Engine
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_models.core.budget import Budget
 from fls_models.core.progress import ignore
 from fls_models.errors import UsageError
@@ -154,6 +155,7 @@ class Request:
     suffix: str
     as_json: bool
     target_length: int | None = None
+    speakers: SpeakerWish | None = None
 
     @property
     def key(self) -> str:
@@ -161,5 +163,7 @@ class Request:
         parts = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
         # As results of earlier versions have it.
         parts["stretch"] = parts.pop("audio_range")
+        if self.speakers is None:
+            del parts["speakers"]
         parts |= decoder_parts()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

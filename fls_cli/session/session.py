@@ -20,6 +20,8 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source, check_readable
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
+from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest
 from fls_cli.storage.cache import CacheAdapter, open_cache
 from fls_cli.storage.files import check_folder, check_place, write_atomically
@@ -87,6 +89,18 @@ class Session:
             if not engines.is_here(engine):
                 request.check()
         return self.model(engine)
+
+    def search_speakers(
+        self, request: ListenRequest, wish: SpeakerWish | None
+    ) -> SpeakerSearch | None:
+        """To find out who speaks in a recording, if that is wished; what cannot be is said."""
+        if wish is None:
+            return None
+
+        def say(text: str) -> None:
+            self.say(f"{request.source.name}: {text}")
+
+        return SpeakerSearch(request, wish, self.memory, say)
 
     @property
     def has_failures(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from media_files import run_ffmpeg
 from tiny_model import SAID, TinyModel, play
 
-from fls_cli.session.hearing.speakers import SpeakerWish
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.writers.subtitles import cues
 from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.errors import UsageError
@@ -195,3 +196,36 @@ def test_wishes() -> None:
     assert SpeakerWish.parse(None, ["S2=Bo", "90s=Cy"]) == SpeakerWish(
         names=(("S2", "Bo"), (90.0, "Cy"))
     )
+
+
+def test_answers_rest_on_who_said_what(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    asked = ["ask", str(talk), "Who?", "--json", "--speaker-name", "S2=Bo", "--max-tokens", "2"]
+    played = play(capfd, *asked)
+    assert played.code == 0, played.err
+    payload = json.loads(played.out)
+    [passage] = payload["evidence"]
+    assert passage["text"] in (f"S1: {SAID[0]}", f"Bo: {SAID[1]}", f"S1: {SAID[2]}")
+    assert "speakers" in payload["usage"]["seconds"]
+    # Another answer than without, of the same words.
+    play(capfd, "ask", str(talk), "Who?", "--json", "--max-tokens", "2")
+    assert Scripted.heard == [4 * 16000]
+
+
+@pytest.mark.parametrize("command", ["summarize", "chat"])
+def test_other_commands_look_for_speakers(
+    tiny: TinyModel, talk: Path, command: str, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Who?\n")))
+    played = play(capfd, command, str(talk), "--speakers", "9", "--max-tokens", "2")
+    assert played.code == 0, played.err
+    assert "9 speakers were asked for; 2 voices are told apart" in played.err
+    assert Scripted.heard == [4 * 16000]
+
+
+def test_frames_have_no_speakers(
+    tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TinyModel, "reads_by", "frames")
+    played = play(capfd, "ask", str(talk), "Who?", "--speakers", "auto")
+    assert played.code == 2
+    assert "in which nobody has a name" in played.err

@@ -28,6 +28,30 @@ def test_of_names_alone_nothing_is_asked() -> None:
     assert language_of("Who, Maria Sanchez Garcia?", Deaf(), None) == "English"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("What does Martin do with the loaves that are not sold?", "English"),
+        ("What happens to the loaves that go wrong?", "English"),
+        ("Do those in El Paso agree on what La Niña is?", "English"),
+        ("Wer leitet die Bäckerei, und seit wann?", "German"),
+        ("Was hat die Sprecherin über den Honig gesagt?", "German"),
+        ("Combien d'arbres la ville a-t-elle plantés dans les rues ?", "French"),
+        ("¿Cuántos árboles plantó la ciudad en las calles?", "Spanish"),
+        ("Quanti alberi ha piantato la città nelle strade?", "Italian"),
+        ("Quantas árvores a cidade plantou e onde não há sombra?", "Portuguese"),
+        ("Hoeveel bomen zijn er door de stad geplant, en waarom?", "Dutch"),
+        ("Ile drzew posadzono w mieście i dlaczego nie więcej?", "Polish"),
+        ("Bu konuşmada kim ne diyor?", "Turkish"),
+        ("Vad säger hon om träden och varför?", "Swedish"),
+        ("Kdo mluví o stromech a proč se mají sázet?", "Czech"),
+        ("Ai nói về những cái cây và bao nhiêu cây là của thành phố?", "Vietnamese"),
+    ],
+)
+def test_small_words_tell(question: str, language: str) -> None:
+    assert language_of(question, Deaf(), None) == language  # type: ignore[arg-type]
+
+
 @pytest.mark.weights
 def test_names_are_not_the_language(mini_weights: Installed) -> None:
     model = CascadeModel(mini_weights)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_talk import Letters, transcript, written
 
-from fls_models.answering.readers.text import ModelInput, Phrase, TextReader
+from fls_models.answering.readers.text import ModelInput, Phrase, TextReader, quotation
 from fls_models.core.budget import Budget
 from fls_models.core.results import Sentence, Span, Transcript, Word
 
@@ -106,3 +108,30 @@ def test_phrases_divide_a_reading(rows: list[range]) -> None:
     phrases = tuple(Phrase(one, Span(0, 1)) for one in rows)
     with pytest.raises(ValueError, match="must divide 3 embeddings"):
         ModelInput(torch.zeros(3, 2), torch.zeros(3, 2), phrases)
+
+
+def by(speakers: str, said: Transcript) -> Transcript:
+    """The transcript with a speaker for each sentence."""
+    sentences = tuple(
+        Sentence(tuple(replace(word, speaker=speaker) for word in sentence.words))
+        for sentence, speaker in zip(said.sentences, speakers, strict=True)
+    )
+    return replace(said, sentences=sentences)
+
+
+def test_a_speaker_has_a_name_where_another_spoke_before() -> None:
+    [reading] = reader(by("AABA", transcript(SAID[:4]))).readings(ALL, "Who?")
+    expected = f"A: {SAID[0]} {SAID[1]}\nB: {SAID[2]}\nA: {SAID[3]}"
+    assert written(reading.embeddings) == expected
+    assert [phrase.speaker for phrase in reading.phrases] == [*"AABA"]
+    # A name is said when its sentence begins.
+    assert reading.spans[0].tolist() == [0.0, 0.0]
+    assert reading.text == f"A: {SAID[0]} {SAID[1]} B: {SAID[2]} A: {SAID[3]}"
+    assert quotation(reading.phrases[1:3]) == f"A: {SAID[1]} B: {SAID[2]}"
+
+
+def test_what_is_left_out_leaves_no_wrong_name() -> None:
+    found = reader(by("ABA", transcript(SAID[:3])), most=10_000)
+    reading = found._read([0, 2])
+    assert written(reading.embeddings) == f"A: {SAID[0]} {SAID[2]}"
+    assert written(found._read([1, 2]).embeddings) == f"B: {SAID[1]}\nA: {SAID[2]}"

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fls_cli.media.flaws import Flaw
 from fls_cli.session.hearing.entry import Entry
+from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest
 from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.stopwatch import Stopwatch
+from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.hearing.read_ahead import Blocks
@@ -133,16 +135,33 @@ def hear(
     decode: Decode | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
+    speakers: SpeakerSearch | None = None,
 ) -> TimedRecording:
     """Hears a recording to its end, as the model reads it: its words, or frames of its sound.
 
-    Raises and remembers as `listen` does.
+    Words are those of `speakers`, if these are looked for. Raises and remembers as `listen` does;
+    UsageError where frames are to have speakers.
     """
     if model.reads_by == "text":
+        decode = decode or request.decode
         listening = listen(
-            model, request, memory=memory, decode=decode, warn=warn, progress=progress
+            model,
+            request,
+            memory=memory,
+            decode=decode if speakers is None else speakers.overheard(decode),
+            warn=warn,
+            progress=progress,
         )
-        return TimedRecording(listening.transcript(), listening.clock.seconds)
+        transcript = listening.transcript()
+        if speakers is not None:
+            with listening.clock.stage("speakers"):
+                transcript = speakers.name_words(transcript)
+        return TimedRecording(transcript, listening.clock.seconds)
+    if speakers is not None:
+        raise UsageError(
+            f"{model.card.name} reads frames of the sound, in which nobody has a name; leave "
+            "--speakers out, or take --read text."
+        )
     from fls_models.answering.readers.frames import FusedFrames
     from fls_models.pipelines.frames import FrameModel
 

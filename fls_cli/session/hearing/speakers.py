@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fls_cli.console.text import clean
-from fls_cli.console.times import parse_time
+from fls_cli.media.flaws import Flaw
 from fls_cli.session.hearing.entry import Entry
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import ListenRequest
 from fls_models.core.cache import Cache
 from fls_models.core.progress import ignore
-from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.hearing.read_ahead import Blocks
@@ -24,45 +21,13 @@ if TYPE_CHECKING:
     from fls_models.speakers.diarizer import Diarizer
     from fls_models.speakers.turn import SpeakerTurn
 
+    Decode: TypeAlias = Callable[[Callable[[Flaw], None]], Blocks]
+
 KIND = "speakers"
 # Changes when the same recording gives other turns.
 FORM = "turns-1"
-MOST = 50
-
-_COUNT = re.compile(r"([0-9]{1,3})(?:-([0-9]{1,3}))?")
-_LABEL = re.compile(r"[Ss]([0-9]{1,3})")
 # Seconds from a time at which nobody speaks to the speaker that it names.
 _NEAR = 2.0
-
-
-@dataclass(frozen=True)
-class SpeakerWish:
-    """How many speakers there are, and what some of them are called.
-
-    `names` are pairs: S1, S2 ... or a time in seconds at which somebody speaks, and a name.
-    """
-
-    fewest: int = 1
-    most: int | None = None
-    names: tuple[tuple[str | float, str], ...] = ()
-
-    @classmethod
-    def parse(cls, count: str | None, names: Sequence[str] = ()) -> SpeakerWish | None:
-        """What was typed; None if speakers are not asked for. Raises UsageError."""
-        pairs = tuple(_name(text) for text in names)
-        if count is None:
-            return cls(names=pairs) if pairs else None
-        if count.strip().lower() == "auto":
-            return cls(names=pairs)
-        found = _COUNT.fullmatch(count.strip())
-        if found is not None:
-            fewest = int(found[1])
-            most = int(found[2] or fewest)
-            if 1 <= fewest <= most <= MOST:
-                return cls(fewest, most, pairs)
-        raise UsageError(
-            f"--speakers takes auto, a number or a range like 2-4, at most {MOST}, not {count!r}."
-        )
 
 
 class SpeakerSearch:
@@ -78,6 +43,8 @@ class SpeakerSearch:
         self._diarizer: Diarizer | None = None
         self._is_complete = False
         self._failure = ""
+        # Who speaks when, once words were named.
+        self.turns: list[SpeakerTurn] = []
 
     def overhear(self, blocks: Blocks) -> Blocks:
         """The blocks of a recording as they are heard; unless it is known, who speaks in them."""
@@ -87,19 +54,21 @@ class SpeakerSearch:
                 yield block
         self._is_complete = self._diarizer is not None
 
-    def speakers_of(self, transcript: Transcript) -> tuple[Transcript, list[SpeakerTurn]]:
-        """The transcript with the speaker of each word, and all turns, under the users' names.
+    def overheard(self, decode: Decode) -> Decode:
+        """`decode`, overheard."""
+        return lambda warn: self.overhear(decode(warn))
 
-        Where that fails, the transcript as it is.
-        """
+    def name_words(self, transcript: Transcript) -> Transcript:
+        """The transcript with the speaker of each word, under the user's names; or, where that
+        fails, as it is."""
         from fls_models.speakers.assignment import with_speakers
 
         turns = self._turns(transcript)
         if self._failure:
             self._say(f"who speaks was not found out ({self._failure}); the words are all there")
-            return transcript, []
-        named = self._named(turns)
-        return with_speakers(transcript, named), named
+            return transcript
+        self.turns = self._named(turns)
+        return with_speakers(transcript, self.turns)
 
     def _turns(self, transcript: Transcript) -> list[SpeakerTurn]:
         from fls_models.speakers.turn import SpeakerTurn
@@ -174,16 +143,3 @@ def _at(turns: Sequence[SpeakerTurn], time: float) -> str:
     near = [(max(turn.start - time, time - turn.end, 0.0), turn.speaker) for turn in turns]
     distance, speaker = min(near, key=lambda pair: pair[0])
     return speaker if distance <= _NEAR else ""
-
-
-def _name(text: str) -> tuple[str | float, str]:
-    key, sign, name = text.partition("=")
-    key, name = key.strip(), " ".join(clean(name).split())
-    if sign and name:
-        if found := _LABEL.fullmatch(key):
-            return f"S{int(found[1])}", name
-        try:
-            return parse_time(key), name
-        except UsageError:
-            pass
-    raise UsageError(f"--speaker-name takes S1=Anna or 0:12=Anna, not {text!r}.")

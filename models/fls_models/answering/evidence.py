@@ -14,7 +14,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from fls_models.answering.readers.text import ModelInput, Phrase
+from fls_models.answering.readers.text import ModelInput, Phrase, quotation
 from fls_models.core.results import Passage, Span
 
 MAX_SECONDS = 30.0
@@ -71,7 +71,7 @@ def _strongest(view: PassAttention, everything: float, limit: int) -> list[tuple
         free.difference_update(together)
         span = Span(phrases[together.start].span.start, phrases[together.stop - 1].span.end)
         share = sum(weights[place] for place in together) / everything
-        text = " ".join(phrases[place].text for place in together if phrases[place].text)
+        text = quotation(phrases[place] for place in together)
         strongest.append((weights[best], Passage(span, min(1.0, share), text)))
     return strongest
 

@@ -6,7 +6,7 @@ it was (`frames` has the other).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -34,11 +34,25 @@ class Phrase:
         rows: of a reading's L embeddings, those that stand for it.
         span: when it is said.
         text: empty for frames.
+        speaker: who says it, if that is known.
     """
 
     rows: range
     span: Span
     text: str = ""
+    speaker: str | None = None
+
+
+def quotation(phrases: Iterable[Phrase]) -> str:
+    """What is said in phrases, with a speaker's name where somebody else said the one before."""
+    parts: list[str] = []
+    speaker = None
+    for phrase in phrases:
+        if phrase.text:
+            is_new = phrase.speaker not in (None, speaker)
+            parts.append(f"{phrase.speaker}: {phrase.text}" if is_new else phrase.text)
+            speaker = phrase.speaker
+    return " ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +85,7 @@ class ModelInput:
     @property
     def text(self) -> str:
         """What was understood, for a reader that goes by text; empty for frames."""
-        return " ".join(phrase.text for phrase in self.phrases if phrase.text)
+        return quotation(self.phrases)
 
 
 class Reader(Protocol):
@@ -172,6 +186,10 @@ class TextReader:
             before += cost
         return [section for section in parts if section]
 
+    def _named(self, sentence: Sentence, name: str) -> list[tuple[int, float, float]]:
+        """As `_tokenize`, what stands before a sentence whose speaker is another."""
+        return [(token, sentence.start, sentence.start) for token in self._model.tokenize(name)]
+
     def _tokenize(self, sentence: Sentence) -> list[tuple[int, float, float]]:
         """(token, start, end) of each token, from the times of the word it is part of."""
         text = [
@@ -185,15 +203,18 @@ class TextReader:
         ]
 
     def _read(self, section: Sequence[int]) -> ModelInput:
-        tokens = [token for index in section for token in self._tokens[index]]
-        spans = torch.tensor([[start, end] for _, start, end in tokens], dtype=torch.float64)
+        tokens: list[tuple[int, float, float]] = []
         phrases: list[Phrase] = []
-        first = 0
+        speaker = None
         for index in section:
-            sentence = self._sentences[index]
-            rows = range(first, first + len(self._tokens[index]))
-            phrases.append(Phrase(rows, Span(sentence.start, sentence.end), sentence.text))
-            first = rows.stop
+            sentence, first = self._sentences[index], len(tokens)
+            if sentence.speaker not in (None, speaker):
+                tokens += self._named(sentence, "\n" * bool(tokens) + f"{sentence.speaker}:")
+            speaker = sentence.speaker
+            tokens += self._tokens[index]
+            rows, span = range(first, len(tokens)), Span(sentence.start, sentence.end)
+            phrases.append(Phrase(rows, span, sentence.text, speaker))
+        spans = torch.tensor([[start, end] for _, start, end in tokens], dtype=torch.float64)
         return ModelInput(
             self._model.embed([token for token, _, _ in tokens]),
             spans.reshape(-1, 2),
