@@ -127,4 +127,5 @@ def _page(job: Job, answers: Sequence[Answer]) -> str:
         inspection=inspection,
         offset=job.request.audio_range.start,
         flaws=[flaw.text for flaw in job.flaws],
+        turns=job.turns,
     )

@@ -15,6 +15,7 @@ from fls_cli.writers.pages.answer_page import answer_page
 from fls_cli.writers.pages.inspection_page import inspection_page
 from fls_models.core.timestamps import clock_time
 from fls_models.extractor.inspection.inspection import Inspection
+from fls_models.speakers.turn import SpeakerTurn
 
 HOSTILE = "</script></title></style><img src=x onerror='alert(1)'>\"&amp;\u202e\x1b[2J"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -66,7 +67,10 @@ def _is(attributes: dict[str, str], kind: str) -> bool:
 
 def test_hostile_texts_stay_texts() -> None:
     asked = answer(passage(1, 2, 0.5, HOSTILE), question=HOSTILE, said=HOSTILE)
-    page = answer_page([asked, asked], name=HOSTILE, audio=b"", inspection=inspection())
+    turns = [SpeakerTurn(0, 1, HOSTILE)]
+    page = answer_page(
+        [asked, asked], name=HOSTILE, audio=b"", inspection=inspection(), turns=turns
+    )
     other = inspection_page(inspection(words=(word(1, HOSTILE),)), name=HOSTILE, audio=b"")
     for html in (page, other):
         assert not re.search(r"<img|</style><|\x1b|\u202e", html)
@@ -188,6 +192,24 @@ def test_the_drawing_is_described_in_words() -> None:
         "Fusion, round 2: 650 to 326 frames",
     ]
     assert [found["x1"] for found in read.all("line", "border")] == ["50.000%"]
+
+
+def test_speakers_have_a_row_a_colour_and_words() -> None:
+    turns = [SpeakerTurn(0, 10, "Anna"), SpeakerTurn(9, 30, "S2"), SpeakerTurn(31, 40, "Anna")]
+    heard = inspection(40.0)
+    one = answer(passage(7, 9))
+    read = Read(answer_page([one], name="a", audio=b"", inspection=heard, turns=turns))
+    rows = read.all("path", "speaker")
+    assert [row["class"] for row in rows] == ["speaker colour-0", "speaker colour-1"]
+    # 1200 columns for 40 s, a row below the other, two at once.
+    assert rows[0]["d"] == "M0.0 0h300.0v8h-300.0zM930.0 0h270.0v8h-270.0z"
+    assert rows[1]["d"] == "M270.0 11h630.0v8h-630.0z"
+    [drawn] = [found for found in read.all("svg") if found.get("id") == "timeline"]
+    assert "Speakers: Anna for 0:19, S2 for 0:21." in drawn["aria-label"]
+    assert "Speakers" in read.text("text", "lane")
+    assert "Anna" in " ".join(read.text("li"))
+    plain = answer_page([one], name="a", audio=b"", inspection=heard)
+    assert 'class="speaker' not in plain
 
 
 def test_the_strip_of_a_round_tells_how_many_frames_became_one() -> None:

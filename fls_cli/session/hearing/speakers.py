@@ -127,7 +127,7 @@ class SpeakerSearch:
 
         names: dict[str, str] = {}
         for key, name in self._wish.names:
-            label = _at(turns, key) if isinstance(key, float) else key
+            label = speaker_at(turns, key) if isinstance(key, float) else key
             if label in {turn.speaker for turn in turns}:
                 names[label] = name
             else:
@@ -138,7 +138,7 @@ class SpeakerSearch:
         return [SpeakerTurn(t.start, t.end, names.get(t.speaker, t.speaker)) for t in turns]
 
 
-def _at(turns: Sequence[SpeakerTurn], time: float) -> str:
+def speaker_at(turns: Sequence[SpeakerTurn], time: float) -> str:
     """Whoever speaks then, or next to it; nobody is the empty string."""
     near = [(max(turn.start - time, time - turn.end, 0.0), turn.speaker) for turn in turns]
     distance, speaker = min(near, key=lambda pair: pair[0])

@@ -10,6 +10,7 @@ from fls_cli.writers.pages.page import page
 from fls_cli.writers.pages.timeline import Row, timeline
 from fls_models.core.results import Answer, Passage, Span, Usage
 from fls_models.core.timestamps import clock_time
+from fls_models.speakers.turn import SpeakerTurn
 
 if TYPE_CHECKING:
     from fls_models.extractor.inspection.inspection import Inspection
@@ -33,6 +34,7 @@ def answer_page(
     inspection: Inspection | None,
     offset: float = 0.0,
     flaws: Sequence[str] = (),
+    turns: Sequence[SpeakerTurn] = (),
 ) -> str:
     """A page that needs nothing but itself.
 
@@ -43,6 +45,7 @@ def answer_page(
         heard: what the extractor made of it; None for a model without one.
         offset: the second of the recording at which `audio` begins.
         flaws: what of the recording is missing or in doubt, a sentence each.
+        turns: who speaks when, if that was asked for.
     """
     evidence = [_found(answer) for answer in answers]
     rows = [
@@ -60,7 +63,11 @@ def answer_page(
         evidence=evidence,
         flaws=flaws,
         timeline=timeline(
-            _span(answers, inspection, offset), inspection=inspection, rows=rows, offset=offset
+            _span(answers, inspection, offset),
+            inspection=inspection,
+            rows=rows,
+            turns=turns,
+            offset=offset,
         ),
         beside=_UNHEARD if inspection is None else _BESIDE if first.usage.reader == "text" else "",
         facts=[

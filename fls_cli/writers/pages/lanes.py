@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from fls_cli.writers.pages.markup import clocks, play_attributes
 from fls_models.core.results import Passage, Span
+from fls_models.speakers.turn import SpeakerTurn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,9 @@ _COLUMNS = 1200
 # Parts of a column of the waveform, whose mean is drawn over the loudest of them.
 _PARTS = 6
 _EVIDENCE, _WAVEFORM, _DENSITY, _FUSION = 24, 56, 44, 16
+# A speaker's row, and from one to the next; how many have a colour of their own.
+_TURN, _NEXT = 8, 11
+COLOURS = 8
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,24 @@ def evidence_lane(label: str, passages: Sequence[Passage], span: Span, offset: f
             f"<title>{'-'.join(clocks(passage.span))}</title></rect>"
         )
     return Lane(label, _EVIDENCE, Markup("".join(shapes)))
+
+
+def speaker_lane(turns: Sequence[SpeakerTurn], span: Span) -> Lane:
+    """When each speaks: a row for each, in the order in which they begin to."""
+    paths: dict[str, str] = {}
+    scale = _COLUMNS / 100
+    for turn in turns:
+        left, right = (scale * per_cent(time, span) for time in (turn.start, turn.end))
+        top = _NEXT * list({**paths, turn.speaker: ""}).index(turn.speaker)
+        width = max(1.0, right - left)
+        place = f"M{left:.1f} {top}h{width:.1f}v{_TURN}h-{width:.1f}z"
+        paths[turn.speaker] = paths.get(turn.speaker, "") + place
+    height = _NEXT * len(paths)
+    shapes = "".join(
+        f'<path class="speaker colour-{number % COLOURS}" d="{path}"/>'
+        for number, path in enumerate(paths.values())
+    )
+    return Lane("Speakers", height, _stretched(_COLUMNS, height, shapes))
 
 
 def per_cent(time: float, span: Span) -> float:

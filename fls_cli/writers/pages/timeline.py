@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from fls_cli.writers.pages.lanes import LEVELS, Lane, evidence_lane, inspection_lanes, per_cent
+from fls_cli.writers.pages.lanes import (
+    COLOURS,
+    LEVELS,
+    Lane,
+    evidence_lane,
+    inspection_lanes,
+    per_cent,
+    speaker_lane,
+)
 from fls_cli.writers.pages.markup import clocks, counted
 from fls_models.core.results import Passage, Span
 from fls_models.core.timestamps import clock_time
+from fls_models.speakers.turn import SpeakerTurn
 
 if TYPE_CHECKING:
     from fls_models.extractor.inspection.inspection import Inspection
@@ -51,10 +60,17 @@ class Timeline:
     description: str
     legend: str
     levels: int
+    # A colour's number, a name and how long it speaks.
+    speakers: Sequence[tuple[int, str, str]] = ()
 
 
 def timeline(
-    span: Span, *, inspection: Inspection | None, rows: Sequence[Row] = (), offset: float = 0.0
+    span: Span,
+    *,
+    inspection: Inspection | None,
+    rows: Sequence[Row] = (),
+    turns: Sequence[SpeakerTurn] = (),
+    offset: float = 0.0,
 ) -> Timeline:
     """A figure of `span` with a legend below it.
 
@@ -62,11 +78,14 @@ def timeline(
         span: the stretch of the recording that is drawn; all that was heard, where it was.
         heard: its sound, density and fusion; without it, only `rows` are drawn.
         rows: evidence, a lane for each that has any.
+        turns: who speaks when, a lane for all.
         offset: the second of the recording at which the page's audio begins.
     """
     evidence = [row for row in rows if row.passages]
     lanes = [evidence_lane(row.label, row.passages, span, offset) for row in evidence]
+    lanes += [speaker_lane(turns, span)] if turns else []
     lanes += inspection_lanes(inspection) if inspection else ()
+    speakers = _speakers(turns)
     tops = [0, *accumulate(_LABEL + lane.height + _GAP for lane in lanes)]
     return Timeline(
         span,
@@ -75,10 +94,21 @@ def timeline(
         height=tops[-1] + _AXIS,
         borders=_borders(inspection, span, tops[-1]) if inspection else Markup(""),
         axis=_axis(span, tops[-1]),
-        description=_described(span, inspection, evidence),
+        description=_described(span, inspection, evidence, speakers),
         legend=_legend(inspection, bool(evidence)),
         levels=LEVELS if inspection and inspection.rounds else 0,
+        speakers=speakers,
     )
+
+
+def _speakers(turns: Sequence[SpeakerTurn]) -> list[tuple[int, str, str]]:
+    seconds: dict[str, float] = {}
+    for turn in turns:
+        seconds[turn.speaker] = seconds.get(turn.speaker, 0.0) + turn.end - turn.start
+    return [
+        (number % COLOURS, name, clock_time(spoken))
+        for number, (name, spoken) in enumerate(seconds.items())
+    ]
 
 
 def _borders(inspection: Inspection, span: Span, bottom: int) -> Markup:
@@ -111,12 +141,20 @@ def _axis(span: Span, top: int) -> Markup:
     return Markup("".join(shapes))
 
 
-def _described(span: Span, inspection: Inspection | None, rows: Sequence[Row]) -> str:
+def _described(
+    span: Span,
+    inspection: Inspection | None,
+    rows: Sequence[Row],
+    speakers: Sequence[tuple[int, str, str]],
+) -> str:
     """What the drawing shows, in words, for those who do not see it."""
     sentences = [f"Timeline from {' to '.join(clocks(span))}."]
     for row in rows:
         places = ", ".join(" to ".join(clocks(passage.span)) for passage in row.passages)
         sentences.append(f"{row.label}: {places}.")
+    if speakers:
+        shares = ", ".join(f"{name} for {spoken}" for _, name, spoken in speakers)
+        sentences.append(f"Speakers: {shares}.")
     if inspection and inspection.frames_before:
         if inspection.has_head:
             sentences.append(f"Content density is {inspection.mean_density:.2f} on average.")

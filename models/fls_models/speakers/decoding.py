@@ -5,6 +5,7 @@ who speaks changes rarely, more easily where there is a pause or the segmentatio
 Centres are then those of what each was given, and again.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.speakers.clustering import Clusters, Floats, agglomerate
-from fls_models.speakers.segmentation import FRAME_MIDDLE, FRAME_SECONDS, SPEAKERS, Activity
+from fls_models.speakers.segmentation import (
+    FRAME_MIDDLE,
+    FRAME_SECONDS,
+    FRAMES,
+    SPEAKERS,
+    Activity,
+)
 from fls_models.speakers.turn import SpeakerTurn
 
 # How much an embedding's likeness to a centre weighs against changes of speaker.
@@ -217,25 +224,28 @@ def _second_speakers(main: NDArray[np.int16], activity: Activity) -> Iterator[tu
     """Who speaks as well, from and to which frame: whoever the segmentation's windows say, or else
     whoever speaks next to it."""
     two = (activity.overlap > _TWO) & (main >= 0)
+    starts = [start for start, _ in activity.windows]
     for first, end in _runs(two, 3):
         if end - first < _LEAST_OVERLAP:
             continue
         edges = np.flatnonzero(np.diff(main[first:end])) + first + 1
         for begin, until in pairwise([first, *edges.tolist(), end]):
-            speaker = _second(int(main[begin]), begin, until, main, activity)
+            windows = slice(bisect_right(starts, begin - FRAMES), bisect_left(starts, until))
+            speaker = _second(int(main[begin]), begin, until, main, activity.windows[windows])
             if speaker is not None:
                 yield speaker, begin, until
 
 
 def _second(
-    speaker: int, first: int, end: int, main: NDArray[np.int16], activity: Activity
+    speaker: int,
+    first: int,
+    end: int,
+    main: NDArray[np.int16],
+    windows: Sequence[tuple[int, NDArray[np.uint8]]],
 ) -> int | None:
+    """`windows` are those that hold any of these frames."""
     votes: dict[int, int] = {}
-    starts = [start for start, _ in activity.windows]
-    for index in range(np.searchsorted(starts, end) - 1, -1, -1):
-        start, classes = activity.windows[index]
-        if start + len(classes) <= first:
-            break
+    for start, classes in windows:
         speaking = SPEAKERS[classes][: len(main) - start]
         around = main[start : start + len(speaking)]
         for frames in speaking.T:
