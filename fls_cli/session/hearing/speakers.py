@@ -88,12 +88,13 @@ class SpeakerSearch:
         return turns or [whole]
 
     def _find(self) -> None:
-        if not self._is_complete:
-            self._diarizer = None
+        from fls_models.speakers.diarizer import Diarizer
+
+        if self._diarizer is None or not self._is_complete:
+            self._diarizer = Diarizer()
             with closing(self._request.decode(ignore)) as blocks:
                 for block in blocks:
-                    self._add(block)
-        assert self._diarizer is not None
+                    self._diarizer.add(block)
         self._diarizer.finish()
         start = self._request.audio_range.start
         turns = [
@@ -120,7 +121,7 @@ class SpeakerSearch:
             try:
                 step()
             except Exception as error:
-                self._failure = str(error).strip().splitlines()[0] if str(error) else repr(error)
+                self._failure = (str(error).strip() or repr(error)).splitlines()[0]
 
     def _named(self, turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
         from fls_models.speakers.turn import SpeakerTurn
