@@ -50,9 +50,7 @@ def main() -> None:
     right = {"with speakers": 0, "without": 0}
     count = 0
     for _, item in read_lines(arguments.conversations)[: arguments.limit]:
-        names = dict(
-            zip(dict.fromkeys(turn["voice"] for turn in item["turns"]), NAMES, strict=False)
-        )
+        names = named_voices(item["turns"])
         voice, question = drawn(item["turns"], draw)
         samples = np.concatenate(list(decode(arguments.conversations.parent / item["audio"])))
         transcriber = model.transcriber
@@ -67,6 +65,13 @@ def main() -> None:
             print(f"{item['id']} {way}: {names[voice]}? {question} {reply}", flush=True)
     for way, number in right.items():
         print(f"{arguments.model}, {way}: {number} of {count} right")
+
+
+def named_voices(turns: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A name for each voice, of nobody that is spoken of."""
+    said = " ".join(turn["text"] for turn in turns)
+    free = [name for name in NAMES if not re.search(rf"\b{name}\b", said)]
+    return dict(zip(dict.fromkeys(turn["voice"] for turn in turns), free, strict=False))
 
 
 def drawn(turns: Sequence[Mapping[str, Any]], draw: random.Random) -> tuple[str, str]:
