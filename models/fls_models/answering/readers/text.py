@@ -187,7 +187,7 @@ class TextReader:
         return [section for section in parts if section]
 
     def _named(self, sentence: Sentence, name: str) -> list[tuple[int, float, float]]:
-        """As `_tokenize`, what stands before a sentence whose speaker is another."""
+        """As `_tokenize`, what stands before a sentence whose speaker is known."""
         return [(token, sentence.start, sentence.start) for token in self._model.tokenize(name)]
 
     def _tokenize(self, sentence: Sentence) -> list[tuple[int, float, float]]:
@@ -205,15 +205,14 @@ class TextReader:
     def _read(self, section: Sequence[int]) -> ModelInput:
         tokens: list[tuple[int, float, float]] = []
         phrases: list[Phrase] = []
-        speaker = None
         for index in section:
             sentence, first = self._sentences[index], len(tokens)
-            if sentence.speaker not in (None, speaker):
+            # Before each sentence: small models forget who began to speak some sentences ago.
+            if sentence.speaker is not None:
                 tokens += self._named(sentence, "\n" * bool(tokens) + f"{sentence.speaker}:")
-            speaker = sentence.speaker
             tokens += self._tokens[index]
             rows, span = range(first, len(tokens)), Span(sentence.start, sentence.end)
-            phrases.append(Phrase(rows, span, sentence.text, speaker))
+            phrases.append(Phrase(rows, span, sentence.text, sentence.speaker))
         spans = torch.tensor([[start, end] for _, start, end in tokens], dtype=torch.float64)
         return ModelInput(
             self._model.embed([token for token, _, _ in tokens]),
