@@ -50,7 +50,6 @@ class Job:
     _ahead_of: Contents | None = None
     # Who speaks when, once that was found out.
     turns: list[SpeakerTurn] = field(default_factory=list)
-    _overheard: SpeakerSearch | None = None
 
     @property
     def listen_request(self) -> ListenRequest:
@@ -92,8 +91,8 @@ class Job:
         search = self._search()
         if search is None:
             return self.listen().transcript()
-        self._overheard = search
-        transcript = search.name_words(self.listen().transcript())
+        listening = self._begun(partial(listen, speakers=search))
+        transcript = search.name_words(listening.transcript())
         self.turns = search.turns
         return transcript
 
@@ -140,10 +139,6 @@ class Job:
         self._ahead = Ahead(decode)
 
     def _decode(self, warn: Callable[[Flaw], None]) -> Blocks:
-        decode = self._overheard.overheard(self._blocks) if self._overheard else self._blocks
-        return decode(warn)
-
-    def _blocks(self, warn: Callable[[Flaw], None]) -> Blocks:
         # A file that was replaced since is not the one that was decoded.
         contents = None if self._ahead_of is None else asdict(self._ahead_of)
         if self._ahead is not None and (contents is None or is_unchanged(self.source, contents)):

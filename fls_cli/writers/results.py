@@ -151,14 +151,13 @@ def render(
     *,
     words: bool = False,
     flaws: Sequence[Flaw] = (),
-    turns: Sequence[SpeakerTurn] = (),
 ) -> str:
     """A transcript in one of FORMATS, ending with a newline unless there is nothing to say.
 
     Raises UsageError when there is no such format.
     """
     if form == "json":
-        payload = transcript_json(transcript, source, words=words, flaws=flaws, turns=turns)
+        payload = transcript_json(transcript, source, words=words, flaws=flaws)
         return json.dumps(payload, ensure_ascii=False, indent=2) + "\n"
     if form not in _TEXTS:
         raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")

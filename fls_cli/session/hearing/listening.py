@@ -74,12 +74,13 @@ def listen(
     decode: Decode | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
+    speakers: SpeakerSearch | None = None,
 ) -> Listening:
     """Starts listening; raises the InputError that fits what is wrong with the source.
 
     `decode` stands in for `request.decode`. What was heard to the end before is taken from
     `memory`: a file is known by its bytes; an address is listened to anew, except that its pieces
-    are known by theirs.
+    are known by theirs. `speakers`, if they are looked for, overhear what is heard.
     """
     from fls_models.core.results import Transcript
 
@@ -101,6 +102,8 @@ def listen(
         entry.put(json.dumps(payload, ensure_ascii=False).encode())
 
     blocks = (decode or request.decode)(entry.note)
+    if speakers is not None:
+        blocks = speakers.overhear(blocks)
     sentences = transcriber.sentences(
         blocks,
         request.budget,
@@ -143,14 +146,14 @@ def hear(
     UsageError where frames are to have speakers.
     """
     if model.reads_by == "text":
-        decode = decode or request.decode
         listening = listen(
             model,
             request,
             memory=memory,
-            decode=decode if speakers is None else speakers.overheard(decode),
+            decode=decode,
             warn=warn,
             progress=progress,
+            speakers=speakers,
         )
         transcript = listening.transcript()
         if speakers is not None:

@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from fls_cli.media.flaws import Flaw
 from fls_cli.session.hearing.entry import Entry
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import ListenRequest
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from fls_models.core.results import Transcript
     from fls_models.speakers.diarizer import Diarizer
     from fls_models.speakers.turn import SpeakerTurn
-
-    Decode: TypeAlias = Callable[[Callable[[Flaw], None]], Blocks]
 
 KIND = "speakers"
 # Changes when the same recording gives other turns.
@@ -53,10 +50,6 @@ class SpeakerSearch:
                 self._try(partial(self._add, block))
                 yield block
         self._is_complete = self._diarizer is not None
-
-    def overheard(self, decode: Decode) -> Decode:
-        """`decode`, overheard."""
-        return lambda warn: self.overhear(decode(warn))
 
     def name_words(self, transcript: Transcript) -> Transcript:
         """The transcript with the speaker of each word, under the user's names; or, where that

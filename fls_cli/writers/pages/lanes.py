@@ -86,10 +86,11 @@ def evidence_lane(label: str, passages: Sequence[Passage], span: Span, offset: f
 def speaker_lane(turns: Sequence[SpeakerTurn], span: Span) -> Lane:
     """When each speaks: a row for each, in the order in which they begin to."""
     paths: dict[str, str] = {}
+    rows: dict[str, int] = {}
     scale = _COLUMNS / 100
     for turn in turns:
         left, right = (scale * per_cent(time, span) for time in (turn.start, turn.end))
-        top = _NEXT * list({**paths, turn.speaker: ""}).index(turn.speaker)
+        top = _NEXT * rows.setdefault(turn.speaker, len(rows))
         width = max(1.0, right - left)
         place = f"M{left:.1f} {top}h{width:.1f}v{_TURN}h-{width:.1f}z"
         paths[turn.speaker] = paths.get(turn.speaker, "") + place

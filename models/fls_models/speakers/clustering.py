@@ -72,7 +72,7 @@ class Clusters:
     def margins(self, row: int | None = None) -> Floats:
         """How far above the bound each is like the one in `row`, or like each other."""
         rows = slice(None) if row is None else slice(row, row + 1)
-        pairs = self._pairs()
+        pairs = np.square(self.seconds) - self.seconds_squared
         cohesion = (np.square(self.sums).sum(axis=1) - self.squares + _PRIOR * _COHESION) / (
             pairs + _PRIOR
         )
@@ -86,9 +86,6 @@ class Clusters:
         """Adds the other one to that in `row`; the other stays as it is."""
         for values in vars(self).values():
             values[row] += values[other]
-
-    def _pairs(self) -> Floats:
-        return np.square(self.seconds) - self.seconds_squared
 
 
 def agglomerate(

@@ -110,10 +110,9 @@ def decode_greedily(
 def _go_on(logits: Tensor, result: Decoded, special: SpecialTokens, speech_end: int) -> None:
     """Sets the end to -inf, in place, where a pair of timestamps leaves speech behind; (V,)."""
     begin = special.first_timestamp
-    is_left = (
-        result.tokens[-1:] > [begin - 1] and result.tokens[-1] - begin < speech_end - _LEFT_OUT
-    )
-    if is_left and result.tokens[-2:-1] > [begin - 1] and int(logits.argmax()) == special.end:
+    pair = result.tokens[-2:]
+    is_left = len(pair) == 2 and min(pair) >= begin and pair[1] - begin < speech_end - _LEFT_OUT
+    if is_left and int(logits.argmax()) == special.end:
         log_probability = float(logits.log_softmax(dim=-1)[special.end])
         result.ends.append((len(result.tokens), result.log_probability, log_probability))
         logits[special.end] = -torch.inf
