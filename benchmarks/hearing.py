@@ -33,6 +33,7 @@ from fls_cli.media.stream import stream  # noqa: E402
 from fls_cli.sources.resolve import open_sources  # noqa: E402
 from fls_cli.storage.paths import cache_folder  # noqa: E402
 from fls_models.audio.vad import cut_at_pauses  # noqa: E402
+from fls_models.audio.whisper.effort import EFFORTS  # noqa: E402
 from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
 from fls_models.transcription import whisper as transcription  # noqa: E402
 from fls_models.transcription.languages import LanguageDetector, Part  # noqa: E402
@@ -42,7 +43,7 @@ from fls_models.weights import store as weights  # noqa: E402
 EXAMPLES = ("lecture.mp3", "podcasts/bread-and-time.mp3", "podcasts/night-train.opus", "talk.mp4")
 SECONDS = 600
 BLOCK = SAMPLE_RATE
-BALANCED = transcription.EFFORTS["balanced"]
+BALANCED = EFFORTS["balanced"]
 
 
 class OneByOne:

@@ -25,11 +25,10 @@ from checkout import ROOT
 from numpy.typing import NDArray
 
 from fls_cli.storage.paths import cache_folder
-from fls_models.audio.vad import Piece
+from fls_models.audio.vad import Piece, SpeechChunk
 from fls_models.transcription import whisper as transcription
-from fls_models.transcription.languages import Part
 from fls_models.transcription.loops import Run, runs, without_loops
-from fls_models.transcription.whisper import EFFORTS, Transcriber
+from fls_models.transcription.whisper import Transcriber
 from fls_models.weights import card
 from fls_models.weights import store as weights
 
@@ -168,23 +167,26 @@ class Ear:
                 )
         return without_loops(items, texts, is_loop)
 
-    def hear(self, name: str, samples: Samples) -> Heard:
+    def hear(self, name: str, samples: Samples, language: str | None = None) -> Heard:
         """As a recording is heard."""
-        return self._heard(name, lambda: list(self._transcriber.sentences([samples], "fast")))
+        self._noted = []
+        if self._details:
+            print(name, flush=True)
+        list(self._transcriber.sentences([samples], "fast", language=language))
+        return Heard(name, tuple(self._noted))
 
     def hear_all(self, name: str, samples: Samples) -> Heard:
         """All of it as if it were speech."""
         samples = samples[: 30 * RATE]
         speech = ((0, len(samples)),)
-        piece, part = Piece(samples, 0.0, speech), Part("en", speech)
-        return self._heard(name, lambda: self._transcriber._decode(piece, part, EFFORTS["fast"]))
-
-    def _heard(self, name: str, run: Any) -> Heard:
-        self._noted = []
-        if self._details:
-            print(name, flush=True)
-        run()
-        return Heard(name, tuple(self._noted))
+        chunk = SpeechChunk(Piece(samples, 0.0, speech), len(samples) / RATE)
+        cut = transcription._cut
+        # Where a stream is cut at its pauses.
+        vars(transcription)["_cut"] = lambda _: (each for each in [chunk])
+        try:
+            return self.hear(name, samples, language="en")
+        finally:
+            vars(transcription)["_cut"] = cut
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
+from fls_models.audio.whisper.effort import Effort
 from fls_models.core.budget import NAMES, Budget
 from fls_models.errors import UsageError
 from fls_models.extractor.extract import listen_to_frames
@@ -155,7 +156,9 @@ def test_transcribing_within_3_percent(beams):
     counted = counter.get_total_flops()
     # Here keys and values of the window are made for each beam, and again for the times.
     again = beams * 2 * 2 * 1500 * 2 * width**2
-    ours = transcribing_flops(EncoderDims(16, width, 64, 2), vocabulary, 1, tokens, beams)
+    ours = transcribing_flops(
+        EncoderDims(16, width, 64, 2), vocabulary, 1, tokens, Effort("", beams, ())
+    )
     assert ours == pytest.approx(counted - again, rel=0.03)
 
 

@@ -21,13 +21,14 @@ from fls_cli.sources.resolve import open_sources
 from fls_models.audio.together import Ask, Together
 from fls_models.audio.vad import Piece, SpeechChunk
 from fls_models.audio.whisper import load as loading
+from fls_models.audio.whisper.effort import EFFORTS
 from fls_models.core.cache import CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
 from fls_models.errors import UsageError
 from fls_models.transcription import whisper as transcription
 from fls_models.transcription.languages import LanguageDetector
-from fls_models.transcription.whisper import EFFORTS, Transcriber
+from fls_models.transcription.whisper import Transcriber
 from fls_models.weights.store import Installed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +56,9 @@ class CascadeModel(Pipeline):
         return f"{FORM} {fingerprint(self._installed.speech)}"
 
     def effort(self, budget: str) -> Any:
-        from fls_models.transcription.whisper import EFFORTS
+        from fls_models.audio.whisper.effort import EFFORTS
 
-        return asdict(EFFORTS[budget])
+        return EFFORTS[budget].key()
 
     @cached_property
     def transcriber(self) -> Transcriber:

@@ -7,6 +7,7 @@ what an operation is.
 
 from types import MappingProxyType
 
+from fls_models.audio.whisper.effort import EFFORTS, Effort
 from fls_models.core.constants import WINDOW_SECONDS
 from fls_models.planning.flops import (
     QWEN2_AUDIO_DECODER,
@@ -57,7 +58,7 @@ def plan_flops(card: Card, plan: Planned) -> int | None:
 
 
 def transcribing_flops(
-    dims: EncoderDims, vocabulary: int, windows: int, tokens: int, beams: int
+    dims: EncoderDims, vocabulary: int, windows: int, tokens: int, effort: Effort
 ) -> int:
     """Whisper from windows to words with times, when every window goes well the first time.
 
@@ -68,20 +69,19 @@ def transcribing_flops(
         tokens: of all windows together.
     """
     width = dims.width
-    window_flops = encoder_flops(dims) + dims.layers * 4 * dims.positions * width**2
+    window_flops = encoder_flops(dims, merging=effort.merging)
+    window_flops += dims.layers * 4 * dims.positions * width**2
     # Self-attention 4 maps of D to D, attention to the window 2: its keys and values are above.
     weights_each = 6 * width**2 + 2 * width * dims.feed_forward
     attention = 4 * width * (dims.positions + tokens / max(1, windows) / 2)
     token_flops = dims.layers * (2 * weights_each + attention) + 2 * width * vocabulary
-    return windows * window_flops + round((beams + 1) * tokens * token_flops)
+    return windows * window_flops + round((effort.beams + 1) * tokens * token_flops)
 
 
 def _transcribed(plan: Planned) -> int:
-    from fls_models.transcription.whisper import EFFORTS
-
     tokens = round(TOKENS_SAID * plan.audio_seconds / WINDOW_SECONDS)
-    beams = EFFORTS[plan.budget].beams
-    return transcribing_flops(_WHISPER_BASE, _WHISPER_TOKENS, plan.windows, tokens, beams)
+    effort = EFFORTS[plan.budget]
+    return transcribing_flops(_WHISPER_BASE, _WHISPER_TOKENS, plan.windows, tokens, effort)
 
 
 def _fused(card: Card, dims: DecoderDims, plan: Planned) -> int | None:

@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fls_models.audio.prefetch import ahead, closing_source
 from fls_models.audio.together import Running, Together
 from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
+from fls_models.audio.whisper.effort import EFFORTS, Effort
 from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, ignore
@@ -43,22 +44,6 @@ _MAX_TOKENS = 224
 # Seconds after which no further piece is waited for: a stream that is no faster than it is spoken
 # is heard as it comes.
 _PATIENCE = 2.0
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How hard the decoder tries: beams, and the temperatures tried when a reading looks wrong."""
-
-    name: str
-    beams: int
-    temperatures: tuple[float, ...]
-
-
-EFFORTS = {
-    "fast": Effort("greedy", 1, (0.0,)),
-    "balanced": Effort("greedy with temperature fallback", 1, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
-    "accurate": Effort("beam search (5)", 5, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
-}
 
 
 class PieceByPiece:
@@ -166,6 +151,7 @@ class Transcriber(PieceByPiece):
                 f"code, one of: {', '.join(languages)}."
             )
         effort = EFFORTS[budget]
+        self._whisper.merging = effort.merging
         self.language = language
         self._is_detecting = language is None
         self._durations.clear()
@@ -254,7 +240,7 @@ class Transcriber(PieceByPiece):
             "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
             "language": language,
             "before": before,
-            "effort": asdict(effort),
+            "effort": effort.key(),
         }
         if (content := self._known(key)) is not None:
             return _Hearing(chunk, key, content, content["before"])

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from fls_models.audio.whisper.alignment import Alignment, align_tokens
+from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.greedy import SpecialTokens, decode_greedily
 from fls_models.audio.whisper.network import WhisperNetwork
 
@@ -81,12 +82,14 @@ class WhisperEngine:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     @torch.inference_mode()
-    def encode(self, features: Sequence[NDArray[np.float32]]) -> list[Tensor]:
+    def encode(
+        self, features: Sequence[NDArray[np.float32]], merging: Merging | None = None
+    ) -> list[Tensor]:
         """Windows' (80, 3000) log-mel features, each as (1500, D).
 
         All of it goes to the decoder: without the silence behind short sounds it makes words up.
         """
-        return [self._network.encode(torch.from_numpy(window)) for window in features]
+        return [self._network.encode(torch.from_numpy(window), merging) for window in features]
 
     @torch.inference_mode()
     def language_probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.together import Ask, Together
+from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generation, WhisperEngine
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.processor import multiplies_bfloat16
@@ -40,12 +41,17 @@ def load_whisper(folder: Path) -> "Whisper":
 
 
 class Whisper:
-    """Hears windows, at most `max_windows` together."""
+    """Hears windows, at most `max_windows` together.
+
+    `merging` is what its encoder merges from now on.
+    """
+
+    merging: Merging | None = None
 
     def __init__(self, folder: Path, engine: WhisperEngine) -> None:
         self._reader = _reader(folder)
         self._engine = engine
-        self._encodings: dict[bytes, Tensor] = {}
+        self._encodings: dict[tuple[bytes, Merging | None], Tensor] = {}
         self.max_windows = engine.max_windows
         self.language_probabilities = engine.language_probabilities
 
@@ -67,9 +73,12 @@ class Whisper:
 
     def encode(self, features: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """Windows' features, each as (1500, D); those that were asked for before are at hand."""
-        keys = [hashlib.sha1(np.ascontiguousarray(window).data).digest() for window in features]
+        keys = [
+            (hashlib.sha1(np.ascontiguousarray(window).data).digest(), self.merging)
+            for window in features
+        ]
         new = {key: at for at, key in enumerate(keys) if key not in self._encodings}
-        encoded = self._engine.encode([features[at] for at in new.values()]) if new else []
+        encoded = self._engine.encode([features[at] for at in new.values()], self.merging)
         self._encodings |= zip(new, encoded, strict=True)
         results = [self._encodings[key] for key in keys]
         while len(self._encodings) > _AT_HAND:

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fls_models.audio.whisper.checkpoint import read_variables
+from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.linear import Linear
+from fls_models.audio.whisper.merging import Spans, spans_of
 from fls_models.core.processor import multiplies_tiles
 
 # How many rows products are of at least, so that one does not depend on how many others there are.
@@ -86,14 +88,12 @@ class WhisperNetwork:
         self._projection = Linear(self._weights["decoder/projection/weight"])
         self._dtype = dtype
         self._attend = (
-            _attend_by_head
-            if dtype == torch.bfloat16 and not multiplies_tiles()
-            else F.scaled_dot_product_attention
+            _attend_by_head if dtype == torch.bfloat16 and not multiplies_tiles() else _attend
         )
         self._encoder = _layers(self._linears, "encoder")
         self._decoder = _layers(self._linears, "decoder")
 
-    def encode(self, features: Tensor) -> Tensor:
+    def encode(self, features: Tensor, merging: Merging | None = None) -> Tensor:
         """(80, 3000) log-mel features of a window -> (T, D)."""
         weights = self._weights
         mel = features[None].to(self._dtype)
@@ -102,12 +102,18 @@ class WhisperNetwork:
             mel = F.gelu(F.conv1d(mel, kernel, bias, stride=stride, padding=1))
         positions = weights["encoder/position_encodings/encodings"]
         hidden = (mel.transpose(1, 2) + positions).contiguous()
-        for layer in self._encoder:
+        spans: Spans | None = None
+        weight: Tensor | None = None
+        for depth, layer in enumerate(self._encoder):
+            if merging is not None and depth == merging.depth:
+                spans = spans_of(hidden[0], merging)
+                hidden, weight = spans.means(hidden[0])[None], spans.bias(self._dtype)
             queries, keys, values = self._self_projections(hidden, layer)
-            attended = self._attend(queries, keys, values)
+            attended = self._attend(queries, keys, values, weight)
             hidden = hidden + self._linear(_joined(attended), f"{layer}/self_attention/linear_1")
             hidden = self._feed_forward(hidden, layer)
-        return self._norm(hidden, "encoder")[0]
+        encoded = self._norm(hidden, "encoder")[0]
+        return encoded if spans is None else spans.frames(encoded)
 
     def begin(self, encoded: Sequence[Tensor], length: int) -> DecoderState:
         """A state for these windows, each (T, D), with room for so many tokens."""
@@ -244,15 +250,21 @@ def _by_rows(heads: Tensor, matrices: Tensor) -> Tensor:
     return torch.bmm(F.pad(heads, (0, 0, 0, padding)), matrices)[:, :rows]
 
 
-def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """As `scaled_dot_product_attention` of one window, (1, H, T, D / H), in two thirds of its time.
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of one window's frames, (1, H, T, D / H), with `bias` (1, T) on all scores."""
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+
+
+def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """As `_attend`, in two thirds of its time.
 
     That multiplies bfloat16 matrices in float32 where the processor has no tiles for them.
     """
     scaled = queries * queries.shape[-1] ** -0.5
     attended = torch.empty_like(queries)
     for head in range(queries.shape[1]):
-        weights = (scaled[0, head] @ keys[0, head].T).softmax(dim=-1)
+        scores = scaled[0, head] @ keys[0, head].T
+        weights = (scores if bias is None else scores.add_(bias)).softmax(dim=-1)
         torch.mm(weights, values[0, head], out=attended[0, head])
     return attended
 
