@@ -1,6 +1,7 @@
 """Whether a question takes as long as `fls plan` expects.
 
-    python benchmarks/plan.py RECORDING... [--budgets fast,balanced] [--model mini] [--read auto]
+    python benchmarks/plan.py RECORDING... [--budgets fast,balanced] [--model mini] [--read auto] \\
+        [--speakers auto]
 
 `fls plan --measure` plans for all recordings, and measures on the first. Then each is asked a
 question about all of it, at each budget by a process of its own that neither finds nor keeps
@@ -31,8 +32,11 @@ def main() -> None:
     parser.add_argument("--budgets", default="balanced")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--read", default="auto")
+    parser.add_argument("--speakers")
     arguments = parser.parse_args()
     options = ["--model", arguments.model, "--read", arguments.read, "--offline"]
+    if arguments.speakers:
+        options += ["--speakers", arguments.speakers]
     plan_lines = _fls("plan", "--measure", "--json", *options, *arguments.recordings).stdout
     plans = {plan["source"]: plan for plan in map(json.loads, plan_lines.splitlines())}
     print(f"{'recording':24} {'audio s':>8} budget   expected s actual s ratio processor s")

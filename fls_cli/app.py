@@ -26,6 +26,7 @@ from fls_cli.commands.doctor import doctor
 from fls_cli.commands.inspect import inspect_
 from fls_cli.commands.models import app as models
 from fls_cli.commands.plan import plan
+from fls_cli.commands.speakers import app as voices
 from fls_cli.commands.summarize import summarize
 from fls_cli.commands.train.compress import compress
 from fls_cli.commands.train.ctc import app as train
@@ -69,6 +70,7 @@ app.command("inspect", rich_help_panel=_LOOK)(inspect_)
 app.command("doctor", rich_help_panel=_LOOK)(doctor)
 app.command("config", rich_help_panel=_LOOK)(config)
 app.add_typer(models, name="models", rich_help_panel=_LOOK)
+app.add_typer(voices, name="speakers", rich_help_panel=_LOOK)
 app.add_typer(cache, name="cache", rich_help_panel=_LOOK)
 bench.command("asr")(asr)
 bench.command("speakers")(speakers)

@@ -73,6 +73,8 @@ def chat(
         ) as all_sources,
     ):
         engine = reading.engine(large)
+        if wish is not None:
+            wish.check(len(all_sources) + session.failures)
         # All are looked at before a model is loaded for the first.
         requests = [
             ListenRequest(source, audio_range, paid.name, paid.target_length)

@@ -11,6 +11,7 @@ from fls_cli.options import common as options
 from fls_cli.options.choices import Manners, Passage
 from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
+from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.job import Job
 from fls_cli.session.request import ListenRequest, Request
 from fls_cli.session.runner import Runner
@@ -45,6 +46,7 @@ def plan(
     read: options.Read = "auto",
     language: options.Language = None,
     from_file: options.FromFile = None,
+    speakers: options.Speakers = None,
     passage: Passage,
     as_json: options.Json = False,
     device: options.Device = "auto",
@@ -73,7 +75,8 @@ def plan(
     with manners.session(as_json=as_json) as session:
         from fls_cli.machine.planner import Planner
 
-        planner = Planner(engine, session.say, again=measure)
+        wish = SpeakerWish.parse(speakers)
+        planner = Planner(engine, session.say, again=measure, speakers=wish is not None)
 
         def task(job: Job) -> Plan:
             plan = planner.plan(job.listen_request, _seconds(job.listen_request))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fls_cli.machine.speed_profiles import Paces
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
+from fls_cli.session.hearing.speaker_wish import nobody_in_frames
 from fls_cli.session.request import ListenRequest
 from fls_cli.storage.paths import cache_folder
 from fls_cli.writers.plan_table import Row
@@ -36,10 +37,14 @@ class Plan:
 
 
 class Planner:
-    """Plans for one model. `again` measures its pace even if it is known."""
+    """Plans for one model. `again` measures its pace even if it is known; `speakers` says that who
+    speaks is to be found out."""
 
-    def __init__(self, engine: Engine, say: Callable[[str], None], *, again: bool) -> None:
+    def __init__(
+        self, engine: Engine, say: Callable[[str], None], *, again: bool, speakers: bool = False
+    ) -> None:
         engines.check(engine)
+        self._speakers = speakers
         self._engine = engine
         self._say = say
         self._installed, self.card, reason = _chosen(engine)
@@ -58,6 +63,8 @@ class Planner:
 
         budgets = {name: planned(self.card, self._reads_by(name), name, seconds) for name in NAMES}
         ways = dict.fromkeys(part.reads_by for part in budgets.values())
+        if self._speakers and "frames" in ways:
+            raise nobody_in_frames(self.card.name)
         paces = {reads_by: self._pace(reads_by, request, seconds) for reads_by in ways}
         by_budget = {name: paces[part.reads_by] for name, part in budgets.items()}
         return Plan(seconds, budgets, by_budget)
@@ -80,10 +87,13 @@ class Planner:
                     sections=sum(len(part.passes) for part in parts),
                     flops=sum(count or 0 for count in flops) if None not in flops else None,
                     memory_gb=self._memory_gb(),
-                    seconds=None if pace is None else pace.expected(parts),
+                    seconds=self._expected(pace, parts),
                 )
             )
         return rows
+
+    def _expected(self, pace: Pace | None, parts: Sequence[Planned]) -> float | None:
+        return None if pace is None else pace.expected(parts, speakers=self._speakers)
 
     def _reads_by(self, budget: str) -> ReadsBy:
         from fls_models.pipelines.build import reads_frames

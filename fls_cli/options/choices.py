@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fls_cli.options import common as options
@@ -11,6 +11,7 @@ from fls_cli.session.engine import Engine
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import AudioRange
 from fls_cli.session.session import Session, open_session
+from fls_cli.storage.voices import known_voices
 from fls_models.core.budget import Budget
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ class Voices:
 
     @property
     def wish(self) -> SpeakerWish | None:
-        """The same, parsed; None if nobody asks. Raises UsageError."""
-        return SpeakerWish.parse(self.speakers, self.speaker_name or [])
+        """The same, parsed, with the voices that are known; None if nobody asks.
+
+        Raises UsageError.
+        """
+        wish = SpeakerWish.parse(self.speakers, self.speaker_name or [])
+        return None if wish is None else replace(wish, known=tuple(known_voices()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,7 +172,7 @@ Speakers = Annotated[
     _reading(
         "--speakers",
         metavar="COUNT",
-        help="Say who speaks: auto, or how many speakers there are (3, 2-4).",
+        help="Say who speaks: auto, or how many speakers there are (3, 2-4), at most 50.",
         show_default=False,
     ),
 ]

@@ -66,6 +66,8 @@ class Runner:
             sources = [source for source in self._sources if self.session.is_there(source)]
             places = place_all(sources, folder, request.suffix) if folder else {}
             many = self.session.source_count > 1
+            if request.speakers is not None:
+                request.speakers.check(self.session.source_count)
             jobs = [self._job(request, source, many, places.get(source)) for source in sources]
             try:
                 return self._all(jobs, folder, task)

@@ -102,7 +102,7 @@ def test_measured_paces_count_more_than_what_the_machine_is(
     for model, read in ((MINI, 0.002), (SMALL, reading)):
         pace = Pace(
             start=1.0, load=1.0, begin=0.1, hear=dict.fromkeys(("fast", "balanced"), 0.05),
-            read=read, first=1.0, following=1.0, check=0.1, answer=1.0, note=50,
+            speakers=0.02, read=read, first=1.0, following=1.0, check=0.1, answer=1.0, note=50,
             audio_seconds=60.0,
         )  # fmt: skip
         folders = store_of(card.load(model), cache).locate().folders()

@@ -73,6 +73,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             load=4.0,
             begin=0.0,
             hear=hear,
+            speakers=0.25,
             read=0.0,
             first=3.0,
             following=2.0,
@@ -261,6 +262,20 @@ def test_a_command_starts_once_for_all_recordings(
     assert both["budgets"]["fast"]["seconds"] == sum(each) - 6
 
 
+def test_finding_speakers_takes_seconds_more(
+    fls: Fls, talk: Path, tmp_path: Path, measured: list[float]
+) -> None:
+    long = spoken(tmp_path / "long.wav", 60.0)
+    plain, named = (
+        json.loads(fls(long, "--json", *more).out)["budgets"]["balanced"]["seconds"]
+        for more in ((), ("--speakers", "2"))
+    )
+    assert named == pytest.approx(plain + 0.25 * 60, abs=0.11)
+    assert fls(talk, "--speakers", "some").code == 2
+    refused = fls(talk, "--speakers", "auto", "--read", "frames")
+    assert refused.code == 2
+
+
 def test_silence_tells_no_pace(fls: Fls, hush: Path, talk: Path) -> None:
     played = fls(hush, "--read", "frames")
     assert (played.code, columns(played.out)[1][-1]) == (0, "-")
@@ -333,6 +348,7 @@ def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Insta
     assert pace.audio_seconds > 20
     assert set(pace.hear) == set(BUDGETS)
     told = pace.as_json()
+    assert 0 < pace.speakers < 1
     assert all(told[name] > 0 for name in ("load", "read", "first", "following", "answer", "note"))
     with pytest.raises(NothingSaid):
         measure(model, [np.zeros(16_000, np.float32)], start=1.0)

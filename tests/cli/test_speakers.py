@@ -18,9 +18,21 @@ from fls_cli.writers.subtitles import cues
 from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.errors import UsageError
 from fls_models.speakers.assignment import with_speakers
+from fls_models.speakers.clustering import Clusters
+from fls_models.speakers.identification import Voice
 from fls_models.speakers.turn import SpeakerTurn
 
 Capture = pytest.CaptureFixture[str]
+
+
+def voice(*numbers: float, seconds: float = 12.0) -> Voice:
+    """One that was heard in four stretches, all alike."""
+    mean = np.array(numbers) / np.linalg.norm(numbers)
+    each = np.full(4, seconds / 4)
+    return Voice(Clusters.of(np.tile(mean, (4, 1)), each).grouped(np.zeros(4, np.int64), 1))
+
+
+VOICES = {"S1": voice(1, 0, 0), "S2": voice(0, 1, 0.2)}
 
 
 class Scripted:
@@ -44,6 +56,10 @@ class Scripted:
     def turns(self, fewest: int = 1, most: int | None = None) -> list[SpeakerTurn]:
         names = self.speakers if most != 1 else ["S1"] * len(self.speakers)
         return [SpeakerTurn(at, at + 1, name) for at, name in enumerate(names)]
+
+    def voices(self, turns: list[SpeakerTurn]) -> dict[str, Voice]:
+        names = dict.fromkeys(turn.speaker for turn in turns)
+        return {name: VOICES[name] for name in names if name in VOICES}
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +102,51 @@ def test_names(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     assert played.lines[0] == f"S1: {SAID[0]}"
     assert "Bo names nobody: there is no S7 (there are S1, S2)" in played.err
     assert "Cy names nobody: nobody speaks at 3600 s (there are S1, S2)" in played.err
+
+
+def test_names_that_are_not_clear(
+    tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["transcribe", str(talk), "--quiet", "--speaker-name"]
+    both = play(capfd, *asked[:2], *asked[3:], "S1=Anna", "--speaker-name", "S2=Anna")
+    assert both.lines == [f"Anna: {sentence}" for sentence in SAID]
+    assert "S1 and S2 are both Anna" in both.err
+    again = play(capfd, *asked[:2], *asked[3:], "S2=Anna", "--speaker-name", "0:01.5=Bo")
+    assert again.lines[1] == f"Anna: {SAID[1]}"
+    assert "1.5 s is S2, who is Anna already; Bo names nobody" in again.err
+    near = play(capfd, *asked[:2], *asked[3:], "4.5s=Bo")
+    assert near.lines[0] == f"Bo: {SAID[0]}"
+    assert "nobody speaks at 0:04; taken for S1, who speaks from 0:02 to 0:03" in near.err
+    monkeypatch.setattr(Scripted, "speakers", ["S1"])
+    alone = play(capfd, *asked[:2], "--no-cache", *asked[3:], "S2=Bo")
+    assert "Bo names nobody: there is no S2 (there is S1 only)" in alone.err
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["S1=Anna", "s01=Bo"], "names S1 twice"),
+        (["12s=Anna", "0:12=Bo"], "names 12 s twice"),
+        (["S1=S2"], "what nameless speakers are called"),
+        (["S1=" + "x" * 61], "60 characters at most"),
+    ],
+)
+def test_names_that_are_refused(talk: Path, names: list[str], reason: str, capfd: Capture) -> None:
+    asked = [part for name in names for part in ("--speaker-name", name)]
+    played = play(capfd, "transcribe", str(talk), *asked)
+    assert played.code == 2
+    assert reason in played.err
+
+
+@pytest.mark.parametrize("command", ["transcribe", "chat"])
+def test_a_name_is_of_one_recording(
+    tiny: TinyModel, talk: Path, tmp_path: Path, command: str, capfd: Capture
+) -> None:
+    other = shutil.copy(talk, tmp_path / "other.wav")
+    played = play(capfd, command, str(talk), str(other), "--speaker-name", "S1=Anna")
+    assert (played.code, played.out) == (2, "")
+    assert "in another, S1 is somebody else" in played.err
+    assert tiny.transcriber.efforts == []
 
 
 def test_subtitles(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
@@ -146,7 +207,22 @@ def test_what_fails_costs_no_words(
 def test_fewer_voices_than_asked_for(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     played = play(capfd, "transcribe", str(talk), "--speakers", "4")
     assert played.code == 0
-    assert "4 speakers were asked for; 2 voices are told apart" in played.err
+    assert "4 speakers were asked for; 2 voices are heard" in played.err
+
+
+def test_other_counts_than_are_heard(
+    tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = play(capfd, "transcribe", str(talk), "--speakers", "1")
+    assert "2 voices are heard; the most alike are taken for one, since at most 1" in one.err
+
+    def turns(self: Scripted, fewest: int = 1, most: int | None = None) -> list[SpeakerTurn]:
+        return [SpeakerTurn(at, at + 1, f"S{at + 1}") for at in range(fewest)]
+
+    monkeypatch.setattr(Scripted, "turns", turns)
+    three = play(capfd, "transcribe", str(talk), "--speakers", "3")
+    assert "one voice is heard; cut into the 3 that were asked for, one person may be" in three.err
+    assert {line.split(":")[0] for line in three.lines} == {"S1", "S2", "S3"}
 
 
 def test_too_little_to_tell_is_one_speaker(
@@ -218,7 +294,7 @@ def test_other_commands_look_for_speakers(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Who?\n")))
     played = play(capfd, command, str(talk), "--speakers", "9", "--max-tokens", "2")
     assert played.code == 0, played.err
-    assert "9 speakers were asked for; 2 voices are told apart" in played.err
+    assert "9 speakers were asked for; 2 voices are heard" in played.err
     assert Scripted.heard == [4 * 16000]
 
 

@@ -131,6 +131,9 @@ class TinyModel:
     def effort(self, budget: str) -> str:
         return budget
 
+    def rest_ears(self) -> None:
+        pass
+
     def reader(self, heard: Transcript) -> TextReader:
         from fls_models.answering.readers.text import TextReader
 

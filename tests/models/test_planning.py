@@ -28,6 +28,7 @@ PACE = Pace(
     load=5.0,
     begin=1.0,
     hear={"fast": 0.1, "balanced": 0.1, "accurate": 0.2},
+    speakers=0.05,
     read=0.01,
     first=4.0,
     following=3.0,

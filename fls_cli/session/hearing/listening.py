@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fls_cli.media.flaws import Flaw
 from fls_cli.session.hearing.entry import Entry
+from fls_cli.session.hearing.speaker_wish import nobody_in_frames
 from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest
 from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.stopwatch import Stopwatch
-from fls_models.errors import UsageError
 
 if TYPE_CHECKING:
     from fls_cli.session.hearing.read_ahead import Blocks
@@ -159,12 +159,12 @@ def hear(
         if speakers is not None:
             with listening.clock.stage("speakers"):
                 transcript = speakers.name_words(transcript)
-        return TimedRecording(transcript, listening.clock.seconds)
+        seconds = listening.clock.seconds
+        del listening
+        model.rest_ears()
+        return TimedRecording(transcript, seconds)
     if speakers is not None:
-        raise UsageError(
-            f"{model.card.name} reads frames of the sound, in which nobody has a name; leave "
-            "--speakers out, or take --read text."
-        )
+        raise nobody_in_frames(model.card.name)
     from fls_models.answering.readers.frames import FusedFrames
     from fls_models.pipelines.frames import FrameModel
 

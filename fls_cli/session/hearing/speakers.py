@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,14 @@ from fls_models.core.progress import ignore
 
 if TYPE_CHECKING:
     from fls_cli.session.hearing.read_ahead import Blocks
+    from fls_cli.session.hearing.speaker_names import FoundSpeakers
     from fls_models.core.results import Transcript
     from fls_models.speakers.diarizer import Diarizer
     from fls_models.speakers.turn import SpeakerTurn
 
 KIND = "speakers"
-# Changes when the same recording gives other turns.
-FORM = "turns-1"
-# Seconds from a time at which nobody speaks to the speaker that it names.
-_NEAR = 2.0
+# Changes when the same recording gives other turns or voices.
+FORM = "turns-2"
 
 
 class SpeakerSearch:
@@ -51,36 +51,68 @@ class SpeakerSearch:
                 yield block
         self._is_complete = self._diarizer is not None
 
+    def find(self) -> FoundSpeakers:
+        """Who speaks; raises what decoding the recording does."""
+        from fls_cli.session.hearing.speaker_names import FoundSpeakers
+        from fls_models.speakers.identification import Voice
+        from fls_models.speakers.turn import SpeakerTurn
+
+        if self._content is None:
+            self._content = self._diarized()
+            self._entry.put(self._content)
+        payload = json.loads(self._content)
+        return FoundSpeakers(
+            tuple(SpeakerTurn(**turn) for turn in payload["turns"]),
+            {label: Voice.from_json(voice) for label, voice in payload["voices"].items()},
+            payload["count"],
+        )
+
     def name_words(self, transcript: Transcript) -> Transcript:
         """The transcript with the speaker of each word, under the user's names; or, where that
         fails, as it is."""
         from fls_models.speakers.assignment import with_speakers
 
-        turns = self._turns(transcript)
+        named: list[Transcript] = []
+
+        def name() -> None:
+            self.turns = self._named(transcript)
+            named.append(with_speakers(transcript, self.turns))
+
+        self._try(name)
         if self._failure:
             self._say(f"who speaks was not found out ({self._failure}); the words are all there")
             return transcript
-        self.turns = self._named(turns)
-        return with_speakers(transcript, self.turns)
+        return named[0]
 
-    def _turns(self, transcript: Transcript) -> list[SpeakerTurn]:
+    def _named(self, transcript: Transcript) -> list[SpeakerTurn]:
+        from fls_cli.session.hearing.speaker_names import names_of
         from fls_models.speakers.turn import SpeakerTurn
 
-        if self._content is None:
-            self._try(self._find)
-        if self._failure or self._content is None:
-            return []
-        turns = [SpeakerTurn(**turn) for turn in json.loads(self._content)]
-        count = len({turn.speaker for turn in turns})
-        if turns and count < self._wish.fewest:
-            voices = "one voice is" if count == 1 else f"{count} voices are"
-            self._say(f"{self._wish.fewest} speakers were asked for; {voices} told apart")
-        # Too little to tell voices apart is of one speaker.
-        start = self._request.audio_range.start
-        whole = SpeakerTurn(start, max(start + transcript.duration, start + 0.01), "S1")
-        return turns or [whole]
+        found = self.find()
+        count, fewest, most = len(found.labels), self._wish.fewest, self._wish.most
+        if found.turns and count < fewest:
+            self._say(f"{fewest} speakers were asked for; {_voices(count)} heard")
+        elif count > found.count:
+            self._say(
+                f"{_voices(found.count)} heard; cut into the {fewest} that were asked for, one "
+                "person may be two"
+            )
+        elif most is not None and count < found.count:
+            self._say(
+                f"{_voices(found.count)} heard; the most alike are taken for one, since at most "
+                f"{most} were asked for"
+            )
+        if not found.turns:
+            # Too little to tell voices apart is of one speaker.
+            start = self._request.audio_range.start
+            whole = SpeakerTurn(start, max(start + transcript.duration, start + 0.01), "S1")
+            found = replace(found, turns=(whole,), count=1)
+        names = names_of(found, self._wish, self._say)
+        return [
+            replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in found.turns
+        ]
 
-    def _find(self) -> None:
+    def _diarized(self) -> bytes:
         from fls_models.speakers.diarizer import Diarizer
 
         if self._diarizer is None or not self._is_complete:
@@ -89,17 +121,24 @@ class SpeakerSearch:
                 for block in blocks:
                     self._diarizer.add(block)
         self._diarizer.finish()
-        start = self._request.audio_range.start
-        turns = [
-            {
-                "start": round(start + t.start, 3),
-                "end": round(start + t.end, 3),
-                "speaker": t.speaker,
-            }
-            for t in self._diarizer.turns(self._wish.fewest, self._wish.most)
-        ]
-        self._content = json.dumps(turns).encode()
-        self._entry.put(self._content)
+        wish, start = self._wish, self._request.audio_range.start
+        alone = turns = self._diarizer.turns()
+        if wish.fewest > 1 or wish.most is not None:
+            turns = self._diarizer.turns(wish.fewest, wish.most)
+        voices = self._diarizer.voices(turns)
+        payload = {
+            "turns": [
+                {
+                    **asdict(turn),
+                    "start": round(start + turn.start, 3),
+                    "end": round(start + turn.end, 3),
+                }
+                for turn in turns
+            ],
+            "voices": {label: voice.as_json() for label, voice in voices.items()},
+            "count": len({turn.speaker for turn in alone}),
+        }
+        return json.dumps(payload).encode()
 
     def _add(self, block: Any) -> None:
         from fls_models.speakers.diarizer import Diarizer
@@ -116,24 +155,6 @@ class SpeakerSearch:
             except Exception as error:
                 self._failure = (str(error).strip() or repr(error)).splitlines()[0]
 
-    def _named(self, turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
-        from fls_models.speakers.turn import SpeakerTurn
 
-        names: dict[str, str] = {}
-        for key, name in self._wish.names:
-            label = speaker_at(turns, key) if isinstance(key, float) else key
-            if label in {turn.speaker for turn in turns}:
-                names[label] = name
-            else:
-                there = ", ".join(dict.fromkeys(turn.speaker for turn in turns))
-                at = isinstance(key, float)
-                reason = f"nobody speaks at {key:g} s" if at else f"there is no {key}"
-                self._say(f"{name} names nobody: {reason} (there are {there})")
-        return [SpeakerTurn(t.start, t.end, names.get(t.speaker, t.speaker)) for t in turns]
-
-
-def speaker_at(turns: Sequence[SpeakerTurn], time: float) -> str:
-    """Whoever speaks then, or next to it; nobody is the empty string."""
-    near = [(max(turn.start - time, time - turn.end, 0.0), turn.speaker) for turn in turns]
-    distance, speaker = min(near, key=lambda pair: pair[0])
-    return speaker if distance <= _NEAR else ""
+def _voices(count: int) -> str:
+    return "one voice is" if count == 1 else f"{count} voices are"

@@ -115,6 +115,9 @@ class Model(ABC):
     def transcriber(self) -> Listener:
         """Writes down what is said."""
 
+    def rest_ears(self) -> None:  # noqa: B027 - most have nothing that only hears
+        """Lets go of what only hears until it is needed again: all is heard, and read next."""
+
     @property
     @abstractmethod
     def language_model(self) -> LanguageModel:

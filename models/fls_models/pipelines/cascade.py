@@ -67,6 +67,10 @@ class CascadeModel(Pipeline):
         identity = self.encoder_fingerprint
         return Transcriber(self._installed.speech, memory=self._memory, identity=identity)
 
+    def rest_ears(self) -> None:
+        # Loaded again in a third of a second.
+        vars(self).pop("transcriber", None)
+
     @cached_property
     def language_model(self) -> LanguageModel:
         from fls_models.lslm.mini.language_model import MiniLanguageModel

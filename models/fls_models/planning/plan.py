@@ -118,6 +118,7 @@ class Pace:
         load: for the weights, once a process.
         begin: for what is found out once a recording, the language above all.
         hear: for a second of audio, by the budget's name.
+        speakers: for a second of audio, to find out who speaks; 0 where it cannot be found out.
         read: for an embedding that the language model reads.
         first: for judging and answering the first question of a process, once one pass is read.
         following: the same for a further recording of the same process.
@@ -131,6 +132,7 @@ class Pace:
     load: float
     begin: float
     hear: Mapping[str, float]
+    speakers: float
     read: float
     first: float
     following: float
@@ -159,9 +161,12 @@ class Pace:
             seconds += self.read * self.note * count
         return seconds
 
-    def expected(self, planned: Sequence[Planned]) -> float:
+    def expected(self, planned: Sequence[Planned], *, speakers: bool = False) -> float:
         """Seconds of one `fls ask` about these recordings, each for the first time."""
-        return self.process + sum(map(self.recording, planned))
+        seconds = self.process + sum(map(self.recording, planned))
+        if speakers:
+            seconds += self.speakers * sum(each.audio_seconds for each in planned)
+        return seconds
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as `from_json` takes it."""

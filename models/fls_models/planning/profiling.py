@@ -73,6 +73,7 @@ def measure(model: Model, blocks: Iterable[NDArray[np.float32]], *, start: float
         load=load,
         begin=begin,
         hear=hear,
+        speakers=_diarized(blocks) if model.reads_by == "text" else 0.0,
         read=read / max(first_answer.usage.frames_after, first_answer.usage.prompt_tokens),
         first=sum(seconds.values()) - read,
         following=sum(second_seconds.values()) - second_seconds.get("read", 0.0),
@@ -145,6 +146,16 @@ def _fused(
     if not recording.speaks:
         raise NothingSaid(_NOTHING)
     return recording, 0.0, dict.fromkeys(NAMES, seconds / recording.duration)
+
+
+def _diarized(blocks: list[NDArray[np.float32]]) -> float:
+    """Seconds for each second of audio."""
+    from fls_models.speakers.diarizer import diarize
+
+    diarize(blocks[:1])
+    start_time = perf_counter()
+    diarize(blocks)
+    return (perf_counter() - start_time) * SAMPLE_RATE / sum(map(len, blocks))
 
 
 def _timed(

@@ -69,18 +69,25 @@ class Clusters:
             grouped.append(total)
         return Clusters(*grouped)
 
-    def margins(self, row: int | None = None) -> Floats:
-        """How far above the bound each is like the one in `row`, or like each other."""
+    def likeness(self, row: int | None = None) -> Floats:
+        """How much each is like the one in `row`, or (n, n) like each other."""
         rows = slice(None) if row is None else slice(row, row + 1)
         pairs = np.square(self.seconds) - self.seconds_squared
         cohesion = (np.square(self.sums).sum(axis=1) - self.squares + _PRIOR * _COHESION) / (
             pairs + _PRIOR
         )
         scale = self.seconds * np.sqrt(np.maximum(cohesion, _LEAST_COHESION))
-        alike = self.sums[rows] @ self.sums.T / np.outer(scale[rows], scale)
-        shorter = np.minimum(self.seconds[rows, None], self.seconds)
-        margins: Floats = alike - 1 + MARGIN + SPREAD / np.sqrt(np.maximum(shorter, 0.5))
-        return margins if row is None else margins[0]
+        alike: Floats = self.sums[rows] @ self.sums.T / np.outer(scale[rows], scale)
+        return alike if row is None else alike[0]
+
+    def margins(self, row: int | None = None) -> Floats:
+        """How far above the bound each is like the one in `row`, or (n, n) like each other."""
+        own = self.seconds[:, None] if row is None else self.seconds[row]
+        shorter = np.minimum(own, self.seconds)
+        margins: Floats = (
+            self.likeness(row) - 1 + MARGIN + SPREAD / np.sqrt(np.maximum(shorter, 0.5))
+        )
+        return margins
 
     def join(self, row: int, other: int) -> None:
         """Adds the other one to that in `row`; the other stays as it is."""

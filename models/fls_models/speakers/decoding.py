@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.speakers.clustering import Clusters, Floats, agglomerate
+from fls_models.speakers.identification import Voice
 from fls_models.speakers.segmentation import (
     FRAME_MIDDLE,
     FRAME_SECONDS,
@@ -40,6 +41,8 @@ _SNAP = 24
 _PAUSE, _LEAST_TURN = 90, 8
 _TWO = 0.5
 _LEAST_OVERLAP = 6
+# Seconds by which a voice's stretch may be longer than its turn.
+_EDGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,25 @@ def speaker_turns(
         )
         for first, end, label in sorted(found)
     ]
+
+
+def voices_of(track: VoiceTrack, turns: Sequence[SpeakerTurn]) -> dict[str, Voice]:
+    """How each sounds, in the order of the turns; nobody of whom nothing is heard alone."""
+    names = list(dict.fromkeys(turn.speaker for turn in turns))
+    speaking = np.zeros((len(names), len(track)), bool)
+    touched = np.zeros_like(speaking)
+    for turn in turns:
+        row = names.index(turn.speaker)
+        speaking[row] |= (track.starts >= turn.start - _EDGE) & (track.ends <= turn.end + _EDGE)
+        touched[row] |= (track.starts < turn.end) & (track.ends > turn.start)
+    alone = speaking & (touched.sum(axis=0) == 1)
+    labels = np.where(alone.any(axis=0), alone.argmax(axis=0), -1)
+    stretches = [places for places in track.stretches(labels) if labels[places[0]] >= 0]
+    if not stretches:
+        return {}
+    owners = np.array([labels[places[0]] for places in stretches])
+    clusters = track.clusters(stretches).grouped(owners, len(names))
+    return {names[row]: Voice(clusters.select([row])) for row in np.unique(owners).tolist()}
 
 
 def _first_centres(track: VoiceTrack, overlap: Floats, fewest: int, most: int | None) -> Floats:

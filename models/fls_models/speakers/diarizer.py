@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.speakers.decoding import VoiceTrack, speaker_turns
+from fls_models.speakers.decoding import VoiceTrack, speaker_turns, voices_of
+from fls_models.speakers.identification import Voice
 from fls_models.speakers.segmentation import FRAME, HOP, WINDOW, Activity, Regions, Segmentation
 from fls_models.speakers.turn import SpeakerTurn
 from fls_models.speakers.voices import SAMPLES, WIDTH, VoiceEncoder
@@ -66,12 +67,19 @@ class Diarizer:
 
         There are `fewest` to `most` speakers, where so many voices are told apart.
         """
+        return speaker_turns(self._track, self._activity, fewest, most)
+
+    def voices(self, turns: Sequence[SpeakerTurn]) -> dict[str, Voice]:
+        """How those sound who speak in these turns, as far as they are heard alone."""
+        return voices_of(self._track, turns)
+
+    @property
+    def _track(self) -> VoiceTrack:
         numbers, starts, ends = np.array(self._spans, np.int64).reshape(-1, 3).T
         embeddings = np.concatenate([np.zeros((0, WIDTH), np.float16), *self._embeddings])
-        track = VoiceTrack(
+        return VoiceTrack(
             numbers, starts / SAMPLE_RATE, ends / SAMPLE_RATE, embeddings.astype(np.float64)
         )
-        return speaker_turns(track, self._activity, fewest, most)
 
     @property
     def _end(self) -> int:

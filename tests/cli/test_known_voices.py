@@ -1,0 +1,155 @@
+"""`fls speakers`: voices with a name, and recordings in which they are known again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_speakers import VOICES, Scripted, voice
+from tiny_model import SAID, TinyModel, play
+
+from fls_cli.storage.voices import keep_voice, known_voices
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setenv("FLS_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setattr("fls_models.speakers.diarizer.Diarizer", Scripted)
+    return tmp_path / "voices"
+
+
+def test_a_voice_is_learnt_and_known_again_in_every_recording(
+    tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    learnt = play(capfd, "speakers", "add", "Anna  Wells", str(talk), "--speaker", "S2")
+    assert (learnt.code, learnt.err) == (0, "")
+    assert learnt.lines == [f"Anna Wells: 12 s of {talk}; 12 s are known"]
+    # Not unless speakers are asked for.
+    assert play(capfd, "transcribe", str(talk)).lines == list(SAID)
+    other = shutil.copy(talk, tmp_path / "other.wav")
+    heard = play(capfd, "transcribe", str(talk), str(other), "--speakers", "auto")
+    assert heard.out.count(f"Anna Wells: {SAID[1]}") == 2
+    assert heard.err.count("S2 sounds like Anna Wells (1.0") == 2
+    # What the user says of this recording counts more.
+    said = play(capfd, "transcribe", str(talk), "--speaker-name", "S1=Anna Wells")
+    assert said.lines == [f"Anna Wells: {SAID[0]}", f"S2: {SAID[1]}", f"Anna Wells: {SAID[2]}"]
+
+
+def test_finished_results_are_done_again_for_a_voice_that_is_new(
+    tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    asked = ["transcribe", str(talk), "--speakers", "auto", "-o", f"{tmp_path}/out/"]
+    play(capfd, *asked)
+    [result] = (tmp_path / "out").glob("*.txt")
+    assert "1 of 1 were finished before" in play(capfd, *asked).err
+    play(capfd, "speakers", "add", "Anna", str(talk), "--speaker", "0:01.5")
+    play(capfd, *asked)
+    assert f"Anna: {SAID[1]}" in result.read_text("utf-8")
+
+
+def test_the_list_grows_and_shrinks(talk: Path, folder: Path, capfd: Capture) -> None:
+    assert play(capfd, "speakers", "list").out == ""
+    play(capfd, "speakers", "add", "Bo", str(talk), "--speaker", "S1")
+    for _ in range(2):
+        play(capfd, "speakers", "add", "anna", str(talk), "--speaker", "S2")
+    assert play(capfd, "speakers", "list").lines == [
+        "anna      24 s  2 samples",
+        "Bo        12 s  1 sample",
+    ]
+    rows = json.loads(play(capfd, "speakers", "list", "--json").out)
+    assert rows[0] == {"name": "anna", "seconds": 24.0, "samples": 2}
+    for file in folder.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    refused = play(capfd, "speakers", "remove", "Bo", "Cy")
+    assert refused.code == 2
+    assert "No voice of Cy is known; there are: anna, Bo." in refused.err
+    assert play(capfd, "speakers", "remove", "Bo", "anna").code == 0
+    assert list(folder.iterdir()) == []
+
+
+def test_a_sample_of_several_voices_is_none(talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "speakers", "add", "Anna", str(talk))
+    assert (played.code, known_voices()) == (1, [])
+    assert "holds 2 voices (S1 from 0:00, S2 from 0:01); say with --speaker which" in played.err
+    nobody = play(capfd, "speakers", "add", "Anna", str(talk), "--speaker", "S4")
+    assert "nobody is S4; there is S1, S2" in nobody.err
+
+
+def test_a_sample_of_too_little_is_none(
+    talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scripted, "speakers", [])
+    silent = play(capfd, "speakers", "add", "Anna", str(talk), "--no-cache")
+    assert silent.code == 1
+    assert "0 s of a single voice were heard; 4 are needed" in silent.err
+    monkeypatch.setattr(Scripted, "speakers", ["S1"])
+    monkeypatch.setitem(VOICES, "S1", voice(1, 0, 0, seconds=3))
+    short = play(capfd, "speakers", "add", "Anna", str(talk), "--no-cache")
+    assert "3 s of a single voice were heard; 4 are needed" in short.err
+    assert known_voices() == []
+
+
+def test_one_of_several_samples_may_fail(talk: Path, tmp_path: Path, capfd: Capture) -> None:
+    played = play(capfd, "speakers", "add", "Bo", f"{tmp_path}/no.wav", str(talk), "--speaker=S1")
+    assert played.code == 1
+    assert "no.wav" in played.err
+    assert [each.name for each in known_voices()] == ["Bo"]
+
+
+def test_voices_that_may_be_mistaken_are_told(talk: Path, capfd: Capture) -> None:
+    keep_voice("Bo", VOICES["S1"])
+    keep_voice("Cy", VOICES["S2"])
+    played = play(capfd, "speakers", "add", "Bo", str(talk), "--speaker", "S2")
+    assert "does not sound like Bo so far (0." in played.err
+    assert "sounds like Cy, too (1." in played.err
+
+
+@pytest.mark.parametrize("name", ["S3", " ", "x" * 61])
+def test_names_that_are_refused(talk: Path, name: str, capfd: Capture) -> None:
+    played = play(capfd, "speakers", "add", name, str(talk))
+    assert (played.code, known_voices()) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"schema": "fls.voice/1", "name": "Bo"}', "\xff"]
+)
+def test_a_damaged_file_is_named(folder: Path, talk: Path, content: str, capfd: Capture) -> None:
+    folder.mkdir()
+    (folder / "Bo.json").write_text(content, "latin-1")
+    for command in (["speakers", "list"], ["transcribe", str(talk), "--speakers", "auto"]):
+        played = play(capfd, *command)
+        assert played.code == 2
+        assert "Bo.json holds no voice that this version knows; remove the file" in played.err
+    # Who does not ask for speakers does not care.
+    assert play(capfd, "plan", "--help").code == 0
+
+
+def test_a_name_may_be_anything_on_a_line(talk: Path, folder: Path, capfd: Capture) -> None:
+    for name in ("../../up", "a/b", "-", "Ünïcødé", "CON", "."):
+        assert play(capfd, "speakers", "add", "--speaker", "S1", "--", name, str(talk)).code == 0
+    assert len(known_voices()) == 6
+    assert len(list(folder.iterdir())) == 6
+
+
+def test_no_folder_to_keep_them_in(
+    talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fls_cli.storage.voices.config_file", lambda: None)
+    played = play(capfd, "speakers", "add", "Bo", str(talk), "--speaker", "S1")
+    assert played.code == 3
+    assert "set FLS_CONFIG" in played.err
+    assert play(capfd, "speakers", "list").code == 0
+
+
+def test_what_is_kept_is_what_was_heard() -> None:
+    known = keep_voice("Bo", voice(0.5, 0.1, 0.8))
+    assert known.voice.likeness(voice(0.5, 0.1, 0.8)) == pytest.approx(1.0, abs=0.05)
+    np.testing.assert_allclose(known.voice.seconds, 12)
