@@ -13,7 +13,7 @@ from fls_cli.console.prompt import at_terminal, piped_lines, typed_lines
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
-from fls_cli.options.choices import LargeModel, Manners, Passage, Reading, Sampling, Voices
+from fls_cli.options.choices import LargeModel, Manners, Passage, Reading, Sampling, Voices, Words
 from fls_cli.options.groups import grouped
 from fls_cli.session.chat import slash_commands
 from fls_cli.session.chat.chat import Chat, ChatRecording
@@ -47,6 +47,7 @@ def chat(
     reading: Reading,
     language: options.Language = None,
     voices: Voices,
+    words: Words,
     passage: Passage,
     keep: options.Cache = True,
     as_json: options.Json = False,
@@ -63,7 +64,7 @@ def chat(
     """
     names = sources or []
     _check_names(names)
-    audio_range = passage.audio_range(language)
+    audio_range = passage.audio_range(language, words.wording)
     paid, wish = reading.paid, voices.wish
     typed = at_terminal()
     with (

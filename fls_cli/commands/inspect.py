@@ -62,7 +62,7 @@ def inspect_(
     passage: Passage,
     as_json: options.Json = False,
     large: LargeModel,
-    vocabulary: options.Vocabulary = None,
+    vocabulary: options.CtcVocabulary = None,
     manners: Manners,
 ) -> None:
     """Show what is heard, and which frames are fused.

@@ -36,7 +36,7 @@ def transcribe(
     read: options.Read = "auto",
     recordings: Recordings,
     large: LargeModel,
-    vocabulary: options.Vocabulary = None,
+    vocabulary: options.CtcVocabulary = None,
     results: Results,
     manners: Manners,
 ) -> None:

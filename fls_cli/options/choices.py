@@ -11,7 +11,9 @@ from fls_cli.session.engine import Engine
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import AudioRange
 from fls_cli.session.session import Session, open_session
+from fls_cli.sources.wording import parse_wording
 from fls_cli.storage.voices import known_voices
+from fls_models.audio.whisper.wording import PLAIN, Wording
 from fls_models.core.budget import Budget
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ class Passage:
     start: options.Start = None
     end: options.End = None
 
-    def audio_range(self, language: str | None) -> AudioRange:
+    def audio_range(self, language: str | None, wording: Wording = PLAIN) -> AudioRange:
         """The same, parsed; raises UsageError."""
-        return AudioRange.parse(self.track, self.start, self.end, language, self.channels, self.raw)
+        parsed = AudioRange.parse(
+            self.track, self.start, self.end, language, self.channels, self.raw
+        )
+        return replace(parsed, wording=wording)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,21 @@ class Voices:
         return None if wish is None else replace(wish, known=tuple(known_voices()))
 
 
+@dataclass(frozen=True)
+class Words:
+    """How what is said is written down."""
+
+    own_words: options.OwnWords = ""
+    replace: options.Replace = ""
+    initial_prompt: options.InitialPrompt = ""
+    task: options.WhisperTask = "transcribe"
+
+    @property
+    def wording(self) -> Wording:
+        """The same, read and parsed; raises UsageError."""
+        return parse_wording(self.own_words, self.replace, self.initial_prompt, self.task)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
     """What is heard of which recordings; `jobs` are decoded ahead, `keep` says that it is kept."""
@@ -57,6 +77,7 @@ class Recordings:
     language: options.Language = None
     from_file: options.FromFile = None
     voices: Voices
+    words: Words
     passage: Passage
     jobs: options.Jobs = 1
     keep: options.Cache = True
@@ -64,7 +85,7 @@ class Recordings:
     @property
     def audio_range(self) -> AudioRange:
         """The passage, parsed; raises UsageError."""
-        return self.passage.audio_range(self.language)
+        return self.passage.audio_range(self.language, self.words.wording)
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,43 @@ SpeakerNames = Annotated[
         show_default=False,
     ),
 ]
+OwnWords = Annotated[
+    str,
+    _reading(
+        "--vocabulary",
+        metavar="WORDS|FILE",
+        help="Names and words as you write them, with commas, or one a line in a file; they are "
+        "written where they are heard.",
+        show_default=False,
+        envvar="FLS_VOCABULARY",
+    ),
+]
+Replace = Annotated[
+    str,
+    _reading(
+        metavar="FILE",
+        help="Lines of wrong=right: what is written is changed so.",
+        show_default=False,
+        envvar="FLS_REPLACE",
+    ),
+]
+InitialPrompt = Annotated[
+    str,
+    _reading(
+        metavar="TEXT",
+        help="Text as it might stand before: Whisper goes on in its manner.",
+        show_default=False,
+        envvar="FLS_INITIAL_PROMPT",
+    ),
+]
+WhisperTask = Annotated[
+    str,
+    _reading(
+        "--task",
+        metavar="TASK",
+        help="transcribe, or translate into English by Whisper's own means, which are weak.",
+    ),
+]
 Json = Annotated[bool, _output("--json", help="One JSON object a line.")]
 Output = Annotated[
     str | None,
@@ -243,7 +280,7 @@ Head = Annotated[
     Path | None,
     _large(metavar="FILE", help="A CTC head for a model that comes without one: safetensors."),
 ]
-Vocabulary = Annotated[
+CtcVocabulary = Annotated[
     Path | None,
     _large(
         "--ctc-vocab",

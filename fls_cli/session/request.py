@@ -19,6 +19,7 @@ from fls_cli.media.shortfalls import elsewhere
 from fls_cli.media.source import Source
 from fls_cli.session.engine import Engine
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
+from fls_models.audio.whisper.wording import PLAIN, Wording
 from fls_models.core.budget import Budget
 from fls_models.core.progress import ignore
 from fls_models.errors import UsageError
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class AudioRange:
     """Which part of a recording, on which track and channels, in which language.
 
-    `raw` is what samples without a header are, if the user said it.
+    `raw` is what samples without a header are, if the user said it; `wording` what they say of
+    words.
     """
 
     track: int | None
@@ -43,6 +45,13 @@ class AudioRange:
     language: str | None
     channels: str = "mix"
     raw: RawAudio | None = None
+    wording: Wording = PLAIN
+
+    def heard(self) -> dict[str, Any]:
+        """What is heard depends on this, as JSON: what is done with it later is not part of it."""
+        parts = asdict(self)
+        del parts["wording"]
+        return parts | self.wording.heard()
 
     @classmethod
     def parse(
@@ -163,6 +172,8 @@ class Request:
         parts = {**asdict(self), "engine": self.engine.as_json(), "wish": dict(self.wish)}
         # As results of earlier versions have it.
         parts["stretch"] = parts.pop("audio_range")
+        if self.audio_range.wording == PLAIN:
+            del parts["stretch"]["wording"]
         if self.speakers is None:
             del parts["speakers"]
         parts |= decoder_parts()

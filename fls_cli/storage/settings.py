@@ -104,6 +104,19 @@ SETTINGS = (
         "auto, which detects it, or a code such as en or de",
         lambda value: bool(_LANGUAGE.fullmatch(value)),
     ),
+    Setting(
+        "vocabulary",
+        "",
+        "Names and words that are written where they are heard.",
+        "a file of them, one a line, or words with commas",
+    ),
+    Setting("replace", "", "What is written is changed so.", "a file with lines of wrong=right"),
+    Setting(
+        "initial_prompt",
+        "",
+        "Text as it might stand before what is said.",
+        "a text",
+    ),
     Setting("offline", False, "Never fetch model weights.", "true or false"),
     Setting("quiet", False, "No progress and notes.", "true or false"),
     Setting(

@@ -84,8 +84,8 @@ def test_one_aligned_line_a_setting(
     file.write_text('budget = "fast"\n')
     monkeypatch.setenv("FLS_OFFLINE", "1")
     lines = play(capfd, "config").lines
-    assert lines[0] == f"budget      fast   {file}"
-    assert lines[3:5] == ["offline     true   FLS_OFFLINE", "quiet       false  default"]
+    assert lines[0] == f"budget          fast   {file}"
+    assert lines[6:8] == ["offline         true   FLS_OFFLINE", "quiet           false  default"]
     assert len(lines) == len(settings.SETTINGS)
 
 

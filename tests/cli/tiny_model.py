@@ -21,6 +21,7 @@ from media_files import run_ffmpeg, tone, write_wav
 
 from fls_cli.app import main
 from fls_cli.session.session import Session
+from fls_models.audio.whisper.wording import PLAIN, Wording
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
@@ -60,6 +61,7 @@ class Ear:
     until: float = 0.0
     efforts: list[str] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
+    wordings: list[Wording] = field(default_factory=list)
     begins: Callable[[], None] = lambda: None
 
     def sentences(
@@ -71,8 +73,10 @@ class Ear:
         start: float = 0.0,
         total: float | None = None,
         progress: object = None,
+        wording: Wording = PLAIN,
     ) -> Iterator[Sentence]:
         self.begins()
+        self.wordings.append(wording)
         self.efforts.append(budget)
         self.asked.append(language)
         self.language, self.until = language or "en", 0.0

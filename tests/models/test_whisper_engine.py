@@ -19,6 +19,7 @@ from fls_models.audio.whisper.checkpoint import read_variables
 from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generation, WhisperEngine
 from fls_models.audio.whisper.load import Whisper, load_whisper
 from fls_models.audio.whisper.network import WhisperNetwork, _attend_by_head
+from fls_models.audio.whisper.respelling import ScoreRequest
 from fls_models.core.processor import multiplies_bfloat16
 
 WORD = {word: number for number, word in enumerate(TIMED_WORDS)}
@@ -304,3 +305,19 @@ def test_the_processor_decides(
     monkeypatch.setattr("fls_models.audio.whisper.load.multiplies_bfloat16", lambda: fast)
     [encoded] = load_whisper(tiny[0]).encode(windows(1))
     assert encoded.dtype == dtype
+
+
+def test_scores_are_log_probabilities_of_transformers(
+    tiny: tuple[Path, Any], engine: WhisperEngine
+) -> None:
+    [encoded] = engine.encode(windows(1))
+    text = tuple(WORD[letter] for letter in "abcab")
+    requests = [ScoreRequest(encoded, PROMPT, text, first, end) for first, end in ((0, 5), (2, 3))]
+    whole, part = engine.score(requests)
+    with torch.no_grad():
+        logits = tiny[1](
+            encoder_outputs=(encoded[None],), decoder_input_ids=torch.tensor([[*PROMPT, *text]])
+        ).logits[0, len(PROMPT) - 1 : -1]
+    expected = logits.log_softmax(dim=-1).gather(1, torch.tensor(text)[:, None])[:, 0]
+    assert whole == pytest.approx(float(expected.sum()), abs=1e-3)
+    assert part == pytest.approx(float(expected[2]), abs=1e-3)

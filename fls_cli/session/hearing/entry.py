@@ -40,7 +40,7 @@ class Entry:
             self._key = {
                 **parts,
                 "audio": self._contents.sha256,
-                **asdict(request.audio_range),
+                **request.audio_range.heard(),
                 "by_suffix": str(guess),
                 # The samples, not the bytes, are what is heard.
                 "decoded": DECODED,

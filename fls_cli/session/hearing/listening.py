@@ -13,6 +13,7 @@ from fls_cli.session.hearing.entry import Entry
 from fls_cli.session.hearing.speaker_wish import nobody_in_frames
 from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest
+from fls_models.audio.whisper.wording import PLAIN, not_by_whisper
 from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.progress import Progress, ignore
@@ -42,11 +43,16 @@ class Listening:
     blocks: Blocks | None = None
     # Called with the transcript once all was heard.
     finish: Callable[[Transcript], None] = ignore
+    # Pairs of what is written and what is to stand there.
+    replacements: tuple[tuple[str, str], ...] = ()
 
     def __iter__(self) -> Iterator[Sentence]:
         from fls_models.core.results import Transcript
+        from fls_models.transcription.replacements import Replacements
 
+        replaced = Replacements(self.replacements) if self.replacements else None
         sentences: list[Sentence] = []
+        written: list[Sentence] = []
         # Closed here, not whenever garbage is collected: a child process hangs on it.
         with closing(self.blocks) if self.blocks else nullcontext():
             while True:
@@ -55,10 +61,14 @@ class Listening:
                 if sentence is None:
                     break
                 sentences.append(sentence)
-                yield sentence
+                result = sentence if replaced is None else replaced(sentence)
+                if result is not None:
+                    written.append(result)
+                    yield result
         language, duration = self.outcome()
-        self._whole = Transcript(language if sentences else None, tuple(sentences), duration)
-        self.finish(self._whole)
+        heard = Transcript(language if sentences else None, tuple(sentences), duration)
+        self.finish(heard)
+        self._whole = replace(heard, sentences=tuple(written))
 
     def transcript(self) -> Transcript:
         for _ in self:
@@ -84,7 +94,7 @@ def listen(
     """
     from fls_models.core.results import Transcript
 
-    clock = Stopwatch()
+    clock, wording = Stopwatch(), request.audio_range.wording
     entry = _entry(model, request, memory, warn)
     if (cached := entry.get()) is not None:
         payload = json.loads(cached)
@@ -92,7 +102,9 @@ def listen(
         for flaw in payload["warnings"]:
             warn(Flaw.from_json(flaw))
         outcome = recalled.language, recalled.duration
-        return Listening(iter(recalled.sentences), clock, lambda: outcome)
+        return Listening(
+            iter(recalled.sentences), clock, lambda: outcome, replacements=wording.replacements
+        )
     total = request.seconds()
     with clock.stage("load"):
         transcriber = model.transcriber
@@ -111,9 +123,15 @@ def listen(
         start=request.audio_range.start,
         total=total,
         progress=progress,
+        wording=wording,
     )
     return Listening(
-        sentences, clock, lambda: (transcriber.language, transcriber.until), blocks, keep
+        sentences,
+        clock,
+        lambda: (transcriber.language, transcriber.until),
+        blocks,
+        keep,
+        wording.replacements,
     )
 
 
@@ -165,6 +183,8 @@ def hear(
         return TimedRecording(transcript, seconds)
     if speakers is not None:
         raise nobody_in_frames(model.card.name)
+    if request.audio_range.wording != PLAIN:
+        raise not_by_whisper()
     from fls_models.answering.readers.frames import FusedFrames
     from fls_models.pipelines.frames import FrameModel
 

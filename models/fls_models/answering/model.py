@@ -18,6 +18,7 @@ from fls_models.core.cache import Cache
 if TYPE_CHECKING:
     from fls_models.answering.answerability import Answerability
     from fls_models.answering.readers.text import Reader
+    from fls_models.audio.whisper.wording import Wording
     from fls_models.core.budget import Budget, FrameRates
     from fls_models.core.progress import Progress
     from fls_models.core.results import Sentence
@@ -60,6 +61,7 @@ class Listener(Protocol):
         start: float = 0.0,
         total: float | None = None,
         progress: Progress = ...,
+        wording: Wording = ...,
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.vad import Piece, cut_at_pauses
+from fls_models.audio.whisper.wording import PLAIN, Wording, not_by_whisper
 from fls_models.audio.windows import Window
 from fls_models.core.budget import PAPER, Budget, FrameRates
 from fls_models.core.cache import NULL_CACHE, Cache
@@ -95,14 +96,17 @@ class SpeechTranscriber(PieceByPiece):
         start: float = 0.0,
         total: float | None = None,
         progress: Progress = ignore,
+        wording: Wording = PLAIN,
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
         `budget` is a budget's name: how many fused frames the model reads. `start` is the time of
         the first sample and is added to every time. The progress stage `listen` counts seconds of
-        audio. Raises UsageError for an unknown budget and for a vocabulary that does not fit the
-        model, before it listens.
+        audio. Raises UsageError for an unknown budget, a wish for words, and a vocabulary of the
+        CTC head that does not fit the model, before it listens.
         """
+        if not wording.is_plain:
+            raise not_by_whisper()
         rated = Budget(budget).by(self._rates)
         if self._vocabulary is not None:
             self._vocabulary.load()

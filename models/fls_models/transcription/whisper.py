@@ -22,6 +22,7 @@ from fls_models.audio.prefetch import ahead, closing_source
 from fls_models.audio.together import Running, Together
 from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
 from fls_models.audio.whisper.effort import EFFORTS, Effort
+from fls_models.audio.whisper.wording import PLAIN, Wording
 from fls_models.core.cache import NULL_CACHE, Cache, CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.progress import Progress, ignore
@@ -36,6 +37,8 @@ FORM = "words-2"
 PIECES = "pieces"
 # As long as nothing is known.
 _LANGUAGE = "en"
+# What Whisper translates into.
+_TRANSLATED = "en"
 # Silence that the recogniser does not get, and how much of it is left on each side, in samples.
 _SILENCE = SAMPLE_RATE * 2
 _PAD = SAMPLE_RATE * 2 // 5
@@ -127,6 +130,7 @@ class Transcriber(PieceByPiece):
         self._identity = identity
         self._durations: Counter[str] = Counter()
         self._is_detecting = False
+        self._wording = PLAIN
 
     def sentences(
         self,
@@ -137,6 +141,7 @@ class Transcriber(PieceByPiece):
         start: float = 0.0,
         total: float | None = None,
         progress: Progress = ignore,
+        wording: Wording = PLAIN,
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
@@ -154,6 +159,7 @@ class Transcriber(PieceByPiece):
         self._whisper.merging = effort.merging
         self.language = language
         self._is_detecting = language is None
+        self._wording = wording
         self._durations.clear()
         # What comes next is looked for speech meanwhile.
         with (
@@ -241,6 +247,7 @@ class Transcriber(PieceByPiece):
             "language": language,
             "before": before,
             "effort": effort.key(),
+            **self._wording.heard(),
         }
         if (content := self._known(key)) is not None:
             return _Hearing(chunk, key, content, content["before"])
@@ -258,16 +265,20 @@ class Transcriber(PieceByPiece):
                 beams=effort.beams,
                 temperatures=effort.temperatures,
                 silence=chunks[-1]["end"] - part.speech[-1][1],
+                wording=self._wording,
             )
             hearing.parts.append((part, chunks, together.start(task)))
         return hearing
+
+    def _written_in(self, part: Part) -> str:
+        return _TRANSLATED if self._wording.translates else part.language
 
     def _finish(self, hearing: _Hearing) -> Any:
         """What is kept of a piece: words, each with its language, and the language at its end."""
         if not hearing.parts:
             return hearing.content
         words = [
-            (word.start, word.end, word.text, word.probability, part.language)
+            (word.start, word.end, word.text, word.probability, self._written_in(part))
             for part, chunks, task in hearing.parts
             for word in _words_of(task.result(), part, chunks)
         ]

@@ -22,6 +22,7 @@ from fls_models.audio.whisper.alignment import Alignment, align_tokens
 from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.greedy import SpecialTokens, decode_greedily
 from fls_models.audio.whisper.network import WhisperNetwork
+from fls_models.audio.whisper.respelling import ScoreRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +150,19 @@ class WhisperEngine:
             )
             for request in requests
         ]
+
+    @torch.inference_mode()
+    def score(self, requests: Sequence[ScoreRequest]) -> list[float]:
+        """The log-probabilities of tokens in texts, summed, in nats."""
+        return [self._score(request) for request in requests]
+
+    def _score(self, request: ScoreRequest) -> float:
+        written = [*request.prompt, *request.tokens[: request.end]]
+        state = self._network.begin([request.encoded], len(written))
+        hidden = self._network.decode(torch.tensor([written[:-1]]), state)[0]
+        asked = torch.tensor(request.tokens[request.first : request.end])
+        logits = self._network.logits(hidden[len(hidden) - len(asked) :])
+        return float(logits.log_softmax(dim=-1).gather(1, asked[:, None]).sum())
 
     @cached_property
     def _ctranslate2(self) -> Any:

@@ -21,6 +21,9 @@ from torch import Tensor
 from fls_models.audio.together import Ask, Together
 from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generation, WhisperEngine
+from fls_models.audio.whisper.respelling import Respelling
+from fls_models.audio.whisper.vocabulary import Vocabulary
+from fls_models.audio.whisper.wording import PLAIN, Wording
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.processor import multiplies_bfloat16
 
@@ -52,6 +55,7 @@ class Whisper:
         self._reader = _reader(folder)
         self._engine = engine
         self._encodings: dict[tuple[bytes, Merging | None], Tensor] = {}
+        self._known_respelling: Respelling | None = None
         self.max_windows = engine.max_windows
         self.language_probabilities = engine.language_probabilities
 
@@ -88,7 +92,12 @@ class Whisper:
     def side_by_side(self) -> Together[list[Any]]:
         """For tasks of `transcription`."""
         return Together(
-            {"encode": self.encode, "align": self._engine.align, "generate": self._generate}
+            {
+                "encode": self.encode,
+                "align": self._engine.align,
+                "generate": self._generate,
+                "score": self._engine.score,
+            }
         )
 
     def transcription(
@@ -99,35 +108,50 @@ class Whisper:
         beams: int,
         temperatures: Sequence[float],
         silence: int = 0,
+        wording: Wording = PLAIN,
     ) -> Callable[[Ask], list[Any]]:
         """A task: of (n,) samples, at most 30 s, faster-whisper's segments with words and times.
 
         In the last `silence` samples nobody speaks.
         """
-        return partial(self._transcribe, samples, language, beams, list(temperatures), silence)
+        options = {
+            "language": language,
+            "beam_size": beams,
+            "temperature": list(temperatures),
+            "task": "translate" if wording.translates else "transcribe",
+            "initial_prompt": wording.prompt or None,
+        }
+        return partial(self._transcribe, samples, silence, wording.vocabulary, options)
 
     def _transcribe(
         self,
         samples: NDArray[np.float32],
-        language: str,
-        beams: int,
-        temperatures: list[float],
         silence: int,
+        vocabulary: tuple[str, ...],
+        options: dict[str, Any],
         ask: Ask,
     ) -> list[Any]:
         reader = copy.copy(self._reader)
-        reader.model = _Model(ask, silence, is_multilingual=reader.model.is_multilingual)
+        respelling = self._respelling(vocabulary) if vocabulary else None
+        is_multilingual = reader.model.is_multilingual
+        reader.model = _Model(ask, silence, respelling, is_multilingual=is_multilingual)
         reader.encode = reader.model.encode
         segments, _ = reader.transcribe(
             samples,
-            language=language,
-            beam_size=beams,
-            temperature=temperatures,
             # Earlier text as a prompt costs sentences at the joints of pieces and feeds loops.
             condition_on_previous_text=False,
             word_timestamps=True,
+            **options,
         )
         return list(segments)
+
+    def _respelling(self, entries: tuple[str, ...]) -> Respelling:
+        # The entries are gone through once, not for every window.
+        if self._known_respelling is None or self._known_respelling.vocabulary.entries != entries:
+            tokenizer = self._reader.hf_tokenizer
+            special = tokenizer.token_to_id("<|endoftext|>")
+            self._known_respelling = Respelling(Vocabulary(entries), tokenizer, special)
+        return self._known_respelling
 
     def _generate(self, requests: list[Generation]) -> list[Any]:
         results: list[Any] = [None] * len(requests)
@@ -144,9 +168,17 @@ class _Model:
     In the last `silence` samples of what is heard nobody speaks.
     """
 
-    def __init__(self, ask: Ask, silence: int = 0, *, is_multilingual: bool) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        silence: int = 0,
+        respelling: Respelling | None = None,
+        *,
+        is_multilingual: bool,
+    ) -> None:
         self._ask = ask
         self._silence = silence
+        self._respelling = respelling
         self._speech_end: int | None = None
         self.is_multilingual = is_multilingual
 
@@ -165,7 +197,12 @@ class _Model:
             return [Generated([[]], [-math.inf], 1.0)]
         [prompt] = prompts
         request = Generation(encoded, tuple(prompt), options, self._speech_end or 0)
-        return [self._ask("generate", request)]
+        generated = self._ask("generate", request)
+        if self._respelling is None:
+            return [generated]
+        [tokens] = generated.sequences_ids
+        respelt = self._respelling.respell(encoded, prompt, tokens, self._ask)
+        return [Generated([respelt], generated.scores, generated.no_speech_prob)]
 
     def align(
         self,
