@@ -65,7 +65,7 @@ def _checked(context: typer.Context, option: typer.CallbackParam, value: str) ->
 def _language(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
     if value is None or _checked(context, option, value) == "auto":
         return None
-    return value
+    return ",".join(dict.fromkeys(code.strip().lower() for code in value.split(",")))
 
 
 Sources = Annotated[
@@ -122,8 +122,9 @@ Read = Annotated[
 Language = Annotated[
     str | None,
     _reading(
-        metavar="CODE",
-        help="The language spoken (en, de, ...); detected unless given, or if auto is given.",
+        metavar="CODE,...",
+        help="The language spoken (en, de, ...), or those that may be (de,en); any is detected "
+        "unless given.",
         envvar="FLS_LANGUAGE",
         callback=_language,
     ),

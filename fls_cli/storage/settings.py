@@ -27,7 +27,7 @@ Value: TypeAlias = str | int | bool
 # The words for yes and no that click takes from variables.
 _WORDS = dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True)
 _WORDS |= dict.fromkeys(("0", "false", "f", "no", "n", "off"), False)
-_LANGUAGE = re.compile(r"auto|[a-z]{2,3}")
+_LANGUAGE = re.compile(r"auto|[a-z]{2,3}(,[a-z]{2,3})*")
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -101,7 +101,7 @@ SETTINGS = (
         "language",
         "auto",
         "The language spoken.",
-        "auto, which detects it, or a code such as en or de",
+        "auto, which detects it, a code such as en, or those that may be spoken (de,en)",
         lambda value: bool(_LANGUAGE.fullmatch(value)),
     ),
     Setting(

@@ -171,6 +171,7 @@ def test_every_option_that_is_a_setting_gets_it(
         "kept": False,
     }
     flags = ["--no-offline", "--no-quiet", "-j", "4", "--cache", "-m", "mini"]
+    assert parsed("--language", "DE, en,de")["language"] == "de,en"
     found = parsed(*flags, "--language", "auto")
     assert found == {
         "budget": "fast",
@@ -226,7 +227,7 @@ WRONG = [
     ('budget = "lavish"\n', ': budget takes fast, balanced or accurate, not "lavish".'),
     ("model = 3\n", ": model takes auto, a name that `fls models list` shows, or a folder, not 3."),
     ('model = " "\n', ": model takes auto,"),
-    ('language = "English"\n', ": language takes auto, which detects it, or a code such as en"),
+    ('language = "English"\n', ": language takes auto, which detects it, a code such as en"),
     ('offline = "yes"\n', ': offline takes true or false, not "yes".'),
     ("quiet = 1\n", ": quiet takes true or false, not 1."),
     ("jobs = 0\n", ": jobs takes a whole number from 1 up, not 0."),
@@ -271,7 +272,11 @@ def test_help_and_the_path_are_there_whatever_the_file_holds(capfd: Capture, fil
     ("variable", "text", "takes"),
     [
         ("FLS_BUDGET", "lavish", "fast, balanced or accurate"),
-        ("FLS_LANGUAGE", "English", "auto, which detects it, or a code such as en or de"),
+        (
+            "FLS_LANGUAGE",
+            "English",
+            "auto, which detects it, a code such as en, or those that may be spoken (de,en)",
+        ),
         ("FLS_JOBS", "0", "a whole number from 1 up"),
         ("FLS_JOBS", "many", "a whole number from 1 up"),
         ("FLS_OFFLINE", "maybe", "true or false"),

@@ -129,3 +129,16 @@ def test_the_path_is_the_best_of_all(n: int, before: str | None) -> None:
         changes = list(dice.uniform(0.5, 3, n))
         best = max(product(CODES, repeat=n), key=lambda path: worth(path, seen, changes, before))
         assert likeliest_path(seen, changes, before) == list(best)
+
+
+def test_only_what_is_allowed_is_spoken() -> None:
+    detector = LanguageDetector(Whisper())
+    heard = piece(("es", 9), (None, 1), ("de", 9), (None, 1), ("en", 9))
+    assert [part.language for part in detector.parts(heard, None)] == ["es", "de", "en"]
+    detector.allowed = frozenset({"de", "es"})
+    parts = detector.parts(piece(("es", 12), (None, 1), ("de", 12)), None)
+    assert [part.language for part in parts] == ["es", "de"]
+    # Something is said even where nothing of it is likely.
+    assert {part.language for part in detector.parts(piece(("en", 9)), None)} <= {"de", "es"}
+    detector.allowed = frozenset()
+    assert [part.language for part in detector.parts(piece(("en", 9)), None)] == ["en"]

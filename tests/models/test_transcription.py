@@ -22,6 +22,7 @@ from fls_models.audio.together import Ask, Together
 from fls_models.audio.vad import Piece, SpeechChunk
 from fls_models.audio.whisper import load as loading
 from fls_models.audio.whisper.effort import EFFORTS
+from fls_models.audio.whisper.wording import Wording
 from fls_models.core.cache import CacheKey
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Sentence, Word
@@ -384,6 +385,7 @@ def test_an_interrupted_run_goes_on_where_it_was(desk: Desk) -> None:
         ("fast", None, "whisper", 4),
         ("accurate", None, "whisper", 4),
         ("balanced", "en", "whisper", 4),
+        ("balanced", "en,de", "whisper", 4),
         ("balanced", None, "another", 4),
     ],
 )
@@ -395,6 +397,38 @@ def test_what_would_give_other_words_is_decoded_anew(
     transcriber, whisper = desk.transcriber([0.9], identity=identity)
     list(transcriber.sentences([], effort, language=language))
     assert len(whisper.asked) == anew
+
+
+def test_wishes_for_words_are_the_decoders_and_part_of_what_is_kept(desk: Desk) -> None:
+    wishes = [
+        Wording(("Bo",)),
+        Wording(prompt="So."),
+        Wording(translates=True),
+        Wording(replacements=(("a", "b"),)),
+    ]
+    transcriber, _ = desk.transcriber([0.9])
+    list(transcriber.sentences([], "balanced"))
+    for wording in wishes:
+        transcriber, whisper = desk.transcriber([0.9])
+        heard = list(transcriber.sentences([], "balanced", wording=wording))
+        # What is replaced later makes no difference here.
+        assert len(whisper.asked) == (0 if wording.replacements else 4)
+        assert all(asked["wording"] == wording for asked in whisper.asked)
+        expected = "en" if wording.translates else "de"
+        assert {sentence.language for sentence in heard} == {expected}
+
+
+def test_languages_that_may_be_spoken(desk: Desk) -> None:
+    transcriber, _ = desk.transcriber([0.9])
+    list(transcriber.sentences([], "balanced", language="en,de"))
+    assert transcriber._languages.allowed == {"en", "de"}
+    assert transcriber.language == "de"
+    with pytest.raises(UsageError, match="knows no language 'xx'"):
+        list(transcriber.sentences([], "balanced", language="en,xx"))
+    # Of what was kept now; for the next recording all are allowed again.
+    list(desk.transcriber([0.9])[0].sentences([], "balanced"))
+    list(transcriber.sentences([], "balanced"))
+    assert transcriber._languages.allowed == frozenset()
 
 
 def test_an_unsure_language_is_looked_for_again_in_the_piece_after(desk: Desk) -> None:

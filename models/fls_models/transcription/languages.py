@@ -46,6 +46,7 @@ _MIN_SILENCE_PROBABILITY = 1e-2
 # Silence is English to Whisper, more or less. How much of that it says of a stretch, too: measured
 # so that English with German names stays English and Spanish on the phone is no English.
 _BIAS = 0.6
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,12 @@ class Recogniser(Protocol):
 
 
 class LanguageDetector:
-    """Tells apart what is spoken in a piece."""
+    """Tells apart what is spoken in a piece.
+
+    `allowed` are the languages that may be spoken, by their codes; none stand for all.
+    """
+
+    allowed: frozenset[str] = frozenset()
 
     def __init__(self, whisper: Recogniser) -> None:
         self._whisper = whisper
@@ -81,7 +87,7 @@ class LanguageDetector:
         No parts if nothing was known before and nothing is sure now.
         """
         encoded = self._encode(piece.samples)
-        [whole] = self._whisper.language_probabilities([encoded])
+        [whole] = self._probabilities([encoded])
         segments = _segments(piece.speech)
         if len(segments) < 2 or max(whole.values()) >= _SINGLE:
             segments = [list(piece.speech)]
@@ -111,7 +117,7 @@ class LanguageDetector:
             first = max(0, segment[0][0] // _FRAME - _AROUND)
             end = -(-segment[-1][1] // _FRAME) + _AROUND
             stretch[first:end] = encoded[first:end]
-        found = self._whisper.language_probabilities(isolated)
+        found = self._probabilities(isolated)
         return [
             {
                 language: _weight(segment)
@@ -122,6 +128,17 @@ class LanguageDetector:
                 for language, p in probabilities.items()
             }
             for segment, probabilities in zip(segments, found, strict=True)
+        ]
+
+    def _probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Of the languages that are allowed, 1 in all."""
+        found = self._whisper.language_probabilities(encoded)
+        if not self.allowed:
+            return found
+        totals = [sum(each[code] for code in self.allowed) for each in found]
+        return [
+            {code: each[code] / max(total, _TINY) for code in sorted(self.allowed)}
+            for each, total in zip(found, totals, strict=True)
         ]
 
     def _encode(self, samples: NDArray[np.float32]) -> Tensor:

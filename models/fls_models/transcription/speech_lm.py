@@ -110,7 +110,8 @@ class SpeechTranscriber(PieceByPiece):
         rated = Budget(budget).by(self._rates)
         if self._vocabulary is not None:
             self._vocabulary.load()
-        self.language = language
+        # Which of several it is, nobody is told.
+        self.language = None if language and "," in language else language
         heard = ((chunk, self._words(chunk.piece, rated, start)) for chunk in cut_at_pauses(blocks))
         yield from self._sentences_of(heard, total, progress)
 

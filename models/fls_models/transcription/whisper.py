@@ -146,15 +146,20 @@ class Transcriber(PieceByPiece):
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
         `budget` is a budget's name: how hard to try. `start` is the time of the first sample and is
-        added to every time. The progress stage `listen` counts seconds of audio. Raises UsageError
-        for a language the model does not know.
+        added to every time. `language` may be several, parted by commas: those that may be spoken.
+        The progress stage `listen` counts seconds of audio. Raises UsageError for a language the
+        model does not know.
         """
-        languages = self._whisper.supported_languages
-        if language is not None and language not in languages:
+        codes, languages = (language or "").split(","), self._whisper.supported_languages
+        if language is not None and (unknown := [code for code in codes if code not in languages]):
             raise UsageError(
-                f"The speech model knows no language {language!r}; --language takes an ISO 639-1 "
-                f"code, one of: {', '.join(languages)}."
+                f"The speech model knows no language {unknown[0]!r}; --language takes ISO 639-1 "
+                f"codes: {', '.join(languages)}."
             )
+        several = frozenset(codes) if len(codes) > 1 else frozenset()
+        self._languages.allowed = several
+        if several:
+            language = None
         effort = EFFORTS[budget]
         self._whisper.merging = effort.merging
         self.language = language
@@ -244,7 +249,7 @@ class Transcriber(PieceByPiece):
             "form": FORM,
             "model": self._identity,
             "audio": hashlib.sha256(np.ascontiguousarray(piece.samples).data).hexdigest(),
-            "language": language,
+            "language": ",".join(sorted(self._languages.allowed)) or language,
             "before": before,
             "effort": effort.key(),
             **self._wording.heard(),
