@@ -11,9 +11,12 @@ from fls_cli.options.groups import grouped
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
-from fls_cli.writers.results import summary_json, summary_text
+from fls_cli.writers.results import ffmetadata, summary_json, summary_text
 from fls_models.core.results import STYLES
 from fls_models.errors import UsageError
+
+_FFMETADATA = "ffmetadata"
+_STYLES = (*STYLES, _FFMETADATA)
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,9 @@ def summarize(
         str,
         typer.Option(
             metavar="STYLE",
-            help="brief, bullets, or chapters with their start times.",
-            autocompletion=lambda incomplete: [s for s in STYLES if s.startswith(incomplete)],
+            help="brief, bullets, chapters with their start times, or ffmetadata: chapters as "
+            "ffmpeg takes them.",
+            autocompletion=lambda incomplete: [s for s in _STYLES if s.startswith(incomplete)],
         ),
     ] = "brief",
     reading: Reading,
@@ -45,15 +49,17 @@ def summarize(
 
     Example: fls summarize podcasts/ --style chapters -o notes/
     """
-    if style not in STYLES:
-        raise UsageError(f"There is no style {style!r}; there are: {', '.join(STYLES)}.")
+    if style not in _STYLES:
+        raise UsageError(f"There is no style {style!r}; there are: {', '.join(_STYLES)}.")
+    if style == _FFMETADATA and as_json:
+        raise UsageError("--style ffmetadata is a form of its own; leave --json out.")
     request = Request(
         command="summarize",
         engine=reading.engine(large),
         budget=reading.budget,
         audio_range=recordings.audio_range,
         wish={"style": style, "manner": sampling.as_json()},
-        suffix=".summary.json" if as_json else ".md",
+        suffix=_suffix(style, as_json=as_json),
         as_json=as_json,
         target_length=reading.target_length,
         speakers=recordings.voices.wish,
@@ -72,16 +78,28 @@ def summarize(
                 job.source.name,
                 hearing.recording,
                 heard_in=hearing.seconds,
-                style=style,
+                style="chapters" if style == _FFMETADATA else style,
                 budget=paid,
                 generation=sampling.config,
                 progress=session.bars,
             )
             if as_json:
                 job.write_json(summary_json(summary, style, job.flaws))
+            elif style == _FFMETADATA:
+                if job.many and job.output is None:
+                    raise UsageError(
+                        "One ffmetadata file holds one recording; write them to a folder: -o notes/"
+                    )
+                job.write(ffmetadata(summary.chapters))
             else:
                 job.write(summary_text(summary, style))
 
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         runner.run(sources or [], recordings.from_file, request, task)
         session.finish()
+
+
+def _suffix(style: str, *, as_json: bool) -> str:
+    if style == _FFMETADATA:
+        return ".ffmetadata"
+    return ".summary.json" if as_json else ".md"

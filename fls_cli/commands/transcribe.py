@@ -1,7 +1,9 @@
 """`fls transcribe`: what was said, with the times at which it was said."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,26 +13,59 @@ from fls_cli.options.groups import grouped
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
-from fls_cli.writers.results import FORMATS, render, sentence_line, transcript_json, txt
+from fls_cli.writers.transcripts.cues import SCREEN, Screen
+from fls_cli.writers.transcripts.forms import (
+    FORMATS,
+    SINGLE,
+    parse_forms,
+    render,
+    transcript_json,
+)
+from fls_cli.writers.transcripts.texts import sentence_line
+from fls_cli.writers.transcripts.writing import Writing
 from fls_models.core.budget import Budget
 from fls_models.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Form:
+    """In which forms, and how wide."""
+
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT,...",
+            help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; several with commas, or all, into a "
+            "folder.",
+            autocompletion=lambda incomplete: [f for f in FORMATS if f.startswith(incomplete)],
+        ),
+    ] = "txt"
+    words: Annotated[bool, typer.Option("--words", help="With the time of every word.")] = False
+    max_line_width: Annotated[
+        int,
+        typer.Option(metavar="N", min=8, max=1000, help="Columns of a subtitle's line at most."),
+    ] = SCREEN.columns
+    max_line_count: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10, help="Lines of a subtitle at most.")
+    ] = SCREEN.lines
+
+    @property
+    def screen(self) -> Screen:
+        return Screen(self.max_line_width, self.max_line_count)
+
+    def as_json(self, forms: Sequence[str]) -> dict[str, Any]:
+        """What results depend on."""
+        wish: dict[str, Any] = {"form": ",".join(forms), "words": self.words}
+        return wish if self.screen == SCREEN else wish | {"screen": asdict(self.screen)}
 
 
 @grouped
 def transcribe(
     *,
     sources: options.Sources = None,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="FORMAT",
-            help="txt, srt, vtt or json.",
-            autocompletion=lambda incomplete: [f for f in FORMATS if f.startswith(incomplete)],
-        ),
-    ] = "txt",
-    words: Annotated[bool, typer.Option("--words", help="With the time of every word.")] = False,
+    form: Form,
     budget: options.Budget = "balanced",
     model: options.Model = "auto",
     read: options.Read = "auto",
@@ -46,46 +81,58 @@ def transcribe(
 
     Example: fls transcribe talk.mp4 --format srt -o talk.srt
     """
-    if form not in FORMATS:
-        raise UsageError(f"There is no format {form!r}; there are: {', '.join(FORMATS)}.")
+    forms = parse_forms(form.form)
     request = Request(
         command="transcribe",
         engine=large.engine(model, read, vocabulary=vocabulary),
         budget=budget,
         audio_range=recordings.audio_range,
-        wish={"form": form, "words": words},
-        suffix=f".{form}",
-        as_json=form == "json",
+        wish=form.as_json(forms),
+        suffix=f".{forms[0]}",
+        as_json=forms == ("json",),
         speakers=recordings.voices.wish,
+        more_suffixes=tuple(f".{more}" for more in forms[1:]),
     )
     with manners.session(
         output=results.output, keep=recordings.keep, as_json=request.as_json
     ) as session:
         Budget(budget)
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
-        task = partial(_write, form=form, words=words)
+        task = partial(_write, forms=forms, form=form)
         runner.run(sources or [], recordings.from_file, request, task)
         session.finish()
 
 
-def _write(job: Job, form: str, *, words: bool) -> None:
+def _write(job: Job, forms: Sequence[str], form: Form) -> None:
     """Writes down one recording; plain text as it comes."""
     alone = not job.many or job.output is not None
-    if form in ("srt", "vtt") and not alone:
+    if len(forms) > 1 and job.output is None:
+        raise UsageError("Several formats are several files; write them to a folder: -o texts/")
+    if not alone and forms[0] in SINGLE:
         raise UsageError(
-            f"One {form} file holds one recording; write them to a folder: -o subtitles/"
+            f"One {forms[0]} file holds one recording; write them to a folder: -o subtitles/"
         )
-    if form == "txt" and not words and job.request.speakers is None:
+    if forms == ("txt",) and not form.words and job.request.speakers is None:
         if not _write_as_it_comes(job):
             job.say_silent()
         return
-    name, transcript = job.source.name, job.transcript()
-    if form == "json":
-        payload = transcript_json(transcript, name, words=words, flaws=job.flaws, turns=job.turns)
-        job.write_json(payload, indent=2 if alone else None)
-    else:
-        job.write(render(transcript, name, form, words=words, flaws=job.flaws))
-    if not txt(transcript):
+    writing = Writing(
+        job.transcript(),
+        job.source.name,
+        words=form.words,
+        screen=form.screen,
+        flaws=job.flaws,
+        turns=job.turns,
+        date=job.source.date,
+    )
+    for place, name in enumerate(forms):
+        if place:
+            job.write_beside(f".{name}", render(writing, name))
+        elif name == "json":
+            job.write_json(transcript_json(writing), indent=2 if alone else None)
+        else:
+            job.write(render(writing, name))
+    if not writing.sentences:
         job.say_silent()
 
 

@@ -3,6 +3,7 @@
 import os
 import stat
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
@@ -54,6 +55,17 @@ class Source:
         """Begins to fetch an address, and waits for its host to answer; raises as `path` does."""
         if self.remote is not None:
             self.remote.begin()
+
+    @property
+    def date(self) -> str:
+        """When the file was made or changed last, `2026-11-30`; empty where nobody knows."""
+        if self.kind != "file" or self.local is None:
+            return ""
+        try:
+            changed = self.local.stat().st_mtime
+        except OSError:
+            return ""
+        return datetime.fromtimestamp(changed, UTC).date().isoformat()
 
     @property
     def missing(self) -> str | None:

@@ -48,6 +48,8 @@ class Job:
     _ahead: Ahead | None = None
     # What was there when decoding ahead began.
     _ahead_of: Contents | None = None
+    # Further files of the result.
+    beside: dict[Path, str] = field(default_factory=dict)
     # Who speaks when, once that was found out.
     turns: list[SpeakerTurn] = field(default_factory=list)
 
@@ -163,6 +165,11 @@ class Job:
             audio_range = replace(audio_range, start=span.start, end=span.end)
         # What is wrong with the recording was said when it was heard.
         return replace(self.listen_request, audio_range=audio_range).decode(ignore)
+
+    def write_beside(self, suffix: str, text: str) -> None:
+        """A further file of the result, in the folder of results."""
+        assert self.session.folder is not None
+        self.beside[self.place(self.session.folder, suffix)] = text
 
     def write(self, text: str) -> None:
         """Writes a piece of the result: to stdout at once, into a file when all of it is there."""

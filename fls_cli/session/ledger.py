@@ -9,16 +9,17 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from fls_cli.console.text import printable
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.source import Source
-from fls_cli.storage.files import check_place, write_atomically
+from fls_cli.storage.files import check_place, make_folder, write_atomically
 from fls_models.errors import InputError, UsageError
 
 _FOLDER = ".fls"
@@ -51,12 +52,20 @@ class Claim:
         """Whether not all of the recording's sound could be read for the result."""
         return bool((self._known or {}).get("lacks_sound"))
 
-    def begin(self, *, force: bool) -> None:
+    def begin(self, *, force: bool, beside: Sequence[Path] = ()) -> None:
         """To be called before the work. Raises InputError when it could not be finished.
 
-        That is when something lies there that is no result for this source; with `force`, a file
-        is written over all the same.
+        That is when something lies there, or where files `beside` it go, that is no result for this
+        source; with `force`, a file is written over all the same.
         """
+        known = (self._known or {}).get("beside", ())
+        for place in beside:
+            is_others = not force and self._relative(place) not in known
+            if place.is_dir() or (place.exists() and is_others):
+                raise InputError(
+                    f"{printable(str(place))} is there already and fls did not write it; move it "
+                    "away, or write over it with --force."
+                )
         label = printable(str(self.output))
         if self.output.is_dir():
             raise InputError(f"{label} is a folder where the result would go; move it away.")
@@ -80,21 +89,36 @@ class Claim:
             )
 
     def finish(
-        self, text: str, record: object, *, whole: bool = True, lacks_sound: bool = False
+        self,
+        text: str,
+        record: object,
+        *,
+        whole: bool = True,
+        lacks_sound: bool = False,
+        beside: Mapping[Path, str] = MappingProxyType({}),
     ) -> None:
         """Writes the result and notes that it is; `record` is anything that JSON holds.
 
         What is not of the `whole` recording is written, too, and done again the next time.
+        `beside` are further files of the same result.
         """
-        entry = {"output": self.output.name, "source": _seal(self.source)}
+        entry: dict[str, Any] = {"output": self.output.name, "source": _seal(self.source)}
+        if beside:
+            entry["beside"] = [self._relative(place) for place in beside]
         # Whoever is killed after the next line leaves a result of ours that is not finished.
         self._write(entry)
+        for place, content in beside.items():
+            make_folder(place.parent)
+            write_atomically(place, content)
         write_atomically(self.output, text)
         if not whole:
             return
         state = None if self._contents is None else asdict(self._contents)
         outcome = {"request": self.request, "state": state, "kept": record}
         self._write({**entry, **outcome, "lacks_sound": lacks_sound})
+
+    def _relative(self, place: Path) -> str:
+        return os.path.relpath(place, self.output.parent)
 
     def _is_of_another(self, entry: Mapping[str, Any]) -> bool:
         if entry.get("source") in (None, _seal(self.source)):
@@ -171,6 +195,7 @@ def _is_finished(
         and entry.get("request") == request
         and entry.get("source") == _seal(source)
         and output.is_file()
+        and all((output.parent / name).is_file() for name in entry.get("beside", ()))
         # An address is known by its name: only to fetch it would tell what lies there now.
         and (source.kind == "url" or is_unchanged(source, entry.get("state")))
     )

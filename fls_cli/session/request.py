@@ -165,6 +165,8 @@ class Request:
     as_json: bool
     target_length: int | None = None
     speakers: SpeakerWish | None = None
+    # Of further files of each result.
+    more_suffixes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -174,7 +176,8 @@ class Request:
         parts["stretch"] = parts.pop("audio_range")
         if self.audio_range.wording == PLAIN:
             del parts["stretch"]["wording"]
-        if self.speakers is None:
-            del parts["speakers"]
+        for name in ("speakers", "more_suffixes"):
+            if not parts[name]:
+                del parts[name]
         parts |= decoder_parts()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -115,12 +115,17 @@ class Runner:
                         if claim.lacks_sound:
                             self.session.warn_again(source)
                     else:
-                        claim.begin(force=self.force)
+                        more = [
+                            self._place(source, folder, suffix) for suffix in request.more_suffixes
+                        ]
+                        claim.begin(force=self.force, beside=more)
                         record = task(job)
                         whole = self.session.is_whole(source)
                         lacking = any(flaw.is_loss for flaw in job.flaws)
                         text = "".join(job.written)
-                        claim.finish(text, record, whole=whole, lacks_sound=lacking)
+                        claim.finish(
+                            text, record, whole=whole, lacks_sound=lacking, beside=job.beside
+                        )
                         results[source] = record
         except InputError as error:
             self.session.blame(source, error)

@@ -14,7 +14,7 @@ from media_files import run_ffmpeg
 from tiny_model import SAID, TinyModel, play
 
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
-from fls_cli.writers.subtitles import cues
+from fls_cli.writers.transcripts.cues import cues
 from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.errors import UsageError
 from fls_models.speakers.assignment import with_speakers

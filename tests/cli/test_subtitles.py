@@ -9,9 +9,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fls_cli.writers.results import srt, vtt
-from fls_cli.writers.subtitles import MAX_COLUMNS, cues
-from fls_cli.writers.timed_words import columns, timed_words
+from fls_cli.writers.transcripts.cues import GAP, SCREEN, cues
+from fls_cli.writers.transcripts.forms import render
+from fls_cli.writers.transcripts.timed_words import columns, timed_words
+from fls_cli.writers.transcripts.writing import Writing
 from fls_models.core.results import Sentence, Transcript, Word
 
 TIMES = st.floats(0, 60, allow_nan=False)
@@ -50,16 +51,17 @@ def test_what_holds_for_all_cues(transcript: Transcript) -> None:
         "".join(word.text for word in transcript.words)
     )
     shown = [word for cue in found for line in cue.lines for word in line]
-    assert shown == timed_words(transcript, MAX_COLUMNS)
+    assert shown == timed_words(transcript, SCREEN.columns)
     for cue in found:
         lines = cue.text.split("\n")
         assert len(lines) <= 2
         assert all(lines)
-        assert max(columns(line) for line in lines) <= MAX_COLUMNS
+        assert max(columns(line) for line in lines) <= SCREEN.columns
         assert cue.start < cue.end <= cue.start + 7000
     for cue, following in pairwise(found):
         assert cue.end <= following.start
-        assert cue.end - cue.start >= 1000 or cue.end == following.start
+        assert cue.end - cue.start >= 1000 or following.start - cue.end in (0, GAP)
+        assert following.start - cue.end >= GAP or following.start - cue.start < 834 + GAP
 
 
 @given(transcripts())
@@ -67,13 +69,15 @@ def test_what_holds_for_all_cues(transcript: Transcript) -> None:
 def test_word_formats_hold_every_word_once_in_order(transcript: Transcript) -> None:
     spoken = letters("".join(word.text for word in transcript.words))
     timing = r"([0-9:]+[.,]\d{3}) --> ([0-9:]+[.,]\d{3})\n"
-    subrip = srt(transcript, words=True)
+    subrip = render(Writing(transcript, "a", words=True), "srt")
     blocks = re.split(r"(?:^|\n)\d+\n(?=[0-9:,]+ -->)", subrip)[1:]
     assert letters("".join(block.split("\n", 1)[1] for block in blocks)) == spoken
     stamps = [stamp for pair in re.findall(timing, subrip) for stamp in pair]
     assert stamps == sorted(stamps)
     assert all(start < end for start, end in re.findall(timing, subrip))
-    web = re.sub(timing, "", vtt(transcript, words=True)).removeprefix("WEBVTT\n")
+    web = re.sub(timing, "", render(Writing(transcript, "a", words=True), "vtt")).removeprefix(
+        "WEBVTT\n"
+    )
     inner = re.findall(r"<([0-9:.]+)>", web)
     assert inner == sorted(set(inner))
     assert letters(html.unescape(re.sub(r"<[0-9:.]+>", "", web))) == spoken

@@ -231,7 +231,7 @@ def test_stereo_is_heard(tiny: TinyModel, tmp_path: Path, capfd: Capture) -> Non
 def test_an_unknown_format_names_the_known_ones(talk: Path, capfd: Capture) -> None:
     played = play(capfd, "transcribe", str(talk), "-f", "docx")
     assert (played.code, played.out) == (2, "")
-    assert "txt, srt, vtt, json" in played.err
+    assert "txt, srt, vtt, tsv, lrc, md, json, and all" in played.err
 
 
 def test_language_is_what_was_asked_for(tiny: TinyModel, talk: Path, capfd: Capture) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
 from fls_cli.media.flaws import Flaw
-from fls_cli.writers.results import FORMATS, answer_text, chapters, render, srt, txt, vtt
+from fls_cli.writers.results import answer_text, chapters
+from fls_cli.writers.transcripts.forms import FORMATS, parse_forms
+from fls_cli.writers.transcripts.forms import render as written
+from fls_cli.writers.transcripts.writing import Writing
 from fls_models.core.results import Answer, Chapter, Sentence, Transcript, Usage, Word
 from fls_models.errors import UsageError
 
@@ -31,6 +35,22 @@ TALK = Transcript(
 NOTHING = Transcript(None, (), 30.0)
 
 
+def render(talk: Transcript, source: str, form: str, **how: Any) -> str:
+    return written(Writing(talk, source, **how), form)
+
+
+def txt(talk: Transcript, **how: Any) -> str:
+    return render(talk, "a.wav", "txt", **how)
+
+
+def srt(talk: Transcript, **how: Any) -> str:
+    return render(talk, "a.wav", "srt", **how)
+
+
+def vtt(talk: Transcript, **how: Any) -> str:
+    return render(talk, "a.wav", "vtt", **how)
+
+
 def test_txt_is_one_sentence_a_line_and_a_blank_line_at_long_pauses() -> None:
     assert txt(TALK) == "Good evening.\nWe began with one drill.\n\nIt was lent.\n"
 
@@ -44,7 +64,7 @@ def test_txt_with_words_is_tab_separated() -> None:
 
 def test_srt_numbers_its_cues_and_extends_short_ones_into_the_pause() -> None:
     assert srt(TALK) == (
-        "1\n00:00:00,500 --> 00:00:01,500\nGood evening.\n\n"
+        "1\n00:00:00,500 --> 00:00:01,416\nGood evening.\n\n"
         "2\n00:00:01,500 --> 00:00:03,000\nWe began with one drill.\n\n"
         "3\n00:00:06,000 --> 00:00:07,000\nIt was lent.\n"
     )
@@ -58,7 +78,7 @@ def test_srt_with_words_is_one_cue_a_word() -> None:
 
 
 def test_vtt_times_words_inside_their_cue() -> None:
-    assert vtt(TALK).startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.500\nGood evening.\n\n")
+    assert vtt(TALK).startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.416\nGood evening.\n\n")
     assert "\nGood <00:00:00.800>evening.\n" in vtt(TALK, words=True)
 
 
@@ -126,8 +146,10 @@ def test_what_is_missing_stands_in_every_subtitle_and_in_json() -> None:
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="no format 'ass'; there are: txt, srt, vtt, json"):
-        render(TALK, "a.wav", "ass")
+    with pytest.raises(UsageError, match="no format 'ass'; there are: txt, srt, vtt, tsv, lrc, md"):
+        parse_forms("txt,ass")
+    assert parse_forms("SRT, vtt,srt") == ("srt", "vtt")
+    assert parse_forms("all") == FORMATS
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -7,6 +7,7 @@ no length, or several the same start; here every word begins after the one befor
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from fls_cli.console.text import clean
 from fls_models.core.results import Sentence, Transcript
@@ -46,6 +47,7 @@ class _Said:
     text: str
     spaced: bool
     stop: int
+    breakable: bool
     speaker: str | None = None
 
 
@@ -83,7 +85,7 @@ def timed_words(
             end=_end(word, start, bound),
             text=word.text,
             spaced=word.spaced,
-            breakable=word.spaced or anywhere,
+            breakable=word.breakable,
             stop=word.stop,
             columns=columns(word.text),
             speaker=word.speaker,
@@ -95,33 +97,56 @@ def timed_words(
 def _words(transcript: Transcript, anywhere: bool, named: bool) -> Iterator[_Said]:
     speaker = None
     for sentence in transcript.sentences:
-        for word in _said(sentence, anywhere):
+        for word in _said(sentence, transcript.language, anywhere):
             is_new = named and word.speaker not in (None, speaker)
             speaker = word.speaker
             yield replace(word, text=f"{speaker}: {word.text}") if is_new else word
 
 
-def _said(sentence: Sentence, anywhere: bool) -> Iterator[_Said]:
+def _said(sentence: Sentence, language: str | None, anywhere: bool) -> Iterator[_Said]:
     """The words that hold anything to show; the first is set off from the sentence before."""
     words = [word for word in sentence.words if one_line(word.text)]
+    whole = "".join(one_line(word.text) for word in words)
+    starts = _phrase_starts(whole, language) if anywhere else frozenset[int]()
+    place = 0
     for i, word in enumerate(words):
         text = one_line(word.text)
         spaced = word.text[0].isspace() or (i == 0 and not anywhere)
         last = i == len(words) - 1
         stop = SENTENCE if last else CLAUSE if text.endswith(_CLAUSE_ENDS) else NO_STOP
-        yield _Said(word.start, max(word.start, word.end), text, spaced, stop, word.speaker)
+        begins = spaced or place in starts
+        place += len(text)
+        end = max(word.start, word.end)
+        yield _Said(word.start, end, text, spaced, stop, begins, word.speaker)
+
+
+def _phrase_starts(text: str, language: str | None) -> frozenset[int]:
+    """Where a line may begin in a script without blanks: before a phrase, or anywhere where nobody
+    tells these apart."""
+    import budoux
+
+    parsers = {
+        "ja": budoux.load_default_japanese_parser,
+        "th": budoux.load_default_thai_parser,
+        "yue": budoux.load_default_traditional_chinese_parser,
+        "zh": budoux.load_default_simplified_chinese_parser,
+    }
+    if language not in parsers:
+        return frozenset(range(len(text)))
+    return frozenset(accumulate(map(len, parsers[language]().parse(text)), initial=0))
 
 
 def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
     """The word, or what it is cut into: after punctuation or a space, else where it is full."""
-    rest, spaced, start = word.text, word.spaced, word.start
+    rest, spaced, start, breakable = word.text, word.spaced, word.start, word.breakable
     whole = columns(word.text)
     while rest:
         cut = _cut(rest, widest)
         text, rest = rest[:cut], rest[cut:]
         end = word.end - (word.end - word.start) * columns(rest) / whole if rest else word.end
         stop = NO_STOP if rest else word.stop
-        yield _Said(start, end, text.strip(), spaced, stop, word.speaker)
+        yield _Said(start, end, text.strip(), spaced, stop, breakable, word.speaker)
+        breakable = True
         spaced, rest, start = text[-1].isspace() or rest[:1].isspace(), rest.lstrip(), end
 
 

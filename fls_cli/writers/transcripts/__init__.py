@@ -1,0 +1,1 @@
+"""Transcripts in every form in which they are written."""
