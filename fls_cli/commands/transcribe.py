@@ -112,7 +112,7 @@ def _write(job: Job, forms: Sequence[str], form: Form) -> None:
         raise UsageError(
             f"One {forms[0]} file holds one recording; write them to a folder: -o subtitles/"
         )
-    if forms == ("txt",) and not form.words and job.request.speakers is None:
+    if forms == ("txt",) and not form.words and not job.names_speakers:
         if not _write_as_it_comes(job):
             job.say_silent()
         return

@@ -41,7 +41,7 @@ def check_channels(channels: str) -> None:
     """Raises UsageError for what is neither `mix`, `left`, `right` nor a number from 1."""
     if channels not in _NAMED and not (channels.isdecimal() and int(channels) >= 1):
         raise UsageError(
-            f"--channels {channels!r} is none: write mix, left, right or a number from 1."
+            f"--channels {channels!r} is none: write mix, left, right, each or a number from 1."
         )
 
 

@@ -133,7 +133,11 @@ Track = Annotated[
     int | None, _reading(metavar="N", help="Which audio track, from 0; the default is the best.")
 ]
 Channels = Annotated[
-    str, _reading(metavar="mix|left|right|N", help="Which channels are heard; N counts from 1.")
+    str,
+    _reading(
+        metavar="mix|left|right|each|N",
+        help="Which channels are heard; N counts from 1, each is a speaker a channel.",
+    ),
 ]
 Raw = Annotated[
     str | None,

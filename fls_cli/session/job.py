@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fls_cli.media.fingerprint import Contents, contents_of, is_unchanged
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
-from fls_cli.session.hearing.listening import Listening, TimedRecording, hear, is_known, listen
+from fls_cli.session.hearing.listening import (
+    Listening,
+    Speakers,
+    TimedRecording,
+    hear,
+    is_known,
+    listen,
+)
 from fls_cli.session.hearing.read_ahead import Ahead
-from fls_cli.session.hearing.speakers import SpeakerSearch
-from fls_cli.session.request import ListenRequest, Request
+from fls_cli.session.request import EACH, ListenRequest, Request
 from fls_cli.session.session import Session
 from fls_cli.writers.exact_names import json_line
 from fls_models.core.progress import ignore
@@ -88,6 +94,11 @@ class Job:
         self.turns = search.turns if search else []
         return heard
 
+    @property
+    def names_speakers(self) -> bool:
+        """Whether it is said who speaks, which is known only when all is heard."""
+        return self.request.speakers is not None or self.request.audio_range.channels == EACH
+
     def transcript(self) -> Transcript:
         """What is said, to the end, and by whom, if that is asked for; raises as `listen` does."""
         search = self._search()
@@ -98,7 +109,7 @@ class Job:
         self.turns = search.turns
         return transcript
 
-    def _search(self) -> SpeakerSearch | None:
+    def _search(self) -> Speakers | None:
         return self.session.search_speakers(self.listen_request, self.request.speakers)
 
     def _begun(self, listening: Callable[..., _T]) -> _T:
@@ -129,7 +140,7 @@ class Job:
 
     def prepare(self) -> None:
         """Begins to decode before its turn comes, unless it is known what is said in it."""
-        if self._ahead is not None:
+        if self._ahead is not None or self.request.audio_range.channels == EACH:
             return
         model, memory, request = self.model, self.session.memory, self.listen_request
 

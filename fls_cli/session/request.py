@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from fls_models.extractor.inspection.inspection import Inspection
 
 
+# Each channel is a speaker, and heard for itself.
+EACH = "each"
+
+
 @dataclass(frozen=True)
 class AudioRange:
     """Which part of a recording, on which track and channels, in which language.
@@ -64,7 +68,8 @@ class AudioRange:
         raw: str | None = None,
     ) -> AudioRange:
         """What was typed; raises UsageError for what is no time, channel or raw format."""
-        check_channels(channels)
+        if channels != EACH:
+            check_channels(channels)
         begin = parse_time(start) if start else 0.0
         until = parse_time(end) if end else None
         if until is not None and until <= begin:
@@ -98,7 +103,7 @@ class ListenRequest:
         return media.stream(
             self.source,
             track=audio_range.track,
-            channels=audio_range.channels,
+            channels="mix" if audio_range.channels == EACH else audio_range.channels,
             start=audio_range.start,
             end=audio_range.end,
             raw=audio_range.raw,

@@ -20,9 +20,10 @@ from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source, check_readable
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
+from fls_cli.session.hearing.channels import ChannelSpeakers
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.hearing.speakers import SpeakerSearch
-from fls_cli.session.request import ListenRequest
+from fls_cli.session.request import EACH, ListenRequest
 from fls_cli.storage.cache import CacheAdapter, open_cache
 from fls_cli.storage.files import check_folder, check_place, write_atomically
 from fls_cli.writers.exact_names import json_line
@@ -92,14 +93,16 @@ class Session:
 
     def search_speakers(
         self, request: ListenRequest, wish: SpeakerWish | None
-    ) -> SpeakerSearch | None:
+    ) -> SpeakerSearch | ChannelSpeakers | None:
         """To find out who speaks in a recording, if that is wished; what cannot be is said."""
-        if wish is None:
-            return None
 
         def say(text: str) -> None:
             self.say(f"{request.source.name}: {text}")
 
+        if request.audio_range.channels == EACH:
+            return ChannelSpeakers(wish, say)
+        if wish is None:
+            return None
         return SpeakerSearch(request, wish, self.memory, say)
 
     @property

@@ -99,7 +99,7 @@ def test_a_channel_of_choice(how: str, index: int) -> None:
 
 @pytest.mark.parametrize("how", ["", "0", "-1", "middle", "1.5"])
 def test_no_such_choice(how: str) -> None:
-    with pytest.raises(UsageError, match="write mix, left, right or a number from 1"):
+    with pytest.raises(UsageError, match="write mix, left, right, each or a number from 1"):
         Mix(how)
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from fls_cli.media.flaws import Flaw
+from fls_cli.session.hearing.channels import Channels, ChannelSpeakers
 from fls_cli.session.hearing.entry import Entry
 from fls_cli.session.hearing.speaker_wish import nobody_in_frames
 from fls_cli.session.hearing.speakers import SpeakerSearch
-from fls_cli.session.request import ListenRequest
+from fls_cli.session.request import EACH, ListenRequest
 from fls_models.audio.whisper.wording import PLAIN, not_by_whisper
 from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE, Cache
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fls_models.pipelines.frames import FrameModel
 
     Decode: TypeAlias = Callable[[Callable[[Flaw], None]], Blocks]
+
+Speakers: TypeAlias = SpeakerSearch | ChannelSpeakers
 
 KIND = "transcripts"
 FRAMES = "frames"
@@ -84,7 +87,7 @@ def listen(
     decode: Decode | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
-    speakers: SpeakerSearch | None = None,
+    speakers: Speakers | None = None,
 ) -> Listening:
     """Starts listening; raises the InputError that fits what is wrong with the source.
 
@@ -105,14 +108,31 @@ def listen(
         return Listening(
             iter(recalled.sentences), clock, lambda: outcome, replacements=wording.replacements
         )
-    total = request.seconds()
-    with clock.stage("load"):
-        transcriber = model.transcriber
 
     def keep(transcript: Transcript) -> None:
         payload = {"warnings": entry.flaws, "transcript": transcript.as_json()}
         entry.put(json.dumps(payload, ensure_ascii=False).encode())
 
+    if request.audio_range.channels == EACH:
+
+        def hear_one(
+            one: ListenRequest, of_one: Progress, note: Callable[[Flaw], None]
+        ) -> Transcript:
+            plain = replace(one.audio_range, wording=wording.heard_alone)
+            request = replace(one, audio_range=plain)
+            return listen(model, request, memory=memory, warn=note, progress=of_one).transcript()
+
+        channels = Channels(request, hear_one, progress, entry.note)
+        return Listening(
+            channels.sentences(),
+            clock,
+            lambda: (channels.language, channels.until),
+            finish=keep,
+            replacements=wording.replacements,
+        )
+    total = request.seconds()
+    with clock.stage("load"):
+        transcriber = model.transcriber
     blocks = (decode or request.decode)(entry.note)
     if speakers is not None:
         blocks = speakers.overhear(blocks)
@@ -156,7 +176,7 @@ def hear(
     decode: Decode | None = None,
     warn: Callable[[Flaw], None],
     progress: Progress,
-    speakers: SpeakerSearch | None = None,
+    speakers: Speakers | None = None,
 ) -> TimedRecording:
     """Hears a recording to its end, as the model reads it: its words, or frames of its sound.
 
@@ -181,7 +201,7 @@ def hear(
         del listening
         model.rest_ears()
         return TimedRecording(transcript, seconds)
-    if speakers is not None:
+    if request.audio_range.channels == EACH or speakers is not None:
         raise nobody_in_frames(model.card.name)
     if request.audio_range.wording != PLAIN:
         raise not_by_whisper()

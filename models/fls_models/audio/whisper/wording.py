@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fls_models.errors import UsageError
@@ -23,6 +23,11 @@ class Wording:
     prompt: str = ""
     translates: bool = False
     replacements: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def heard_alone(self) -> Wording:
+        """The same without what is done with words later."""
+        return replace(self, replacements=())
 
     @property
     def is_plain(self) -> bool:
