@@ -209,5 +209,6 @@ def test_completion_knows_the_budgets_and_models(command: str) -> None:
 
 
 def test_completion_knows_styles_and_formats() -> None:
-    assert complete("fls summarize --style ") == ["brief", "bullets", "chapters"]
-    assert complete("fls transcribe --format ") == ["txt", "srt", "vtt", "json"]
+    assert complete("fls summarize --style ") == ["brief", "bullets", "chapters", "ffmetadata"]
+    forms = ["txt", "srt", "vtt", "tsv", "lrc", "md", "json"]
+    assert complete("fls transcribe --format ") == forms
