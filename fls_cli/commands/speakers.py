@@ -9,7 +9,7 @@ from fls_cli.console.help_pages import CommandLine
 from fls_cli.options import common as options
 from fls_cli.options.choices import Manners, Passage
 from fls_cli.options.groups import grouped
-from fls_cli.session.hearing.speaker_wish import SpeakerWish, parse_key
+from fls_cli.session.hearing.speaker_wish import SpeakerWish, parse_key, shown
 from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest
 from fls_cli.session.session import Session
@@ -85,7 +85,7 @@ def list_(
     Example: fls speakers list
     """
     rows = [
-        {"name": each.name, "seconds": round(each.voice.seconds, 1), "samples": each.samples}
+        {"name": each.name, "seconds": round(each.seconds, 1), "samples": len(each.samples)}
         for each in known_voices()
     ]
     if as_json:
@@ -123,7 +123,10 @@ def _add(session: Session, name: str, who: str | float | None, request: ListenRe
         label = found.label(who, say)
         if not label:
             there = ", ".join(found.labels) or "nobody"
-            raise InputError(f"{source.name}: nobody is {who}; there is {there}.")
+            problem = (
+                f"there is no {who}" if isinstance(who, str) else f"nobody speaks at {shown(who)}"
+            )
+            raise InputError(f"{source.name}: {problem}; there is {there}.")
     else:
         label = max(seconds, key=lambda each: seconds[each], default="")
         if seconds and 1 - seconds[label] / sum(seconds.values()) > _OTHERS:
@@ -140,12 +143,10 @@ def _add(session: Session, name: str, who: str | float | None, request: ListenRe
             f"{source.name}: {heard:.0f} s of a single voice were heard; {_ENOUGH:.0f} are needed."
         )
     for each in known_voices():
-        likeness = each.voice.likeness(voice)
+        likeness = min(1.0, max(sample.likeness(voice) for sample in each.voices))
         if each.name == name and likeness < _ALIKE:
-            say(f"does not sound like {name} so far ({likeness:.2f})")
+            say(f"does not sound like {name} so far ({likeness:.2f}); kept as another sample")
         elif each.name != name and likeness >= _ALIKE:
             say(f"sounds like {each.name}, too ({likeness:.2f}); they may be mistaken")
     known = keep_voice(name, voice)
-    typer.echo(
-        f"{name}: {voice.seconds:.0f} s of {source.name}; {known.voice.seconds:.0f} s are known"
-    )
+    typer.echo(f"{name}: {voice.seconds:.0f} s of {source.name}; {known.seconds:.0f} s are known")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,16 +33,17 @@ class Form:
     """In which forms, and how wide."""
 
     form: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             "-f",
             metavar="FORMAT,...",
             help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; several with commas, or all, into a "
-            "folder.",
+            "folder. What -o's name ends in unless given, or txt.",
+            show_default=False,
             autocompletion=lambda incomplete: [f for f in FORMATS if f.startswith(incomplete)],
         ),
-    ] = "txt"
+    ] = None
     words: Annotated[bool, typer.Option("--words", help="With the time of every word.")] = False
     max_line_width: Annotated[
         int,
@@ -50,6 +52,13 @@ class Form:
     max_line_count: Annotated[
         int, typer.Option(metavar="N", min=1, max=10, help="Lines of a subtitle at most.")
     ] = SCREEN.lines
+
+    def forms(self, output: str | None) -> tuple[str, ...]:
+        """Those that are asked for, or that of the file that is written; raises UsageError."""
+        if self.form is not None:
+            return parse_forms(self.form)
+        suffix = Path(output or "").suffix[1:].lower()
+        return (suffix,) if suffix in FORMATS and not Path(output or "").is_dir() else ("txt",)
 
     @property
     def screen(self) -> Screen:
@@ -81,7 +90,7 @@ def transcribe(
 
     Example: fls transcribe talk.mp4 --format srt -o talk.srt
     """
-    forms = parse_forms(form.form)
+    forms = form.forms(results.output)
     request = Request(
         command="transcribe",
         engine=large.engine(model, read, vocabulary=vocabulary),
@@ -107,7 +116,8 @@ def _write(job: Job, forms: Sequence[str], form: Form) -> None:
     """Writes down one recording; plain text as it comes."""
     alone = not job.many or job.output is not None
     if len(forms) > 1 and job.output is None:
-        raise UsageError("Several formats are several files; write them to a folder: -o texts/")
+        folder = Path(job.session.output or "texts").with_suffix("").name
+        raise UsageError(f"Several formats are several files; write them to a folder: -o {folder}/")
     if not alone and forms[0] in SINGLE:
         raise UsageError(
             f"One {forms[0]} file holds one recording; write them to a folder: -o subtitles/"

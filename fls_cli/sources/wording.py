@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from fls_cli.console.text import clean, printable
@@ -38,7 +39,7 @@ def _entries(vocabulary: str) -> tuple[str, ...]:
             f"{printable(vocabulary)} is not there; --vocabulary takes words or a file."
         )
     else:
-        label, parts = "--vocabulary", vocabulary.split(",")
+        label, parts = "--vocabulary", re.split("[,;]", vocabulary)
     entries = [" ".join(clean(part).split()) for part in parts]
     found = tuple(dict.fromkeys(entry for entry in entries if entry))
     for entry in found:
@@ -65,7 +66,10 @@ def _pairs(place: Path) -> tuple[tuple[str, str], ...]:
             raise UsageError(
                 f"{label}, line {number}: a line is wrong=right, not {line.strip()!r}."
             )
-        pairs[wrong.casefold()] = wrong, right
+        if pairs.setdefault(wrong.casefold(), (wrong, right))[1] != right:
+            raise UsageError(f"{label}, line {number}: {wrong!r} is replaced otherwise before.")
+    if not pairs:
+        raise UsageError(f"{label}: there is no line of wrong=right in it.")
     if len(pairs) > _MOST:
         raise UsageError(f"{label}: {len(pairs)} lines are more than {_MOST}; take fewer.")
     return tuple(pairs.values())
@@ -84,5 +88,6 @@ def _lines(place: Path) -> list[str]:
         return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(
-            f"{label} is no text in UTF-8; `iconv -f LATIN1 -t UTF-8` makes one of an old list."
+            f"{label} is no text in UTF-8; save it as that (`iconv -f LATIN1 -t UTF-8`, if it is "
+            "in Latin-1)."
         ) from None

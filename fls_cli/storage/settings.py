@@ -50,7 +50,7 @@ class Setting:
         # Not isinstance, for which true is a whole number.
         if type(value) is type(self.default) and self.fits(value):
             assert isinstance(value, str | int)
-            return os.path.expanduser(value) if isinstance(value, str) else value
+            return _placed(value, file) if isinstance(value, str) else value
         text = json.dumps(value, ensure_ascii=False, default=str)
         raise UsageError(f"{file}: {self.name} takes {self.takes}, not {text}.")
 
@@ -64,6 +64,12 @@ class Setting:
         if value is None or not self.fits(value):
             raise UsageError(f"{self.variable} takes {self.takes}, not {text!r}.")
         return value
+
+
+def _placed(value: str, file: Path) -> str:
+    """A text, or the file beside the settings that it names, or one at home."""
+    beside = file.parent / value
+    return str(beside) if value and beside.is_file() else os.path.expanduser(value)
 
 
 @dataclass(frozen=True)

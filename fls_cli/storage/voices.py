@@ -31,17 +31,21 @@ _SCHEMA = "fls.voice/1"
 
 @dataclass(frozen=True)
 class KnownVoice:
-    """A name and, as JSON, how they sound; `samples` counts what that was learnt from."""
+    """A name and, as JSON, how they sound in each sample."""
 
     name: str
-    samples: int
-    content: str
+    samples: tuple[str, ...]
 
     @property
-    def voice(self) -> Voice:
+    def voices(self) -> list[Voice]:
         from fls_models.speakers.identification import Voice
 
-        return Voice.from_json(json.loads(self.content))
+        return [Voice.from_json(json.loads(sample)) for sample in self.samples]
+
+    @property
+    def seconds(self) -> float:
+        """Of all samples together."""
+        return sum(voice.seconds for voice in self.voices)
 
 
 def speaker_name(text: str) -> str:
@@ -68,13 +72,11 @@ def known_voices() -> list[KnownVoice]:
 
 
 def keep_voice(name: str, voice: Voice) -> KnownVoice:
-    """Adds a sample to what is known of somebody. Raises what writing there does."""
+    """Adds a sample, unless it is known, to those of somebody. Raises what writing there does."""
     place = _place(name)
-    samples = 1
-    if place.exists():
-        before = _read(place)
-        voice, samples = before.voice + voice, before.samples + 1
-    payload = {"schema": _SCHEMA, "name": name, "samples": samples, "voice": voice.as_json()}
+    before = _read(place).samples if place.exists() else ()
+    samples = tuple(dict.fromkeys([*before, json.dumps(voice.as_json())]))
+    payload = {"schema": _SCHEMA, "name": name, "samples": [json.loads(text) for text in samples]}
     make_folder(place.parent)
     write_atomically(place, json.dumps(payload, ensure_ascii=False) + "\n")
     os.chmod(place, 0o600)
@@ -111,11 +113,12 @@ def _place(name: str) -> Path:
 def _read(place: Path) -> KnownVoice:
     try:
         payload: Any = json.loads(place.read_text("utf-8"))
-        known = KnownVoice(payload["name"], payload["samples"], json.dumps(payload["voice"]))
+        samples = tuple(json.dumps(sample) for sample in payload["samples"])
+        known = KnownVoice(payload["name"], samples)
         if payload["schema"] != _SCHEMA or speaker_name(known.name) != known.name:
             raise ValueError("another schema")
         # Whoever uses it later shall not find out that it is damaged.
-        _ = known.voice
+        _ = known.voices
     except OSError as error:
         raise UsageError(f"{clean(str(place))} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):

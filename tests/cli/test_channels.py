@@ -73,6 +73,19 @@ def test_leakage_is_left_out(tiny: TinyModel, tmp_path: Path, capfd: Capture) ->
     assert played.out.count("Copper") == played.out.count("Nobody") == 1
 
 
+def test_who_is_alone_in_a_part_is_who_they_are(
+    tiny: TinyModel, tmp_path: Path, capfd: Capture
+) -> None:
+    other = noise(2)
+    sides = np.stack([0.1 * np.roll(other, 40), other], axis=1)
+    sides = np.concatenate([np.stack([noise(1), 0.1 * noise(1)], axis=1), sides])
+    place = write_wav(tmp_path / "leaking.wav", sides)
+    asked = ["transcribe", str(place), "--channels", "each", "--start", "4"]
+    played = play(capfd, *asked, "--speaker-name", "S2=Bo")
+    assert {line.split(":")[0] for line in played.lines} <= {"S1", "Bo"}
+    assert "hold the same sound" not in played.err
+
+
 def test_one_sound_on_all_channels_tells_nobody_apart(
     tiny: TinyModel, tmp_path: Path, capfd: Capture
 ) -> None:
@@ -92,8 +105,17 @@ def test_questions_know_who_speaks(tiny: TinyModel, call: Path, capfd: Capture) 
 
 def test_one_channel_is_no_each(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     played = play(capfd, "transcribe", str(talk), "--channels", "each")
-    assert (played.code, played.out) == (2, "")
+    assert (played.code, played.out) == (1, "")
     assert "has one channel; --channels each is for 2 to 32" in played.err
+
+
+def test_one_of_several_may_have_one_channel(
+    tiny: TinyModel, talk: Path, call: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    asked = ["--channels", "each", "-o", f"{tmp_path}/out/"]
+    played = play(capfd, "transcribe", str(talk), str(call), *asked)
+    assert played.code == 1
+    assert [file.name for file in (tmp_path / "out").glob("*.txt")] == ["call.txt"]
 
 
 def test_channels_are_not_counted_twice(tiny: TinyModel, call: Path, capfd: Capture) -> None:

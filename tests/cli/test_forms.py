@@ -203,13 +203,15 @@ def test_what_fls_did_not_write_is_not_written_over(
     assert own.read_text("utf-8").startswith("1\n")
 
 
-@pytest.mark.parametrize("output", [[], ["-o", "texts.txt"]])
+@pytest.mark.parametrize(
+    ("output", "folder"), [([], "texts"), (["-o", "notes"], "notes"), (["-o", "b.txt"], "b")]
+)
 def test_several_forms_need_a_folder(
-    tiny: TinyModel, talk: Path, output: list[str], capfd: Capture
+    tiny: TinyModel, talk: Path, output: list[str], folder: str, capfd: Capture
 ) -> None:
     played = play(capfd, "transcribe", str(talk), "-f", "txt,srt", *output)
     assert (played.code, played.out) == (2, "")
-    assert "write them to a folder: -o texts/" in played.err
+    assert f"write them to a folder: -o {folder}/" in played.err
     assert tiny.transcriber.efforts == []
 
 
@@ -225,3 +227,26 @@ def test_other_screens_are_other_results(
     assert narrow.count("-->") > wide.count("-->")
     assert play(capfd, *asked, "--max-line-width", "2").code == 2
     assert io.StringIO(narrow).readline() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "begin"),
+    [
+        ("a.srt", [], "1\n00:00:00,000"),
+        ("a.VTT", [], "WEBVTT"),
+        ("a.srt", ["-f", "txt"], SAID[0]),
+        ("a.text", [], SAID[0]),
+    ],
+)
+def test_a_file_has_the_form_of_its_name(
+    tiny: TinyModel, talk: Path, tmp_path: Path, name: str, more: list[str], begin: str,
+    capfd: Capture,
+) -> None:  # fmt: skip
+    assert play(capfd, "transcribe", str(talk), "-o", str(tmp_path / name), *more).code == 0
+    assert (tmp_path / name).read_text("utf-8").startswith(begin)
+
+
+def test_an_arrow_in_a_text_is_no_time() -> None:
+    words = (Word(0, 1, " a", 1), Word(1, 2, " -->", 1), Word(2, 3, " b", 1))
+    talk = Transcript("en", (Sentence(words),), 4)
+    assert render(talk, "a", "srt").count("-->") == 1

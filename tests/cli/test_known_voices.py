@@ -7,12 +7,12 @@ import shutil
 import stat
 from pathlib import Path
 
-import numpy as np
 import pytest
 from test_speakers import VOICES, Scripted, voice
 from tiny_model import SAID, TinyModel, play
 
 from fls_cli.storage.voices import keep_voice, known_voices
+from fls_models.speakers.turn import SpeakerTurn
 
 Capture = pytest.CaptureFixture[str]
 
@@ -58,8 +58,8 @@ def test_finished_results_are_done_again_for_a_voice_that_is_new(
 def test_the_list_grows_and_shrinks(talk: Path, folder: Path, capfd: Capture) -> None:
     assert play(capfd, "speakers", "list").out == ""
     play(capfd, "speakers", "add", "Bo", str(talk), "--speaker", "S1")
-    for _ in range(2):
-        play(capfd, "speakers", "add", "anna", str(talk), "--speaker", "S2")
+    for who in ("S2", "S1", "S1"):
+        play(capfd, "speakers", "add", "anna", str(talk), "--speaker", who)
     assert play(capfd, "speakers", "list").lines == [
         "anna      24 s  2 samples",
         "Bo        12 s  1 sample",
@@ -80,7 +80,9 @@ def test_a_sample_of_several_voices_is_none(talk: Path, capfd: Capture) -> None:
     assert (played.code, known_voices()) == (1, [])
     assert "holds 2 voices (S1 from 0:00, S2 from 0:01); say with --speaker which" in played.err
     nobody = play(capfd, "speakers", "add", "Anna", str(talk), "--speaker", "S4")
-    assert "nobody is S4; there is S1, S2" in nobody.err
+    assert "there is no S4; there is S1, S2" in nobody.err
+    late = play(capfd, "speakers", "add", "Anna", str(talk), "--speaker", "5:00")
+    assert "nobody speaks at 5:00; there is S1, S2" in late.err
 
 
 def test_a_sample_of_too_little_is_none(
@@ -109,6 +111,7 @@ def test_voices_that_may_be_mistaken_are_told(talk: Path, capfd: Capture) -> Non
     keep_voice("Cy", VOICES["S2"])
     played = play(capfd, "speakers", "add", "Bo", str(talk), "--speaker", "S2")
     assert "does not sound like Bo so far (0." in played.err
+    assert len(known_voices()[0].samples) == 2
     assert "sounds like Cy, too (1." in played.err
 
 
@@ -151,5 +154,31 @@ def test_no_folder_to_keep_them_in(
 
 def test_what_is_kept_is_what_was_heard() -> None:
     known = keep_voice("Bo", voice(0.5, 0.1, 0.8))
-    assert known.voice.likeness(voice(0.5, 0.1, 0.8)) == pytest.approx(1.0, abs=0.05)
-    np.testing.assert_allclose(known.voice.seconds, 12)
+    assert known.voices[0].likeness(voice(0.5, 0.1, 0.8)) == pytest.approx(1.0, abs=0.05)
+    assert known.seconds == pytest.approx(12)
+
+
+def test_who_may_be_two_is_neither_and_that_is_told(
+    tiny: TinyModel, talk: Path, capfd: Capture
+) -> None:
+    for name in ("Anna", "Bo"):
+        keep_voice(name, VOICES["S2"])
+    played = play(capfd, "transcribe", str(talk), "--speakers", "auto")
+    assert played.lines[1] == f"S2: {SAID[1]}"
+    assert "S2 sounds like Anna (1.00) or Bo (1.00); nobody is named" in played.err
+
+
+def test_a_time_is_a_second_as_clocks_show_it(
+    tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turns(self: Scripted, fewest: int = 1, most: int | None = None) -> list[SpeakerTurn]:
+        return [SpeakerTurn(0.0, 1.2, "S1"), SpeakerTurn(1.7, 3.0, "S2")]
+
+    monkeypatch.setattr(Scripted, "turns", turns)
+    played = play(capfd, "speakers", "add", "Bo", str(talk), "--speaker", "0:02")
+    assert (played.code, played.err) == (0, "")
+    refused = play(capfd, "speakers", "add", "Cy", str(talk))
+    assert "S2 from 0:01" in refused.err
+    assert play(capfd, "speakers", "add", "Cy", str(talk), "--speaker", "0:01").code == 0
+    inside = play(capfd, "speakers", "add", "Di", str(talk), "--speaker", "0:01.3")
+    assert "nobody speaks" not in inside.err

@@ -101,7 +101,7 @@ def test_names(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     assert played.code == 0
     assert played.lines[0] == f"S1: {SAID[0]}"
     assert "Bo names nobody: there is no S7 (there are S1, S2)" in played.err
-    assert "Cy names nobody: nobody speaks at 3600 s (there are S1, S2)" in played.err
+    assert "Cy names nobody: nobody speaks at 1:00:00 (there are S1, S2)" in played.err
 
 
 def test_names_that_are_not_clear(
@@ -113,7 +113,7 @@ def test_names_that_are_not_clear(
     assert "S1 and S2 are both Anna" in both.err
     again = play(capfd, *asked[:2], *asked[3:], "S2=Anna", "--speaker-name", "0:01.5=Bo")
     assert again.lines[1] == f"Anna: {SAID[1]}"
-    assert "1.5 s is S2, who is Anna already; Bo names nobody" in again.err
+    assert "0:01 is S2, who is Anna already; Bo names nobody" in again.err
     near = play(capfd, *asked[:2], *asked[3:], "4.5s=Bo")
     assert near.lines[0] == f"Bo: {SAID[0]}"
     assert "nobody speaks at 0:04; taken for S1, who speaks from 0:02 to 0:03" in near.err
@@ -126,7 +126,7 @@ def test_names_that_are_not_clear(
     ("names", "reason"),
     [
         (["S1=Anna", "s01=Bo"], "names S1 twice"),
-        (["12s=Anna", "0:12=Bo"], "names 12 s twice"),
+        (["12s=Anna", "0:12=Bo"], "names 0:12 twice"),
         (["S1=S2"], "what nameless speakers are called"),
         (["S1=" + "x" * 61], "60 characters at most"),
     ],

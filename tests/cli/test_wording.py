@@ -35,7 +35,7 @@ def test_the_decoder_gets_what_was_said_of_words(
     asked = ["transcribe", str(talk), "--vocabulary", str(names), "--task", "translate"]
     assert play(capfd, *asked, "--initial-prompt", " So,\nwell: ").code == 0
     assert tiny.transcriber.wordings == [Wording(("Anna Wells", "Oak Hill"), "So, well:", True)]
-    play(capfd, "transcribe", str(talk), "--vocabulary", "Bo, C++ ,Bo")
+    play(capfd, "transcribe", str(talk), "--vocabulary", "Bo; C++ ,Bo")
     assert tiny.transcriber.wordings[1] == Wording(("Bo", "C++"))
 
 
@@ -56,7 +56,7 @@ def test_what_is_heard_so_is_kept_so(tiny: TinyModel, talk: Path, capfd: Capture
 def test_replacements_are_made_of_what_is_known(
     tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
 ) -> None:
-    rules = wrote(tmp_path / "rules.txt", "# names\n\ncopper = Silver\nCOPPER=Gold\n")
+    rules = wrote(tmp_path / "rules.txt", "# names\n\ncopper = Gold\n")
     heard = ["transcribe", str(talk), "--cache"]
     assert play(capfd, *heard).lines[0].startswith("Copper")
     played = play(capfd, *heard, "--replace", str(rules), "-f", "json", "--words")
@@ -82,8 +82,9 @@ def test_the_model_reads_what_was_replaced(
 def test_settings_are_for_all_commands(
     tiny: TinyModel, talk: Path, settings: Path, tmp_path: Path, capfd: Capture
 ) -> None:
-    rules = wrote(tmp_path / "rules.txt", "copper=Silver")
-    settings.write_text(f'vocabulary = "Bo, Cy"\nreplace = "{rules}"\ninitial_prompt = "So."\n')
+    # Files that settings name lie beside them.
+    wrote(tmp_path / "rules.txt", "copper=Silver")
+    settings.write_text('vocabulary = "Bo, Cy"\nreplace = "rules.txt"\ninitial_prompt = "So."\n')
     assert play(capfd, "transcribe", str(talk)).lines[0].startswith("Silver")
     assert tiny.transcriber.wordings[0].vocabulary == ("Bo", "Cy")
     assert tiny.transcriber.wordings[0].prompt == "So."
@@ -122,7 +123,7 @@ def test_vocabularies_that_are_none(vocabulary: str, reason: str) -> None:
 def test_lists_that_are_none(tmp_path: Path) -> None:
     latin = tmp_path / "latin.txt"
     latin.write_bytes("Müller".encode("latin-1"))
-    with pytest.raises(UsageError, match="no text in UTF-8; `iconv"):
+    with pytest.raises(UsageError, match="no text in UTF-8; save it as that"):
         parse_wording(str(latin))
     with pytest.raises(UsageError, match="no text in UTF-8"):
         parse_wording(replace=str(latin))
@@ -131,6 +132,11 @@ def test_lists_that_are_none(tmp_path: Path) -> None:
         parse_wording(str(many))
     with pytest.raises(UsageError, match=r"line 2: a line is wrong=right, not 'nothing'"):
         parse_wording(replace=str(wrote(tmp_path / "r.txt", "a=b\nnothing")))
+    rules = wrote(tmp_path / "two.txt", "a=b\nA=b\nA=c")
+    with pytest.raises(UsageError, match="line 3: 'A' is replaced otherwise before"):
+        parse_wording(replace=str(rules))
+    with pytest.raises(UsageError, match="there is no line of wrong=right in it"):
+        parse_wording(replace=str(wrote(tmp_path / "r.txt", "# none\n")))
     with pytest.raises(UsageError, match="line 1"):
         parse_wording(replace=str(wrote(tmp_path / "r.txt", "=b")))
     with pytest.raises(UsageError, match="cannot be read"):

@@ -44,6 +44,14 @@ def test_leakage_is_told_however_late_and_quiet(quieter: float, later: int) -> N
     assert not found.is_leak(1, 10.2, 11.8)
 
 
+def test_where_only_one_is_ever_spoken_into_the_louder_is_theirs() -> None:
+    one, _ = voices()
+    found = levels(one, 0.12 * np.roll(one, 200))
+    assert found.is_leak(1, 0.5, 2.0)
+    assert not found.is_leak(0, 0.5, 2.0)
+    assert not found.is_double(1, 0.5, 2.0)
+
+
 def test_what_is_said_quietly_while_another_speaks_is_no_leak() -> None:
     one, _ = voices()
     murmur = np.random.default_rng(1).standard_normal(len(one)).astype(np.float32) * 0.01

@@ -123,6 +123,10 @@ def lstm(
 def test_silence_has_no_speakers(seconds: float) -> None:
     samples = np.zeros(round(seconds * RATE), np.float32)
     assert not diarize([samples] if len(samples) else [])
+    diarizer = Diarizer()
+    diarizer.add(samples)
+    diarizer.finish()
+    assert diarizer.voices([]) == {}
 
 
 @pytest.fixture(scope="module")

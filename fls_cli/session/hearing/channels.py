@@ -14,7 +14,7 @@ from fls_cli.media.joined import choose_track
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import ListenRequest
 from fls_models.core.progress import Progress, ignore
-from fls_models.errors import UsageError
+from fls_models.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from fls_models.audio.crosstalk import ChannelLevels
@@ -43,7 +43,7 @@ class Channels:
     until: float = 0.0
 
     def sentences(self) -> Iterator[Sentence]:
-        """Raises UsageError for a recording of one channel, or of too many."""
+        """Raises InputError for a recording of one channel, or of too many."""
         count = channel_count(self.request)
         found: list[Sentence] = []
         flaws: list[Flaw] = []
@@ -65,10 +65,13 @@ class Channels:
                 found.append(_named(sentence, partial(_label, number)))
         self.language = next((code for code, _ in seconds.most_common(1) if code), None)
         if _speakers(found) > 1:
-            found = list(_without_leaks(found, self._levels(count), self.request))
-            if _speakers(found) == 1:
+            levels = self._levels(count)
+            single = list(_without(found, levels.is_double))
+            if _speakers(single) == 1:
                 # One sound on all of them: nobody is told apart.
-                found = [_named(sentence, lambda _: None) for sentence in found]
+                found = [_named(sentence, lambda _: None) for sentence in single]
+            else:
+                found = list(_without(single, levels.is_leak))
         yield from sorted(found, key=lambda sentence: sentence.start)
 
     def _share(self, before: int, count: int) -> Progress:
@@ -81,12 +84,14 @@ class Channels:
         return progress
 
     def _levels(self, count: int) -> ChannelLevels:
+        """Of the whole recording: a part may not tell how loud somebody is by their own measure."""
         import numpy as np
 
         from fls_models.audio.crosstalk import CHUNK, ChannelLevels
 
         levels = ChannelLevels(count)
-        ranges = (replace(self.request.audio_range, channels=str(n + 1)) for n in range(count))
+        whole = replace(self.request.audio_range, start=0.0, end=None)
+        ranges = (replace(whole, channels=str(number)) for number in range(1, count + 1))
         with ExitStack() as opened:
             streams = [
                 opened.enter_context(
@@ -102,9 +107,9 @@ class Channels:
                 rests = [
                     np.concatenate([rest, block]) for rest, block in zip(rests, blocks, strict=True)
                 ]
-                whole = min(map(len, rests)) // CHUNK * CHUNK
-                levels.add(np.stack([rest[:whole] for rest in rests], axis=1))
-                rests = [rest[whole:] for rest in rests]
+                common = min(map(len, rests)) // CHUNK * CHUNK
+                levels.add(np.stack([rest[:common] for rest in rests], axis=1))
+                rests = [rest[common:] for rest in rests]
         return levels
 
 
@@ -144,14 +149,14 @@ class ChannelSpeakers:
 
 
 def channel_count(request: ListenRequest) -> int:
-    """How many channels are to be heard; raises UsageError where `each` makes no sense."""
+    """How many channels are to be heard; raises InputError where `each` makes no sense."""
     from fls_cli.media import stream as media
 
     info = media.probe(request.source, request.audio_range.raw)
     count = choose_track(request.source, info.tracks, request.audio_range.track).channels or 1
     if not 1 < count <= _MOST:
         channels = "one channel" if count == 1 else f"{count} channels"
-        raise UsageError(
+        raise InputError(
             f"{request.source.name} has {channels}; --channels each is for 2 to {_MOST}. "
             "--speakers auto tells voices apart by their sound."
         )
@@ -171,17 +176,14 @@ def _named(sentence: Sentence, name: Callable[[str], str | None]) -> Sentence:
     return replace(sentence, words=words)
 
 
-def _without_leaks(
-    sentences: list[Sentence], levels: ChannelLevels, request: ListenRequest
+def _without(
+    sentences: list[Sentence], is_others: Callable[[int, float, float], bool]
 ) -> Iterator[Sentence]:
-    start = request.audio_range.start
+    """What is left of sentences without words of which that is so, by channel, start and end."""
     for sentence in sentences:
         channel = int((sentence.speaker or "S1")[1:]) - 1
         words = tuple(
-            word
-            for word in sentence.words
-            if not levels.is_leak(channel, word.start - start, word.end - start)
-            and not levels.is_double(channel, word.start - start, word.end - start)
+            word for word in sentence.words if not is_others(channel, word.start, word.end)
         )
         if len(words) >= _LEAST_LEFT * len(sentence.words):
             yield replace(sentence, words=words)

@@ -35,12 +35,8 @@ class FoundSpeakers:
 
     def at(self, time: float) -> SpeakerTurn | None:
         """A turn of whoever speaks then, or next to it."""
-
-        def distance(turn: SpeakerTurn) -> float:
-            return max(turn.start - time, time - turn.end, 0.0)
-
-        nearest = min(self.turns, key=distance, default=None)
-        return nearest if nearest is not None and distance(nearest) <= _NEAR else None
+        nearest = min(self.turns, key=lambda turn: _distance(turn, time), default=None)
+        return nearest if nearest is not None and _distance(nearest, time) <= _NEAR else None
 
     def label(self, key: str | float, say: Callable[[str], None]) -> str:
         """Whom a label or a time stands for; nobody is the empty string. Says what is not clear."""
@@ -49,12 +45,19 @@ class FoundSpeakers:
         turn = self.at(key)
         if turn is None:
             return ""
-        if not turn.start <= key <= turn.end:
+        if _distance(turn, key) > 0:
             say(
                 f"nobody speaks at {clock_time(key)}; taken for {turn.speaker}, who speaks from "
                 f"{clock_time(turn.start)} to {clock_time(turn.end)}"
             )
         return turn.speaker
+
+
+def _distance(turn: SpeakerTurn, time: float) -> float:
+    """Seconds from a time; none where they begin within its second, as clocks show it."""
+    return (
+        0.0 if turn.start - 1 < time <= turn.start else max(turn.start - time, time - turn.end, 0.0)
+    )
 
 
 def names_of(found: FoundSpeakers, wish: SpeakerWish, say: Callable[[str], None]) -> dict[str, str]:
@@ -79,12 +82,14 @@ def names_of(found: FoundSpeakers, wish: SpeakerWish, say: Callable[[str], None]
         labels = [label for label, called in said.items() if called == name]
         if len(labels) > 1:
             say(f"{' and '.join(labels)} are both {name}")
-    known = {each.name: each.voice for each in wish.known if each.name not in said.values()}
+    known = {each.name: each.voices for each in wish.known if each.name not in said.values()}
     voices = {label: voice for label, voice in found.voices.items() if label not in said}
     heard = identify(voices, known)
-    for label, (name, likeness) in heard.items():
-        say(f"{label} sounds like {name} ({likeness:.2f})")
-    return said | {label: name for label, (name, _) in heard.items()}
+    for label, like in heard.items():
+        names = " or ".join(f"{each.name} ({min(1.0, each.likeness):.2f})" for each in like)
+        not_sure = "" if len(like) == 1 else "; nobody is named, as they are too much alike"
+        say(f"{label} sounds like {names}{not_sure}")
+    return said | {label: like[0].name for label, like in heard.items() if len(like) == 1}
 
 
 def _there(labels: Sequence[str]) -> str:

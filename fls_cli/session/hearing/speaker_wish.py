@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fls_cli.console.times import parse_time
 from fls_cli.storage.voices import LABEL, KnownVoice, speaker_name
+from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
 
 MOST = 50
@@ -77,7 +78,7 @@ def parse_key(text: str) -> str | float | None:
 
 
 def shown(key: str | float) -> str:
-    return f"{key:g} s" if isinstance(key, float) else key
+    return clock_time(key) if isinstance(key, float) else key
 
 
 def _pair(text: str) -> tuple[str | float, str]:

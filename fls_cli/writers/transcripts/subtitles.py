@@ -33,8 +33,9 @@ def srt(writing: Writing) -> str:
         found = cues(transcript, writing.screen, named=True)
         texts = [(cue.start, cue.end, cue.text) for cue in found]
     texts_and_notes = _with_notes(texts, writing.flaws)
+    # An arrow in a text would be a time to some readers.
     return "\n".join(
-        f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text}\n"
+        f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{text.replace('-->', '→')}\n"
         for number, (start, end, text) in enumerate(texts_and_notes, 1)
     )
 

@@ -7,6 +7,7 @@ louder of the two. By its own: sides of a call may differ by 40 dB as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -27,6 +28,17 @@ _SAME, _AS_LOUD = 0.97, 1.5
 # How loud a channel is by its own measure: this share of its stretches is quieter.
 _LOUD = 95
 _FLOOR = 1e-10
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """How alike another channel is, and by how many decibels louder: by its own measure, and as
+    it is."""
+
+    other: int
+    likeness: float
+    louder: float
+    louder_as_is: float
 
 
 @dataclass
@@ -51,32 +63,46 @@ class ChannelLevels:
         self._rest = sound[whole:]
 
     def is_leak(self, channel: int, start: float, end: float) -> bool:
-        """Whether what is on a channel then is what is said into another; in seconds."""
-        return self._compared(channel, start, end, _ALIKE, _LOUDER) is not None
+        """Whether what is on a channel then is what is said into another; in seconds.
+
+        By its own measure the other one is louder; or it is as it is, where only one of the two
+        is ever spoken into, whose loudness by their own measures is the same.
+        """
+        return any(
+            pair.louder >= _LOUDER or (pair.louder_as_is >= _LOUDER and pair.louder > -_AS_LOUD)
+            for pair in self._pairs(channel, start, end)
+            if pair.likeness >= _ALIKE
+        )
 
     def is_double(self, channel: int, start: float, end: float) -> bool:
         """Whether an earlier channel holds the same sound then."""
-        other = self._compared(channel, start, end, _SAME, -_AS_LOUD)
-        return other is not None and other < channel
+        return any(
+            pair.other < channel
+            and pair.likeness >= _SAME
+            and abs(pair.louder) < _AS_LOUD
+            and abs(pair.louder_as_is) < _LOUDER
+            for pair in self._pairs(channel, start, end)
+        )
 
-    def _compared(
-        self, channel: int, start: float, end: float, alike: float, louder: float
-    ) -> int | None:
-        """The channel that is so alike, and louder by so many decibels, if there is one."""
+    def _pairs(self, channel: int, start: float, end: float) -> Iterator[_Pair]:
         first = min(int(start * SAMPLE_RATE / CHUNK), len(self._energies) - 1)
         last = max(first + 1, -(-int(end * SAMPLE_RATE) // CHUNK))
         if first < 0:
-            return None
+            return
         energies = np.array(self._energies[first:last])
         weights = energies[:, channel] / max(_FLOOR, energies[:, channel].sum())
-        levels = 10 * np.log10(energies.mean(axis=0) + _FLOOR) - self._loudest()
+        levels = 10 * np.log10(energies.mean(axis=0) + _FLOOR)
+        own = levels - self._loudest()
+        likeness = weights @ np.array(self._alike[first:last])
         for place, pair in enumerate(combinations(range(self.count), 2)):
             if channel in pair:
                 other = pair[1 - pair.index(channel)]
-                likeness = float(weights @ np.array(self._alike[first:last])[:, place])
-                if likeness >= alike and levels[other] - levels[channel] >= louder:
-                    return other
-        return None
+                yield _Pair(
+                    other,
+                    float(likeness[place]),
+                    float(own[other] - own[channel]),
+                    float(levels[other] - levels[channel]),
+                )
 
     def _loudest(self) -> NDArray[np.float64]:
         """How loud each channel is where it is loud, in decibels."""

@@ -127,6 +127,8 @@ def speaker_turns(
 def voices_of(track: VoiceTrack, turns: Sequence[SpeakerTurn]) -> dict[str, Voice]:
     """How each sounds, in the order of the turns; nobody of whom nothing is heard alone."""
     names = list(dict.fromkeys(turn.speaker for turn in turns))
+    if not names:
+        return {}
     speaking = np.zeros((len(names), len(track)), bool)
     touched = np.zeros_like(speaking)
     for turn in turns:

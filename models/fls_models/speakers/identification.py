@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,6 @@ class Voice:
     def seconds(self) -> float:
         return float(self.cluster.seconds[0])
 
-    def __add__(self, other: Voice) -> Voice:
-        return Voice(_together([self, other]).grouped(np.zeros(2, np.int64), 1))
-
     def likeness(self, other: Voice) -> float:
         """About 1 for one voice in one recording; 0.63, and rarely over 0.86, for two."""
         return float(_together([self, other]).likeness()[0, 1])
@@ -58,26 +55,40 @@ class Voice:
         return cls(cluster)
 
 
-def identify(
-    voices: Mapping[str, Voice], known: Mapping[str, Voice]
-) -> dict[str, tuple[str, float]]:
-    """Who of `known` speaks, by the labels of `voices`: a name, and how alike the two are.
+@dataclass(frozen=True)
+class Alike:
+    """A name, and how alike the voice is."""
 
-    Nobody is two of them, and nobody is named who may as well be another.
+    name: str
+    likeness: float
+
+
+def identify(
+    voices: Mapping[str, Voice], known: Mapping[str, Sequence[Voice]]
+) -> dict[str, list[Alike]]:
+    """Who of `known`, each by one sample or more, may speak, by the labels of `voices`.
+
+    One name is whose voice it is; several are as much alike. Nobody is two of them: where two are
+    as much like a name, neither has it.
     """
     labels = [label for label, voice in voices.items() if voice.seconds >= _SHORTEST]
-    names = list(known)
+    names = [name for name, samples in known.items() if samples]
     if not labels or not names:
         return {}
-    together = _together([*(voices[label] for label in labels), *known.values()])
-    alike = together.likeness()[: len(labels), len(labels) :]
-    found: dict[str, tuple[str, float]] = {}
+    samples = [sample for name in names for sample in known[name]]
+    owners = np.array([at for at, name in enumerate(names) for _ in known[name]])
+    together = _together([*(voices[label] for label in labels), *samples])
+    by_sample = together.likeness()[: len(labels), len(labels) :]
+    alike = np.stack([by_sample[:, owners == at].max(axis=1) for at in range(len(names))], axis=1)
+    found: dict[str, list[Alike]] = {}
     for row, label in enumerate(labels):
+        best = alike[row].max()
         column = int(alike[row].argmax())
-        best = alike[row, column]
-        others = [*np.delete(alike[row], column), *np.delete(alike[:, column], row)]
-        if best >= _LEAST and best - max(others, default=0.0) >= _LEAD:
-            found[label] = names[column], round(float(best), 2)
+        rivals = np.delete(alike[:, column], row)
+        if best >= _LEAST and best - max(rivals, default=0.0) >= _LEAD:
+            near = np.flatnonzero(alike[row] > best - _LEAD)
+            order = sorted(near.tolist(), key=lambda at: -alike[row, at])
+            found[label] = [Alike(names[at], float(alike[row, at])) for at in order]
     return found
 
 
