@@ -70,7 +70,7 @@ def counted(
         for speaker, sample in known.items():
             for other, voices in whole.items():
                 there = later[name] if other == name else voices
-                found = identify(there, {speaker: sample})
+                found = identify(there, {speaker: [sample]})
                 outcome = "nobody"
                 if found:
                     outcome = "right" if speaker in found else "wrong"

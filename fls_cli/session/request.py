@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.console.times import parse_time
 from fls_cli.media.ffmpeg.locate import decoder_parts
+from fls_cli.media.ffmpeg.probe import MediaInfo, Track
 from fls_cli.media.ffmpeg.raw import RawAudio, parse_raw
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.joined import choose_track
@@ -144,13 +145,16 @@ class ListenRequest:
 
     def elsewhere(self) -> str:
         """Where else speech may be, as the end of a sentence; empty where there is nothing else."""
-        from fls_cli.media import stream as media
-
         if self.source.path is None:
             return ""
+        return elsewhere(*self.layout(), self.audio_range.channels)
+
+    def layout(self) -> tuple[MediaInfo, Track]:
+        """What is in the source, and the track that is heard; raises what `media.probe` does."""
+        from fls_cli.media import stream as media
+
         info = media.probe(self.source, self.audio_range.raw)
-        track = choose_track(self.source, info.tracks, self.audio_range.track)
-        return elsewhere(info, track, self.audio_range.channels)
+        return info, choose_track(self.source, info.tracks, self.audio_range.track)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class Setting:
     what: str
     takes: str
     fits: Callable[[Any], bool] = lambda value: True
+    names_file: bool = False
 
     @property
     def variable(self) -> str:
@@ -50,7 +51,9 @@ class Setting:
         # Not isinstance, for which true is a whole number.
         if type(value) is type(self.default) and self.fits(value):
             assert isinstance(value, str | int)
-            return _placed(value, file) if isinstance(value, str) else value
+            if self.names_file and (beside := file.parent / str(value)).is_file():
+                return str(beside)
+            return os.path.expanduser(value) if isinstance(value, str) else value
         text = json.dumps(value, ensure_ascii=False, default=str)
         raise UsageError(f"{file}: {self.name} takes {self.takes}, not {text}.")
 
@@ -64,12 +67,6 @@ class Setting:
         if value is None or not self.fits(value):
             raise UsageError(f"{self.variable} takes {self.takes}, not {text!r}.")
         return value
-
-
-def _placed(value: str, file: Path) -> str:
-    """A text, or the file beside the settings that it names, or one at home."""
-    beside = file.parent / value
-    return str(beside) if value and beside.is_file() else os.path.expanduser(value)
 
 
 @dataclass(frozen=True)
@@ -115,8 +112,15 @@ SETTINGS = (
         "",
         "Names and words that are written where they are heard.",
         "a file of them, one a line, or words with commas",
+        names_file=True,
     ),
-    Setting("replace", "", "What is written is changed so.", "a file with lines of wrong=right"),
+    Setting(
+        "replace",
+        "",
+        "What is written is changed so.",
+        "a file with lines of wrong=right",
+        names_file=True,
+    ),
     Setting(
         "initial_prompt",
         "",

@@ -84,6 +84,7 @@ def test_settings_are_for_all_commands(
 ) -> None:
     # Files that settings name lie beside them.
     wrote(tmp_path / "rules.txt", "copper=Silver")
+    wrote(tmp_path / "So.", "a file that is not meant")
     settings.write_text('vocabulary = "Bo, Cy"\nreplace = "rules.txt"\ninitial_prompt = "So."\n')
     assert play(capfd, "transcribe", str(talk)).lines[0].startswith("Silver")
     assert tiny.transcriber.wordings[0].vocabulary == ("Bo", "Cy")

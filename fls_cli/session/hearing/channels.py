@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fls_cli.media.flaws import Flaw
-from fls_cli.media.joined import choose_track
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import ListenRequest
 from fls_models.core.progress import Progress, ignore
@@ -62,14 +60,14 @@ class Channels:
             self.until = max(self.until, transcript.duration)
             for sentence in transcript.sentences:
                 seconds[transcript.language or ""] += round(sentence.end - sentence.start) + 1
-                found.append(_named(sentence, partial(_label, number)))
+                found.append(_named(sentence, f"S{number}"))
         self.language = next((code for code, _ in seconds.most_common(1) if code), None)
         if _speakers(found) > 1:
             levels = self._levels(count)
             single = list(_without(found, levels.is_double))
             if _speakers(single) == 1:
                 # One sound on all of them: nobody is told apart.
-                found = [_named(sentence, lambda _: None) for sentence in single]
+                found = [_named(sentence, None) for sentence in single]
             else:
                 found = list(_without(single, levels.is_leak))
         yield from sorted(found, key=lambda sentence: sentence.start)
@@ -87,7 +85,7 @@ class Channels:
         """Of the whole recording: a part may not tell how loud somebody is by their own measure."""
         import numpy as np
 
-        from fls_models.audio.crosstalk import CHUNK, ChannelLevels
+        from fls_models.audio.crosstalk import ChannelLevels
 
         levels = ChannelLevels(count)
         whole = replace(self.request.audio_range, start=0.0, end=None)
@@ -107,7 +105,7 @@ class Channels:
                 rests = [
                     np.concatenate([rest, block]) for rest, block in zip(rests, blocks, strict=True)
                 ]
-                common = min(map(len, rests)) // CHUNK * CHUNK
+                common = min(map(len, rests))
                 levels.add(np.stack([rest[:common] for rest in rests], axis=1))
                 rests = [rest[common:] for rest in rests]
         return levels
@@ -139,10 +137,10 @@ class ChannelSpeakers:
             return transcript
         turns = list(_turns(transcript))
         found = FoundSpeakers(tuple(turns), {}, len({turn.speaker for turn in turns}))
-        names = names_of(found, replace(self._wish, known=()), self._say)
+        names = names_of(found, self._wish, self._say)
         self.turns = [replace(t, speaker=names.get(t.speaker, t.speaker)) for t in turns]
         sentences = tuple(
-            _named(sentence, lambda label: names.get(label, label))
+            _named(sentence, names.get(sentence.speaker or "", sentence.speaker))
             for sentence in transcript.sentences
         )
         return replace(transcript, sentences=sentences)
@@ -150,10 +148,8 @@ class ChannelSpeakers:
 
 def channel_count(request: ListenRequest) -> int:
     """How many channels are to be heard; raises InputError where `each` makes no sense."""
-    from fls_cli.media import stream as media
-
-    info = media.probe(request.source, request.audio_range.raw)
-    count = choose_track(request.source, info.tracks, request.audio_range.track).channels or 1
+    _, track = request.layout()
+    count = track.channels or 1
     if not 1 < count <= _MOST:
         channels = "one channel" if count == 1 else f"{count} channels"
         raise InputError(
@@ -163,16 +159,12 @@ def channel_count(request: ListenRequest) -> int:
     return count
 
 
-def _label(number: int, _: str) -> str:
-    return f"S{number}"
-
-
 def _speakers(sentences: Iterable[Sentence]) -> int:
     return len({sentence.speaker for sentence in sentences} - {None})
 
 
-def _named(sentence: Sentence, name: Callable[[str], str | None]) -> Sentence:
-    words = tuple(replace(word, speaker=name(word.speaker or "")) for word in sentence.words)
+def _named(sentence: Sentence, speaker: str | None) -> Sentence:
+    words = tuple(replace(word, speaker=speaker) for word in sentence.words)
     return replace(sentence, words=words)
 
 

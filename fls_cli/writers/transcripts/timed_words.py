@@ -4,13 +4,20 @@ Times are whole milliseconds, the finest that subtitle formats know. Speech mode
 no length, or several the same start; here every word begins after the one before it.
 """
 
+from __future__ import annotations
+
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from fls_cli.console.text import clean
 from fls_models.core.results import Sentence, Transcript
+
+if TYPE_CHECKING:
+    from budoux import Parser
 
 # What a word ends: a sentence, a clause, or nothing but itself.
 SENTENCE, CLAUSE, NO_STOP = range(3)
@@ -123,6 +130,14 @@ def _said(sentence: Sentence, language: str | None, anywhere: bool) -> Iterator[
 def _phrase_starts(text: str, language: str | None) -> frozenset[int]:
     """Where a line may begin in a script without blanks: before a phrase, or anywhere where nobody
     tells these apart."""
+    parser = _parser(language)
+    if parser is None:
+        return frozenset(range(len(text)))
+    return frozenset(accumulate(map(len, parser.parse(text)), initial=0))
+
+
+@cache
+def _parser(language: str | None) -> Parser | None:
     import budoux
 
     parsers = {
@@ -131,9 +146,7 @@ def _phrase_starts(text: str, language: str | None) -> frozenset[int]:
         "yue": budoux.load_default_traditional_chinese_parser,
         "zh": budoux.load_default_simplified_chinese_parser,
     }
-    if language not in parsers:
-        return frozenset(range(len(text)))
-    return frozenset(accumulate(map(len, parsers[language]().parse(text)), initial=0))
+    return parsers[language]() if language in parsers else None
 
 
 def _pieces(word: _Said, widest: int) -> Iterator[_Said]:
