@@ -68,6 +68,7 @@ def main() -> None:
         print(f"\r{number} of {len(sections)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     print_distributions(scores)
+    assert card.thresholds is not None, f"{card.name} has none to compare with"
     print_grid(scores, card.thresholds)
 
 

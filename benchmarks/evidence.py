@@ -41,7 +41,6 @@ from fls_cli.sources.decode import decode
 from fls_cli.storage.cache import CacheAdapter, DiskCache
 from fls_models.answering.answerer import Answerer, ScoredQuestion
 from fls_models.answering.generation import GenerationConfig
-from fls_models.answering.model import Model
 from fls_models.answering.readers.text import ModelInput
 from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.qa.items import Item, load_items
@@ -52,6 +51,7 @@ from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Span, Transcript, Word
 from fls_models.lslm import prompts
 from fls_models.lslm.kv_cache import KVContext, KVLayer
+from fls_models.pipelines.base import Pipeline
 from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.mini import MiniFrameModel
 from fls_models.transcription.normalizer import normalise
@@ -98,7 +98,8 @@ def main() -> None:
     model = listener if arguments.read == "text" else MiniFrameModel(parts)
     keys = [json.loads(line)["key_sentence"] for line in arguments.items.read_text().splitlines()]
     items = list(zip(load_items(arguments.items), keys, strict=True))
-    cache, rows = ResultCache(arguments.work), []
+    cache = ResultCache(arguments.work)
+    rows: list[Row] = []
     max_gains = len(items) if arguments.gains is None else arguments.gains
     for group in grouped(items, arguments.joined):
         talk = Talk(model, listener, group)
@@ -122,7 +123,9 @@ def grouped(items: Sequence[tuple[Item, str]], count: int) -> Iterator[list[tupl
 class Talk:
     """Recordings one after the other, heard as one when the first question comes."""
 
-    def __init__(self, model: Model, listener: Model, items: Sequence[tuple[Item, str]]) -> None:
+    def __init__(
+        self, model: Pipeline, listener: Pipeline, items: Sequence[tuple[Item, str]]
+    ) -> None:
         self._model, self._listener, self._items = model, listener, items
         self._starts: list[float] = []
         self._asking: Answerer | None = None
@@ -204,7 +207,7 @@ class Talk:
         request = prompts.question(scored.question)
         best: tuple[float, Span] | None = None
         for reading in scored.speaking:
-            context: KVContext = asking._read(reading)
+            context: Any = asking._read(reading)
             first = len(llm.opening(context.prompt))
             before = list(range(first))
             nothing = _likely(llm, _only(context, before), request, reply)

@@ -79,8 +79,8 @@ def counted(
     for is_there, text in ((True, "who speaks"), (False, "who does not speak")):
         total = sum(count for (there, _), count in counts.items() if there is is_there)
         right, wrong = counts[is_there, "right"], counts[is_there, "wrong"]
-        known = f"known in {right}, " if is_there else ""
-        parts.append(f"{text}, {total} times: {known}taken for another in {wrong}")
+        named = f"known in {right}, " if is_there else ""
+        parts.append(f"{text}, {total} times: {named}taken for another in {wrong}")
     return "; ".join(parts)
 
 

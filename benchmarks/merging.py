@@ -1,15 +1,19 @@
 """Frames merged between the layers of Whisper's encoder: what that saves, and what it costs.
 
-    python benchmarks/merging.py --manifests ljspeech.jsonl speech.jsonl --items spoken/dev.jsonl \\
-        --json FILE
+    python benchmarks/merging.py --manifests ljspeech-by-tens.jsonl spoken.jsonl \\
+        --items spoken/dev.jsonl --json FILE
 
-After a layer of six, a share of a window's 1500 frames is merged into the neighbours that they are
-most like (`fls_models.audio.whisper.merging`). Nothing is trained for it.
+After a layer of six, frames are merged into their neighbours: those most alike, into spans of any
+length (as Token Merging, arXiv 2210.09461) or of two at most, or every two or four whatever they
+are, which `--budget fast` does. A span is attended to as its frames are. Nothing is trained for it.
 
 Of each way to merge: its operations, how many words of the manifests (those of `fls bench asr`)
 Whisper and the connector's CTC head get wrong, how many choices of the items (those of `fls bench
 qa`) `mini` gets right that reads fused frames at balanced, and, in turns, the encoder's seconds
 for a window. What is in FILE is not measured again.
+
+Recordings have to fill their windows: in the silence behind a short one frames are alike, and
+merging them costs nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +31,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from checkout import located
 from ctc import transcript as read_by_ctc
 from torch import Tensor
 
 from fls_cli.sources.decode import decode
-from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.load import Whisper
 from fls_models.audio.whisper.network import WhisperNetwork
 from fls_models.bench.asr import Utterance, compare, load_manifest
@@ -51,26 +55,95 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Way:
-    """`merging` None is the encoder as it is."""
+    """Which frames are merged after `depth` layers, so that `share` of them is gone.
 
-    merging: Merging | None = None
+    Spans of the most alike neighbours are of `longest` frames at most; where `alike` is False,
+    spans are all of one length. A share of 0 is the encoder as it is.
+    """
+
+    share: float = 0.0
+    depth: int = 0
+    longest: int = 1500
+    alike: bool = True
 
     @property
     def name(self) -> str:
-        merging = self.merging
-        return f"{merging.share:.0%} after layer {merging.depth}" if merging else "none"
+        if not self.share:
+            return "none"
+        if not self.alike:
+            return f"every {round(1 / (1 - self.share))} after layer {self.depth}"
+        pairs = " in twos" if self.longest == 2 else ""
+        return f"{self.share:.0%} alike{pairs} after layer {self.depth}"
+
+    def sizes(self, hidden: Tensor) -> Tensor:
+        """How many of (T, D) frames each span is of, (S,) int64."""
+        count = len(hidden)
+        if not self.alike:
+            size = round(1 / (1 - self.share))
+            return torch.full((count // size,), size)
+        likeness = F.cosine_similarity(hidden[:-1].float(), hidden[1:].float(), dim=-1)
+        start, length = list(range(count)), [1] * count
+        left = round(count * self.share)
+        for last in likeness.sort(descending=True, stable=True).indices.tolist():
+            first, after = start[last], last + 1
+            if not left:
+                break
+            if length[first] + length[after] > self.longest:
+                continue
+            # Only of spans' first frames the length counts; of the others, where they begin.
+            start[after : after + length[after]] = [first] * length[after]
+            length[first] += length[after]
+            left -= 1
+        opens = torch.tensor([start[frame] == frame for frame in range(count)]).nonzero()
+        return torch.diff(opens.squeeze(-1), append=torch.tensor([count]))
+
+    def encode(self, network: WhisperNetwork, features: Tensor, _: int | None = None) -> Tensor:
+        """As `network.encode`, which it stands for; merged frames are repeated."""
+        inside: Any = network
+        hidden, attend = inside._convolve(features), inside._attend
+        sizes: Tensor | None = None
+        for depth, layer in enumerate(inside._encoder):
+            if self.share and depth == self.depth:
+                sizes = self.sizes(hidden[0])
+                hidden = _means(hidden[0], sizes)[None]
+                if self.alike:
+                    inside._attend = partial(_attend, sizes.log().to(hidden.dtype))
+            hidden = inside._encode(hidden, layer)
+        inside._attend = attend
+        encoded: Tensor = inside._norm(hidden, "encoder")[0]
+        return encoded if sizes is None else encoded.repeat_interleave(sizes, dim=0)
 
     @property
     def flops(self) -> int:
         """Of a window, without what merging takes."""
-        return encoder_flops(BASE, merging=self.merging)
+        before = encoder_flops(replace(BASE, layers=self.depth))
+        merged = replace(BASE, positions=round(BASE.positions * (1 - self.share)))
+        behind = replace(merged, layers=BASE.layers - self.depth)
+        return before + encoder_flops(behind) - encoder_flops(replace(merged, layers=0))
 
-    def encode(self, network: WhisperNetwork, features: Tensor, _: None = None) -> Tensor:
-        """As `network.encode`, which it stands for."""
-        return WhisperNetwork.encode(network, features, self.merging)
+
+def _means(hidden: Tensor, sizes: Tensor) -> Tensor:
+    """(T, D) -> (S, D), summed in float32."""
+    span = torch.arange(len(sizes)).repeat_interleave(sizes)
+    sums = torch.zeros(len(sizes), hidden.shape[1]).index_add_(0, span, hidden.float())
+    return (sums / sizes[:, None]).to(hidden.dtype)
 
 
-WAYS = (Way(), *(Way(Merging(depth, share)) for depth in (1, 3) for share in (0.25, 0.5, 0.75)))
+def _attend(bias: Tensor, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention of (1, H, S, D / H), with `bias` (S,) on all scores."""
+    attended = torch.empty_like(queries)
+    for head in range(queries.shape[1]):
+        scores = queries[0, head] * queries.shape[-1] ** -0.5 @ keys[0, head].T
+        torch.mm(scores.add_(bias).softmax(dim=-1), values[0, head], out=attended[0, head])
+    return attended
+
+
+WAYS = (
+    Way(),
+    *(Way(share, depth) for depth in (1, 3) for share in (0.25, 0.5, 0.75)),
+    *(Way(0.5, depth, longest=2) for depth in (1, 3)),
+    *(Way(share, depth, alike=False) for depth in (1, 3) for share in (0.5, 0.75)),
+)
 
 
 def main() -> None:
@@ -90,7 +163,7 @@ def main() -> None:
 
     utterances = {path.name: load_manifest(path) for path in arguments.manifests}
     for way in WAYS:
-        measured(way, "tflops", lambda way=way: round(way.flops / 1e12, 4))
+        measured(way, "tflops", partial(round, way.flops / 1e12, 4))
         for name, spoken in utterances.items():
             measured(way, f"whisper {name}", partial(_words, way, spoken))
             measured(way, f"ctc {name}", partial(_ctc_words, way, spoken))
@@ -140,7 +213,7 @@ def _words(way: Way, utterances: Sequence[Utterance]) -> float:
     model = _cascade(way)
     errors = words = 0
     for utterance in utterances:
-        sentences = model.transcriber.sentences(decode(utterance.audio), "balanced", language="en")
+        sentences = model.transcriber.sentences(decode(utterance.audio), "fast", language="en")
         found = compare(utterance.name, utterance.text, " ".join(each.text for each in sentences))
         errors, words = errors + found.errors, words + found.words
     return round(errors / words, 4)

@@ -21,16 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from checkout import ROOT
+from checkout import ROOT, located
 from numpy.typing import NDArray
 
-from fls_cli.storage.paths import cache_folder
 from fls_models.audio.vad import Piece, SpeechChunk
 from fls_models.transcription import whisper as transcription
 from fls_models.transcription.loops import Run, runs, without_loops
 from fls_models.transcription.whisper import Transcriber
-from fls_models.weights import card
-from fls_models.weights import store as weights
 
 Samples = NDArray[np.float32]
 RATE = 16_000
@@ -77,7 +74,7 @@ def sox(sources: Sequence[str], place: Path, effects: Sequence[str]) -> Samples:
     )
     with wave.open(str(place), "rb") as sound:
         content = sound.readframes(sound.getnframes())
-    return np.frombuffer(content, np.int16).astype(np.float32) / 32768
+    return np.frombuffer(content, np.int16).astype(np.float32) / np.float32(32768)
 
 
 def said_again_and_again(folder: Path) -> dict[str, tuple[Samples, int]]:
@@ -196,8 +193,7 @@ def main() -> None:
     missing = [name for name in ("flite", "espeak-ng", "sox") if shutil.which(name) is None]
     if missing:
         raise SystemExit(f"needs {', '.join(missing)}")
-    installed = weights.store_of(card.load("mini"), cache_folder()).pull()
-    listener = Ear(installed.speech, arguments.details)
+    listener = Ear(located("mini").speech, arguments.details)
     with tempfile.TemporaryDirectory() as folder:
         true = said_again_and_again(Path(folder))
         true_runs = [

@@ -63,10 +63,10 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(medians))
         return
-    for what, seconds in medians.items():
-        line = "  ".join(f"{name} {value:6.2f} s" for name, value in seconds.items())
-        share = 100 * seconds["this"] / medians["first question"]["this"]
-        ratio = f"  {seconds['other'] / seconds['this']:5.2f}" if "other" in seconds else ""
+    for what, median in medians.items():
+        line = "  ".join(f"{name} {value:6.2f} s" for name, value in median.items())
+        share = 100 * median["this"] / medians["first question"]["this"]
+        ratio = f"  {median['other'] / median['this']:5.2f}" if "other" in median else ""
         print(f"{what:34} {line} {share:6.1f} %{ratio}")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from checkout import located
 
-from fls_cli.session.hearing.speakers import speaker_at
+from fls_cli.session.hearing.speaker_names import FoundSpeakers
 from fls_cli.sources.decode import decode
 from fls_models.answering.answerer import Answerer
 from fls_models.answering.generation import GenerationConfig
@@ -91,11 +91,12 @@ def called(
     found: Sequence[SpeakerTurn], turns: Sequence[Mapping[str, Any]], names: Mapping[str, str]
 ) -> list[SpeakerTurn]:
     """The turns that were found, under the names of those who speak in the longest ones."""
-    labels: dict[str, str] = {}
+    speakers, labels = FoundSpeakers(tuple(found), {}, 0), {}
     for voice, name in names.items():
         own = (turn for turn in turns if turn["voice"] == voice)
         longest = max(own, key=lambda turn: turn["end"] - turn["start"])
-        labels[speaker_at(found, (longest["start"] + longest["end"]) / 2)] = name
+        if turn := speakers.at((longest["start"] + longest["end"]) / 2):
+            labels[turn.speaker] = name
     return [replace(turn, speaker=labels.get(turn.speaker, turn.speaker)) for turn in found]
 
 

@@ -1,4 +1,4 @@
-"""Frames that are one within the encoder: which ones, and what they still weigh."""
+"""Every two frames one within the encoder: what that leaves, and what it takes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from tiny_whisper import BINS, LAYERS, TIMED_WORDS, WIDTH, write_tiny_whisper
 from torch.utils.flop_counter import FlopCounterMode
 
-from fls_models.audio.whisper.effort import EFFORTS, Merging
+from fls_models.audio.whisper.effort import EFFORTS
 from fls_models.audio.whisper.load import load_whisper
-from fls_models.audio.whisper.merging import Spans, spans_of
-from fls_models.audio.whisper.network import WhisperNetwork, _attend, _attend_by_head
+from fls_models.audio.whisper.network import WhisperNetwork
 from fls_models.planning.flops import EncoderDims, encoder_flops
 
 
@@ -29,40 +28,22 @@ def window() -> torch.Tensor:
     return torch.randn(BINS, 3000, generator=torch.Generator().manual_seed(3))
 
 
-def test_the_most_alike_neighbours_are_one() -> None:
-    a, b, c = torch.eye(3)
-    spans = spans_of(torch.stack([a, a, b, c, c, c, b, a]), Merging(1, 3 / 8))
-    assert spans.sizes.tolist() == [2, 1, 3, 1, 1]
-
-
-def test_a_span_is_the_mean_of_its_frames_and_stands_in_all_their_places() -> None:
-    spans = Spans(torch.tensor([2, 1]))
-    means = spans.means(torch.tensor([[1.0, 2.0], [3.0, 4.0], [7.0, 8.0]]))
-    assert means.tolist() == [[2.0, 3.0], [7.0, 8.0]]
-    assert spans.frames(means).tolist() == [[2.0, 3.0], [2.0, 3.0], [7.0, 8.0]]
-
-
-@pytest.mark.parametrize("attend", [_attend, _attend_by_head])
-def test_a_span_is_attended_to_as_its_frames_are(attend) -> None:
-    keys, values = torch.randn(2, 1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
-    spans = Spans(torch.tensor([4, 1, 2]))
-    queries = keys + 1
-    every = torch.repeat_interleave(torch.arange(3), spans.sizes)
-    expected = attend(queries[:, :, every], keys[:, :, every], values[:, :, every], None)
-    found = attend(queries, keys, values, spans.bias(torch.float32))
-    torch.testing.assert_close(found[:, :, every], expected)
-
-
-def test_merging_leaves_so_many_different_frames(folder: Path, window: torch.Tensor) -> None:
+def test_merging_halves_frames_and_leaves_what_they_say(folder: Path, window: torch.Tensor) -> None:
     network = WhisperNetwork(folder / "model.bin", torch.float32)
     plain = network.encode(window)
-    merged = network.encode(window, Merging(1, 0.25))
-    assert merged.shape == plain.shape
-    assert len(merged.unique_consecutive(dim=0)) == round(0.75 * len(plain))
-    assert torch.equal(network.encode(window, Merging(1, 0.0)), plain)
-    likeness = torch.nn.functional.cosine_similarity(merged, plain).mean()
-    shuffled = torch.nn.functional.cosine_similarity(merged, plain.flip(0)).mean()
+    merged = network.encode(window, 1)
+    assert (len(plain), len(merged)) == (1500, 750)
+    likeness = torch.nn.functional.cosine_similarity(merged, plain[::2]).mean()
+    shuffled = torch.nn.functional.cosine_similarity(merged, plain[::2].flip(0)).mean()
     assert likeness > 0.9 > shuffled
+    # Where frames are pairwise the same already, nothing is lost.
+    pairs = merged.repeat_interleave(2, dim=0)
+    asked = torch.tensor([[1, 2, 3]])
+    heads = [(0, 0), (0, 1)]
+    whole, whole_scores = network.attend(asked, network.begin([pairs], 3), heads)
+    half, half_scores = network.attend(asked, network.begin([merged], 3), heads)
+    torch.testing.assert_close(half, whole)
+    torch.testing.assert_close(half_scores, whole_scores)
 
 
 def test_what_was_encoded_with_merging_is_not_taken_for_what_was_not(
@@ -70,7 +51,7 @@ def test_what_was_encoded_with_merging_is_not_taken_for_what_was_not(
 ) -> None:
     whisper = load_whisper(folder)
     [plain] = whisper.encode([window.numpy()])
-    whisper.merging = Merging(1, 0.25)
+    whisper.merging = 1
     [merged] = whisper.encode([window.numpy()])
     whisper.merging = None
     [again] = whisper.encode([window.numpy()])
@@ -88,9 +69,9 @@ def test_only_fast_merges_and_others_are_known_by_the_keys_that_they_had() -> No
     assert EFFORTS["fast"].key()["name"] != "greedy"
 
 
-@pytest.mark.parametrize("merging", [None, Merging(1, 0.25)])
+@pytest.mark.parametrize("merging", [None, 1])
 def test_operations_are_those_that_are_planned(
-    folder: Path, window: torch.Tensor, merging: Merging | None
+    folder: Path, window: torch.Tensor, merging: int | None
 ) -> None:
     network = WhisperNetwork(folder / "model.bin", torch.float32)
     # What torch does not count by itself.

@@ -262,7 +262,7 @@ def test_heads_one_by_one_attend_as_all_together() -> None:
     projections = torch.randn(1, 50, 3 * 24, generator=random).bfloat16().chunk(3, dim=-1)
     queries, keys, values = (part.view(1, 50, 3, 8).transpose(1, 2) for part in projections)
     expected = F.scaled_dot_product_attention(queries.float(), keys.float(), values.float())
-    found = _attend_by_head(queries, keys, values, None).float()
+    found = _attend_by_head(queries, keys, values).float()
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
 
 

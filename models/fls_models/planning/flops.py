@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fls_models.audio.whisper.effort import Merging
-
 
 @dataclass(frozen=True)
 class Convention:
@@ -107,9 +105,10 @@ QWEN2_AUDIO_DECODER = DecoderDims(
 
 
 def encoder_flops(
-    dims: EncoderDims, convention: Convention = THIS_PROJECT, merging: Merging | None = None
+    dims: EncoderDims, convention: Convention = THIS_PROJECT, merging: int | None = None
 ) -> int:
-    """One padded window: both convolutions (kernel 3) and all layers, less what is merged."""
+    """One padded window: both convolutions (kernel 3) and all layers, those behind `merging` of
+    them for half of the frames."""
     width, positions = dims.width, dims.positions
     convolutions = 2 * 3 * width * (dims.mel_bins * 2 * positions + width * positions)
 
@@ -117,9 +116,8 @@ def encoder_flops(
         attention = 4 * frames**2 * width if convention.attention else 0
         return frames * (8 * width**2 + 4 * width * dims.feed_forward) + attention
 
-    full = dims.layers if merging is None else merging.depth
-    merged = positions if merging is None else round(positions * (1 - merging.share))
-    return convolutions + full * layer(positions) + (dims.layers - full) * layer(merged)
+    full = dims.layers if merging is None else merging
+    return convolutions + full * layer(positions) + (dims.layers - full) * layer(positions // 2)
 
 
 def head_flops(dims: HeadDims, width: int, frames: int) -> int:

@@ -42,7 +42,7 @@ def align_tokens(
     frames: int,
     heads: Sequence[tuple[int, int]],
 ) -> Alignment:
-    """A text's tokens in a window's (T, D) frames, of which the first `frames` have sound.
+    """A text's tokens in a window's (T, D) frames; the first `frames` of 1500 have sound.
 
     `prompt` says language and task, and that no timestamps follow; `heads` (layer, head) attend to
     what is being said.

@@ -19,7 +19,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from fls_models.audio.whisper.alignment import Alignment, align_tokens
-from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.greedy import SpecialTokens, decode_greedily
 from fls_models.audio.whisper.network import WhisperNetwork
 from fls_models.audio.whisper.respelling import ScoreRequest
@@ -84,9 +83,9 @@ class WhisperEngine:
 
     @torch.inference_mode()
     def encode(
-        self, features: Sequence[NDArray[np.float32]], merging: Merging | None = None
+        self, features: Sequence[NDArray[np.float32]], merging: int | None = None
     ) -> list[Tensor]:
-        """Windows' (80, 3000) log-mel features, each as (1500, D).
+        """Windows' (80, 3000) log-mel features, each as (T, D): see `WhisperNetwork.encode`.
 
         All of it goes to the decoder: without the silence behind short sounds it makes words up.
         """
@@ -94,7 +93,7 @@ class WhisperEngine:
 
     @torch.inference_mode()
     def language_probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:
-        """Of (1500, D) windows how likely each language is in them, by its ISO 639-1 code."""
+        """Of (T, D) windows how likely each language is in them, by its ISO 639-1 code."""
         tokens = (self._tokenizer.id_to_token(index) for index in self._languages)
         names = [str(token)[2:-2] for token in tokens]
         results = []

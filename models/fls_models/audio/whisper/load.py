@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.together import Ask, Together
-from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generation, WhisperEngine
 from fls_models.audio.whisper.respelling import Respelling
 from fls_models.audio.whisper.vocabulary import Vocabulary
@@ -46,15 +45,15 @@ def load_whisper(folder: Path) -> "Whisper":
 class Whisper:
     """Hears windows, at most `max_windows` together.
 
-    `merging` is what its encoder merges from now on.
+    `merging` is after how many of its encoder's layers frames are merged from now on.
     """
 
-    merging: Merging | None = None
+    merging: int | None = None
 
     def __init__(self, folder: Path, engine: WhisperEngine) -> None:
         self._reader = _reader(folder)
         self._engine = engine
-        self._encodings: dict[tuple[bytes, Merging | None], Tensor] = {}
+        self._encodings: dict[tuple[bytes, int | None], Tensor] = {}
         self._known_respelling: Respelling | None = None
         self.max_windows = engine.max_windows
         self.language_probabilities = engine.language_probabilities
@@ -76,7 +75,7 @@ class Whisper:
         return trimmed
 
     def encode(self, features: Sequence[NDArray[np.float32]]) -> list[Tensor]:
-        """Windows' features, each as (1500, D); those that were asked for before are at hand."""
+        """Windows' features, each as (T, D); those that were asked for before are at hand."""
         keys = [
             (hashlib.sha1(np.ascontiguousarray(window).data).digest(), self.merging)
             for window in features

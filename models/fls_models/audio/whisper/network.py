@@ -4,7 +4,8 @@ As plain functions of tensors: transformers' classes would be a second of import
 gives does not depend on the others of its batch: windows are encoded one by one, and products of
 bfloat16 matrices of up to 16 rows are row by row the same.
 
-Letters: B windows, D width, H heads, T = 1500 frames of the encoder, n tokens, V vocabulary.
+Letters: B windows, D width, H heads, T = 1500 frames of the encoder, or half as many where every
+two of them are merged, n tokens, V vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fls_models.audio.whisper.checkpoint import read_variables
-from fls_models.audio.whisper.effort import Merging
 from fls_models.audio.whisper.linear import Linear
-from fls_models.audio.whisper.merging import Spans, spans_of
 from fls_models.core.processor import multiplies_tiles
 
 # How many rows products are of at least, so that one does not depend on how many others there are.
@@ -93,27 +92,19 @@ class WhisperNetwork:
         self._encoder = _layers(self._linears, "encoder")
         self._decoder = _layers(self._linears, "decoder")
 
-    def encode(self, features: Tensor, merging: Merging | None = None) -> Tensor:
-        """(80, 3000) log-mel features of a window -> (T, D)."""
-        weights = self._weights
-        mel = features[None].to(self._dtype)
-        for name, stride in (("conv1", 1), ("conv2", 2)):
-            kernel, bias = (weights[f"encoder/{name}/{side}"] for side in ("weight", "bias"))
-            mel = F.gelu(F.conv1d(mel, kernel, bias, stride=stride, padding=1))
-        positions = weights["encoder/position_encodings/encodings"]
-        hidden = (mel.transpose(1, 2) + positions).contiguous()
-        spans: Spans | None = None
-        weight: Tensor | None = None
+    def encode(self, features: Tensor, merging: int | None = None) -> Tensor:
+        """(80, 3000) log-mel features of a window -> (T, D).
+
+        After `merging` of the layers every two frames are their mean. (As Token Merging, arXiv
+        2210.09461, but of neighbours and of all of them: what is alike was not the better choice.)
+        """
+        hidden = self._convolve(features)
         for depth, layer in enumerate(self._encoder):
-            if merging is not None and depth == merging.depth:
-                spans = spans_of(hidden[0], merging)
-                hidden, weight = spans.means(hidden[0])[None], spans.bias(self._dtype)
-            queries, keys, values = self._self_projections(hidden, layer)
-            attended = self._attend(queries, keys, values, weight)
-            hidden = hidden + self._linear(_joined(attended), f"{layer}/self_attention/linear_1")
-            hidden = self._feed_forward(hidden, layer)
-        encoded = self._norm(hidden, "encoder")[0]
-        return encoded if spans is None else spans.frames(encoded)
+            if depth == merging:
+                pairs = hidden.float().view(1, -1, 2, hidden.shape[-1])
+                hidden = pairs.mean(dim=2).to(self._dtype)
+            hidden = self._encode(hidden, layer)
+        return self._norm(hidden, "encoder")[0]
 
     def begin(self, encoded: Sequence[Tensor], length: int) -> DecoderState:
         """A state for these windows, each (T, D), with room for so many tokens."""
@@ -133,15 +124,32 @@ class WhisperNetwork:
         self, tokens: Tensor, state: DecoderState, heads: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         """Of one window and its (1, n) tokens (n, D) hidden states as by `decode`, and how much
-        these heads (layer, head) attend to what: (heads, n, T) scores."""
+        these heads (layer, head) attend to what: (heads, n, 1500) scores."""
         queries: dict[int, Tensor] = {layer: torch.empty(0) for layer, _ in heads}
         hidden = self._decode(tokens, state, queries)
         scores = [state.frames[0].scores(queries[layer][0, :, head]) for layer, head in heads]
-        return hidden[0], torch.stack(scores).float()
+        positions = len(self._weights["encoder/position_encodings/encodings"])
+        merged = positions // scores[0].shape[-1]
+        return hidden[0], torch.stack(scores).float().repeat_interleave(merged, dim=-1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V) float32."""
         return self._projection(hidden).float()
+
+    def _convolve(self, features: Tensor) -> Tensor:
+        """(80, 3000) -> (1, 1500, D), with their positions."""
+        mel = features[None].to(self._dtype)
+        for name, stride in (("conv1", 1), ("conv2", 2)):
+            kernel, bias = (self._weights[f"encoder/{name}/{side}"] for side in ("weight", "bias"))
+            mel = F.gelu(F.conv1d(mel, kernel, bias, stride=stride, padding=1))
+        positions = self._weights["encoder/position_encodings/encodings"]
+        return (mel.transpose(1, 2) + positions).contiguous()
+
+    def _encode(self, hidden: Tensor, layer: str) -> Tensor:
+        queries, keys, values = self._self_projections(hidden, layer)
+        attended = self._attend(queries, keys, values)
+        hidden = hidden + self._linear(_joined(attended), f"{layer}/self_attention/linear_1")
+        return self._feed_forward(hidden, layer)
 
     def _decode(self, tokens: Tensor, state: DecoderState, queries: dict[int, Tensor]) -> Tensor:
         """Fills in the queries of those layers that are asked for."""
@@ -250,12 +258,12 @@ def _by_rows(heads: Tensor, matrices: Tensor) -> Tensor:
     return torch.bmm(F.pad(heads, (0, 0, 0, padding)), matrices)[:, :rows]
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention of one window's frames, (1, H, T, D / H), with `bias` (1, T) on all scores."""
-    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention of one window's frames, (1, H, T, D / H)."""
+    return F.scaled_dot_product_attention(queries, keys, values)
 
 
-def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """As `_attend`, in two thirds of its time.
 
     That multiplies bfloat16 matrices in float32 where the processor has no tiles for them.
@@ -263,8 +271,7 @@ def _attend_by_head(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor 
     scaled = queries * queries.shape[-1] ** -0.5
     attended = torch.empty_like(queries)
     for head in range(queries.shape[1]):
-        scores = scaled[0, head] @ keys[0, head].T
-        weights = (scores if bias is None else scores.add_(bias)).softmax(dim=-1)
+        weights = (scaled[0, head] @ keys[0, head].T).softmax(dim=-1)
         torch.mm(weights, values[0, head], out=attended[0, head])
     return attended
 
