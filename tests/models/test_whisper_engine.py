@@ -192,7 +192,7 @@ def test_a_text_of_nothing_is_aligned_to_its_end(network: WhisperNetwork) -> Non
     assert {token for token, _ in found.alignments} == {0}
 
 
-def test_beams_and_chance_are_ctranslate2s(tiny: tuple[Path, Any], engine: WhisperEngine) -> None:
+def test_beams_are_ctranslate2s(tiny: tuple[Path, Any], engine: WhisperEngine) -> None:
     encoded = engine.encode(windows(2))
     beams = generations(engine, encoded, beam_size=5)
     eight_bit = ctranslate2.models.Whisper(str(tiny[0]), device="cpu", compute_type="int8")
@@ -201,11 +201,38 @@ def test_beams_and_chance_are_ctranslate2s(tiny: tuple[Path, Any], engine: Whisp
     assert [one.sequences_ids[0][:3] for one in beams] == [
         one.sequences_ids[0][:3] for one in expected
     ]
-    # The same window draws the same.
-    chance = {"sampling_topk": 0, "sampling_temperature": 0.8, "num_hypotheses": 5}
-    first, second = (generations(engine, encoded[:1], **chance)[0] for _ in range(2))
-    assert first.sequences_ids == second.sequences_ids
-    assert first.sequences_ids[0] != beams[0].sequences_ids[0]
+
+
+def drawn(engine: WhisperEngine, encoded: Sequence[Tensor], temperature: float, texts: int) -> Any:
+    chance = {"sampling_topk": 0, "sampling_temperature": temperature, "num_hypotheses": texts}
+    return generations(engine, encoded, **chance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)])
+def test_a_window_draws_the_same_alone_and_among_others(
+    tiny: tuple[Path, Any], dtype: torch.dtype
+) -> None:
+    engine = WhisperEngine(tiny[0], dtype)
+    encoded = engine.encode(windows(3))
+    together = drawn(engine, encoded, 0.8, 5)
+    assert drawn(engine, encoded[:2], 0.8, 5) == together[:2]
+    assert [drawn(engine, [one], 0.8, 5)[0] for one in encoded] == together
+    assert together != generations(engine, encoded)
+
+
+def test_what_is_drawn_is_what_is_likely_and_the_likeliest_is_taken(engine: WhisperEngine) -> None:
+    encoded = engine.encode(windows(1))
+    [greedy] = generations(engine, encoded)
+    # Nearly without chance, the likeliest.
+    [cold] = drawn(engine, encoded, 1e-4, 1)
+    assert cold.sequences_ids == greedy.sequences_ids
+    # Scores are without the temperature.
+    assert cold.scores == pytest.approx(greedy.scores, abs=1e-4)
+    encoded = engine.encode(windows(6))
+    of_one, of_ten = (
+        [each.scores[0] for each in drawn(engine, encoded, 0.8, texts)] for texts in (1, 10)
+    )
+    assert sum(of_ten) > sum(of_one)
 
 
 def test_the_cheapest_way_is_found() -> None:

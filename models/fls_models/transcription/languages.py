@@ -27,9 +27,8 @@ SURE = 0.5
 # A piece is of one language if it is likelier than this in the whole of it: two seconds of another
 # in 25 take more away (measured on four), and each stretch costs a quarter of an encoding.
 _SINGLE = 0.97
-# Samples of one frame of the encoder, 20 ms, and frames left around a stretch.
-_FRAME = SAMPLE_RATE // 50
-_AROUND = 5
+# Samples left around a stretch.
+_AROUND = SAMPLE_RATE // 10
 # A language changes at pauses of so many seconds; longer stretches also at shorter ones.
 _PAUSE = 0.4
 _LONG = 8.0
@@ -77,7 +76,7 @@ class LanguageDetector:
 
     def __init__(self, whisper: Recogniser) -> None:
         self._whisper = whisper
-        # As encoded, (1500, D), and how likely each language is in it.
+        # As encoded, (T, D), and how likely each language is in it.
         self._silence: Tensor | None = None
         self._prior: dict[str, float] = {}
 
@@ -109,13 +108,15 @@ class LanguageDetector:
         self, encoded: Tensor, segments: list[list[tuple[int, int]]]
     ) -> list[dict[str, float]]:
         """Of each stretch and language: what speaks for it there and not in silence, in nats."""
-        if self._silence is None:
+        # Budgets differ in how many frames a window has.
+        if self._silence is None or len(self._silence) != len(encoded):
             self._silence = self._encode(np.zeros(WINDOW_SAMPLES, np.float32))
             [self._prior] = self._whisper.language_probabilities([self._silence])
+        frame = WINDOW_SAMPLES // len(encoded)
         isolated = [self._silence.clone() for _ in segments]
         for stretch, segment in zip(isolated, segments, strict=True):
-            first = max(0, segment[0][0] // _FRAME - _AROUND)
-            end = -(-segment[-1][1] // _FRAME) + _AROUND
+            first = max(0, segment[0][0] - _AROUND) // frame
+            end = -(-(segment[-1][1] + _AROUND) // frame)
             stretch[first:end] = encoded[first:end]
         found = self._probabilities(isolated)
         return [

@@ -1,1 +1,1 @@
-"""Whisper from CTranslate2's files: by CTranslate2, or in torch where bfloat16 is fast."""
+"""Whisper from CTranslate2's files, in torch; beams by CTranslate2."""

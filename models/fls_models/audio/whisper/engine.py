@@ -2,7 +2,7 @@
 
 In bfloat16 where the processor multiplies such matrices, else in float32: then, too, it is faster
 than CTranslate2's 8-bit weights, which take a window's tokens one by one (`benchmarks/hearing.py`).
-Beams and samples are drawn by CTranslate2, of the same encoded windows.
+Beams are CTranslate2's, of the same encoded windows.
 """
 
 import json
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from fls_models.audio.whisper.alignment import Alignment, align_tokens
-from fls_models.audio.whisper.greedy import SpecialTokens, decode_greedily
+from fls_models.audio.whisper.decoding import Sampling, SpecialTokens, decode_windows
 from fls_models.audio.whisper.network import WhisperNetwork
 from fls_models.audio.whisper.respelling import ScoreRequest
 
@@ -37,12 +37,10 @@ class Generation:
     speech_end: int = 0
 
     @property
-    def is_random(self) -> bool:
-        return "sampling_temperature" in self.options
-
-    @property
-    def is_greedy(self) -> bool:
-        return self.options["beam_size"] == 1 and not self.is_random
+    def sampling(self) -> Sampling | None:
+        if "sampling_temperature" not in self.options:
+            return None
+        return Sampling(self.options["sampling_temperature"], self.options["num_hypotheses"])
 
 
 @dataclass(frozen=True)
@@ -109,10 +107,11 @@ class WhisperEngine:
     def generate(self, requests: Sequence[Generation]) -> Sequence[Any]:
         """Results as CTranslate2's, of requests that differ in windows and languages only."""
         options = requests[0].options
-        if not requests[0].is_greedy:
-            return self._draw(requests, options)
+        sampling = requests[0].sampling
+        if sampling is None and options["beam_size"] > 1:
+            return self._search(requests, options)
         first_timestamp = self._id("<|notimestamps|>") + 1
-        decoded = decode_greedily(
+        decoded = decode_windows(
             self._network,
             [request.encoded for request in requests],
             [request.prompt for request in requests],
@@ -128,11 +127,9 @@ class WhisperEngine:
             ),
             max_initial_timestamp=options["max_initial_timestamp_index"],
             speech_ends=[request.speech_end for request in requests],
+            sampling=sampling,
         )
-        return [
-            Generated([d.tokens], [d.log_probability / max(1, len(d.tokens))], d.no_speech)
-            for d in decoded
-        ]
+        return [Generated([each.tokens], [each.score], each.no_speech) for each in decoded]
 
     def align(self, requests: Sequence[AlignmentRequest]) -> list[Alignment]:
         """When the tokens of texts are said."""
@@ -165,9 +162,6 @@ class WhisperEngine:
 
     @cached_property
     def _ctranslate2(self) -> Any:
-        return self._load()
-
-    def _load(self) -> Any:
         from ctranslate2.models import Whisper
 
         return Whisper(
@@ -177,17 +171,11 @@ class WhisperEngine:
             intra_threads=torch.get_num_threads(),
         )
 
-    def _draw(self, requests: Sequence[Generation], options: Mapping[str, Any]) -> Sequence[Any]:
-        from ctranslate2 import StorageView, set_random_seed
+    def _search(self, requests: Sequence[Generation], options: Mapping[str, Any]) -> Sequence[Any]:
+        from ctranslate2 import StorageView
 
         encoded = torch.stack([request.encoded for request in requests]).float().numpy()
-        if requests[0].is_random:
-            # The same window must draw the same, and a model's threads take their seed once.
-            set_random_seed(0)
-            model = self._load()
-        else:
-            model = self._ctranslate2
-        results: Sequence[Any] = model.generate(
+        results: Sequence[Any] = self._ctranslate2.generate(
             StorageView.from_array(encoded),
             [list(request.prompt) for request in requests],
             **options,

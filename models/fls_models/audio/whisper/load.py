@@ -244,10 +244,12 @@ def _nobody(kind: str, request: Any, /) -> Any:
 
 
 def _alike(requests: Sequence[Generation], limit: int) -> Iterator[list[int]]:
-    """Places of requests that may be answered at once: alike, so many, and without chance."""
+    """Places of requests that may be answered at once: alike, and so many texts."""
     groups: dict[str, list[int]] = {}
     for place, request in enumerate(requests):
-        alike = place if request.is_random else repr(sorted(request.options.items()))
+        alike = repr(sorted(request.options.items()))
         groups.setdefault(f"{alike} {len(request.prompt)}", []).append(place)
     for places in groups.values():
-        yield from (places[first : first + limit] for first in range(0, len(places), limit))
+        sampling = requests[places[0]].sampling
+        count = max(1, limit // sampling.texts) if sampling else limit
+        yield from (places[first : first + count] for first in range(0, len(places), count))

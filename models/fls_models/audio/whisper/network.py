@@ -10,6 +10,7 @@ two of them are merged, n tokens, V vocabulary.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -106,10 +107,11 @@ class WhisperNetwork:
             hidden = self._encode(hidden, layer)
         return self._norm(hidden, "encoder")[0]
 
-    def begin(self, encoded: Sequence[Tensor], length: int) -> DecoderState:
-        """A state for these windows, each (T, D), with room for so many tokens."""
-        frames = [self._frames(window) for window in encoded]
-        shape = (len(encoded), self._heads, length, encoded[0].shape[-1] // self._heads)
+    def begin(self, encoded: Sequence[Tensor], length: int, texts: int = 1) -> DecoderState:
+        """A state for these windows, each (T, D), with room for so many texts of each one after the
+        other, of so many tokens."""
+        frames = [same for window in encoded for same in [self._frames(window)] * texts]
+        shape = (len(frames), self._heads, length, encoded[0].shape[-1] // self._heads)
         tokens = [
             (torch.empty(shape, dtype=self._dtype), torch.empty(shape, dtype=self._dtype))
             for _ in self._decoder
@@ -205,11 +207,17 @@ class WhisperNetwork:
 
     def _attend_to_frames(self, layer: int, queries: Tensor, frames: Sequence[Frames]) -> Tensor:
         """(B, n, H, D) -> (B, n, D)."""
-        means = [
-            window.mean(window.scores(query.flatten(0, 1)).softmax(dim=-1)).view_as(query)
-            for window, query in zip(frames, queries, strict=True)
-        ]
-        heads = torch.cat(means).transpose(0, 1)
+        # Texts of one window read it together, as far as that changes none of them.
+        size = _ROWS if queries.shape[1] == 1 else queries.shape[1] * self._heads
+        means, first = [], 0
+        for _, same in groupby(frames, id):
+            window, *others = same
+            rows = queries[first : first + 1 + len(others)].flatten(0, 2)
+            means += [
+                window.mean(window.scores(q).softmax(dim=-1)) for q in torch.split(rows, size)
+            ]
+            first += 1 + len(others)
+        heads = torch.cat(means).view(-1, *queries.shape[2:]).transpose(0, 1)
         attended = _by_rows(heads, self._cross_attention[layer].values).transpose(0, 1).flatten(1)
         offsets = torch.stack([window.offsets[layer] for window in frames])
         return attended.view(*queries.shape[:2], -1) + offsets[:, None]

@@ -1,4 +1,4 @@
-"""Whisper's likeliest tokens, one by one, of several windows together.
+"""Whisper's tokens, one by one, of several windows together: the likeliest, or drawn.
 
 With OpenAI's rules for timestamps (openai/whisper, decoding.py, `ApplyTimestampRules`), by which
 CTranslate2 decodes, too: they come in pairs, never go back, and are written where all of them
@@ -31,6 +31,14 @@ class SpecialTokens:
     first_timestamp: int
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Tokens are drawn, and of so many texts of a window the likeliest is taken."""
+
+    temperature: float
+    texts: int
+
+
 @dataclass
 class Decoded:
     """The tokens of a window without the end, the sum of their log-probabilities with it (nats),
@@ -41,6 +49,11 @@ class Decoded:
     log_probability: float = 0.0
     # Where it would have ended, and the log-probabilities up to there and of the end.
     ends: list[tuple[int, float, float]] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """Nats a token."""
+        return self.log_probability / max(1, len(self.tokens))
 
     def cut_doubted(self) -> None:
         """Lets it end where it would have, if what was written instead is doubted."""
@@ -53,7 +66,7 @@ class Decoded:
 
 
 @torch.inference_mode()
-def decode_greedily(
+def decode_windows(
     network: WhisperNetwork,
     encoded: Sequence[Tensor],
     prompts: Sequence[Sequence[int]],
@@ -63,16 +76,19 @@ def decode_greedily(
     max_tokens: int,
     max_initial_timestamp: int,
     speech_ends: Sequence[int],
+    sampling: Sampling | None = None,
 ) -> list[Decoded]:
     """What is said in windows, each (T, D), after prompts of one length.
 
     `suppressed` are never written, and `max_initial_timestamp` is the latest first timestamp, of
     20 ms. A text that ends at a timestamp more than a second before its `speech_ends`, of 20 ms,
     goes on instead: Whisper was trained on speech that is cut off, and leaves its last sentence to
-    the next window.
+    the next window. The same window draws the same, whatever the others are.
     """
-    tokens = torch.tensor(prompts)
-    state = network.begin(encoded, tokens.shape[1] + max_tokens)
+    copies = sampling.texts if sampling else 1
+    tokens = torch.tensor(prompts).repeat_interleave(copies, dim=0)
+    state = network.begin(encoded, tokens.shape[1] + max_tokens, copies)
+    chances = [torch.Generator().manual_seed(0) for _ in encoded]
     # One by one: products of more rows differ in the last bit.
     hidden = [network.decode(column[:, None], state) for column in tokens.T]
     silence = network.logits(hidden[0][:, 0]).softmax(dim=-1)[:, special.no_speech]
@@ -83,8 +99,20 @@ def decode_greedily(
         logits[:, list(suppressed)] = -torch.inf
         for row, index in enumerate(active):
             _apply_rules(logits[row], results[index].tokens, special, max_initial_timestamp)
-            _go_on(logits[row], results[index], special, speech_ends[index])
-        chosen, log_probabilities = _choose(logits, special.first_timestamp)
+            _go_on(logits[row], results[index], special, speech_ends[index // copies])
+        if sampling:
+            # None for a text that has ended: how long it stays depends on the other windows.
+            points = [
+                0.0
+                if results[index].tokens[-1:] == [special.end]
+                else float(torch.rand((), generator=chances[index // copies]))
+                for index in active
+            ]
+            chosen, log_probabilities = _drawn(
+                logits, special.first_timestamp, sampling.temperature, torch.tensor(points)
+            )
+        else:
+            chosen, log_probabilities = _likeliest(logits, special.first_timestamp)
         running = []
         for row, index in enumerate(active):
             result, token = results[index], int(chosen[row])
@@ -104,7 +132,10 @@ def decode_greedily(
         if result.tokens[-1:] == [special.end]:
             result.tokens.pop()
         result.cut_doubted()
-    return results
+    return [
+        max(results[first : first + copies], key=lambda result: result.score)
+        for first in range(0, len(results), copies)
+    ]
 
 
 def _go_on(logits: Tensor, result: Decoded, special: SpecialTokens, speech_end: int) -> None:
@@ -138,7 +169,7 @@ def _apply_rules(
     logits[begin : latest + (not open_pair)] = -torch.inf
 
 
-def _choose(logits: Tensor, begin: int) -> tuple[Tensor, Tensor]:
+def _likeliest(logits: Tensor, begin: int) -> tuple[Tensor, Tensor]:
     """(B, V) -> the tokens and their log-probabilities, (B,) each."""
     word, word_token = logits[:, :begin].max(dim=-1)
     time, time_token = logits[:, begin:].max(dim=-1)
@@ -147,3 +178,19 @@ def _choose(logits: Tensor, begin: int) -> tuple[Tensor, Tensor]:
     everything = torch.logaddexp(logits[:, :begin].logsumexp(dim=-1), times)
     chosen = torch.where(is_time, time_token + begin, word_token)
     return chosen, torch.where(is_time, time - times, word - everything)
+
+
+def _drawn(logits: Tensor, begin: int, temperature: float, points: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, V), which is written over -> tokens, and their log-probabilities without the temperature.
+
+    Those in which `points` (B,), 0 to 1, lie when all tokens stand side by side, each as wide as
+    it is likely.
+    """
+    words, times = logits[:, :begin], logits[:, begin:].logsumexp(dim=-1)
+    is_time = times > words.max(dim=-1).values
+    total = torch.where(is_time, times, torch.logaddexp(words.logsumexp(dim=-1), times))
+    words.masked_fill_(is_time[:, None], -torch.inf)
+    edges = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
+    places = points[:, None] * edges[:, -1:] * (1 - 1e-6)
+    chosen = torch.searchsorted(edges, places, right=True)
+    return chosen[:, 0], logits.gather(1, chosen)[:, 0] - total

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fls_models.audio.whisper.greedy import Decoded, SpecialTokens, decode_greedily
+from fls_models.audio.whisper.decoding import Decoded, SpecialTokens, decode_windows
 
 PROMPT, FIRST, SECOND, *OTHERS, END, SILENT, ZERO = range(26)
 SPECIAL = SpecialTokens(END, SILENT, ZERO)
@@ -36,8 +36,8 @@ class Scripted:
     def __init__(self, *, is_sure: bool) -> None:
         self._others = -30.0 if is_sure else -0.1
 
-    def begin(self, encoded: Sequence[Tensor], length: int) -> Any:
-        return Tokens([] for _ in encoded)
+    def begin(self, encoded: Sequence[Tensor], length: int, texts: int) -> Any:
+        return Tokens([] for _ in range(texts * len(encoded)))
 
     def decode(self, tokens: Tensor, state: Tokens) -> Tensor:
         for written, new in zip(state, tokens.tolist(), strict=True):
@@ -57,7 +57,7 @@ class Scripted:
 
 def decode(*ends: float, is_sure: bool = True) -> list[Decoded]:
     """Of windows in which someone speaks until `ends`, seconds."""
-    return decode_greedily(
+    return decode_windows(
         cast(Any, Scripted(is_sure=is_sure)),
         [torch.zeros(1, 1)] * len(ends),
         [(PROMPT,)] * len(ends),
