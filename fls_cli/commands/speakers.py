@@ -84,9 +84,12 @@ def list_(
 
     Example: fls speakers list
     """
+    known = known_voices()
+    for problem in known.problems:
+        typer.echo(problem, err=True)
     rows = [
         {"name": each.name, "seconds": round(each.seconds, 1), "samples": len(each.samples)}
-        for each in known_voices()
+        for each in known.voices
     ]
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
@@ -142,7 +145,7 @@ def _add(session: Session, name: str, who: str | float | None, request: ListenRe
         raise InputError(
             f"{source.name}: {heard:.0f} s of a single voice were heard; {_ENOUGH:.0f} are needed."
         )
-    for each in known_voices():
+    for each in known_voices().voices:
         likeness = min(1.0, max(sample.likeness(voice) for sample in each.voices))
         if each.name == name and likeness < _ALIKE:
             say(f"does not sound like {name} so far ({likeness:.2f}); kept as another sample")

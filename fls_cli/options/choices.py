@@ -52,7 +52,7 @@ class Voices:
         Raises UsageError.
         """
         wish = SpeakerWish.parse(self.speakers, self.speaker_name or [])
-        return None if wish is None else replace(wish, known=tuple(known_voices()))
+        return None if wish is None else replace(wish, known=known_voices())
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,28 @@ def speaker_name(text: str) -> str:
     return name
 
 
-def known_voices() -> list[KnownVoice]:
-    """All of them, by name. Raises UsageError for a file that is damaged or of another version."""
+@dataclass(frozen=True)
+class KnownVoices:
+    """All that can be read, by name; `problems` says of each other file what to do."""
+
+    voices: tuple[KnownVoice, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def known_voices() -> KnownVoices:
+    """Of all names; one damaged file does not take the others away."""
     folder = _folder()
     if folder is None or not folder.is_dir():
-        return []
-    found = [_read(place) for place in folder.glob("*.json")]
-    return sorted(found, key=lambda each: (each.name.casefold(), each.name))
+        return KnownVoices()
+    found: list[KnownVoice] = []
+    problems: list[str] = []
+    for place in sorted(folder.glob("*.json")):
+        try:
+            found.append(_read(place))
+        except UsageError as error:
+            problems.append(str(error))
+    found.sort(key=lambda each: (each.name.casefold(), each.name))
+    return KnownVoices(tuple(found), tuple(problems))
 
 
 def keep_voice(name: str, voice: Voice) -> KnownVoice:
@@ -88,7 +103,10 @@ def forget_voices(names: Sequence[str]) -> None:
     places = [_place(name) for name in names]
     for name, place in zip(names, places, strict=True):
         if not place.exists():
-            there = ", ".join(each.name for each in known_voices()) or "none; see fls speakers add"
+            there = (
+                ", ".join(each.name for each in known_voices().voices)
+                or "none; see fls speakers add"
+            )
             raise UsageError(f"No voice of {name} is known; there are: {there}.")
     for place in places:
         place.unlink(missing_ok=True)

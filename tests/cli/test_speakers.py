@@ -221,8 +221,12 @@ def test_other_counts_than_are_heard(
 
     monkeypatch.setattr(Scripted, "turns", turns)
     three = play(capfd, "transcribe", str(talk), "--speakers", "3")
-    assert "one voice is heard; cut into the 3 that were asked for, one person may be" in three.err
+    assert "one voice is heard; cut into 3, since 3 were asked for: one person may be" in three.err
     assert {line.split(":")[0] for line in three.lines} == {"S1", "S2", "S3"}
+    # More are not to be had.
+    monkeypatch.setattr(Scripted, "turns", lambda self, n=1, most=None: turns(self, min(2, n)))
+    many = play(capfd, "transcribe", str(talk), "--speakers", "8")
+    assert "one voice is heard; cut into 2, since 8 were asked for" in many.err
 
 
 def test_too_little_to_tell_is_one_speaker(

@@ -150,6 +150,7 @@ def test_an_unknown_format_names_the_known_ones() -> None:
         parse_forms("txt,ass")
     assert parse_forms("SRT, vtt,srt") == ("srt", "vtt")
     assert parse_forms("all") == FORMATS
+    assert set(parse_forms("json,all")) == set(FORMATS)
 
 
 @pytest.mark.parametrize("form", FORMATS)

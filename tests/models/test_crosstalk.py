@@ -73,3 +73,21 @@ def test_times_beyond_the_end_and_no_sound() -> None:
     assert not levels(one, other).is_leak(0, 11.9, 99.0)
     assert not levels(one, other).is_leak(0, 99.0, 99.5)
     assert not ChannelLevels(2).is_leak(0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("leaking", [0.0, 0.12])
+def test_who_is_quieter_all_the_time_while_both_speak_is_heard(leaking: float) -> None:
+    # Hums of changing pitch and loudness, which are alike for moments by chance, as voices are.
+    random = np.random.default_rng(0)
+    speech = []
+    for pitch in (110, 190):
+        steps = np.repeat(random.uniform(0.8, 1.25, 150), RATE // 5)
+        hum = np.sin(np.cumsum(2 * np.pi * pitch * steps / RATE)[:, None] * [1, 2, 3]).sum(axis=1)
+        hum += random.standard_normal(len(hum)) * 0.3
+        speech.append(hum * np.repeat(random.uniform(0.1, 1, 300), RATE // 10) * 0.05)
+    one, other = (part.astype(np.float32) for part in speech)
+    found = levels(
+        one + leaking * np.roll(other, 30), (other + leaking * np.roll(one, 25)) * np.float32(0.02)
+    )
+    starts = np.arange(0.5, 29, 0.5)
+    assert not any(found.is_leak(channel, at, at + 0.3) for channel in (0, 1) for at in starts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fls_cli.console.times import parse_time
-from fls_cli.storage.voices import LABEL, KnownVoice, speaker_name
+from fls_cli.storage.voices import LABEL, KnownVoices, speaker_name
 from fls_models.core.timestamps import clock_time
 from fls_models.errors import UsageError
 
@@ -27,7 +27,7 @@ class SpeakerWish:
     fewest: int = 1
     most: int | None = None
     names: tuple[tuple[str | float, str], ...] = ()
-    known: tuple[KnownVoice, ...] = ()
+    known: KnownVoices = field(default_factory=KnownVoices)
 
     @classmethod
     def parse(cls, count: str | None, names: Sequence[str] = ()) -> SpeakerWish | None:

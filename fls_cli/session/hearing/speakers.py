@@ -90,13 +90,13 @@ class SpeakerSearch:
 
         found = self.find()
         count, fewest, most = len(found.labels), self._wish.fewest, self._wish.most
-        if found.turns and count < fewest:
-            self._say(f"{fewest} speakers were asked for; {_voices(count)} heard")
-        elif count > found.count:
+        if count > found.count:
             self._say(
-                f"{_voices(found.count)} heard; cut into the {fewest} that were asked for, one "
-                "person may be two"
+                f"{_voices(found.count)} heard; cut into {count}, since {fewest} were asked for: "
+                "one person may be two"
             )
+        elif found.turns and count < fewest:
+            self._say(f"{fewest} speakers were asked for; {_voices(count)} heard")
         elif most is not None and count < found.count:
             self._say(
                 f"{_voices(found.count)} heard; the most alike are taken for one, since at most "

@@ -33,7 +33,7 @@ SINGLE = ("srt", "vtt", "tsv", "lrc", "md")
 def parse_forms(text: str) -> tuple[str, ...]:
     """Names parted by commas, or all; raises UsageError."""
     names = [name.strip().lower() for name in text.split(",")]
-    forms = FORMATS if names == ["all"] else tuple(dict.fromkeys(names))
+    forms = tuple(dict.fromkeys(f for n in names for f in (FORMATS if n == "all" else (n,))))
     for form in forms:
         if form not in FORMATS:
             raise UsageError(
