@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from fls_cli.console.text import clean
@@ -55,10 +56,13 @@ def chapters(items: Iterable[Chapter]) -> str:
 
 def ffmetadata(items: Iterable[Chapter]) -> str:
     """Chapters in ffmpeg's format for metadata; `ffmpeg -i talk.mp4 -i FILE -map_chapters 1 -c copy
-    out.mp4` puts them into a file."""
+    out.mp4` puts them into a file. Each lasts until the next one: players show it in pauses, too.
+    """
     blocks = [";FFMETADATA1\n"]
-    for chapter in items:
-        start, end = (round(time * 1000) for time in (chapter.start, chapter.end))
+    found = list(items)
+    for chapter, after in zip_longest(found, found[1:]):
+        until = chapter.end if after is None else after.start
+        start, end = (round(time * 1000) for time in (chapter.start, until))
         title = _UNSAFE.sub(r"\\\1", one_line(chapter.title))
         blocks.append(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={end}\ntitle={title}\n")
     return "".join(blocks)

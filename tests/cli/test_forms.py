@@ -159,6 +159,12 @@ def test_ffmpeg_reads_the_chapters(tmp_path: Path, talk: Path) -> None:
     assert "title=Über [all]" in shown
 
 
+def test_a_chapter_lasts_until_the_next_one() -> None:
+    text = ffmetadata([Chapter(0.2, 4.0, "One", ""), Chapter(5.5, 9.25, "Two", "")])
+    found = [line for line in text.splitlines() if line.startswith(("START", "END"))]
+    assert found == ["START=200", "END=5500", "START=5500", "END=9250"]
+
+
 def test_chapters_as_ffmetadata(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
     asked = ["summarize", str(talk), "--style", "ffmetadata", "--max-tokens", "2"]
     played = play(capfd, *asked)
