@@ -1,12 +1,13 @@
 """Ten minutes of talk to words with times: several windows at once, against one after the other.
 
-    python benchmarks/hearing.py [RECORDING ...]
+    python benchmarks/hearing.py [--noise DECIBELS] [RECORDING ...]
 
 The baseline is how `fls` heard before: faster-whisper over CTranslate2's 8-bit weights, a piece
 after the other, with a pass of its own for the words' times, at balanced. `fls` hears at balanced
 and at fast now. All get the same pieces of the same recordings, the language is looked for in all,
 and they take turns, each in a process of its own. Without recordings, those of `examples/` are
-joined and repeated until they are ten minutes.
+joined and repeated until they are ten minutes. With white noise so much louder than the speech,
+much is doubted, and drawn again.
 """
 
 from __future__ import annotations
@@ -150,11 +151,16 @@ def plain(words: Sequence[str]) -> str:
     return " ".join(re.sub(r"[^\w\s]", "", "".join(words).lower()).split())
 
 
-def heard(way: str, recordings: Sequence[str]) -> dict[str, Any]:
+def heard(way: str, recordings: Sequence[str], noise: float | None) -> dict[str, Any]:
     """One run of a way, in this process."""
     installed = weights.store_of(card.load("mini"), cache_folder()).pull()
     assert isinstance(installed, weights.Installed)
     sound = samples_of(recordings)
+    if noise is not None:
+        power = float(np.square(sound).mean()) * 10 ** (noise / 10)
+        random = np.random.default_rng(0).standard_normal(len(sound), np.float32)
+        sound = sound + random * np.float32(power**0.5)
+        sound /= np.abs(sound).max()
     wall, processor, first, words = measured(WAYS[way](installed.speech).words, sound)
     seconds = len(sound) / SAMPLE_RATE
     return {"audio": seconds, "wall": wall, "processors": processor, "first": first, "words": words}
@@ -173,16 +179,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recordings", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--noise", type=float, metavar="DECIBELS")
     parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(heard(arguments.only, arguments.recordings)))
+        print(json.dumps(heard(arguments.only, arguments.recordings, arguments.noise)))
         return
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in WAYS}
     for _ in range(arguments.rounds):
         for name, results in runs.items():
             # Each in a process of its own, as commands are: one that has run both is slower.
             command = [sys.executable, __file__, "--only", name, *arguments.recordings]
+            if arguments.noise is not None:
+                command += [f"--noise={arguments.noise}"]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             results.append(json.loads(done.stdout))
             run = results[-1]
