@@ -27,21 +27,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from checkout import ROOT, located
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "models")]
-
-from fls_cli.media.stream import stream  # noqa: E402
-from fls_cli.sources.resolve import open_sources  # noqa: E402
-from fls_cli.storage.paths import cache_folder  # noqa: E402
-from fls_models.audio.vad import cut_at_pauses  # noqa: E402
-from fls_models.audio.whisper.effort import EFFORTS  # noqa: E402
-from fls_models.core.constants import SAMPLE_RATE  # noqa: E402
-from fls_models.transcription import whisper as transcription  # noqa: E402
-from fls_models.transcription.languages import LanguageDetector, Part  # noqa: E402
-from fls_models.weights import card  # noqa: E402
-from fls_models.weights import store as weights  # noqa: E402
+from fls_cli.media.stream import stream
+from fls_cli.sources.resolve import open_sources
+from fls_models.audio.vad import cut_at_pauses
+from fls_models.audio.whisper.effort import EFFORTS
+from fls_models.core.constants import SAMPLE_RATE
+from fls_models.transcription import whisper as transcription
+from fls_models.transcription.languages import LanguageDetector, Part
 
 EXAMPLES = ("lecture.mp3", "podcasts/bread-and-time.mp3", "podcasts/night-train.opus", "talk.mp4")
 SECONDS = 600
@@ -153,15 +148,13 @@ def plain(words: Sequence[str]) -> str:
 
 def heard(way: str, recordings: Sequence[str], noise: float | None) -> dict[str, Any]:
     """One run of a way, in this process."""
-    installed = weights.store_of(card.load("mini"), cache_folder()).pull()
-    assert isinstance(installed, weights.Installed)
     sound = samples_of(recordings)
     if noise is not None:
         power = float(np.square(sound).mean()) * 10 ** (noise / 10)
         random = np.random.default_rng(0).standard_normal(len(sound), np.float32)
         sound = sound + random * np.float32(power**0.5)
         sound /= np.abs(sound).max()
-    wall, processor, first, words = measured(WAYS[way](installed.speech).words, sound)
+    wall, processor, first, words = measured(WAYS[way](located("mini").speech).words, sound)
     seconds = len(sound) / SAMPLE_RATE
     return {"audio": seconds, "wall": wall, "processors": processor, "first": first, "words": words}
 

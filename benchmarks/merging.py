@@ -4,8 +4,9 @@
         --items spoken/dev.jsonl --json FILE
 
 After a layer of six, frames are merged into their neighbours: those most alike, into spans of any
-length (as Token Merging, arXiv 2210.09461) or of two at most, or every two or four whatever they
-are, which `--budget fast` does. A span is attended to as its frames are. Nothing is trained for it.
+length (as Token Merging, arXiv 2210.09461) or of two at most, or every four or, as `--budget fast`
+does, every two, whatever they are. A span is attended to as its frames are. Nothing is trained for
+it.
 
 Of each way to merge: its operations, how many words of the manifests (those of `fls bench asr`)
 Whisper and the connector's CTC head get wrong, how many choices of the items (those of `fls bench

@@ -100,24 +100,20 @@ def decode_windows(
         for row, index in enumerate(active):
             _apply_rules(logits[row], results[index].tokens, special, max_initial_timestamp)
             _go_on(logits[row], results[index], special, speech_ends[index // copies])
+        totals = _leave_what_is_next(logits, special.first_timestamp)
+        # Texts that have ended draw nothing: how long they stay depends on the other windows.
+        going = [row for row, i in enumerate(active) if results[i].tokens[-1:] != [special.end]]
         if sampling:
-            # None for a text that has ended: how long it stays depends on the other windows.
-            points = [
-                0.0
-                if results[index].tokens[-1:] == [special.end]
-                else float(torch.rand((), generator=chances[index // copies]))
-                for index in active
-            ]
-            chosen, log_probabilities = _drawn(
-                logits, special.first_timestamp, sampling.temperature, torch.tensor(points)
-            )
+            points = torch.zeros(len(active))
+            for row in going:
+                points[row] = torch.rand((), generator=chances[active[row] // copies])
+            chosen = _drawn(logits, sampling.temperature, points)
         else:
-            chosen, log_probabilities = _likeliest(logits, special.first_timestamp)
+            chosen = logits.argmax(dim=-1)
+        log_probabilities = logits.gather(1, chosen[:, None])[:, 0] - totals
         running = []
-        for row, index in enumerate(active):
-            result, token = results[index], int(chosen[row])
-            if result.tokens[-1:] == [special.end]:
-                continue
+        for row in going:
+            result, token = results[active[row]], int(chosen[row])
             result.log_probability += float(log_probabilities[row])
             result.tokens.append(token)
             if token != special.end:
@@ -169,28 +165,19 @@ def _apply_rules(
     logits[begin : latest + (not open_pair)] = -torch.inf
 
 
-def _likeliest(logits: Tensor, begin: int) -> tuple[Tensor, Tensor]:
-    """(B, V) -> the tokens and their log-probabilities, (B,) each."""
-    word, word_token = logits[:, :begin].max(dim=-1)
-    time, time_token = logits[:, begin:].max(dim=-1)
-    times = logits[:, begin:].logsumexp(dim=-1)
-    is_time = times > word
-    everything = torch.logaddexp(logits[:, :begin].logsumexp(dim=-1), times)
-    chosen = torch.where(is_time, time_token + begin, word_token)
-    return chosen, torch.where(is_time, time - times, word - everything)
-
-
-def _drawn(logits: Tensor, begin: int, temperature: float, points: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, V), which is written over -> tokens, and their log-probabilities without the temperature.
-
-    Those in which `points` (B,), 0 to 1, lie when all tokens stand side by side, each as wide as
-    it is likely.
-    """
+def _leave_what_is_next(logits: Tensor, begin: int) -> Tensor:
+    """Sets words to -inf, in place, where all timestamps together are likelier than any of them;
+    (B, V) -> the logsumexp of what is left, (B,)."""
     words, times = logits[:, :begin], logits[:, begin:].logsumexp(dim=-1)
     is_time = times > words.max(dim=-1).values
-    total = torch.where(is_time, times, torch.logaddexp(words.logsumexp(dim=-1), times))
+    totals = torch.where(is_time, times, torch.logaddexp(words.logsumexp(dim=-1), times))
     words.masked_fill_(is_time[:, None], -torch.inf)
+    return totals
+
+
+def _drawn(logits: Tensor, temperature: float, points: Tensor) -> Tensor:
+    """(B, V) -> the tokens in which `points` (B,), 0 to 1, lie when all stand side by side, each as
+    wide as it is likely."""
     edges = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
     places = points[:, None] * edges[:, -1:] * (1 - 1e-6)
-    chosen = torch.searchsorted(edges, places, right=True)
-    return chosen[:, 0], logits.gather(1, chosen)[:, 0] - total
+    return torch.searchsorted(edges, places, right=True)[:, 0]
