@@ -110,6 +110,8 @@ class Together:
     def __init__(self, folder: Path, budget: str = "balanced") -> None:
         self._transcriber = transcription.Transcriber(folder)
         self._budget = budget
+        # The model is loaded for the first recording: here, for one of nothing.
+        list(self._transcriber.sentences((), budget))
 
     def words(self, blocks: Iterator[NDArray[np.float32]]) -> Iterator[str]:
         for sentence in self._transcriber.sentences(blocks, self._budget):

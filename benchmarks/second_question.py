@@ -6,7 +6,7 @@
 Each question is put by a process of its own, as from a shell; the time is that from its start to
 the first byte it prints, imports included. The first one finds an empty cache. Then another
 question is put twice: with all that was kept; and with the transcript alone, so that the recording
-is read again. In the end the transcript is printed, and the version.
+is read again. In the end the transcript is printed, from what was kept and anew, and the version.
 
 `--other` is the `fls` of another build, whose cache is its own; the two take turns, and the ratio
 is that build's time by this one's. Needs the model's weights.
@@ -97,6 +97,7 @@ class Build:
         if self.reads != "frames":
             options = [str(recording), "--model", self.model, "--quiet", "--offline"]
             times["transcript, kept"] = self._seconds("transcribe", *options)
+            times["transcript, anew"] = self._seconds("transcribe", *options, "--no-cache")
         times["version"] = self._seconds("--version")
         return times
 

@@ -27,9 +27,8 @@ from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.answering.readers.frames import FrameReader, FusedFrames
 from fls_models.answering.readers.text import ModelInput
-from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget
-from fls_models.core.constants import WINDOW_SAMPLES
+from fls_models.core.constants import WINDOW_SAMPLES, frame_count
 from fls_models.core.progress import ignore
 from fls_models.extractor import extract as frame_listening
 from fls_models.extractor.density import CtcHead

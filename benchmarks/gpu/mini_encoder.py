@@ -122,7 +122,7 @@ class Encoder:
 
         With a generator of the device, each clip sounds through another microphone.
         """
-        from fls_models.audio.windows import frame_count
+        from fls_models.core.constants import frame_count
 
         sound = pad_sequence([clip.to(self.device) for clip in clips], batch_first=True)
         sound = sound[:, : self._samples].float() / 32768

@@ -17,8 +17,7 @@ from mini_encoder import Encoder
 from mini_takes import Take, Takes
 from torch import Tensor
 
-from fls_models.audio.windows import frame_count
-from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES
+from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES, frame_count
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
 from fls_models.training.core.batches import LikeLengths

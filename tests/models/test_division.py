@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from plain_encoder import RATE, Cheap, babble, edges_of
 from torch import Tensor
 
-from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget
-from fls_models.core.constants import WINDOW_SAMPLES
+from fls_models.core.constants import WINDOW_SAMPLES, frame_count
 from fls_models.extractor.extract import listen_to_frames
 from fls_models.extractor.sections import quietest
 

@@ -75,6 +75,19 @@ def test_no_more_than_that_is_drawn_and_not_taken(waiting):
         assert drawn == 19 + waiting
 
 
+def test_more_is_drawn_when_more_may_wait():
+    with closing(ReadAhead(count(), 1)) as numbers:
+        items = numbers.items()
+        assert next(items) == 0
+        numbers.widen(3)
+        deadline = time.monotonic() + 10
+        while numbers._drawn.qsize() < 4 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.02)
+        assert numbers._drawn.qsize() == 4
+        assert [next(items) for _ in range(9)] == list(range(1, 10))
+
+
 def test_nothing_is_drawn_before_the_first_is_taken():
     before = threading.active_count()
     items = ahead(iter([1]), 3)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, pairwise, repeat
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -204,6 +206,47 @@ def test_sentences_come_before_the_rest_is_heard(listen: Any) -> None:
     assert next(found).text == "One."
     assert len(whisper.asked) == 1
     found.close()
+
+
+def test_the_first_piece_is_cut_while_the_model_is_loaded_and_no_other_before_it_is_heard(
+    listen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcriber, whisper = listen([f"Number {n}." for n in range(40)], [0.9])
+    chunks, is_cut, cuts = list(transcription.cut_at_pauses([])), Event(), []
+
+    def cut(blocks: object) -> Iterator[SpeechChunk]:
+        for chunk in chunks:
+            cuts.append(chunk)
+            is_cut.set()
+            yield chunk
+
+    def load(folder: Path) -> Whisper:
+        assert is_cut.wait(10)
+        return whisper
+
+    generate, cut_before = whisper.segments, []
+
+    def segments(line: str) -> list[Any]:
+        cut_before.append(len(cuts))
+        return generate(line)
+
+    monkeypatch.setattr(transcription, "cut_at_pauses", cut)
+    monkeypatch.setattr(loading, "load_whisper", load)
+    whisper.segments = segments  # type: ignore[method-assign]
+    found = transcriber.sentences([], "fast")
+    assert next(found).text == "Number 0."
+    # The second one was cut when the first was taken.
+    assert cut_before[0] <= 2
+    assert texts(list(found)) == [f"Number {n}." for n in range(1, 40)]
+    assert len(cuts) == 40
+
+
+def test_a_language_that_nobody_knows_leaves_no_thread(listen: Any) -> None:
+    transcriber, _ = listen(["One.", "Two.", "Three."], [0.9])
+    before = threading.active_count()
+    with pytest.raises(UsageError, match="xx"):
+        transcriber.sentences([], "fast", language="xx")
+    assert threading.active_count() == before
 
 
 def test_the_first_piece_is_decoded_alone_and_sixteen_after_it(listen: Any) -> None:

@@ -13,7 +13,8 @@ from transformers import Qwen2AudioEncoderConfig, WhisperFeatureExtractor
 from transformers.models.qwen2_audio.modeling_qwen2_audio import Qwen2AudioEncoder
 
 from fls_models.audio import windows
-from fls_models.audio.windows import WINDOW_SAMPLES, Window, cut, frame_count
+from fls_models.audio.windows import WINDOW_SAMPLES, Window, cut
+from fls_models.core.constants import frame_count
 from fls_models.errors import InputError
 from fls_models.extractor.encoding import encode_windows
 from fls_models.extractor.frames import Frames

@@ -131,20 +131,20 @@ def listen(
             replacements=wording.replacements,
         )
     total = request.seconds()
-    with clock.stage("load"):
-        transcriber = model.transcriber
     blocks = (decode or request.decode)(entry.note)
     if speakers is not None:
         blocks = speakers.overhear(blocks)
-    sentences = transcriber.sentences(
-        blocks,
-        request.budget,
-        language=request.audio_range.language,
-        start=request.audio_range.start,
-        total=total,
-        progress=progress,
-        wording=wording,
-    )
+    with clock.stage("load"):
+        transcriber = model.transcriber
+        sentences = transcriber.sentences(
+            blocks,
+            request.budget,
+            language=request.audio_range.language,
+            start=request.audio_range.start,
+            total=total,
+            progress=progress,
+            wording=wording,
+        )
     return Listening(
         sentences,
         clock,

@@ -55,6 +55,11 @@ class ReadAhead(Generic[T]):
         self._room.acquire()
         self._drawn.put((item,))
 
+    def widen(self, more: int) -> None:
+        """From now on so many more may wait."""
+        for _ in range(more):
+            self._room.release()
+
     def close(self) -> None:
         """Closes the iterable, if that is a generator, and waits until the thread has ended.
 

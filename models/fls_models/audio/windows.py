@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fls_models.audio.prefetch import closing_source
-from fls_models.core.constants import FRAME_SAMPLES, HOP_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES
+from fls_models.core.constants import FRAME_SAMPLES, SAMPLE_RATE, WINDOW_SAMPLES, frame_count
 from fls_models.errors import InputError
 
 # A sample above -60 dBFS: less is the noise of a microphone that nobody speaks into.
@@ -99,17 +99,6 @@ class Window:
             loudness = np.sqrt(squares / np.diff(starts, append=len(samples)))
             peaks = np.maximum.reduceat(heights, starts)
         return SoundLevels(loudness, peaks, bool(heights.max() >= _AUDIBLE))
-
-
-def frame_count(samples: int) -> int:
-    """Frames that n <= 480 000 samples are worth: n / 640, and one more for a rest above 320.
-
-    The rounding is Qwen2-Audio's: its feature extractor counts a mel frame for every begun hop,
-    its `_get_feat_extract_output_lengths` rounds up at the convolution and down at the pooling.
-    20 ms or less are worth nothing.
-    """
-    mel_frames = -(-samples // HOP_SAMPLES)
-    return (mel_frames + 1) // 2 // 2
 
 
 def cut(blocks: Iterable[NDArray[np.float32]], *, first: int = 0) -> Generator[Window, None, None]:

@@ -11,9 +11,8 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.audio.windows import frame_count
 from fls_models.core.budget import Budget, Task, sections
-from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE
+from fls_models.core.constants import FRAME_RATE, SAMPLE_RATE, frame_count
 
 # How far before its target a section may end, and how long a quiet moment is.
 _LOOK_BACK = 15 * FRAME_RATE

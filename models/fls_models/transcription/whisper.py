@@ -5,6 +5,8 @@ leaves to `languages` what is spoken where, to `loops` what was not said as ofte
 and to `sentences` where one ends.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time
@@ -12,13 +14,14 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fls_models.audio.prefetch import ahead, closing_source
+from fls_models.audio.prefetch import ReadAhead, closing_source
 from fls_models.audio.together import Running, Together
 from fls_models.audio.vad import Piece, SpeechChunk, cut_at_pauses, grouped
 from fls_models.audio.whisper.effort import EFFORTS, Effort
@@ -31,6 +34,9 @@ from fls_models.errors import UsageError
 from fls_models.transcription.languages import LanguageDetector, Part
 from fls_models.transcription.loops import Run, have_time, without_loops
 from fls_models.transcription.sentences import split_sentences
+
+if TYPE_CHECKING:
+    from fls_models.audio.whisper.load import Whisper
 
 # Changes when the same piece of audio, or the same recording, gives other words.
 FORM = "words-2"
@@ -122,15 +128,22 @@ class Transcriber(PieceByPiece):
         memory: Cache = NULL_CACHE,
         identity: str = "",
     ) -> None:
-        from fls_models.audio.whisper.load import load_whisper
-
-        self._whisper = load_whisper(folder)
-        self._languages = LanguageDetector(self._whisper)
+        self._folder = folder
         self._memory = memory
         self._identity = identity
         self._durations: Counter[str] = Counter()
         self._is_detecting = False
         self._wording = PLAIN
+
+    @cached_property
+    def _whisper(self) -> Whisper:
+        from fls_models.audio.whisper.load import load_whisper
+
+        return load_whisper(self._folder)
+
+    @cached_property
+    def _languages(self) -> LanguageDetector:
+        return LanguageDetector(self._whisper)
 
     def sentences(
         self,
@@ -145,11 +158,33 @@ class Transcriber(PieceByPiece):
     ) -> Iterator[Sentence]:
         """Sentences as they are understood, from blocks of 16 kHz mono float32.
 
+        When it returns, the model is loaded, and the first blocks are decoded meanwhile.
         `budget` is a budget's name: how hard to try. `start` is the time of the first sample and is
         added to every time. `language` may be several, parted by commas: those that may be spoken.
         The progress stage `listen` counts seconds of audio. Raises UsageError for a language the
         model does not know.
         """
+        effort = EFFORTS[budget]
+        # A piece, and no more until it is heard: what is ahead would keep its first sentence back.
+        chunks = ReadAhead(_cut(blocks), 1)
+        try:
+            self._whisper.merging = effort.merging
+            language = self._set_languages(language)
+        except BaseException:
+            chunks.close()
+            raise
+        self._wording = wording
+        self._durations.clear()
+
+        def heard_sentences() -> Iterator[Sentence]:
+            with closing(chunks), closing(self._hear(chunks, effort, language)) as heard:
+                words = ((chunk, self._words(chunk, content, start)) for chunk, content in heard)
+                yield from self._sentences_of(words, total, progress)
+
+        return heard_sentences()
+
+    def _set_languages(self, language: str | None) -> str | None:
+        """Of codes as `sentences` takes them the one that all is spoken in, if that is known."""
         codes, languages = (language or "").split(","), self._whisper.supported_languages
         if language is not None and (unknown := [code for code in codes if code not in languages]):
             raise UsageError(
@@ -160,22 +195,12 @@ class Transcriber(PieceByPiece):
         self._languages.allowed = several
         if several:
             language = None
-        effort = EFFORTS[budget]
-        self._whisper.merging = effort.merging
         self.language = language
         self._is_detecting = language is None
-        self._wording = wording
-        self._durations.clear()
-        # What comes next is looked for speech meanwhile.
-        with (
-            closing(ahead(_cut(blocks), self._whisper.max_windows)) as chunks,
-            closing(self._hear(chunks, effort, language)) as heard,
-        ):
-            words = ((chunk, self._words(chunk, content, start)) for chunk, content in heard)
-            yield from self._sentences_of(words, total, progress)
+        return language
 
     def _hear(
-        self, chunks: Iterator[SpeechChunk], effort: Effort, language: str | None
+        self, chunks: ReadAhead[SpeechChunk], effort: Effort, language: str | None
     ) -> Generator[tuple[SpeechChunk, Any], None, None]:
         """Each piece with what was heard in it, in order; after the first, several together.
 
@@ -184,11 +209,14 @@ class Transcriber(PieceByPiece):
         order: deque[_Hearing] = deque()
         limit, before, failure = 1, None, None
         is_over = is_slow = False
+        coming = chunks.items()
         with self._whisper.side_by_side() as together:
             while order or not is_over:
                 if order and order[0].is_done:
                     hearing = order.popleft()
-                    limit = self._whisper.max_windows if hearing.parts else limit
+                    if hearing.parts and limit == 1:
+                        limit = self._whisper.max_windows
+                        chunks.widen(limit - 1)
                     yield hearing.chunk, self._finish(hearing)
                 elif is_over or is_slow or len(together) >= limit:
                     together.step()
@@ -196,13 +224,16 @@ class Transcriber(PieceByPiece):
                 else:
                     since = time.monotonic()
                     try:
-                        chunk = next(chunks, None)
+                        chunk = next(coming, None)
                     except Exception as error:  # raised below, after what was understood before it
                         chunk, failure = None, error
                     is_over, is_slow = chunk is None, time.monotonic() - since > _PATIENCE
                     if chunk is not None:
                         order.append(self._begin(chunk, effort, language, before, together))
                         before = order[-1].before
+                        if order[-1].parts:
+                            # It is encoded alone in any case: now, while the next one is cut.
+                            together.step()
         if failure is not None:
             raise failure
 

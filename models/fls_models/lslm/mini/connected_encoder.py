@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fls_models.audio.windows import frame_count
-from fls_models.core.constants import WINDOW_FRAMES
+from fls_models.core.constants import WINDOW_FRAMES, frame_count
 from fls_models.errors import DamagedWeights
 from fls_models.extractor.density import FoldedCtcHead
 from fls_models.lslm.mini import connector_weights
