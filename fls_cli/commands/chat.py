@@ -75,7 +75,7 @@ def chat(
     ):
         engine = reading.engine(large)
         if wish is not None:
-            wish.check(len(all_sources) + session.failures)
+            wish.check(len(all_sources) + session.failures, session.say)
         # All are looked at before a model is loaded for the first.
         requests = [
             ListenRequest(source, audio_range, paid.name, paid.target_length)

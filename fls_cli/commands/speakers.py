@@ -62,6 +62,8 @@ def add(
     if speaker is not None and who is None:
         raise UsageError(f"--speaker takes S1 or 0:12, not {speaker!r}.")
     with manners.session(keep=keep) as session:
+        for problem in known_voices().problems:
+            session.say(problem)
         audio_range = passage.audio_range(None)
         with open_sources(
             sources, failed=session.fail, note=session.say, progress=session.bars

@@ -14,12 +14,20 @@ from fls_cli.session.engine import READERS
 from fls_cli.session.evidence_files import EVIDENCE
 from fls_cli.storage import settings
 from fls_models.core.budget import NAMES
+from fls_models.errors import UsageError
+from fls_models.transcription.language_names import language_code
 
 # Options under the headings that they have in the help.
 _reading = partial(typer.Option, rich_help_panel="What to read")
 _model = partial(typer.Option, rich_help_panel="Model")
 _output = partial(typer.Option, rich_help_panel="Output")
 _large = partial(typer.Option, rich_help_panel="Large models")
+
+# Files that are no text, or of a form of their own that nothing here writes.
+_NOT_WRITTEN = frozenset(
+    {"ass", "csv", "dfxp", "doc", "docx", "epub", "htm", "html", "odt", "pdf", "rtf"}
+    | {"sbv", "ssa", "ttml", "xlsx", "xml", "yaml", "yml"}
+)
 
 
 def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]:
@@ -65,7 +73,19 @@ def _checked(context: typer.Context, option: typer.CallbackParam, value: str) ->
 def _language(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
     if value is None or _checked(context, option, value) == "auto":
         return None
-    return ",".join(dict.fromkeys(code.strip().lower() for code in value.split(",")))
+    names = (name.strip().lower() for name in value.split(","))
+    return ",".join(dict.fromkeys(language_code(name) for name in names))
+
+
+def _place(value: str | None) -> str | None:
+    """Raises UsageError for a file that would not be what its name says."""
+    suffix = Path(value or "").suffix[1:].lower()
+    if suffix in _NOT_WRITTEN and not Path(value or "").is_dir():
+        raise UsageError(
+            f"{value}: fls writes text, no {suffix} files; let the name end in .txt, .md or .json, "
+            "or in another of the forms that `fls transcribe --help` names."
+        )
+    return value
 
 
 Sources = Annotated[
@@ -122,8 +142,8 @@ Read = Annotated[
 Language = Annotated[
     str | None,
     _reading(
-        metavar="CODE,...",
-        help="The language spoken (en, de, ...), or those that may be (de,en); any is detected "
+        metavar="LANGUAGE,...",
+        help="The language spoken (de, german, ...), or those that may be (de,en); any is detected "
         "unless given.",
         envvar="FLS_LANGUAGE",
         callback=_language,
@@ -234,6 +254,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="PLACE",
+        callback=_place,
         help="Write to this file, all or nothing; or below this folder/, a file for each source.",
     ),
 ]

@@ -67,7 +67,7 @@ class Runner:
             places = place_all(sources, folder, request.suffix) if folder else {}
             many = self.session.source_count > 1
             if request.speakers is not None:
-                request.speakers.check(self.session.source_count)
+                request.speakers.check(self.session.source_count, self.session.say)
             jobs = [self._job(request, source, many, places.get(source)) for source in sources]
             try:
                 return self._all(jobs, folder, task)

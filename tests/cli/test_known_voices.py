@@ -133,11 +133,13 @@ def test_a_damaged_file_is_named_and_takes_nothing_else_away(
     listed = play(capfd, "speakers", "list")
     assert (listed.code, listed.lines) == (0, ["Cy      12 s  1 sample"])
     assert problem in listed.err
-    played = play(capfd, "transcribe", str(talk), "--speakers", "auto")
+    played = play(capfd, "transcribe", str(talk), str(talk), "--speakers", "auto")
     assert played.code == 0
-    assert problem in played.err
+    # Once, of however many recordings.
+    assert played.err.count(problem) == 1
     assert "S2 sounds like Cy (1.00)" in played.err
-    assert play(capfd, "speakers", "add", "Di", str(talk), "--speaker", "S1").code == 0
+    played = play(capfd, "speakers", "add", "Di", str(talk), "--speaker", "S1")
+    assert (played.code, played.err.count(problem)) == (0, 1)
     assert play(capfd, "speakers", "remove", "Di", "Cy").code == 0
 
 

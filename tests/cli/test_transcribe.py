@@ -234,7 +234,34 @@ def test_an_unknown_format_names_the_known_ones(talk: Path, capfd: Capture) -> N
     assert "txt, srt, vtt, tsv, lrc, md, json, and all" in played.err
 
 
-def test_language_is_what_was_asked_for(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
-    told = json.loads(play(capfd, "transcribe", str(talk), "-f", "json", "--language", "de").out)
+@pytest.mark.parametrize("name", ["de", "DE", "German", " german"])
+def test_language_is_what_was_asked_for(
+    tiny: TinyModel, talk: Path, name: str, capfd: Capture
+) -> None:
+    told = json.loads(play(capfd, "transcribe", str(talk), "-f", "json", "--language", name).out)
     assert told["language"] == "de"
     assert tiny.transcriber.asked == ["de"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("germann", "did you mean german?"), ("klingon,de", "codes or names")]
+)
+def test_a_language_that_has_no_such_name(
+    tiny: TinyModel, talk: Path, name: str, hint: str, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(talk), "--language", name)
+    assert (played.code, played.out, played.err.count("\n")) == (2, "", 1)
+    assert f"No language is called '{name.split(',')[0]}'" in played.err
+    assert hint in played.err
+
+
+@pytest.mark.parametrize("command", ["transcribe", "summarize"])
+def test_a_file_that_would_not_be_what_its_name_says_is_not_written(
+    tiny: TinyModel, talk: Path, command: str, tmp_path: Path, capfd: Capture
+) -> None:
+    played = play(capfd, command, str(talk), "-o", str(tmp_path / "talk.DOCX"))
+    assert (played.code, played.err.count("\n")) == (2, 1)
+    assert "fls writes text, no docx files" in played.err
+    assert not (tmp_path / "talk.DOCX").exists()
+    (tmp_path / "of.pdf").mkdir()
+    assert play(capfd, command, str(talk), "-o", str(tmp_path / "of.pdf")).code == 0

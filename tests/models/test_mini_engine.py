@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +70,15 @@ def context(model: MiniLanguageModel) -> KVContext:
 def reply(model: MiniLanguageModel, context: KVContext, tokens: int = 60, **how: float) -> str:
     settings = {"temperature": 0.0, "seed": 0, **how}
     return "".join(model.generate(context, REQUEST, max_tokens=tokens, **settings))  # type: ignore[arg-type]
+
+
+def test_a_model_that_nobody_needs_any_more_is_freed(folder: Path) -> None:
+    model = MiniLanguageModel(folder)
+    reply(model, model.read(ASK, model.embed(model.tokenize(SPEECH))), tokens=3)
+    freed = weakref.ref(model)
+    del model
+    gc.collect()
+    assert freed() is None
 
 
 def stock(folder: Path) -> Qwen2ForCausalLM:

@@ -82,8 +82,6 @@ def names_of(found: FoundSpeakers, wish: SpeakerWish, say: Callable[[str], None]
         labels = [label for label, called in said.items() if called == name]
         if len(labels) > 1:
             say(f"{' and '.join(labels)} are both {name}")
-    for problem in wish.known.problems:
-        say(problem)
     known = {each.name: each.voices for each in wish.known.voices if each.name not in said.values()}
     voices = {label: voice for label, voice in found.voices.items() if label not in said}
     heard = identify(voices, known)

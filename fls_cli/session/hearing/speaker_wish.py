@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fls_cli.console.times import parse_time
@@ -50,13 +50,16 @@ class SpeakerWish:
             f"--speakers takes auto, a number or a range like 2-4, at most {MOST}, not {count!r}."
         )
 
-    def check(self, count: int) -> None:
-        """Raises UsageError for what cannot be wished of so many recordings."""
+    def check(self, count: int, say: Callable[[str], None]) -> None:
+        """Raises UsageError for what cannot be wished of so many recordings; says which known
+        voices cannot be read."""
         if count > 1 and self.names:
             raise UsageError(
                 "--speaker-name is about one recording: in another, S1 is somebody else. For "
                 "several, give voices names: `fls speakers add NAME FILE --speaker S1`."
             )
+        for problem in self.known.problems:
+            say(problem)
 
 
 def nobody_in_frames(name: str) -> UsageError:

@@ -6,7 +6,6 @@ of the embeddings is `decoder`'s affair.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -67,6 +66,7 @@ class DecoderInputs:
     def __init__(self, parts: DecoderComponents) -> None:
         self._parts = parts
         self._tokenizer = parts.tokenizer
+        self._markups: dict[Prompt, _Markup] = {}
 
     @property
     def device(self) -> torch.device:
@@ -145,8 +145,12 @@ class DecoderInputs:
         """Embeddings of the template's own text, in which control tokens are control tokens."""
         return self.embed(self._tokenizer.encode(markup, add_special_tokens=False))
 
-    @lru_cache  # noqa: B019  (a model lives as long as the process)
     def _markup(self, prompt: Prompt) -> _Markup:
+        if prompt not in self._markups:
+            self._markups[prompt] = self._rendered(prompt)
+        return self._markups[prompt]
+
+    def _rendered(self, prompt: Prompt) -> _Markup:
         recording: Any = _RECORDING + _REQUEST
         if prompt.audio:
             recording = [

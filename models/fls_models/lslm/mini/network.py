@@ -220,18 +220,20 @@ class Qwen2(nn.Module):
     def _positions(self, before: int, n: int, rope_scale: float) -> _Positions:
         total = before + n
         # The table grows by powers of two.
-        cosines, sines = self._rotary(rope_scale, 1 << max(9, (total - 1).bit_length()))
+        width = self.config.hidden_size // self.config.num_attention_heads
+        length = 1 << max(9, (total - 1).bit_length())
+        cosines, sines = _rotary(width, self.config.rope_theta, rope_scale, length)
         mask = None
         if before and n > self._few:
             mask = torch.ones(n, total, dtype=torch.bool).tril_(before)
         return _Positions(cosines[before:total, None], sines[before:total, None], mask)
 
-    @lru_cache(maxsize=4)  # noqa: B019  (a model lives as long as the process)
-    def _rotary(self, rope_scale: float, length: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of so many positions, (length, d) float32."""
-        width = self.config.hidden_size // self.config.num_attention_heads
-        exponents = torch.arange(0, width, 2, dtype=torch.int64).float() / width
-        frequencies = scaled_frequencies(1.0 / self.config.rope_theta**exponents, rope_scale)
-        angles = torch.arange(length).float()[:, None] * frequencies
-        angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos(), angles.sin()
+
+@lru_cache(maxsize=4)
+def _rotary(width: int, theta: float, rope_scale: float, length: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of so many positions, (length, width) float32."""
+    exponents = torch.arange(0, width, 2, dtype=torch.int64).float() / width
+    frequencies = scaled_frequencies(1.0 / theta**exponents, rope_scale)
+    angles = torch.arange(length).float()[:, None] * frequencies
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()

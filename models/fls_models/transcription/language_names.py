@@ -1,0 +1,25 @@
+"""Languages by their English names."""
+
+import re
+from difflib import get_close_matches
+
+from fls_models.errors import UsageError
+
+_CODE = re.compile(r"[a-z]{2,3}")
+
+
+def language_code(language: str) -> str:
+    """The ISO 639-1 code of a language that Whisper knows, by its English name in small letters.
+
+    A code is returned as it is, whether there is such a language or not. Raises UsageError for an
+    unknown name.
+    """
+    if _CODE.fullmatch(language) and language != "lao":
+        return language
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    if language in TO_LANGUAGE_CODE:
+        return str(TO_LANGUAGE_CODE[language])
+    close = get_close_matches(language, TO_LANGUAGE_CODE, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "; it takes codes or names: de or german."
+    raise UsageError(f"No language is called {language!r}, as --language has it{hint}")
