@@ -19,6 +19,7 @@ from fls_cli.commands.bench.data import longspeech_data
 from fls_cli.commands.bench.longspeech import longspeech_eval
 from fls_cli.commands.bench.qa import app as bench
 from fls_cli.commands.bench.speakers import speakers
+from fls_cli.commands.bench.summary import summary
 from fls_cli.commands.cache import app as cache
 from fls_cli.commands.chat import chat
 from fls_cli.commands.config import config
@@ -74,6 +75,7 @@ app.add_typer(voices, name="speakers", rich_help_panel=_LOOK)
 app.add_typer(cache, name="cache", rich_help_panel=_LOOK)
 bench.command("asr")(asr)
 bench.command("speakers")(speakers)
+bench.command("summary")(summary)
 bench.command("longspeech-eval")(longspeech_eval)
 bench.command("longspeech-data")(longspeech_data)
 app.add_typer(bench, name="bench", rich_help_panel=_MEASURE)

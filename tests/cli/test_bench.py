@@ -136,3 +136,22 @@ def test_a_table_as_text_and_as_markdown():
         "| a \\| b | 1 |",
         "| c | 10 |",
     ]
+
+
+@pytest.mark.weights
+def test_summary_sample(tmp_path: Path) -> None:
+    report = tmp_path / "summary.md"
+    sample = ROOT / "examples" / "summary-sample" / "sample.jsonl"
+    done = fls(
+        *("summary", str(sample), "--model", "mini", "--judge", "mini", "--limit", "1"),
+        *("-o", str(report), "--work", str(tmp_path), "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    payload = json.loads(done.stdout)
+    summaries, opening = payload["methods"]
+    assert (payload["judge"], summaries["method"]) == ("mini", "mini")
+    assert opening["method"] == "first sentences"
+    assert opening["borne_out"] == 1.0
+    assert summaries["facts"] > 0.1
+    assert all(one["confirmed"] is not None for one in summaries["summaries"][0]["sentences"])
+    assert "* should be said: Martin Reed has run a bakery" in report.read_text("utf-8")

@@ -42,11 +42,11 @@ _UNITS = str.maketrans(
 
 def holds_fact(answer: str, question: str, choices: Sequence[str], correct: int) -> bool:
     """Whether an answer names the correct choice, and none of the others as well."""
-    reply = _words(answer)
-    reply += [left + right for left, right in pairwise(reply) if not _is_number(left + right)]
-    terms = _words(question)
-    shares = [_covered(_added(choice, terms), reply) for choice in choices]
-    numbers = [word for word in _added(choices[correct], terms) if _is_number(word)]
+    reply = words_of(answer)
+    reply += [left + right for left, right in pairwise(reply) if not is_number(left + right)]
+    terms = words_of(question)
+    shares = [covered(_added(choice, terms), reply) for choice in choices]
+    numbers = [word for word in _added(choices[correct], terms) if is_number(word)]
     right = shares.pop(correct)
     return (
         right >= _COVERED
@@ -55,27 +55,37 @@ def holds_fact(answer: str, question: str, choices: Sequence[str], correct: int)
     )
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """Words as they are compared, normalised."""
     return normalise(text).translate(_UNITS).split()
 
 
 def _added(choice: str, terms: Sequence[str]) -> list[str]:
     """What a choice says beyond the question."""
-    words = list(dict.fromkeys(_words(choice)))
-    content = [word for word in words if word not in _EMPTY] or words
-    return [word for word in content if not any(_same(word, term) for term in terms)] or content
+    words = list(dict.fromkeys(words_of(choice)))
+    content = content_words(words) or words
+    return [word for word in content if not any(same_word(word, term) for term in terms)] or content
 
 
-def _covered(words: Sequence[str], reply: Sequence[str]) -> float:
+def content_words(words: Sequence[str]) -> list[str]:
+    """Those that say something by themselves."""
+    return [word for word in words if word not in _EMPTY]
+
+
+def covered(words: Sequence[str], reply: Sequence[str]) -> float:
+    """The share of words that a reply has."""
     if not words:
         return 0.0
-    return sum(any(_same(word, candidate) for candidate in reply) for word in words) / len(words)
+    return sum(any(same_word(word, candidate) for candidate in reply) for word in words) / len(
+        words
+    )
 
 
-def _same(word: str, candidate: str) -> bool:
+def same_word(word: str, candidate: str) -> bool:
+    """Whether two words are one, but for their endings."""
     if word == candidate:
         return True
-    if _is_number(word) or _is_number(candidate):
+    if is_number(word) or is_number(candidate):
         return False
     same = 0
     for left, right in zip(word, candidate, strict=False):
@@ -85,6 +95,7 @@ def _same(word: str, candidate: str) -> bool:
     return same >= _SAME_LETTERS and same >= _SAME_PART * max(len(word), len(candidate))
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a word is a number, as it is compared."""
     # Whisper's normaliser writes 1 as a word.
     return word == "one" or word[0].isdecimal()

@@ -1,0 +1,1 @@
+"""How true summaries are, and how much of what matters they say."""

@@ -1,0 +1,183 @@
+"""How good a summary is, by rules on strings, so that anybody gets the same.
+
+Against what was said: a sentence is borne out where some five sentences in a row of the recording
+hold 60 % of its content words, and the recording all of its names and numbers. It is copied where
+80 % of its word 4-grams are the recording's, repeated where an earlier one holds 80 % of its
+content words. Against what a summary should say: the share of the facts' content words that it has,
+and ROUGE-L (Lin 2004; F1 of the longest common subsequence of words). A topic is counted where a
+sentence that is borne out is about a place in it.
+
+Names are words with a capital inside a sentence, and at its beginning where the recording has them
+inside one, or the next word is a name, too; so this is about English.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import LCSseq
+
+from fls_models.bench.scoring.facts import (
+    content_words,
+    covered,
+    is_number,
+    same_word,
+    words_of,
+)
+from fls_models.bench.summary.items import SummaryItem
+
+_TOGETHER = 5
+_BORNE_OUT = 0.6
+_COPIED = _REPEATED = 0.8
+_GRAM = 4
+_WORD = re.compile(r"[^\W_][\w'’.-]*")
+_END = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
+
+
+@dataclass(frozen=True)
+class SentenceScores:
+    """Of one sentence of a summary: `place` is the sentence of the recording that holds most of
+    it, of the five that do; `wrong` are names and numbers that the recording does not hold."""
+
+    text: str
+    place: int
+    share: float
+    exact: int
+    wrong: tuple[str, ...]
+    is_copied: bool
+    is_repeated: bool
+
+    @property
+    def is_borne_out(self) -> bool:
+        return self.share >= _BORNE_OUT and not self.wrong
+
+
+@dataclass(frozen=True)
+class SummaryScores:
+    """Of one summary; `facts` and `rouge` are shares, `topics` names of those that are counted."""
+
+    sentences: tuple[SentenceScores, ...]
+    facts: float
+    rouge: float
+    topics: tuple[str, ...]
+
+
+class Recording:
+    """What was said, prepared for any number of summaries."""
+
+    def __init__(self, item: SummaryItem) -> None:
+        self._item = item
+        said = item.transcript.sentences
+        speakers = {sentence.speaker for sentence in said} - {None}
+        texts = [sentence.text for sentence in said]
+        self._words = [words_of(text) for text in texts]
+        everything = " ".join([*texts, *map(str, speakers)])
+        self._written = {word.casefold() for word in _written(everything)}
+        self._numbers = {word for word in words_of(everything) if is_number(word)}
+        inside = [word for text in texts for word in _written(text)[1:]]
+        inside += [word for speaker in speakers for word in _written(str(speaker))]
+        self._names = {word.casefold() for word in inside if word[0].isupper()}
+        self._grams = {gram for words in self._words for gram in _grams(words)}
+        self._known = {word: self._places(word) for words in self._words for word in set(words)}
+
+    def score(self, summary: str) -> SummaryScores:
+        """Scores of a summary in plain sentences."""
+        scored: list[SentenceScores] = []
+        before: list[list[str]] = []
+        for text in sentences_of(summary):
+            words = words_of(text)
+            content = content_words(words)
+            place, share = self._best_place(content)
+            exact = self._exact(text)
+            wrong = tuple(name for name in exact if not self._holds(name))
+            grams = _grams(words)
+            shared = sum(gram in self._grams for gram in grams)
+            copied = bool(grams) and shared >= _COPIED * len(grams)
+            repeated = any(covered(content, other) >= _REPEATED for other in before)
+            scored.append(SentenceScores(text, place, share, len(exact), wrong, copied, repeated))
+            before.append(words)
+        words = words_of(summary)
+        facts = [covered(content_words(words_of(fact)), words) for fact in self._item.facts]
+        reference = words_of(" ".join(self._item.facts))
+        common = LCSseq.similarity(words, reference)
+        rouge = 2 * common / (len(words) + len(reference)) if words else 0.0
+        topics = tuple(
+            topic.name
+            for topic in self._item.topics
+            if any(each.is_borne_out and each.place in topic.sentences for each in scored)
+        )
+        return SummaryScores(tuple(scored), sum(facts) / len(facts), rouge, topics)
+
+    def opening(self, words: int) -> str:
+        """The first sentences of the recording, of so many words at least."""
+        said: list[str] = []
+        for sentence in self._item.transcript.sentences:
+            if sum(len(text.split()) for text in said) >= words:
+                break
+            said.append(sentence.text)
+        return " ".join(said)
+
+    def around(self, place: int, width: int) -> str:
+        """So many sentences of the recording around one."""
+        said = self._item.transcript.sentences
+        first = max(0, min(place - width // 2, len(said) - width))
+        return " ".join(each.text for each in said[first : first + width])
+
+    def _places(self, word: str) -> NDArray[np.bool_]:
+        return np.array([any(same_word(word, other) for other in words) for words in self._words])
+
+    def _best_place(self, content: Sequence[str]) -> tuple[int, float]:
+        if not content:
+            return 0, 1.0
+        held = np.stack(
+            [self._known[word] if word in self._known else self._places(word) for word in content]
+        )
+        together = min(_TOGETHER, held.shape[1])
+        windows = np.lib.stride_tricks.sliding_window_view(held, together, axis=1).any(axis=2)
+        shares = windows.mean(axis=0)
+        first = int(shares.argmax())
+        place = first + int(held[:, first : first + together].sum(axis=0).argmax())
+        return place, float(shares[first])
+
+    def _exact(self, text: str) -> list[str]:
+        """Names and numbers of a sentence."""
+        written = _written(text)
+        names = [word for word in written[1:] if word[0].isupper() and word not in ("I", "I'm")]
+        if written and written[0][0].isupper():
+            first = written[0]
+            is_followed = len(written) > 1 and written[1][0].isupper()
+            is_known = first.casefold() in self._names
+            if (is_known or is_followed) and content_words([first.lower()]):
+                names.insert(0, first)
+        numbers = (word for word in words_of(text) if is_number(word) and word != "one")
+        return [*names, *numbers]
+
+    def _holds(self, exact: str) -> bool:
+        if exact in self._numbers:
+            return True
+        parts = [part for part in re.split(r"[-–]", exact.casefold()) if part]
+        return any(c.isalpha() for c in exact) and all(
+            _bare(part) in self._written for part in parts
+        )
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of plain prose."""
+    return [sentence for sentence in _END.split(text.strip()) if sentence]
+
+
+def _written(text: str) -> list[str]:
+    return [_bare(word) for word in _WORD.findall(text)]
+
+
+def _bare(word: str) -> str:
+    """Without a possessive's ending and what ends a sentence."""
+    word = word.strip(".'’-")
+    return re.sub(r"['’]s?$", "", word) or word
+
+
+def _grams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(words[start:] for start in range(_GRAM)), strict=False))
