@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
+import numpy as np
 import pytest
 from media_files import Site, as_file, tone, write_wav
 from test_many import WHAT, without_seconds
@@ -17,11 +22,14 @@ from tiny_model import SAID, Ear, Played, TinyModel, command, play
 
 from fls_cli.session import engine as engines
 from fls_cli.session import job as jobs
-from fls_cli.session.hearing.listening import KIND, is_known, listen
+from fls_cli.session.hearing.listening import KIND, Listening, is_known, listen
 from fls_cli.session.request import AudioRange, ListenRequest
 from fls_cli.session.session import Session
+from fls_models.audio.prefetch import ReadAhead
 from fls_models.core.cache import CacheKey
 from fls_models.core.progress import ignore
+from fls_models.core.results import Sentence, Word
+from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 
 Capture = pytest.CaptureFixture[str]
@@ -338,3 +346,27 @@ def test_a_recording_that_grows_while_it_is_heard_is_not_kept(tiny: TinyModel, t
     tiny.transcriber.begins = grow
     listen(tiny, wanted(talk), memory=shelf, warn=print, progress=ignore).transcript()  # type: ignore[arg-type]
     assert not shelf
+
+
+def test_who_stops_listening_ends_the_decoding() -> None:
+    at_work = Event()
+
+    def decode() -> Generator[np.ndarray, None, None]:
+        for _ in range(100):
+            yield np.zeros(16_000, np.float32)
+            at_work.set()
+            time.sleep(0.1)
+
+    blocks = decode()
+
+    def sentences() -> Iterator[Sentence]:
+        with closing(ReadAhead(blocks, 1)) as chunks:
+            for _ in chunks.items():
+                yield Sentence((Word(0.0, 1.0, " Yes.", 1.0),))
+
+    heard = iter(Listening(sentences(), Stopwatch(), lambda: ("en", 1.0), blocks))
+    next(heard)
+    # The thread is at the next block when nobody wants it any more.
+    assert at_work.wait(10)
+    heard.close()
+    assert inspect.getgeneratorstate(blocks) == inspect.GEN_CLOSED

@@ -14,6 +14,7 @@ from fls_cli.session.hearing.entry import Entry
 from fls_cli.session.hearing.speaker_wish import nobody_in_frames
 from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import EACH, ListenRequest
+from fls_models.audio.prefetch import closing_source
 from fls_models.audio.whisper.wording import PLAIN, not_by_whisper
 from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE, Cache
@@ -56,8 +57,10 @@ class Listening:
         replaced = Replacements(self.replacements) if self.replacements else None
         sentences: list[Sentence] = []
         written: list[Sentence] = []
-        # Closed here, not whenever garbage is collected: a child process hangs on it.
-        with closing(self.blocks) if self.blocks else nullcontext():
+        # Closed here, not whenever garbage is collected: a child process hangs on it. A thread may
+        # be at the next blocks, until sentences are closed.
+        blocks = closing(self.blocks) if self.blocks else nullcontext()
+        with blocks, closing_source(self.sentences):
             while True:
                 with self.clock.stage("listen"):
                     sentence = next(self.sentences, None)
