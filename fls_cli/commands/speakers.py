@@ -88,7 +88,7 @@ def list_(
     """
     known = known_voices()
     for problem in known.problems:
-        typer.echo(problem, err=True)
+        typer.echo(f"fls: {problem}", err=True)
     rows = [
         {"name": each.name, "seconds": round(each.seconds, 1), "samples": len(each.samples)}
         for each in known.voices

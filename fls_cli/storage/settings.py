@@ -27,7 +27,7 @@ Value: TypeAlias = str | int | bool
 # The words for yes and no that click takes from variables.
 _WORDS = dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True)
 _WORDS |= dict.fromkeys(("0", "false", "f", "no", "n", "off"), False)
-_LANGUAGE = re.compile(r"auto|[a-z]{2,3}(,[a-z]{2,3})*")
+_LANGUAGE = re.compile(r"[a-z _-]+(,[a-z _-]+)*", re.IGNORECASE)
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -104,7 +104,7 @@ SETTINGS = (
         "language",
         "auto",
         "The language spoken.",
-        "auto, which detects it, a code such as en, or those that may be spoken (de,en)",
+        "auto, which detects it, a code or name (de, german), or those that may be spoken (de,en)",
         lambda value: bool(_LANGUAGE.fullmatch(value)),
     ),
     Setting(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def summary_table(methods: Sequence[SummaryTotals], name: str, judge: str | None) -> Table:
     """One row a method; `judge` is the other model that checked sentences."""
     first = methods[0]
-    title = f"{name}: {len(first.rows)} recordings"
+    title = f"{name}: {len(first.rows)} recording{'s' * (len(first.rows) != 1)}"
     headings = (
         *("method", "borne out", f"says {judge}" if judge else "", "wrong names of 100"),
         *("facts", "ROUGE-L", "topics", "copied", "repeated", "words", "seconds"),

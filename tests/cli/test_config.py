@@ -227,7 +227,7 @@ WRONG = [
     ('budget = "lavish"\n', ': budget takes fast, balanced or accurate, not "lavish".'),
     ("model = 3\n", ": model takes auto, a name that `fls models list` shows, or a folder, not 3."),
     ('model = " "\n', ": model takes auto,"),
-    ('language = "English"\n', ": language takes auto, which detects it, a code such as en"),
+    ('language = "en;de"\n', ": language takes auto, which detects it, a code or name"),
     ('offline = "yes"\n', ': offline takes true or false, not "yes".'),
     ("quiet = 1\n", ": quiet takes true or false, not 1."),
     ("jobs = 0\n", ": jobs takes a whole number from 1 up, not 0."),
@@ -274,8 +274,9 @@ def test_help_and_the_path_are_there_whatever_the_file_holds(capfd: Capture, fil
         ("FLS_BUDGET", "lavish", "fast, balanced or accurate"),
         (
             "FLS_LANGUAGE",
-            "English",
-            "auto, which detects it, a code such as en, or those that may be spoken (de,en)",
+            "en;de",
+            "auto, which detects it, a code or name (de, german), or those that may be spoken "
+            "(de,en)",
         ),
         ("FLS_JOBS", "0", "a whole number from 1 up"),
         ("FLS_JOBS", "many", "a whole number from 1 up"),
@@ -294,7 +295,7 @@ def test_a_wrong_variable_is_named(
     ("variable", "text", "flags"),
     [
         ("FLS_BUDGET", "lavish", ["-b", "fast"]),
-        ("FLS_LANGUAGE", "English", ["--language", "en"]),
+        ("FLS_LANGUAGE", "en;de", ["--language", "en"]),
         ("FLS_OFFLINE", "maybe", ["--offline"]),
     ],
 )

@@ -234,7 +234,7 @@ def test_an_unknown_format_names_the_known_ones(talk: Path, capfd: Capture) -> N
     assert "txt, srt, vtt, tsv, lrc, md, json, and all" in played.err
 
 
-@pytest.mark.parametrize("name", ["de", "DE", "German", " german"])
+@pytest.mark.parametrize("name", ["de", "DE", "German", " german", "de-AT"])
 def test_language_is_what_was_asked_for(
     tiny: TinyModel, talk: Path, name: str, capfd: Capture
 ) -> None:
@@ -244,7 +244,12 @@ def test_language_is_what_was_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("germann", "did you mean german?"), ("klingon,de", "codes or names")]
+    ("name", "hint"),
+    [
+        ("germann", "did you mean german?"),
+        ("klingon,de", "codes or names"),
+        ("deutsch", "codes or names"),
+    ],
 )
 def test_a_language_that_has_no_such_name(
     tiny: TinyModel, talk: Path, name: str, hint: str, capfd: Capture
@@ -253,6 +258,22 @@ def test_a_language_that_has_no_such_name(
     assert (played.code, played.out, played.err.count("\n")) == (2, "", 1)
     assert f"No language is called '{name.split(',')[0]}'" in played.err
     assert hint in played.err
+
+
+def test_a_language_may_be_named_in_a_variable(
+    tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.setenv("FLS_LANGUAGE", "German")
+    assert play(capfd, "transcribe", str(talk)).code == 0
+    assert tiny.transcriber.asked == ["de"]
+    monkeypatch.setenv("FLS_LANGUAGE", "klingon")
+    played = play(capfd, "transcribe", str(talk))
+    assert (played.code, played.err.count("\n")) == (2, 1)
+
+
+def test_no_language_is_none_that_can_be_heard(talk: Path, capfd: Capture) -> None:
+    played = play(capfd, "transcribe", str(talk), "--language", "de,")
+    assert (played.code, "--language is empty" in played.err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["transcribe", "summarize"])

@@ -66,6 +66,7 @@ def test_an_item_is_a_transcript_with_times(item: SummaryItem) -> None:
     [
         {"facts": []},
         {"facts": None},
+        {"facts": "mill"},
         {"turns": []},
         {"turns": [{"speaker": "Anna", "text": " "}]},
         {"topics": [{"name": "x", "turns": [3, 9]}]},

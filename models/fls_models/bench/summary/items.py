@@ -59,6 +59,8 @@ def load_summary_items(path: Path, limit: int | None = None) -> list[SummaryItem
 def _item(raw: dict[str, Any]) -> SummaryItem:
     turns = raw["turns"] if "turns" in raw else [{"text": raw["text"]}]
     transcript, firsts = _spoken([(turn.get("speaker"), str(turn["text"])) for turn in turns])
+    if not isinstance(raw["facts"], list):
+        raise TypeError(raw["facts"])
     facts = tuple(str(fact).strip() for fact in raw["facts"])
     topics = []
     for topic in raw.get("topics", ()):
