@@ -6,17 +6,13 @@ file; and, if known, `topic`, else items of one recording have the same. Other f
 and so are lines with a `task` and without choices, as `fls bench longspeech-data` writes them.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.core.jsonl import read_lines
+from fls_models.bench.written import items_of, sentences_of
 from fls_models.core.results import Sentence, Transcript, Word
-from fls_models.errors import UsageError
-
-_SENTENCE = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
 
 
 @dataclass(frozen=True)
@@ -38,30 +34,18 @@ class Item:
 
 def load_items(path: Path, limit: int | None = None) -> list[Item]:
     """The items of a file, the first `limit` of them; UsageError names a line that does not fit."""
-    items = []
-    for number, raw in read_lines(path):
-        if "task" in raw and "choices" not in raw:
-            continue
-        try:
-            items.append(_item(raw, path.parent))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise UsageError(
-                f"{path}, line {number}: an item needs id, turns, text or transcript, question, "
-                "choices, and answer, the correct choice or its index."
-            ) from None
-        if len(items) == limit:
-            break
-    if not items:
-        raise UsageError(f"{path} holds no items.")
-    return items
+    needs = (
+        "id, turns, text or transcript, question, choices, and answer, the correct choice or its "
+        "index"
+    )
+    return items_of(path, lambda raw: _item(raw, path.parent), needs, limit)
 
 
 def true_transcript(item: Item) -> Transcript:
     """The item's own text as a transcript, as if every word had been understood; without times."""
     sentences = [
         Sentence(tuple(Word(0.0, 0.0, f" {word}", 1.0) for word in sentence.split()))
-        for sentence in _SENTENCE.split(item.text)
-        if sentence.strip()
+        for sentence in sentences_of(item.text)
     ]
     return Transcript("en", tuple(sentences), 0.0)
 
@@ -75,7 +59,9 @@ def stranger(items: Sequence[Item], index: int) -> Item | None:
     return next((item for item in around if item.topic != items[index].topic), None)
 
 
-def _item(raw: dict[str, Any], folder: Path) -> Item:
+def _item(raw: dict[str, Any], folder: Path) -> Item | None:
+    if "task" in raw and "choices" not in raw:
+        return None
     name = str(raw["id"])
     if "turns" in raw:
         turns = [str(turn["text"]) for turn in raw["turns"]]

@@ -5,17 +5,14 @@ that a summary should hold; and, if known, `topics`, a list of `{"name", "turns"
 Other fields are ignored.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.core.jsonl import read_lines
+from fls_models.bench.written import items_of, sentences_of
 from fls_models.core.results import Sentence, Transcript, Word
-from fls_models.errors import UsageError
 
-_SENTENCE = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
 # Seconds a word, as people talk, and between two turns.
 _WORD, _PAUSE = 0.4, 1.0
 
@@ -40,20 +37,11 @@ class SummaryItem:
 
 def load_summary_items(path: Path, limit: int | None = None) -> list[SummaryItem]:
     """The items of a file, the first `limit` of them; UsageError names a line that does not fit."""
-    items = []
-    for number, raw in read_lines(path):
-        try:
-            items.append(_item(raw))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            raise UsageError(
-                f"{path}, line {number}: an item needs id, turns or text, and facts, a list of "
-                "what a summary should say; topics need a name and their first and last turn."
-            ) from None
-        if len(items) == limit:
-            break
-    if not items:
-        raise UsageError(f"{path} holds no items.")
-    return items
+    needs = (
+        "id, turns or text, and facts, a list of what a summary should say; topics need a name and "
+        "their first and last turn"
+    )
+    return items_of(path, _item, needs, limit)
 
 
 def _item(raw: dict[str, Any]) -> SummaryItem:
@@ -79,7 +67,7 @@ def _spoken(turns: Sequence[tuple[str | None, str]]) -> tuple[Transcript, list[i
     firsts, now = [], 0.0
     for speaker, text in turns:
         firsts.append(len(sentences))
-        for sentence in _SENTENCE.split(text.strip()):
+        for sentence in sentences_of(text):
             words = []
             for word in sentence.split():
                 words.append(Word(now, now + _WORD, f" {word}", 1.0, "en", speaker))

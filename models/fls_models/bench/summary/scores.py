@@ -28,13 +28,13 @@ from fls_models.bench.scoring.facts import (
     words_of,
 )
 from fls_models.bench.summary.items import SummaryItem
+from fls_models.bench.written import sentences_of
 
 _TOGETHER = 5
 _BORNE_OUT = 0.6
 _COPIED = _REPEATED = 0.8
 _GRAM = 4
 _WORD = re.compile(r"[^\W_][\w'’.-]*")
-_END = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
 
 
 @dataclass(frozen=True)
@@ -162,11 +162,6 @@ class Recording:
         return any(c.isalpha() for c in exact) and all(
             _bare(part) in self._written for part in parts
         )
-
-
-def sentences_of(text: str) -> list[str]:
-    """The sentences of plain prose."""
-    return [sentence for sentence in _END.split(text.strip()) if sentence]
 
 
 def _written(text: str) -> list[str]:
