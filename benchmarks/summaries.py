@@ -19,9 +19,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from checkout import ROOT
+
+from fls_models.bench.written import sentences_of
+from fls_models.core.jsonl import read_lines
+
 MEASURED = 12
 JOINED = 8
-SPLIT = Path(__file__).parent / "results" / "qmsum-measured.json"
+SPLIT = ROOT / "benchmarks" / "results" / "qmsum-measured.json"
 # What transcribers of AMI and ICSI noted beside the words.
 _NOTE = re.compile(r"\{[^}]*\}")
 _SPACE = re.compile(r"\s+([.,?!;:%])|\s+('\s?(?:s|re|ve|ll|d|m|t)\b|n't\b)")
@@ -34,13 +39,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    meetings = sorted((meeting(raw) for raw in lines(arguments.qmsum)), key=lambda m: m["id"])
+    meetings = sorted(
+        (meeting(raw) for _, raw in read_lines(arguments.qmsum)), key=lambda m: m["id"]
+    )
     measured = [each["id"] for each in meetings[:MEASURED]]
     if measured != json.loads(SPLIT.read_text("utf-8")):
         raise SystemExit(f"{arguments.qmsum} is not the file that {SPLIT} was made of")
     write(arguments.out / "qmsum-measured.jsonl", meetings[:MEASURED])
     write(arguments.out / "qmsum-training.jsonl", meetings[MEASURED:])
-    recordings = list(lines(arguments.spiral))
+    recordings = [raw for _, raw in read_lines(arguments.spiral)]
     groups = [recordings[first : first + JOINED] for first in range(0, len(recordings), JOINED)]
     write(arguments.out / "spiral-joined.jsonl", map(joined, groups))
 
@@ -61,7 +68,7 @@ def meeting(raw: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": hashlib.sha256(text.encode()).hexdigest()[:16],
         "turns": turns,
-        "facts": re.split(r"(?<=[.?!])\s+", answer),
+        "facts": sentences_of(answer),
         "topics": topics,
     }
 
@@ -85,10 +92,6 @@ def plain(text: str) -> str:
     """QMSum's tokens as they are written: no space before what ends a word."""
     text = _SPACE.sub(lambda found: (found[1] or found[2]).replace(" ", ""), _NOTE.sub("", text))
     return " ".join(text.split())
-
-
-def lines(path: Path) -> Iterable[dict[str, Any]]:
-    return map(json.loads, path.read_text("utf-8").splitlines())
 
 
 def write(path: Path, items: Iterable[dict[str, Any]]) -> None:

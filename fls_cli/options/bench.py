@@ -27,6 +27,7 @@ Work = Annotated[
         help="Keep transcripts and results here; an interrupted bench goes on where it stopped.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
 @dataclass(frozen=True)

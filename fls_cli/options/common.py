@@ -79,8 +79,9 @@ def _language(context: typer.Context, option: typer.CallbackParam, value: str | 
 
 def _place(value: str | None) -> str | None:
     """Raises UsageError for a file that would not be what its name says."""
-    suffix = Path(value or "").suffix[1:].lower()
-    if suffix in _NOT_WRITTEN and not Path(value or "").is_dir():
+    place = Path(value or "")
+    suffix = place.suffix[1:].lower()
+    if suffix in _NOT_WRITTEN and not place.is_dir():
         raise UsageError(
             f"{value}: fls writes text, no {suffix} files; let the name end in .txt, .md or .json, "
             "or in another of the forms that `fls transcribe --help` names."

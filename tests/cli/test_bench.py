@@ -155,3 +155,9 @@ def test_summary_sample(tmp_path: Path) -> None:
     assert summaries["facts"] > 0.1
     assert all(one["confirmed"] is not None for one in summaries["summaries"][0]["sentences"])
     assert "* should be said: Martin Reed has run a bakery" in report.read_text("utf-8")
+
+
+def test_a_summary_is_of_one_budget() -> None:
+    sample = ROOT / "examples" / "summary-sample" / "sample.jsonl"
+    done = fls("summary", str(sample), "--model", "mini", "--budget", "fast,accurate")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

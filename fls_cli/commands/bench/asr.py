@@ -46,7 +46,7 @@ def asr(
     language: options.Language = None,
     limit: bench_options.Limit = None,
     work: bench_options.Work = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: bench_options.Json = False,
     output: bench_options.Report = None,
     manners: Manners,
 ) -> None:

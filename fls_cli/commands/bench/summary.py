@@ -11,11 +11,12 @@ import typer
 from fls_cli.console.text import clean
 from fls_cli.options import bench as bench_options
 from fls_cli.options import common as options
-from fls_cli.options.bench import MeasuredModel, budgets_named, form_of, work_folder
+from fls_cli.options.bench import MeasuredModel, form_of, work_folder
 from fls_cli.options.choices import Manners
 from fls_cli.options.groups import grouped
 from fls_cli.storage.files import write_atomically
 from fls_cli.writers import summary_report
+from fls_models.core.budget import Budget
 from fls_models.core.cache import NULL_CACHE
 from fls_models.errors import UsageError
 
@@ -42,7 +43,7 @@ def summary(
     target: MeasuredModel,
     limit: bench_options.Limit = None,
     work: bench_options.Work = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: bench_options.Json = False,
     output: bench_options.Report = None,
     manners: Manners,
 ) -> None:
@@ -52,7 +53,7 @@ def summary(
 
     Example: fls bench summary examples/summary-sample/sample.jsonl --model mini
     """
-    [budget] = budgets_named(budget)
+    paid = Budget(budget)
     form = form_of(output)
     work = work_folder(work)
     with manners.session() as session:
@@ -60,7 +61,6 @@ def summary(
         from fls_models.bench.caches.results import ResultCache
         from fls_models.bench.summary.items import load_summary_items
         from fls_models.bench.summary.summary import Judge, SummaryBench
-        from fls_models.core.budget import Budget
 
         bench_items = load_summary_items(items, limit)
         model = session.model(target.engine)
@@ -74,7 +74,7 @@ def summary(
             other = Judge(judging.language_model, judging.card.name)
         bench = SummaryBench(bench_items, ResultCache(work), session.bars)
         config = GenerationConfig(max_tokens=160)
-        totals = bench.by_model(model, Budget(budget), config, other)
+        totals = bench.by_model(model, paid, config, other)
         methods = (totals, bench.openings(totals))
         told = (methods, items.name, None if other is None else other.name)
         payload = summary_report.summary_bench_json(*told)

@@ -81,7 +81,8 @@ class Recording:
         inside += [word for speaker in speakers for word in _written(str(speaker))]
         self._names = {word.casefold() for word in inside if word[0].isupper()}
         self._grams = {gram for words in self._words for gram in _grams(words)}
-        self._known = {word: self._places(word) for words in self._words for word in set(words)}
+        self._vocabulary = {word for words in self._words for word in words}
+        self._places: dict[str, NDArray[np.bool_]] = {}
 
     def score(self, summary: str) -> SummaryScores:
         """Scores of a summary in plain sentences."""
@@ -126,15 +127,17 @@ class Recording:
         first = max(0, min(place - width // 2, len(said) - width))
         return " ".join(each.text for each in said[first : first + width])
 
-    def _places(self, word: str) -> NDArray[np.bool_]:
-        return np.array([any(same_word(word, other) for other in words) for words in self._words])
+    def _holding(self, word: str) -> NDArray[np.bool_]:
+        """Which sentences of the recording hold a word."""
+        if word not in self._places:
+            same = {other for other in self._vocabulary if same_word(word, other)}
+            self._places[word] = np.array([not same.isdisjoint(words) for words in self._words])
+        return self._places[word]
 
     def _best_place(self, content: Sequence[str]) -> tuple[int, float]:
         if not content:
             return 0, 1.0
-        held = np.stack(
-            [self._known[word] if word in self._known else self._places(word) for word in content]
-        )
+        held = np.stack([self._holding(word) for word in content])
         together = min(_TOGETHER, held.shape[1])
         windows = np.lib.stride_tricks.sliding_window_view(held, together, axis=1).any(axis=2)
         shares = windows.mean(axis=0)

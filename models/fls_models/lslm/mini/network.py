@@ -229,7 +229,8 @@ class Qwen2(nn.Module):
         return _Positions(cosines[before:total, None], sines[before:total, None], mask)
 
 
-@lru_cache(maxsize=4)
+# Two models have four lengths each.
+@lru_cache(maxsize=8)
 def _rotary(width: int, theta: float, rope_scale: float, length: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines of so many positions, (length, width) float32."""
     exponents = torch.arange(0, width, 2, dtype=torch.int64).float() / width
