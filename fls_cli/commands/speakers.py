@@ -14,7 +14,13 @@ from fls_cli.session.hearing.speakers import SpeakerSearch
 from fls_cli.session.request import ListenRequest
 from fls_cli.session.session import Session
 from fls_cli.sources.resolve import open_sources
-from fls_cli.storage.voices import forget_voices, keep_voice, known_voices, speaker_name
+from fls_cli.storage.voices import (
+    check_voice,
+    forget_voices,
+    keep_voice,
+    known_voices,
+    speaker_name,
+)
 from fls_models.core.timestamps import clock_time
 from fls_models.errors import InputError, UsageError
 
@@ -61,6 +67,7 @@ def add(
     who = None if speaker is None else parse_key(speaker)
     if speaker is not None and who is None:
         raise UsageError(f"--speaker takes S1 or 0:12, not {speaker!r}.")
+    check_voice(name)
     with manners.session(keep=keep) as session:
         for problem in known_voices().problems:
             session.say(problem)

@@ -15,7 +15,7 @@ from fls_cli.session.evidence_files import EVIDENCE
 from fls_cli.storage import settings
 from fls_models.core.budget import NAMES
 from fls_models.errors import UsageError
-from fls_models.transcription.language_names import language_code
+from fls_models.transcription.language_names import language_codes
 
 # Options under the headings that they have in the help.
 _reading = partial(typer.Option, rich_help_panel="What to read")
@@ -73,8 +73,7 @@ def _checked(context: typer.Context, option: typer.CallbackParam, value: str) ->
 def _language(context: typer.Context, option: typer.CallbackParam, value: str | None) -> str | None:
     if value is None or _checked(context, option, value) == "auto":
         return None
-    names = (name.strip().lower() for name in value.split(","))
-    return ",".join(dict.fromkeys(language_code(name) for name in names))
+    return language_codes(value)
 
 
 def _place(value: str | None) -> str | None:

@@ -21,13 +21,13 @@ from fls_cli.storage.cache import DEFAULT_LIMIT
 from fls_cli.storage.paths import config_file
 from fls_models.core import budget
 from fls_models.errors import UsageError
+from fls_models.transcription.language_names import language_codes
 
 Value: TypeAlias = str | int | bool
 
 # The words for yes and no that click takes from variables.
 _WORDS = dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True)
 _WORDS |= dict.fromkeys(("0", "false", "f", "no", "n", "off"), False)
-_LANGUAGE = re.compile(r"[a-z _-]+(,[a-z _-]+)*", re.IGNORECASE)
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -85,6 +85,13 @@ def _is_size(text: str) -> bool:
         return False
 
 
+def _is_language(text: str) -> bool:
+    try:
+        return text == "auto" or bool(language_codes(text))
+    except UsageError:
+        return False
+
+
 SETTINGS = (
     Setting(
         "budget",
@@ -105,7 +112,7 @@ SETTINGS = (
         "auto",
         "The language spoken.",
         "auto, which detects it, a code or name (de, german), or those that may be spoken (de,en)",
-        lambda value: bool(_LANGUAGE.fullmatch(value)),
+        _is_language,
     ),
     Setting(
         "vocabulary",

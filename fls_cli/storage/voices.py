@@ -86,6 +86,13 @@ def known_voices() -> KnownVoices:
     return KnownVoices(tuple(found), tuple(problems))
 
 
+def check_voice(name: str) -> None:
+    """Raises UsageError where what is known of somebody is damaged: nothing can be added to it."""
+    place = _place(name)
+    if place.exists():
+        _read(place)
+
+
 def keep_voice(name: str, voice: Voice) -> KnownVoice:
     """Adds a sample, unless it is known, to those of somebody. Raises what writing there does."""
     place = _place(name)

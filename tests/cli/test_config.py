@@ -296,6 +296,7 @@ def test_a_wrong_variable_is_named(
     [
         ("FLS_BUDGET", "lavish", ["-b", "fast"]),
         ("FLS_LANGUAGE", "en;de", ["--language", "en"]),
+        ("FLS_LANGUAGE", "klingon", ["--language", "en"]),
         ("FLS_OFFLINE", "maybe", ["--offline"]),
     ],
 )

@@ -125,7 +125,7 @@ def test_names_that_are_refused(talk: Path, name: str, capfd: Capture) -> None:
     "content", ["", "{}", "[]", '{"schema": "fls.voice/1", "name": "Bo"}', "\xff"]
 )
 def test_a_damaged_file_is_named_and_takes_nothing_else_away(
-    folder: Path, talk: Path, content: str, capfd: Capture
+    tiny: TinyModel, folder: Path, talk: Path, content: str, capfd: Capture
 ) -> None:
     keep_voice("Cy", VOICES["S2"])
     (folder / "Bo.json").write_text(content, "latin-1")
@@ -141,6 +141,16 @@ def test_a_damaged_file_is_named_and_takes_nothing_else_away(
     played = play(capfd, "speakers", "add", "Di", str(talk), "--speaker", "S1")
     assert (played.code, played.err.count(problem)) == (0, 1)
     assert play(capfd, "speakers", "remove", "Di", "Cy").code == 0
+
+
+def test_nothing_is_added_to_a_damaged_file(folder: Path, talk: Path, capfd: Capture) -> None:
+    keep_voice("Cy", VOICES["S2"])
+    [file] = folder.glob("*.json")
+    file.write_text("{}")
+    played = play(capfd, "speakers", "add", "Cy", str(talk), "--speaker", "S1")
+    assert (played.code, played.out, played.err.count("\n")) == (2, "", 1)
+    assert f"{file.name} holds no voice that this version knows; remove the file" in played.err
+    assert file.read_text() == "{}"
 
 
 def test_a_name_may_be_anything_on_a_line(talk: Path, folder: Path, capfd: Capture) -> None:

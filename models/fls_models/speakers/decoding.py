@@ -48,12 +48,12 @@ _EDGE = 0.05
 @dataclass(frozen=True)
 class VoiceTrack:
     """Embeddings in order: `regions` (n,) of unbroken speech, `starts` and `ends` (n,) in seconds,
-    `embeddings` (n, D) of length 1."""
+    `embeddings` (n, D) float32 of length 1: of ten hours, 90 MB."""
 
     regions: NDArray[np.int64]
     starts: Floats
     ends: Floats
-    embeddings: Floats
+    embeddings: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.regions)
@@ -69,9 +69,13 @@ class VoiceTrack:
         return stretches
 
     def clusters(self, stretches: Sequence[Sequence[int]]) -> Clusters:
-        means = np.stack([self.embeddings[list(places)].mean(axis=0) for places in stretches])
+        means = np.stack([self._mean(places) for places in stretches])
         seconds = [self.ends[places[-1]] - self.starts[places[0]] for places in stretches]
         return Clusters.of(means, np.array(seconds))
+
+    def _mean(self, places: Sequence[int]) -> Floats:
+        mean: Floats = self.embeddings[list(places)].mean(axis=0, dtype=np.float64)
+        return mean
 
     def _belongs(self, place: int, stretch: list[int], labels: NDArray[np.int64] | None) -> bool:
         first = stretch[0]
@@ -81,7 +85,7 @@ class VoiceTrack:
             return False
         if labels is not None:
             return bool(labels[place] == labels[first])
-        mean = self.embeddings[stretch].mean(axis=0)
+        mean = self._mean(stretch)
         return bool(self.embeddings[place] @ mean >= _LEAST_ALIKE * np.linalg.norm(mean))
 
 
@@ -185,7 +189,7 @@ def _centres(
 
 def _likeliest(track: VoiceTrack, centres: Floats, changes: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(n,) labels. `changes` (n,) says where another may well begin."""
-    scores = _SHARPNESS * track.embeddings @ centres.T
+    scores: Floats = _SHARPNESS * (track.embeddings @ centres.T.astype(np.float32)).astype(float)
     count, speakers = scores.shape
     came_from = np.zeros((count, speakers), np.int64)
     total = scores[0]

@@ -78,7 +78,7 @@ class Diarizer:
         numbers, starts, ends = np.array(self._spans, np.int64).reshape(-1, 3).T
         embeddings = np.concatenate([np.zeros((0, WIDTH), np.float16), *self._embeddings])
         return VoiceTrack(
-            numbers, starts / SAMPLE_RATE, ends / SAMPLE_RATE, embeddings.astype(np.float64)
+            numbers, starts / SAMPLE_RATE, ends / SAMPLE_RATE, embeddings.astype(np.float32)
         )
 
     @property

@@ -10,6 +10,12 @@ _CODE = re.compile(r"([a-z]{2,3})(?:[-_][a-z0-9]{2,8})*")
 _CLOSE = 0.85
 
 
+def language_codes(languages: str) -> str:
+    """Codes for codes or names with commas between; raises as `language_code` does."""
+    names = (name.strip().lower() for name in languages.split(","))
+    return ",".join(dict.fromkeys(map(language_code, names)))
+
+
 def language_code(language: str) -> str:
     """The ISO 639-1 code of a language that Whisper knows, by its English name in small letters.
 
