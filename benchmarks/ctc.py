@@ -20,11 +20,11 @@ from checkout import ROOT, located
 from fls_cli.sources.decode import decode
 from fls_models.audio.windows import cut
 from fls_models.bench.scoring.estimates import rate
+from fls_models.core.text.normalizer import normalise
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.encoding import encode_windows
 from fls_models.lslm.mini.speech_model import MiniSpeechLM
 from fls_models.training.data.manifests import read_utterances
-from fls_models.transcription.normalizer import normalise
 
 
 def main() -> None:

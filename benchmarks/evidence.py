@@ -49,12 +49,12 @@ from fls_models.bench.scoring.facts import holds_fact
 from fls_models.core.cache import NULL_CACHE, Cache
 from fls_models.core.constants import SAMPLE_RATE
 from fls_models.core.results import Span, Transcript, Word
+from fls_models.core.text.normalizer import normalise
 from fls_models.lslm import prompts
 from fls_models.lslm.kv_cache import KVContext, KVLayer
 from fls_models.pipelines.base import Pipeline
 from fls_models.pipelines.cascade import CascadeModel
 from fls_models.pipelines.mini import MiniFrameModel
-from fls_models.transcription.normalizer import normalise
 
 STRETCH = 20.0
 # Of a key sentence's words, how many must be found in the transcript to know when it is said.

@@ -18,6 +18,7 @@ from mini_takes import Take, Takes
 from torch import Tensor
 
 from fls_models.core.constants import SAMPLE_RATE, WINDOW_SAMPLES, frame_count
+from fls_models.core.text.normalizer import normalise
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.lslm.mini.connector import Connector
 from fls_models.training.core.batches import LikeLengths
@@ -26,7 +27,6 @@ from fls_models.training.ctc.spec_augment import disturbed
 from fls_models.training.ctc.train_connector import ConnectorTrainee
 from fls_models.training.ctc.unigram_vocabulary import Spelling
 from fls_models.training.ctc.vocabulary import Characters, frames_needed
-from fls_models.transcription.normalizer import normalise
 
 _REAL = 8
 # Real recordings are joined to clips of 8 to 29 s, with silence between them.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fls_models.transcription.normalizer import normalise
+from fls_models.core.text.normalizer import normalise
 
 NUMERALS = ["one", "two", "ten", "twenty", "hundred", "thousand", "and", "oh", "point", "a", "7"]
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
+from fls_models.core.text.normalizer import normalise
 from fls_models.errors import EnvironmentLacks
 from fls_models.training.data.spoken_form import FORMULA, LANGUAGE, MARKUP, spoken, spoken_form
 from fls_models.training.data.spoken_numbers import in_words
-from fls_models.transcription.normalizer import normalise
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fls_models.core.abbreviations import leans_on_next
 from fls_models.core.progress import ignore
 from fls_models.core.results import Turn
+from fls_models.core.text.abbreviations import leans_on_next
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 

@@ -14,8 +14,8 @@ from fls_models.bench.caches.transcripts import TranscriptCache
 from fls_models.bench.counting import counted
 from fls_models.core.jsonl import read_lines
 from fls_models.core.progress import Progress, ignore
+from fls_models.core.text.normalizer import normalise
 from fls_models.errors import UsageError
-from fls_models.transcription.normalizer import normalise
 from fls_models.transcription.word_errors import align
 
 

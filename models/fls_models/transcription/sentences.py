@@ -5,7 +5,8 @@ the pause before it, can. Whatever is unclear does not end a sentence: two that 
 read more easily than one in pieces.
 """
 
-from fls_models.core.abbreviations import (
+from fls_models.core.results import Sentence, Word
+from fls_models.core.text.abbreviations import (
     ABBREVIATED,
     ANYWHERE,
     BEFORE_NUMBERS,
@@ -13,7 +14,6 @@ from fls_models.core.abbreviations import (
     LEAN_ON_THE_NEXT,
     ORDINAL,
 )
-from fls_models.core.results import Sentence, Word
 
 _ENDINGS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")
 _PAUSE_ENDS_SENTENCE = 1.5

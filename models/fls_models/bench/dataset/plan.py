@@ -13,10 +13,10 @@ from math import exp
 from random import Random
 from typing import Any
 
+from fls_models.core.text.normalizer import normalise
 from fls_models.training.data import instructions as exercises
 from fls_models.training.data.documents import Document, Question
 from fls_models.training.data.spoken_form import WORDLESS
-from fls_models.transcription.normalizer import normalise
 
 ASKING = ("qa", "dialogue")
 """Tasks that put the questions of documents."""

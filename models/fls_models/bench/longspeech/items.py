@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fls_models.core.jsonl import read_lines
+from fls_models.core.text.normalizer import normalise
 from fls_models.errors import UsageError
-from fls_models.transcription.normalizer import normalise
 
 TASKS = ("asr", "qa", "dialogue", "summary", "emotion")
 

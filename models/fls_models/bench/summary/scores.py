@@ -7,11 +7,9 @@ content words. Against what a summary should say: the share of the facts' conten
 and ROUGE-L (Lin 2004; F1 of the longest common subsequence of words). A topic is counted where a
 sentence that is borne out is about a place in it.
 
-Names are words with a capital inside a sentence, and at its beginning where the recording has them
-inside one, or the next word is a name, too; so this is about English.
+Names and numbers are those of `core.text.exact`; so this is about English.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,21 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import LCSseq
 
-from fls_models.bench.scoring.facts import (
-    content_words,
-    covered,
-    is_number,
-    same_word,
-    words_of,
-)
 from fls_models.bench.summary.items import SummaryItem
 from fls_models.bench.written import sentences_of
+from fls_models.core.text.exact import ExactWords
+from fls_models.core.text.words import content_words, covered, same_word, words_of
 
 _TOGETHER = 5
 _BORNE_OUT = 0.6
 _COPIED = _REPEATED = 0.8
 _GRAM = 4
-_WORD = re.compile(r"[^\W_][\w'’.-]*")
 
 
 @dataclass(frozen=True)
@@ -74,12 +66,7 @@ class Recording:
         speakers = {sentence.speaker for sentence in said} - {None}
         texts = [sentence.text for sentence in said]
         self._words = [words_of(text) for text in texts]
-        everything = " ".join([*texts, *map(str, speakers)])
-        self._written = {word.casefold() for word in _written(everything)}
-        self._numbers = {word for word in words_of(everything) if is_number(word)}
-        inside = [word for text in texts for word in _written(text)[1:]]
-        inside += [word for speaker in speakers for word in _written(str(speaker))]
-        self._names = {word.casefold() for word in inside if word[0].isupper()}
+        self._exact = ExactWords(texts, [str(speaker) for speaker in speakers])
         self._grams = {gram for words in self._words for gram in _grams(words)}
         self._vocabulary = {word for words in self._words for word in words}
         self._places: dict[str, NDArray[np.bool_]] = {}
@@ -92,8 +79,7 @@ class Recording:
             words = words_of(text)
             content = content_words(words)
             place, share = self._best_place(content)
-            exact = self._exact(text)
-            wrong = tuple(name for name in exact if not self._holds(name))
+            exact, wrong = self._exact.of(text), self._exact.wrong(text)
             grams = _grams(words)
             shared = sum(gram in self._grams for gram in grams)
             copied = bool(grams) and shared >= _COPIED * len(grams)
@@ -144,37 +130,6 @@ class Recording:
         first = int(shares.argmax())
         place = first + int(held[:, first : first + together].sum(axis=0).argmax())
         return place, float(shares[first])
-
-    def _exact(self, text: str) -> list[str]:
-        """Names and numbers of a sentence."""
-        written = _written(text)
-        names = [word for word in written[1:] if word[0].isupper() and word not in ("I", "I'm")]
-        if written and written[0][0].isupper():
-            first = written[0]
-            is_followed = len(written) > 1 and written[1][0].isupper()
-            is_known = first.casefold() in self._names
-            if (is_known or is_followed) and content_words([first.lower()]):
-                names.insert(0, first)
-        numbers = (word for word in words_of(text) if is_number(word) and word != "one")
-        return [*names, *numbers]
-
-    def _holds(self, exact: str) -> bool:
-        if exact in self._numbers:
-            return True
-        parts = [part for part in re.split(r"[-–]", exact.casefold()) if part]
-        return any(c.isalpha() for c in exact) and all(
-            _bare(part) in self._written for part in parts
-        )
-
-
-def _written(text: str) -> list[str]:
-    return [_bare(word) for word in _WORD.findall(text)]
-
-
-def _bare(word: str) -> str:
-    """Without a possessive's ending and what ends a sentence."""
-    word = word.strip(".'’-")
-    return re.sub(r"['’]s?$", "", word) or word
 
 
 def _grams(words: Sequence[str]) -> Counter[tuple[str, ...]]:

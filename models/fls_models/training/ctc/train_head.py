@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fls_models.core.files import replacing
+from fls_models.core.text.normalizer import normalise
 from fls_models.extractor.ctc_decoding import greedy
 from fls_models.extractor.density import CtcHead
 from fls_models.lslm.large import LargeSpeechLM
@@ -28,7 +29,6 @@ from fls_models.training.core.run import Run
 from fls_models.training.core.trainer import Loop
 from fls_models.training.ctc.vocabulary import Vocabulary, frames_needed
 from fls_models.training.data.manifests import Utterance
-from fls_models.transcription.normalizer import normalise
 from fls_models.transcription.word_errors import align
 
 PREFIX = "ctc_decoder."

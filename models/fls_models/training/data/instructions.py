@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from fls_models.core.text.normalizer import normalise
 from fls_models.lslm import prompts
 from fls_models.lslm.prompts import ASK, SUMMARISE, Prompt
 from fls_models.training.data.documents import Question
-from fls_models.transcription.normalizer import normalise
 
 TRANSCRIBING = (
     prompts.transcription(None).strip(),

@@ -1,0 +1,1 @@
+"""Text as it is compared: words, names and numbers in one spelling."""

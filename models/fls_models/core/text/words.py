@@ -1,0 +1,66 @@
+"""Words as they are compared: in one spelling, but for their endings.
+
+Everything is normalised first, so that `fifteen` is 15. Two words are the same when they are equal
+or begin with the same five letters or more that make up 60 % of the longer one (holographic,
+holograms). The list of words that say nothing by themselves is English.
+"""
+
+from collections.abc import Sequence
+
+from fls_models.core.text.normalizer import normalise
+
+_SAME_LETTERS = 5
+_SAME_PART = 0.6
+# No word for "one": it may be the number that is asked for.
+_EMPTY_WORDS = """
+    a about after again all also an and any are as at be because been before being both but by
+    can could did do does doing done during each for from get had has have having he her his how
+    i if in into is it its just may might more most much must my no not of on or other our
+    out over own she should so some such than that the their them then there these they this
+    those through to too under up use used uses using very was we were what when where which who
+    whom whose why will with would you your
+"""
+_EMPTY = frozenset(_EMPTY_WORDS.split())
+# A number and its unit are two words, so that "20%" covers most of "improved by 20%".
+_UNITS = str.maketrans(
+    {"%": " percent ", "$": " dollars ", "£": " pounds ", "€": " euros ", "¢": " cents "}
+)
+
+
+def words_of(text: str) -> list[str]:
+    """Words as they are compared, normalised."""
+    return normalise(text).translate(_UNITS).split()
+
+
+def content_words(words: Sequence[str]) -> list[str]:
+    """Those that say something by themselves."""
+    return [word for word in words if word not in _EMPTY]
+
+
+def covered(words: Sequence[str], reply: Sequence[str]) -> float:
+    """The share of words that a reply has."""
+    if not words:
+        return 0.0
+    return sum(any(same_word(word, candidate) for candidate in reply) for word in words) / len(
+        words
+    )
+
+
+def same_word(word: str, candidate: str) -> bool:
+    """Whether two words are one, but for their endings."""
+    if word == candidate:
+        return True
+    if is_number(word) or is_number(candidate):
+        return False
+    same = 0
+    for left, right in zip(word, candidate, strict=False):
+        if left != right:
+            break
+        same += 1
+    return same >= _SAME_LETTERS and same >= _SAME_PART * max(len(word), len(candidate))
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number, as it is compared."""
+    # Whisper's normaliser writes 1 as a word.
+    return word == "one" or word[0].isdecimal()
