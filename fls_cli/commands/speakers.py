@@ -157,7 +157,10 @@ def _add(session: Session, name: str, who: str | float | None, request: ListenRe
     for each in known_voices().voices:
         likeness = min(1.0, max(sample.likeness(voice) for sample in each.voices))
         if each.name == name and likeness < _ALIKE:
-            say(f"does not sound like {name} so far ({likeness:.2f}); kept as another sample")
+            say(
+                f"does not sound like {name} so far ({likeness:.2f}); kept as another sample. "
+                f"Is it somebody else? fls speakers remove {name}, and add the others anew"
+            )
         elif each.name != name and likeness >= _ALIKE:
             say(f"sounds like {each.name}, too ({likeness:.2f}); they may be mistaken")
     known = keep_voice(name, voice)

@@ -68,7 +68,7 @@ def summarize(
         paid = reading.paid
 
         def task(job: Job) -> None:
-            from fls_models.answering.summarize import summarise
+            from fls_models.answering.summaries.summarize import summarise
 
             hearing = job.hear()
             if not hearing.recording.speaks:

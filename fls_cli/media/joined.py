@@ -12,7 +12,7 @@ from fls_cli.media.shortfalls import Ending, ends_early
 from fls_cli.media.source import Source
 from fls_cli.media.timeline.placing import LONGEST_GAP, Placing
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.errors import NoAudioTrack, UsageError
+from fls_models.errors import InputError, NoAudioTrack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,4 +147,7 @@ def _wanted_channels(track: Track, mix: Mix) -> int | None:
 def _check_channel(source: Source, mix: Mix, channels: int) -> None:
     if mix.channel is not None and mix.channel >= channels:
         choice = "one channel" if channels == 1 else f"{channels} channels"
-        raise UsageError(f"{source.name}: there is no channel {mix.channel + 1}; it has {choice}.")
+        raise InputError(
+            f"{source.name}: there is no channel {mix.channel + 1}; it has {choice}, which are "
+            "heard together without --channels."
+        )

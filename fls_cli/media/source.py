@@ -2,12 +2,15 @@
 
 import os
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
-from fls_models.errors import EmptyInput, InputError, MissingInput
+from fls_cli.console.text import printable
+from fls_models.errors import EmptyInput, InputError, MissingInput, UsageError
 
 
 class Remote(Protocol):
@@ -76,6 +79,17 @@ class Source:
         """Removes the copy of an address, as nobody will read it again."""
         if self.remote is not None:
             self.remote.close()
+
+
+def check_apart(place: Path, sources: Iterable[Source]) -> None:
+    """Raises UsageError for a place to write to at which one of the recordings lies."""
+    for source in sources:
+        with suppress(OSError):
+            if source.local is not None and os.path.samefile(place, source.local):
+                raise UsageError(
+                    f"{printable(str(place))} is the recording {source.name} itself, which would "
+                    "be lost; name another file."
+                )
 
 
 def check_readable(source: Source) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from fls_cli.session.engine import READERS
 from fls_cli.session.evidence_files import EVIDENCE
+from fls_cli.sources.folders import MEDIA_SUFFIXES
 from fls_cli.storage import settings
 from fls_models.core.budget import NAMES
 from fls_models.errors import UsageError
@@ -25,8 +26,8 @@ _large = partial(typer.Option, rich_help_panel="Large models")
 
 # Files that are no text, or of a form of their own that nothing here writes.
 _NOT_WRITTEN = frozenset(
-    {"ass", "csv", "dfxp", "doc", "docx", "epub", "htm", "html", "odt", "pdf", "rtf"}
-    | {"sbv", "ssa", "ttml", "xlsx", "xml", "yaml", "yml"}
+    {".ass", ".csv", ".dfxp", ".doc", ".docx", ".epub", ".htm", ".html", ".odt", ".pdf", ".rtf"}
+    | {".sbv", ".ssa", ".ttml", ".xlsx", ".xml", ".yaml", ".yml"}
 )
 
 
@@ -79,11 +80,11 @@ def _language(context: typer.Context, option: typer.CallbackParam, value: str | 
 def _place(value: str | None) -> str | None:
     """Raises UsageError for a file that would not be what its name says."""
     place = Path(value or "")
-    suffix = place.suffix[1:].lower()
-    if suffix in _NOT_WRITTEN and not place.is_dir():
+    suffix = place.suffix.lower()
+    if suffix in _NOT_WRITTEN | MEDIA_SUFFIXES and not place.is_dir():
         raise UsageError(
-            f"{value}: fls writes text, no {suffix} files; let the name end in .txt, .md or .json, "
-            "or in another of the forms that `fls transcribe --help` names."
+            f"{value}: fls writes text, no {suffix[1:]} files; let the name end in .txt, .md or "
+            ".json, or in another of the forms that `fls transcribe --help` names."
         )
     return value
 

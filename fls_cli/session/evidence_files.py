@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fls_cli.console.text import printable
 from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
+from fls_cli.media.source import check_apart
 from fls_cli.session.job import Job
 from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
 from fls_models.core.progress import ignore
@@ -74,6 +75,8 @@ class Showing:
             raise UsageError(
                 f"--report: {count} recordings have a page each; name a folder, with / at its end."
             )
+        if self.report is not None and not self.in_folder:
+            check_apart(Path(self.report), [job.source])
         try:
             if self.clips is not None:
                 check_folder(job.place(self.clips, STAMP).parent)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fls_cli.media.source import Source
+from fls_cli.media.source import Source, check_apart
 from fls_cli.session.job import Job
 from fls_cli.session.ledger import claimed, seems_finished
 from fls_cli.session.output_tree import place_all
@@ -62,6 +62,8 @@ class Runner:
         ) as self._sources:
             self.session.source_count = len(self._sources) + self.session.failures
             folder = self._folder
+            if self.session.output is not None and folder is None:
+                check_apart(Path(self.session.output), self._sources)
             # All are checked before a model is loaded for the first.
             sources = [source for source in self._sources if self.session.is_there(source)]
             places = place_all(sources, folder, request.suffix) if folder else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 from fls_cli.console.text import clean, printable
@@ -34,9 +35,9 @@ def _entries(vocabulary: str) -> tuple[str, ...]:
     place = Path(vocabulary).expanduser()
     if place.is_file():
         label, parts = printable(str(place)), _lines(place)
-    elif place.suffix == ".txt" or os.sep in vocabulary:
+    elif place.is_dir() or place.suffix == ".txt" or os.sep in vocabulary:
         raise UsageError(
-            f"{printable(vocabulary)} is not there; --vocabulary takes words or a file."
+            f"{printable(vocabulary)} is no file; --vocabulary takes words or a file of them."
         )
     else:
         label, parts = "--vocabulary", re.split("[,;]", vocabulary)
@@ -57,6 +58,8 @@ def _entries(vocabulary: str) -> tuple[str, ...]:
 
 def _pairs(place: Path) -> tuple[tuple[str, str], ...]:
     label = printable(str(place))
+    if not place.exists():
+        raise UsageError(f"{label} is not there; --replace takes a file with lines of wrong=right.")
     pairs: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(_lines(place), 1):
         if not line.strip() or line.startswith("#"):
@@ -87,7 +90,9 @@ def _lines(place: Path) -> list[str]:
     try:
         return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
+        wide = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+        code = "UTF-16" if wide else "LATIN1"
         raise UsageError(
-            f"{label} is no text in UTF-8; save it as that (`iconv -f LATIN1 -t UTF-8`, if it is "
-            "in Latin-1)."
+            f"{label} is no text in UTF-8; if it is in {code}, save it anew: "
+            f"`iconv -f {code} -t UTF-8`."
         ) from None

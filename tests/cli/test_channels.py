@@ -109,6 +109,15 @@ def test_one_channel_is_no_each(tiny: TinyModel, talk: Path, capfd: Capture) -> 
     assert "has one channel; --channels each is for 2 to 32" in played.err
 
 
+def test_a_channel_that_one_of_several_has_not(
+    tiny: TinyModel, talk: Path, call: Path, capfd: Capture
+) -> None:
+    played = play(capfd, "transcribe", str(talk), str(call), "--channels", "right")
+    assert played.code == 1
+    assert "there is no channel 2; it has one channel, which are heard" in played.err
+    assert f"==> {call} <==" in played.out
+
+
 def test_one_of_several_may_have_one_channel(
     tiny: TinyModel, talk: Path, call: Path, tmp_path: Path, capfd: Capture
 ) -> None:

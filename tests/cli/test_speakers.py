@@ -241,6 +241,8 @@ def test_silence_has_no_speakers(tiny: TinyModel, hush: Path, capfd: Capture) ->
     played = play(capfd, "transcribe", str(hush), "--speakers", "auto")
     assert (played.code, played.out) == (0, "")
     assert "no speech was found" in played.err
+    asked = ["--speakers", "2", "-f", "json"]
+    assert "turns" not in json.loads(play(capfd, "transcribe", str(hush), *asked).out)
 
 
 def test_several_recordings(tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -274,6 +275,23 @@ def test_a_language_may_be_named_in_a_variable(
 def test_no_language_is_none_that_can_be_heard(talk: Path, capfd: Capture) -> None:
     played = play(capfd, "transcribe", str(talk), "--language", "de,")
     assert (played.code, "--language is empty" in played.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["transcribe", "summarize"])
+def test_a_recording_is_never_written_over(
+    tiny: TinyModel, talk: Path, command: str, tmp_path: Path, capfd: Capture
+) -> None:
+    other = Path(shutil.copy(talk, tmp_path / "other.wav"))
+    unnamed = Path(shutil.copy(talk, tmp_path / "voice"))
+    (tmp_path / "link").symlink_to(unnamed)
+    before = talk.read_bytes()
+    refusals = {talk: "writes text", other: "writes text", unnamed: "would be lost"}
+    for output, reason in {**refusals, tmp_path / "link": "would be lost"}.items():
+        source = unnamed if reason == "would be lost" else talk
+        played = play(capfd, command, str(source), "-o", str(output))
+        assert (played.code, played.out, played.err.count("\n")) == (2, "", 1)
+        assert reason in played.err
+    assert {talk.read_bytes(), other.read_bytes(), unnamed.read_bytes()} == {before}
 
 
 @pytest.mark.parametrize("command", ["transcribe", "summarize"])

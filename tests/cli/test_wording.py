@@ -109,8 +109,8 @@ def test_finished_results_are_of_the_same_words(
 @pytest.mark.parametrize(
     ("vocabulary", "reason"),
     [
-        ("no.txt", "is not there; --vocabulary takes words or a file"),
-        ("no/such", "is not there"),
+        ("no.txt", "is no file; --vocabulary takes words or a file"),
+        ("no/such", "is no file"),
         (" , ,", "there is no word in it"),
         ("...,!", "there is no word in it"),
         ("x" * 61, "is longer than 60 characters"),
@@ -124,10 +124,15 @@ def test_vocabularies_that_are_none(vocabulary: str, reason: str) -> None:
 def test_lists_that_are_none(tmp_path: Path) -> None:
     latin = tmp_path / "latin.txt"
     latin.write_bytes("Müller".encode("latin-1"))
-    with pytest.raises(UsageError, match="no text in UTF-8; save it as that"):
+    with pytest.raises(UsageError, match="no text in UTF-8; if it is in LATIN1, save it anew"):
         parse_wording(str(latin))
     with pytest.raises(UsageError, match="no text in UTF-8"):
         parse_wording(replace=str(latin))
+    latin.write_bytes("Müller".encode("utf-16"))
+    with pytest.raises(UsageError, match="iconv -f UTF-16 -t UTF-8"):
+        parse_wording(str(latin))
+    with pytest.raises(UsageError, match="is no file; --vocabulary takes words or a file of them"):
+        parse_wording(str(tmp_path))
     many = wrote(tmp_path / "many.txt", "\n".join(f"w{n}" for n in range(20_001)))
     with pytest.raises(UsageError, match="20001 words are more than 20000"):
         parse_wording(str(many))
@@ -141,7 +146,9 @@ def test_lists_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 1"):
         parse_wording(replace=str(wrote(tmp_path / "r.txt", "=b")))
     with pytest.raises(UsageError, match="cannot be read"):
-        parse_wording(replace=str(tmp_path / "none.txt"))
+        parse_wording(replace=str(tmp_path))
+    with pytest.raises(UsageError, match="not there; --replace takes a file with lines of wrong="):
+        parse_wording(replace="ferry=boat")
     with pytest.raises(UsageError, match="over 4 MB"):
         parse_wording(replace=str(wrote(tmp_path / "r.txt", "a=b\n" * 1_000_001)))
     with pytest.raises(UsageError, match="--task takes transcribe or translate"):

@@ -102,6 +102,9 @@ class SpeakerSearch:
                 f"{_voices(found.count)} heard; the most alike are taken for one, since at most "
                 f"{most} were asked for"
             )
+        if not transcript.sentences:
+            # Where nothing is said, nobody says it.
+            return []
         if not found.turns:
             # Too little to tell voices apart is of one speaker.
             start = self._request.audio_range.start
