@@ -90,7 +90,7 @@ def ask(
         wish={
             "questions": questions,
             "manner": sampling.as_json(),
-            "showing": [showing.evidence, showing.printed, str(showing.clips), showing.report],
+            "showing": showing.as_json(),
         },
         suffix=".answers.jsonl" if as_json else ".answers.txt",
         as_json=as_json,

@@ -1,6 +1,7 @@
 """`fls summarize`: recordings in short."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,11 +9,13 @@ import typer
 from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners, Reading, Recordings, Results, Sampling
 from fls_cli.options.groups import grouped
+from fls_cli.session.evidence_files import Showing
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
+from fls_cli.sources.prompts import parse_prompt
 from fls_cli.writers.results import ffmetadata, summary_json, summary_text
-from fls_models.core.results import STYLES
+from fls_models.core.results import STYLES, WORDED
 from fls_models.errors import UsageError
 
 _FFMETADATA = "ffmetadata"
@@ -32,14 +35,34 @@ def summarize(
         str,
         typer.Option(
             metavar="STYLE",
-            help="brief, bullets, chapters with their start times, or ffmetadata: chapters as "
-            "ffmpeg takes them.",
+            help="brief, bullets, chapters with their start times, quotes word for word, actions "
+            "(who has to do what), or ffmetadata: chapters as ffmpeg takes them.",
             autocompletion=lambda incomplete: [s for s in _STYLES if s.startswith(incomplete)],
         ),
     ] = "brief",
+    length: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Sentences at most; topics are put together for fewer."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Ask this of each topic instead: a name in \\[prompts] of the file of settings.",
+        ),
+    ] = None,
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ask what this file says of each topic instead."),
+    ] = None,
     reading: Reading,
     recordings: Recordings,
     as_json: options.Json = False,
+    evidence: options.Evidence = None,
+    clips: options.Clips = None,
+    report: options.Report = None,
     results: Results,
     large: LargeModel,
     sampling: _Brief,
@@ -53,12 +76,22 @@ def summarize(
         raise UsageError(f"There is no style {style!r}; there are: {', '.join(_STYLES)}.")
     if style == _FFMETADATA and as_json:
         raise UsageError("--style ffmetadata is a form of its own; leave --json out.")
+    showing = Showing.parse(evidence, clips, report, as_json=as_json)
+    wish = parse_prompt(prompt, prompt_file)
+    if wish and style in (*WORDED, _FFMETADATA):
+        raise UsageError(f"--style {style} has nothing to ask; leave --prompt or --style out.")
     request = Request(
         command="summarize",
         engine=reading.engine(large),
         budget=reading.budget,
         audio_range=recordings.audio_range,
-        wish={"style": style, "manner": sampling.as_json()},
+        wish={
+            "style": style,
+            "manner": sampling.as_json(),
+            "length": length,
+            "prompt": wish,
+            "showing": showing.as_json(),
+        },
         suffix=_suffix(style, as_json=as_json),
         as_json=as_json,
         target_length=reading.target_length,
@@ -70,6 +103,7 @@ def summarize(
         def task(job: Job) -> None:
             from fls_models.answering.summaries.summarize import summarise
 
+            showing.check(job)
             hearing = job.hear()
             if not hearing.recording.speaks:
                 job.say_silent(in_result=True)
@@ -81,6 +115,8 @@ def summarize(
                 style="chapters" if style == _FFMETADATA else style,
                 budget=paid,
                 generation=sampling.config,
+                length=length,
+                wish=wish,
                 progress=session.bars,
             )
             if as_json:
@@ -92,7 +128,14 @@ def summarize(
                     )
                 job.write(ffmetadata(summary.chapters))
             else:
-                job.write(summary_text(summary, style))
+                shown = showing.evidence if showing.printed else 0
+                job.write(summary_text(summary, style, shown))
+            showing.show(job, summary)
+            if length is not None and 0 < len(summary.statements) < length:
+                session.say(
+                    f"{job.source.name}: there is matter for {len(summary.statements)} of "
+                    f"{length} sentences"
+                )
 
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         runner.run(sources or [], recordings.from_file, request, task)

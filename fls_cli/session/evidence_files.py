@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fls_cli.console.text import printable
 from fls_cli.media.clips.clips import STAMP, clip_place, save_clip
@@ -13,7 +14,7 @@ from fls_cli.media.source import check_apart
 from fls_cli.session.job import Job
 from fls_cli.storage.files import check_folder, check_place, make_folder, write_atomically
 from fls_models.core.progress import ignore
-from fls_models.core.results import Answer, Passage
+from fls_models.core.results import Answer, Passage, Summary
 from fls_models.errors import InputError, UsageError
 
 _PAGE = ".html"
@@ -58,6 +59,10 @@ class Showing:
             evidence = EVIDENCE if as_json or clips or report else 0
         return cls(evidence, printed, clips, report)
 
+    def as_json(self) -> list[Any]:
+        """What a result depends on."""
+        return [self.evidence, self.printed, str(self.clips), self.report]
+
     @property
     def in_folder(self) -> bool:
         """Whether there is a page for each recording."""
@@ -88,18 +93,17 @@ class Showing:
         except UsageError as error:
             raise InputError(str(error)) from None
 
-    def show(self, job: Job, answers: Sequence[Answer]) -> None:
+    def show(self, job: Job, result: Sequence[Answer] | Summary) -> None:
         """Writes the clips and the page of one recording."""
         if self.clips is not None:
-            self._cut(
-                job, self.clips, [passage for answer in answers for passage in answer.evidence]
-            )
+            parts = result.statements if isinstance(result, Summary) else result
+            self._cut(job, self.clips, [passage for part in parts for passage in part.evidence])
         if self.report is not None:
             place = Path(self.report)
             if self.in_folder:
                 place = job.place(place, _PAGE)
                 make_folder(place.parent)
-            write_atomically(place, _page(job, answers))
+            write_atomically(place, _page(job, result))
             job.session.say(f"wrote {place}")
 
     def _cut(self, job: Job, folder: Path, passages: Sequence[Passage]) -> None:
@@ -114,8 +118,8 @@ def _is_folder(report: str) -> bool:
     return report.endswith(os.sep) or os.path.isdir(report)
 
 
-def _page(job: Job, answers: Sequence[Answer]) -> str:
-    from fls_cli.writers.pages.answer_page import answer_page
+def _page(job: Job, result: Sequence[Answer] | Summary) -> str:
+    from fls_cli.writers.pages.answer_page import PageOf, answer_page, summary_page
     from fls_cli.writers.pages.page_audio import page_audio
 
     extractor, inspection, request = job.model.extractor, None, job.listen_request
@@ -123,12 +127,13 @@ def _page(job: Job, answers: Sequence[Answer]) -> str:
         # What is wrong with the recording was said when it was heard for the answers.
         bars, total = job.session.bars, request.seconds()
         inspection = request.inspect(extractor, total, warn=ignore, progress=bars)
-    return answer_page(
-        answers,
-        name=job.source.name,
+    page_of = PageOf(
         audio=page_audio(job.decode()),
         inspection=inspection,
         offset=job.request.audio_range.start,
         flaws=[flaw.text for flaw in job.flaws],
         turns=job.turns,
     )
+    if isinstance(result, Summary):
+        return summary_page(result, name=job.source.name, **page_of)
+    return answer_page(result, name=job.source.name, **page_of)

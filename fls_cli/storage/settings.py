@@ -152,6 +152,8 @@ SETTINGS = (
         _is_size,
     ),
 )
+# Further requests for summaries, by name.
+PROMPTS = "prompts"
 # The one that no option has: `fls_cli.storage.cache` reads its variable.
 _SIZE = SETTINGS[-1]
 
@@ -167,6 +169,28 @@ def read_file() -> dict[str, Value]:
     Raises UsageError for a file that cannot be read, is no TOML, or has other keys and values than
     the ones there are; and when FLS_CONFIG names a file that is not there.
     """
+    file, content = config_file(), _content()
+    return {
+        name: _known(name, file or Path()).from_file(value, file or Path())
+        for name, value in content.items()
+        if name != PROMPTS
+    }
+
+
+def prompts() -> dict[str, str]:
+    """What the file's table `[prompts]` has, by name; raises as `read_file` does."""
+    table = _content().get(PROMPTS, {})
+    if not isinstance(table, dict) or not all(
+        isinstance(text, str) and text.strip() for text in table.values()
+    ):
+        raise UsageError(
+            f'{config_file()}: [{PROMPTS}] is a table of texts, such as minutes = "List what was '
+            'decided."'
+        )
+    return table
+
+
+def _content() -> dict[str, Any]:
     file = config_file()
     if file is None:
         return {}
@@ -184,9 +208,7 @@ def read_file() -> dict[str, Value]:
         ) from None
     except UnicodeDecodeError:
         raise UsageError(f"{file} is no text in UTF-8; `fls config` takes TOML.") from None
-    return {
-        name: _known(name, file).from_file(value, file) for name, value in _toml(text, file).items()
-    }
+    return _toml(text, file)
 
 
 def chosen() -> list[Chosen]:
@@ -230,6 +252,12 @@ def template() -> str:
             f"# Takes {setting.takes}.",
             f"# {setting.name} = {json.dumps(setting.default)}",
         ]
+    lines += [
+        "",
+        "# What `fls summarize --prompt NAME` asks of each topic.",
+        f"# [{PROMPTS}]",
+        '#   minutes = "List what was decided, and by whom."',
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from fls_cli.console.text import clean
 from fls_cli.media.flaws import Flaw
 from fls_cli.writers.transcripts.timed_words import one_line
-from fls_models.core.results import Answer, Chapter, Span, Summary
+from fls_models.core.results import WORDED, Answer, Chapter, Span, Statement, Summary
 from fls_models.core.timestamps import clock_time, whole_seconds
 
 # What ends a value there, or stands for something.
@@ -46,14 +46,6 @@ def answer_json(answer: Answer, flaws: Sequence[Flaw] = ()) -> dict[str, Any]:
     }
 
 
-def chapters(items: Iterable[Chapter]) -> str:
-    """`[h:mm:ss] Title` and the summary below it, a blank line between chapters."""
-    return "\n".join(
-        f"[{clock(chapter.start)}] {one_line(chapter.title)}\n{one_line(chapter.summary)}\n"
-        for chapter in items
-    )
-
-
 def ffmetadata(items: Iterable[Chapter]) -> str:
     """Chapters in ffmpeg's format for metadata; `ffmpeg -i talk.mp4 -i FILE -map_chapters 1 -c copy
     out.mp4` puts them into a file. Each lasts until the next one: players show it in pauses, too.
@@ -68,13 +60,41 @@ def ffmetadata(items: Iterable[Chapter]) -> str:
     return "".join(blocks)
 
 
-def summary_text(summary: Summary, style: str) -> str:
-    """A summary in one of `fls_models.core.results.STYLES`."""
-    if not summary.chapters or style == "brief":
+def summary_text(summary: Summary, style: str, evidence: int = 0) -> str:
+    """A summary in one of `fls_models.core.results.STYLES`; with `evidence`, at most so many
+    passages below each statement."""
+    if not summary.chapters:
         return one_line(summary.brief) + "\n"
+    if style == "chapters":
+        return "\n".join(
+            f"[{clock(chapter.start)}] {one_line(chapter.title)}\n"
+            + _statements(chapter.statements, evidence)
+            for chapter in summary.chapters
+        )
+    statements = summary.statements
+    if style in WORDED:
+        # When it is said belongs to what is said.
+        return "".join(
+            f"[{clock_time(each.evidence[0].span.start)}] {one_line(each.text)}\n"
+            + _places(each, evidence)
+            for each in statements
+        )
     if style == "bullets":
-        return "".join(f"- {one_line(chapter.summary)}\n" for chapter in summary.chapters)
-    return chapters(summary.chapters)
+        return "".join(f"- {one_line(each.text)}\n{_places(each, evidence)}" for each in statements)
+    return _statements(statements, evidence)
+
+
+def _statements(statements: Sequence[Statement], evidence: int) -> str:
+    if not evidence:
+        return " ".join(one_line(each.text) for each in statements) + "\n"
+    return "".join(f"{one_line(each.text)}\n{_places(each, evidence)}" for each in statements)
+
+
+def _places(statement: Statement, evidence: int) -> str:
+    return "".join(
+        f"  [{between(passage.span)}] {one_line(passage.text)}".rstrip() + "\n"
+        for passage in statement.evidence[:evidence]
+    )
 
 
 def summary_json(summary: Summary, style: str, flaws: Sequence[Flaw] = ()) -> dict[str, Any]:
@@ -91,12 +111,19 @@ def summary_json(summary: Summary, style: str, flaws: Sequence[Flaw] = ()) -> di
                 "end": round(chapter.end, 2),
                 **({"title": one_line(chapter.title)} if style == "chapters" else {}),
                 "summary": one_line(chapter.summary),
+                "statements": [_statement(each) for each in chapter.statements],
             }
             for chapter in summary.chapters
         ],
         "warnings": warnings(flaws),
         "usage": summary.usage.as_json(),
     }
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    payload = statement.as_json()
+    evidence = [{**passage, "text": one_line(passage["text"])} for passage in payload["evidence"]]
+    return {**payload, "text": one_line(statement.text), "evidence": evidence}
 
 
 def clock(seconds: float) -> str:

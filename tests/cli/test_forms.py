@@ -135,7 +135,7 @@ def test_markdown_shows_what_was_said() -> None:
 
 def test_ffmpeg_reads_the_chapters(tmp_path: Path, talk: Path) -> None:
     titles = ["One = two; #3 \\ four", "Über [all]"]
-    chapters = [Chapter(at, at + 1.5, title, "") for at, title in enumerate(titles)]
+    chapters = [Chapter(at, at + 1.5, title, ()) for at, title in enumerate(titles)]
     place = tmp_path / "chapters.ffmetadata"
     place.write_text(ffmetadata(chapters), "utf-8")
     out = tmp_path / "out.mka"
@@ -160,7 +160,7 @@ def test_ffmpeg_reads_the_chapters(tmp_path: Path, talk: Path) -> None:
 
 
 def test_a_chapter_lasts_until_the_next_one() -> None:
-    text = ffmetadata([Chapter(0.2, 4.0, "One", ""), Chapter(5.5, 9.25, "Two", "")])
+    text = ffmetadata([Chapter(0.2, 4.0, "One", ()), Chapter(5.5, 9.25, "Two", ())])
     found = [line for line in text.splitlines() if line.startswith(("START", "END"))]
     assert found == ["START=200", "END=5500", "START=5500", "END=9250"]
 

@@ -9,11 +9,23 @@ from typing import Any
 import pytest
 
 from fls_cli.media.flaws import Flaw
-from fls_cli.writers.results import answer_text, chapters
+from fls_cli.writers.results import answer_text, summary_text
 from fls_cli.writers.transcripts.forms import FORMATS, parse_forms
 from fls_cli.writers.transcripts.forms import render as written
 from fls_cli.writers.transcripts.writing import Writing
-from fls_models.core.results import Answer, Chapter, Sentence, Transcript, Usage, Word
+from fls_models.core.results import (
+    NO_SPEECH,
+    Answer,
+    Chapter,
+    Passage,
+    Sentence,
+    Span,
+    Statement,
+    Summary,
+    Transcript,
+    Usage,
+    Word,
+)
 from fls_models.errors import UsageError
 
 
@@ -182,6 +194,28 @@ def test_an_answer_is_its_text_alone() -> None:
 
 
 def test_chapters_begin_with_their_time() -> None:
-    found = [Chapter(0.0, 59.9, "Drills", "One drill."), Chapter(3725.9, 3800, "Rules\n", "Two.")]
-    assert chapters(found) == "[0:00:00] Drills\nOne drill.\n\n[1:02:05] Rules\nTwo.\n"
-    assert chapters([]) == ""
+    place = Passage(Span(61.0, 64.5), 0.5, "We made one\ndrill.")
+    drill = Statement("One drill.", (place, Passage(Span(3.0, 4.0), 0.1)))
+    found = (
+        Chapter(0.0, 59.9, "Drills", (drill,)),
+        Chapter(
+            3725.9, 3800, "Rules\n", (Statement("Two."), Statement("“Three.”", (place,), True))
+        ),
+    )
+    usage = Usage(9.0, 9, 9, 1, {}, 9, 9, "mini", "balanced", "text")
+    summary = Summary("a.mp3", found, usage)
+    assert summary_text(summary, "chapters") == (
+        "[0:00:00] Drills\nOne drill.\n\n[1:02:05] Rules\nTwo. “Three.”\n"
+    )
+    assert summary_text(summary, "brief") == "One drill. Two. “Three.”\n"
+    assert summary_text(summary, "brief", 1) == (
+        "One drill.\n  [1:01-1:05] We made one drill.\nTwo.\n“Three.”\n"
+        "  [1:01-1:05] We made one drill.\n"
+    )
+    assert summary_text(summary, "bullets") == "- One drill.\n- Two.\n- “Three.”\n"
+    assert summary_text(summary, "bullets", 2).startswith(
+        "- One drill.\n  [1:01-1:05] We made one drill.\n  [0:03-0:04]\n- Two.\n"
+    )
+    quotes = Summary("a.mp3", (Chapter(0.0, 9.0, "", (Statement("“A.”", (place,), True),)),), usage)
+    assert summary_text(quotes, "quotes") == "[1:01] “A.”\n"
+    assert summary_text(Summary("a.mp3", (), usage), "chapters") == f"{NO_SPEECH}\n"

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tiny_talk import model, tiny_language_model, transcript
+from tiny_talk import Verdicts, model, tiny_language_model, transcript
 
 from fls_models.answering.generation import GenerationConfig
-from fls_models.answering.summarize import _titled, summarise
+from fls_models.answering.summaries.summarize import summarise
+from fls_models.answering.summaries.writing import as_title
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_SPEECH, Summary, Transcript
 from fls_models.lslm.mini.language_model import MiniLanguageModel
@@ -41,7 +42,7 @@ def summary(
         "generation": GenerationConfig(max_tokens=12),
         **how,
     }
-    return summarise(model(llm, most=most), "talk.wav", said, **settings)  # type: ignore[arg-type]
+    return summarise(model(llm, Verdicts(llm), most=most), "talk.wav", said, **settings)  # type: ignore[arg-type]
 
 
 def test_each_topic_is_a_chapter_at_its_own_time(llm: MiniLanguageModel) -> None:
@@ -113,4 +114,4 @@ def test_progress_counts_topics(llm: MiniLanguageModel) -> None:
     ],
 )
 def test_titles_stand_as_titles_do(reply: str, title: str) -> None:
-    assert _titled(reply) == title
+    assert as_title(reply) == title

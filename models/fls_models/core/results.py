@@ -13,10 +13,14 @@ from typing import Any
 from fls_models.core.budget import Budget
 
 SCHEMA = "fls.answer/1"
-STYLES = ("brief", "bullets", "chapters")
+STYLES = ("brief", "bullets", "chapters", "quotes", "actions")
+WORDED = ("quotes", "actions")
+"""Those that are made of single sentences of a transcript."""
 NOT_SAID = "The recording does not say."
 NONE_SAYS = "None of the recordings says."
 NO_SPEECH = "No speech was found in the recording."
+NO_TASKS = "Nobody is given anything to do in the recording, as far as this can be told."
+NOTHING_TO_TELL = "Nothing that the model wrote of the recording was borne out by it."
 
 
 @dataclass(frozen=True)
@@ -242,27 +246,57 @@ class AggregateAnswer:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A sentence of a summary, and the passages it rests on, the strongest first.
+
+    `text` stands in quotation marks where it is `quoted` word for word.
+    """
+
+    text: str
+    evidence: tuple[Passage, ...] = ()
+    quoted: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The public form."""
+        return {
+            "text": self.text,
+            "quoted": self.quoted,
+            "evidence": [passage.as_json() for passage in self.evidence],
+        }
+
+
+@dataclass(frozen=True)
 class Chapter:
     """A stretch of a recording about one thing; `start` comes from the words' times."""
 
     start: float
     end: float
     title: str
-    summary: str
+    statements: tuple[Statement, ...]
+
+    @property
+    def summary(self) -> str:
+        return " ".join(statement.text for statement in self.statements)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Chapters in order. `brief` is made of the same sentences; empty when nobody spoke."""
+    """Chapters in order. `brief` is made of the same sentences; where there are none, `nothing`
+    says why."""
 
     source: str
     chapters: tuple[Chapter, ...]
     usage: Usage
+    nothing: str = NO_SPEECH
 
     @property
     def answered(self) -> bool:
         return bool(self.chapters)
 
     @property
+    def statements(self) -> list[Statement]:
+        return [statement for chapter in self.chapters for statement in chapter.statements]
+
+    @property
     def brief(self) -> str:
-        return " ".join(chapter.summary for chapter in self.chapters) or NO_SPEECH
+        return " ".join(chapter.summary for chapter in self.chapters) or self.nothing

@@ -37,6 +37,7 @@ SUMMARISE = Prompt(
     system="You summarise recordings faithfully, in plain sentences. Use only what they say.",
     opening="Transcript of the recording:\n",
 )
+SAID = Prompt(system=SUMMARISE.system, opening="Said in a recording:\n")
 NOTES = Prompt(
     system="You answer questions about a recording. Use only the notes taken from it.",
     opening="Notes taken from consecutive parts of one recording:\n",
@@ -76,14 +77,39 @@ def over_all(text: str, language: str = "English") -> str:
     )
 
 
-IN_A_SENTENCE = (
-    "\n\nIn your own words, in one short sentence: what is this about, and what is its most "
-    "important point?"
-)
-IN_A_FEW = (
-    "\n\nWhat is this recording about? Name the people, the place and the main points, in two "
-    "sentences."
-)
+def main_point(language: str = "English") -> tuple[str, str]:
+    """Requests that go with SUMMARISE, the second for when nothing came of the first."""
+    return (
+        "\n\nQuestion: What is the most important fact?\n"
+        f"Answer in one short sentence{_in(language)}.",
+        f"\n\nState the main point as a fact, in one short sentence of your own{_in(language)}. "
+        "Do not mention the recording or the speaker.",
+    )
+
+
+def retelling(language: str = "English") -> tuple[str, str]:
+    """Requests that go with SAID, the second for when nothing came of the first."""
+    return (
+        "\n\nRewrite this as one plain sentence in the third person, shorter, with all names and "
+        f"numbers{_in(language)}. Leave out filler words.",
+        "\n\nSay this again in one short sentence of your own, with all names and numbers"
+        f"{_in(language)}.",
+    )
+
+
+def task(language: str = "English") -> tuple[str, str]:
+    """Requests that go with SAID, the second for when nothing came of the first."""
+    return (
+        "\n\nWho has to do what, and until when? Answer in one short sentence"
+        f"{_in(language)}, with the names and dates that are said.",
+        f"\n\nWhat is to be done? Answer in one short sentence{_in(language)}.",
+    )
+
+
+def _in(language: str) -> str:
+    return "" if language == "English" else f", in {language}"
+
+
 TITLE = "\n\nGive this a title of two to six words. Reply with the title only."
 
 

@@ -59,7 +59,7 @@ class Recording:
     def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
         """A summary in one of `fls_models.core.results.STYLES`; `budget` as for `ask`."""
         from fls_models.answering.generation import GenerationConfig
-        from fls_models.answering.summarize import summarise
+        from fls_models.answering.summaries.summarize import summarise
 
         return summarise(
             self._model,

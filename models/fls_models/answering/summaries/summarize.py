@@ -1,25 +1,57 @@
-"""A recording in short: its topics, each read and summarised on its own, then put together.
+"""A recording in short: its topics, each read and written about on its own, then put together.
 
 A small model that reads twenty minutes at once forgets half of the topics. So the recording is
 first divided (`Reader.segments`); times come from that, never from the model.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import EncodedRecording, Model
-from fls_models.answering.readers.text import Segment
+from fls_models.answering.question_language import language_of
+from fls_models.answering.readers.text import ModelInput, Reader, Segment
+from fls_models.answering.summaries.actions import Actions, TaskFinder
+from fls_models.answering.summaries.quotes import Quotes
+from fls_models.answering.summaries.support import Support
+from fls_models.answering.summaries.writing import TokenUsage, Writer
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, ignore
-from fls_models.core.results import Chapter, Summary, Usage
+from fls_models.core.results import (
+    NO_SPEECH,
+    NO_TASKS,
+    NOTHING_TO_TELL,
+    WORDED,
+    Chapter,
+    Statement,
+    Summary,
+    Transcript,
+    Usage,
+)
 from fls_models.core.stopwatch import Stopwatch
-from fls_models.lslm import prompts
+from fls_models.core.text.exact import ExactWords
+from fls_models.errors import UsageError
 
 _MIN_TOPIC = 40.0
 _MAX_TOPICS = 24
-# Up to here (seconds) a brief summary reads the recording as one.
+# Up to here (seconds) a summary without chapters reads the recording as one.
 _ONE_PIECE = 90.0
+# Statements of a topic, of a recording that is one, and of all topics together.
+_OF_A_TOPIC, _OF_ONE, _MOST = 2, 3, 32
+# Tasks of a topic at most.
+_ALL = 50
+# Sentences by which a language is told.
+_SAMPLE = 20
+
+
+class Teller(Protocol):
+    """Tells of one topic after the other."""
+
+    def topic(
+        self, reader: Reader, readings: Sequence[ModelInput], count: int
+    ) -> tuple[str, list[Statement]]:
+        """A title, or an empty one, and at most so many statements for each reading of a topic."""
 
 
 def summarise(
@@ -31,59 +63,116 @@ def summarise(
     style: str,
     budget: Budget,
     generation: GenerationConfig,
+    length: int | None = None,
+    wish: str = "",
     progress: Progress = ignore,
 ) -> Summary:
-    """Chapters with their summaries; titles only for the style `chapters` (they cost extra)."""
+    """Chapters with their statements; titles only for the style `chapters` (they cost extra).
+
+    `length` is how many statements there are at most; None for what suits the recording. `wish` is
+    what the user asks of each topic instead. Raises UsageError for quotes and actions where no
+    words are known.
+    """
     clock = Stopwatch(heard_in)
     chapters: list[Chapter] = []
-    frames_read = prompt_tokens = answer_tokens = 0
+    usage = TokenUsage()
     segments: Sequence[Segment] = ()
+    if style in WORDED and model.reads_by == "frames":
+        raise UsageError(
+            f"--style {style}: {model.card.name} reads frames, which have no words to quote; take "
+            "--read text, or a model that reads transcripts (`fls models list`)."
+        )
     if recording.speaks:
         with clock.stage("load"):
-            llm = model.language_model
+            _ = model.language_model
             reader = model.reader(recording)
+            teller = _teller(model, recording, style, generation, wish, clock, usage)
         with clock.stage("divide"):
             short = model.reads_by == "frames" or recording.duration <= _ONE_PIECE
-            whole = style == "brief" and short
-            segments = reader.segments(shortest=_MIN_TOPIC, max_segments=_MAX_TOPICS, whole=whole)
-    progress("summarize", 0, len(segments))
-    for segment in segments:
-        request, limit = prompts.IN_A_SENTENCE, 2
-        if len(segments) == 1:
-            request, limit = prompts.IN_A_FEW, 3
-        summaries: list[str] = []
-        title = ""
-        prompt = segment.reader.prompt(prompts.SUMMARISE)
-        for reading in segment.reader.readings(budget, None):
-            with clock.stage("read"):
-                context = llm.read(
-                    prompt, reading.embeddings, rope_scale=reading.rope_scale, text=reading.text
-                )
-            with clock.stage("answer"):
-                summaries.append(generation.decode(llm, context, request, sentences=limit))
-                if style == "chapters" and not title:
-                    title = _titled(generation.decode(llm, context, prompts.TITLE, sentences=1))
-            frames_read += len(reading)
-            prompt_tokens += context.tokens
-        answer_tokens += len(llm.tokenize(" ".join([title, *summaries])))
-        chapters.append(Chapter(segment.span.start, segment.span.end, title, " ".join(summaries)))
-        progress("summarize", len(chapters), len(segments))
-    usage = Usage(
-        audio_seconds=recording.duration,
-        frames_before=round(recording.duration * FRAME_RATE),
-        frames_after=frames_read,
-        sections=len(segments),
-        seconds=clock.seconds,
-        prompt_tokens=prompt_tokens,
-        answer_tokens=answer_tokens,
-        model=model.card.name,
-        budget=budget.label,
-        reader=model.reads_by,
+            segments = reader.segments(
+                shortest=_MIN_TOPIC,
+                max_segments=min(_MAX_TOPICS, length or _MAX_TOPICS),
+                whole=style != "chapters" and short,
+            )
+        progress("summarize", 0, len(segments))
+        if style == "actions":
+            length = length or _ALL * len(segments)
+        counts = _counts(segments, length)
+        for done, (segment, count) in enumerate(zip(segments, counts, strict=True), 1):
+            readings = segment.reader.readings(budget, None)
+            title, statements = teller.topic(segment.reader, readings, count)
+            if statements:
+                span = segment.span
+                chapters.append(Chapter(span.start, span.end, title, tuple(statements)))
+            progress("summarize", done, len(segments))
+    return Summary(
+        source,
+        tuple(chapters),
+        Usage(
+            audio_seconds=recording.duration,
+            frames_before=round(recording.duration * FRAME_RATE),
+            frames_after=usage.frames,
+            sections=len(segments),
+            seconds=clock.seconds,
+            prompt_tokens=usage.read,
+            answer_tokens=usage.written,
+            model=model.card.name,
+            budget=budget.label,
+            reader=model.reads_by,
+        ),
+        (NO_TASKS if style == "actions" else NOTHING_TO_TELL) if recording.speaks else NO_SPEECH,
     )
-    return Summary(source, tuple(chapters), usage)
 
 
-def _titled(text: str) -> str:
-    """A title as titles stand: one line, without quotes or a full stop."""
-    first = text.strip().splitlines()[0] if text.strip() else ""
-    return first.strip(" \"'“”*#.").removeprefix("Title:").strip()
+def _teller(
+    model: Model,
+    recording: EncodedRecording,
+    style: str,
+    generation: GenerationConfig,
+    wish: str,
+    clock: Stopwatch,
+    usage: TokenUsage,
+) -> Teller:
+    exact = _exact(recording)
+    if style == "quotes" and exact is not None:
+        return Quotes(exact)
+    support = Support(model.reads, exact)
+    language = _language(model, recording)
+    writer = Writer(
+        model.language_model, support, generation, language, clock, usage, style == "chapters", wish
+    )
+    if style == "actions" and exact is not None:
+        return Actions(TaskFinder(model.reads, exact, language), writer)
+    return writer
+
+
+def _counts(segments: Sequence[Segment], length: int | None) -> list[int]:
+    """Statements of each segment: at most `length` together, most for the longest."""
+    if not segments:
+        return []
+    if length is None:
+        each = _OF_ONE if len(segments) == 1 else _OF_A_TOPIC
+        length = min(_MOST, each * len(segments))
+    counts = [1] * len(segments)
+    seconds = [segment.span.end - segment.span.start for segment in segments]
+    for _ in range(length - len(segments)):
+        place = max(range(len(segments)), key=lambda i: seconds[i] / counts[i])
+        counts[place] += 1
+    return counts
+
+
+def _exact(recording: EncodedRecording) -> ExactWords | None:
+    """Names and numbers of what was heard, if words are known."""
+    if not isinstance(recording, Transcript):
+        return None
+    said = recording.sentences
+    speakers = {sentence.speaker for sentence in said if sentence.speaker}
+    return ExactWords([sentence.text for sentence in said], speakers, recording.language)
+
+
+def _language(model: Model, recording: EncodedRecording) -> str:
+    """The English name of the language that is written; a large model tells by itself."""
+    if not isinstance(recording, Transcript):
+        return "English"
+    text = " ".join(sentence.text for sentence in recording.sentences[:_SAMPLE])
+    return language_of(text, model.language_model, model.answerability.nothing)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.model import Model
-from fls_models.answering.summarize import summarise
+from fls_models.answering.summaries.summarize import summarise
 from fls_models.bench.caches.results import ResultCache
 from fls_models.bench.counting import counted
 from fls_models.bench.summary.items import SummaryItem
@@ -18,7 +18,7 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.lslm.base import LanguageModel
 from fls_models.lslm.prompts import Prompt
 
-FORM = "summary-1"
+FORM = "summary-2"
 """Changes when the same model would summarise the same text otherwise."""
 
 OPENING = "first sentences"

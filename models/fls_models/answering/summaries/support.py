@@ -1,0 +1,76 @@
+"""Whether what was heard bears out a sentence that a language model wrote about it.
+
+By its words: names and numbers were said, and of the words that say something most were, a few
+phrases from each other. And by likelihood: a sentence s = (s_1 ... s_n), written on a request, is
+likelier after what it tells of,
+
+    gain = 1/n sum_i  log p(s_i | recording, request) - log p(s_i | nothing, request)
+
+in nats per token, where `nothing` is the prompt with "..." for a recording. That a model excuses
+itself or says what it would say of any recording gains little; words tell better what it makes up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fls_models.answering.readers.text import Phrase
+from fls_models.core.text.exact import ExactWords
+from fls_models.core.text.words import content_words, covered, words_of
+from fls_models.lslm.base import Context, LanguageModel
+from fls_models.lslm.context_cache import ContextCache
+from fls_models.lslm.prompts import Prompt
+
+_NOTHING = "..."
+# Nats per token.
+_GAIN = 1.0
+# So many of its content words are said in so many phrases in a row.
+_SAID, _TOGETHER = 0.6, 5
+
+
+@dataclass(frozen=True)
+class Support:
+    """What sentences about one recording are held against; `exact` is None where no words are
+    known."""
+
+    reads: ContextCache
+    exact: ExactWords | None
+
+    def bears_out(
+        self,
+        sentence: str,
+        context: Context,
+        prompt: Prompt,
+        request: str,
+        phrases: Sequence[Phrase],
+    ) -> bool:
+        """Whether a sentence, the reply to a request about what a context holds, is true to it.
+
+        `phrases` are what it holds.
+        """
+        if not sentence:
+            return False
+        if self.exact is not None and not (
+            is_said(sentence, phrases) and not self.exact.wrong(sentence)
+        ):
+            return False
+        return self.gain(sentence, context, prompt, request) >= _GAIN
+
+    def gain(self, sentence: str, context: Context, prompt: Prompt, request: str) -> float:
+        """By how much likelier it is after what a context holds, in nats per token."""
+        llm: LanguageModel = self.reads.llm
+        nothing = self.reads.read(prompt, llm.embed(llm.tokenize(_NOTHING)))
+        [with_it] = llm.scores(context, request, [sentence])
+        [without] = llm.scores(nothing, request, [sentence])
+        return float((with_it - without).mean())
+
+
+def is_said(sentence: str, phrases: Sequence[Phrase]) -> bool:
+    """Whether most of a sentence's words are said in phrases in a row."""
+    content = content_words(words_of(sentence))
+    spoken = [words_of(phrase.text) for phrase in phrases]
+    near = (spoken[first : first + _TOGETHER] for first in range(len(spoken)))
+    return not content or any(
+        covered(content, [word for words in some for word in words]) >= _SAID for some in near
+    )

@@ -1,0 +1,218 @@
+"""Sentences about one topic, each with the places that it rests on.
+
+A small model gets one small task at a time: the main point of the topic, from all that is said;
+then the facts, each from the phrase that holds it. A sentence that is not borne out is written
+again once, then left out. A topic of which nothing is left is quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from fls_models.answering.evidence import PassAttention, passages
+from fls_models.answering.generation import GenerationConfig
+from fls_models.answering.readers.text import ModelInput, Phrase, Reader
+from fls_models.answering.summaries.specifics import most_specific, specificity
+from fls_models.answering.summaries.support import Support
+from fls_models.core.results import Passage, Statement
+from fls_models.core.stopwatch import Stopwatch
+from fls_models.core.text.words import content_words, covered, is_number, words_of
+from fls_models.lslm import prompts
+from fls_models.lslm.base import Context, LanguageModel
+
+# Passages shown for a main point.
+_PLACES = 2
+# A phrase is worth a sentence of its own from here on (`specificity`), and so many are tried.
+_SPECIFIC, _TRIED = 0.75, 2
+# What was said already in so many of its content words is not said again.
+_REPEATED = 0.6
+# Small models write of the recording whatever they are asked.
+_OF_ITSELF = re.compile(
+    r"(in )?(this|the) (recording|transcript|text|statement|passage|speaker)\b|this is about",
+    re.IGNORECASE,
+)
+_MARK = re.compile(r"^\s*[-*•]\s+")
+_LEAD = re.compile(r"The most important (fact|thing) is that (?=\w)")
+# Who that is, a summary's reader does not know.
+_FIRST_PERSON = re.compile(r"\b(I|I['’]\w+|me|my|[Ww]e|our|us)\b")
+
+
+@dataclass
+class TokenUsage:
+    """What writing took."""
+
+    frames: int = 0
+    read: int = 0
+    written: int = 0
+
+
+@dataclass
+class Writer:
+    """Writes about the topics of one recording, in one language, by its English name.
+
+    `wish` is what the user asks of each topic instead.
+    """
+
+    llm: LanguageModel
+    support: Support
+    generation: GenerationConfig
+    language: str
+    clock: Stopwatch
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    is_titled: bool = False
+    wish: str = ""
+    _before: list[list[str]] = field(default_factory=list)
+
+    def topic(
+        self, reader: Reader, readings: Sequence[ModelInput], count: int
+    ) -> tuple[str, list[Statement]]:
+        """A title, or an empty one, and at most so many statements for each reading."""
+        title = ""
+        statements: list[Statement] = []
+        prompt = reader.prompt(prompts.SUMMARISE)
+        for reading in readings:
+            with self.clock.stage("read"):
+                context = self.llm.read(
+                    prompt, reading.embeddings, rope_scale=reading.rope_scale, text=reading.text
+                )
+            self.usage.frames += len(reading)
+            self.usage.read += context.tokens
+            with self.clock.stage("answer"):
+                if self.wish:
+                    statements += self._wished(reading, context)
+                else:
+                    statements += self._statements(reading, prompt, context, count)
+                if self.is_titled and not title:
+                    title = self._title(context, reading.text, statements)
+        return title, statements
+
+    def _statements(
+        self, reading: ModelInput, prompt: prompts.Prompt, context: Context, count: int
+    ) -> list[Statement]:
+        statements = list(self._main_point(reading, prompt, context))
+        exact = self.support.exact
+        phrases = [] if exact is None else most_specific(reading.phrases, exact)
+        for phrase in phrases[: count - len(statements) + _TRIED]:
+            if exact is None or len(statements) >= count:
+                break
+            if specificity(phrase.text, exact) >= _SPECIFIC:
+                statements += self._retold(phrase)
+        if not statements and phrases:
+            statements = [quotation(phrases[0])]
+        return statements
+
+    def _wished(self, reading: ModelInput, context: Context) -> Iterator[Statement]:
+        """The lines of the reply to what the user asks, without those of wrong names."""
+        request = f"\n\n{self.wish}"
+        text = self.generation.decode(self.llm, context, request)
+        self.usage.written += len(self.llm.tokenize(text))
+        exact = self.support.exact
+        for line in filter(None, (_MARK.sub("", line).strip() for line in text.splitlines())):
+            if exact is None or not exact.wrong(line):
+                attention = self.llm.attention(context, request, line)
+                yield Statement(line, passages([PassAttention(reading, attention)], _PLACES))
+
+    def _main_point(
+        self, reading: ModelInput, prompt: prompts.Prompt, context: Context
+    ) -> Iterator[Statement]:
+        """What a topic comes to, if that can be said."""
+        for request in prompts.main_point(self.language):
+            text = self._reply(context, request)
+            if _is_inside(text) or self._repeats(text):
+                continue
+            if self.support.bears_out(text, context, prompt, request, reading.phrases):
+                self._before.append(words_of(text))
+                attention = self.llm.attention(context, request, text)
+                yield Statement(text, passages([PassAttention(reading, attention)], _PLACES))
+                return
+
+    def tasks(self, phrases: Sequence[Phrase]) -> list[Statement]:
+        """What phrases give somebody to do."""
+        with self.clock.stage("answer"):
+            requests = prompts.task(self.language)
+            return [each for phrase in phrases for each in self._retold(phrase, requests)]
+
+    def _retold(self, phrase: Phrase, requests: Sequence[str] = ()) -> Iterator[Statement]:
+        """What a phrase holds, in words of its own if it can be, unless that was told."""
+        if self._repeats(phrase.text):
+            return
+        context, speaks_of_itself = self._read(phrase), bool(requests)
+        for request in requests or prompts.retelling(self.language):
+            text = self._reply(context, request)
+            if not self.support.bears_out(text, context, prompts.SAID, request, [phrase]):
+                continue
+            if not _is_inside(text):
+                self._before.append(words_of(text))
+                yield Statement(text, (place(phrase),))
+                return
+            speaks_of_itself = True
+        if speaks_of_itself:
+            self._before.append(words_of(phrase.text))
+            yield quotation(phrase)
+
+    def _title(self, context: Context, said: str, statements: Sequence[Statement]) -> str:
+        title = as_title(self._reply(context, prompts.TITLE))
+        words = words_of(said)
+        content = content_words(words_of(title))
+        # Every word has a capital there, so that names are not told from others.
+        if not said or (
+            covered(content, words) >= _REPEATED
+            and all(word in words for word in content if is_number(word))
+        ):
+            return title
+        return as_title(statements[0].text) if statements else ""
+
+    def _read(self, phrase: Phrase) -> Context:
+        said = place(phrase).text
+        context: Context = self.llm.read(
+            prompts.SAID, self.llm.embed(self.llm.tokenize(said)), text=said
+        )
+        self.usage.read += context.tokens
+        return context
+
+    def _reply(self, context: Context, request: str) -> str:
+        text = self.generation.decode(self.llm, context, request, sentences=1)
+        self.usage.written += len(self.llm.tokenize(text))
+        return _plain(text)
+
+    def _repeats(self, text: str) -> bool:
+        """Whether that was told: most of its words, and all of its names and numbers."""
+        content = content_words(words_of(text))
+        exact = (
+            [] if self.support.exact is None else words_of(" ".join(self.support.exact.of(text)))
+        )
+        return any(
+            covered(content, before) >= _REPEATED and set(exact) <= set(before)
+            for before in self._before
+        )
+
+
+def _is_inside(text: str) -> bool:
+    """Whether it is told as if its reader had been there, or had the transcript."""
+    return bool(_OF_ITSELF.match(text) or _FIRST_PERSON.search(text))
+
+
+def _plain(text: str) -> str:
+    """Without what leads up to a sentence."""
+    plain = _LEAD.sub("", text)
+    return plain[:1].upper() + plain[1:]
+
+
+def quotation(phrase: Phrase) -> Statement:
+    """A phrase word for word, between quotation marks."""
+    text = phrase.text.strip().rstrip(",;:–-")
+    return Statement(f"“{text}”", (place(phrase),), quoted=True)
+
+
+def place(phrase: Phrase) -> Passage:
+    """Where a phrase stands, which is all that something was written from."""
+    speaker = f"{phrase.speaker}: " if phrase.speaker else ""
+    return Passage(phrase.span, 1.0, f"{speaker}{phrase.text}")
+
+
+def as_title(text: str) -> str:
+    """A title as titles stand: one line, without quotes or a full stop."""
+    first = text.strip().splitlines()[0] if text.strip() else ""
+    return first.strip(" \"'“”*#.").removeprefix("Title:").strip()

@@ -1,0 +1,202 @@
+"""Summaries that are true: what is written is borne out, or written again, or left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from scribe import Reply, Scribe
+from tiny_talk import Verdicts, model, transcript
+
+from fls_models.answering.generation import GenerationConfig
+from fls_models.answering.readers.text import Phrase
+from fls_models.answering.summaries.specifics import most_specific, specificity
+from fls_models.answering.summaries.summarize import summarise
+from fls_models.answering.summaries.support import is_said
+from fls_models.core.budget import Budget
+from fls_models.core.results import NO_TASKS, NOTHING_TO_TELL, Span, Statement, Summary, Transcript
+from fls_models.core.text.exact import ExactWords
+from fls_models.errors import UsageError
+
+SAID = [
+    "Good evening and welcome to the meeting of the gardeners.",
+    "Last year Copper Bay planted 2,400 trees along 31 streets.",
+    "The roots lift the pavement now and then.",
+    "I'll call the mayor about the broken fence by Friday.",
+]
+FACT = "Copper Bay planted 2,400 trees along 31 streets last year."
+
+
+def told(reply: Reply, said: Transcript | None = None, **how: Any) -> Summary:
+    settings: dict[str, Any] = {
+        "heard_in": {},
+        "style": "brief",
+        "budget": Budget("accurate"),
+        "generation": GenerationConfig(),
+        **how,
+    }
+    return summarised(Scribe(reply), said or transcript(SAID), **settings)
+
+
+def summarised(scribe: Scribe, said: Transcript, **settings: Any) -> Summary:
+    return summarise(
+        model(scribe, Verdicts(scribe), 5000),  # type: ignore[arg-type]
+        "talk.wav",
+        said,
+        **settings,
+    )
+
+
+def texts(summary: Summary) -> list[str]:
+    return [statement.text for statement in summary.statements]
+
+
+def test_a_fact_is_told_once_with_the_place_where_it_is_said() -> None:
+    summary = told(lambda said, request: FACT)
+    assert texts(summary) == [FACT]
+    [statement] = summary.statements
+    assert statement.evidence[0].span.start == 10.0
+    assert statement.evidence[0].text == SAID[1]
+    assert not statement.quoted
+
+
+def test_what_leads_up_to_a_fact_is_left_out() -> None:
+    lead = "The most important fact is that the roots lift the pavement now and then."
+    assert texts(told(lambda said, request: lead))[0] == "The roots lift the pavement now and then."
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Copper Bay planted 2,500 trees along 31 streets last year.",
+        "Copper Hill planted 2,400 trees along 31 streets last year.",
+        "The recording is about 2,400 trees along 31 streets of Copper Bay.",
+        "Lions and elephants wander through the savannah all night.",
+        "",
+    ],
+)
+def test_what_is_not_borne_out_is_written_again_and_then_left_out(wrong: str) -> None:
+    first = told(lambda said, request: wrong if "Question" in request else FACT)
+    assert texts(first)[0] == FACT
+    # Nothing else being true, what was said stands for it.
+    asked: list[str] = []
+
+    def reply(said: str, request: str) -> str:
+        asked.extend([request] * (said == " ".join(SAID)))
+        return wrong
+
+    summary = told(reply)
+    [statement] = summary.statements
+    assert statement == Statement(f"“{SAID[1]}”", statement.evidence, quoted=True)
+    assert len(asked) == len(set(asked)) == 2
+
+
+def test_what_somebody_says_of_themselves_is_quoted() -> None:
+    def reply(said: str, request: str) -> str:
+        return said if said == SAID[3] else "Nothing."
+
+    only = transcript([SAID[3]])
+    assert texts(told(reply, only)) == [f"“{SAID[3]}”"]
+
+
+def test_nothing_is_told_twice() -> None:
+    twice = transcript([SAID[1], *SAID[:2], SAID[1]])
+    assert texts(told(lambda said, request: FACT, twice)) == [FACT]
+
+
+def test_quotes_are_word_for_word_and_in_order() -> None:
+    def reply(said: str, request: str) -> str:
+        raise AssertionError("nothing is written")
+
+    summary = told(reply, style="quotes", length=2)
+    assert texts(summary) == [f"“{SAID[1]}”", f"“{SAID[3]}”"]
+    assert all(statement.quoted for statement in summary.statements)
+
+
+def test_a_length_is_kept() -> None:
+    garden = [f"In 19{i} the garden of Anna grew {i} rows of green beans." for i in range(10, 22)]
+    engine = [f"The engine of Peter burnt {i} litres of diesel oil." for i in range(10, 22)]
+    said = transcript(garden + engine)
+
+    def reply(said: str, request: str) -> str:
+        return f"{said.split('.')[0]}."
+
+    assert len(told(reply, said).statements) == 4
+    for length in (1, 2, 3, 7):
+        assert len(told(reply, said, length=length).statements) == length
+    # More is not to be had.
+    assert len(told(reply, transcript(SAID[1:2]), length=10).statements) == 1
+
+
+def test_actions_are_who_does_what() -> None:
+    task = "Call the mayor about the broken fence by Friday."
+    summary = told(lambda said, request: task, style="actions")
+    [statement] = summary.statements
+    assert statement.text == task
+    assert statement.evidence[0].span.start == 30.0
+    # What cannot be told otherwise is quoted.
+    quoted = told(lambda said, request: "Call Sofia on 9 May.", style="actions")
+    assert texts(quoted) == [f"“{SAID[3]}”"]
+    none = told(lambda said, request: task, transcript(SAID[:3]), style="actions")
+    assert (none.brief, none.answered) == (NO_TASKS, False)
+
+
+def test_a_wish_is_asked_of_each_topic_and_wrong_names_are_left_out() -> None:
+    summary = told(
+        lambda said, request: f"{request.strip()}\n\nTrees: 2,400\nTrees: 9\n",
+        wish="List trees.",
+    )
+    assert texts(summary) == ["List trees.", "Trees: 2,400"]
+    empty = told(lambda said, request: " ", wish="List trees.")
+    assert (empty.brief, empty.answered) == (NOTHING_TO_TELL, False)
+
+
+def test_titles_are_of_what_is_said() -> None:
+    def titled(title: str) -> str:
+        summary = told(
+            lambda said, request: title if "title" in request else FACT, style="chapters"
+        )
+        return summary.chapters[0].title
+
+    assert titled("Trees Along Streets") == "Trees Along Streets"
+    assert titled("9 Trees of Copper Bay") == FACT.rstrip(".")
+    assert titled("Lions of the Savannah") == FACT.rstrip(".")
+
+
+@pytest.mark.parametrize("style", ["quotes", "actions"])
+def test_frames_have_no_words_to_quote(style: str) -> None:
+    scribe = Scribe(lambda said, request: "")
+    hearing = model(scribe, Verdicts(scribe))  # type: ignore[arg-type]
+    hearing.reads_by = "frames"
+    with pytest.raises(UsageError, match=f"--style {style}: .* reads frames"):
+        summarise(
+            hearing,
+            "talk.wav",
+            transcript(SAID),
+            heard_in={},
+            style=style,
+            budget=Budget("accurate"),
+            generation=GenerationConfig(),
+        )
+
+
+def test_what_is_specific() -> None:
+    exact = ExactWords(SAID)
+    ranked = sorted(SAID, key=lambda text: -specificity(text, exact))
+    assert ranked[0] == SAID[1]
+    stumbling = "Um last last year uh Copper Bay planted planted 2,400 trees along 31 streets."
+    assert specificity(stumbling, exact) < specificity(SAID[1], exact) - 0.3
+    asked = SAID[1].replace(".", "?")
+    assert specificity(asked, exact) < specificity(SAID[1], exact)
+    short = Phrase(range(1), Span(0, 1), "Copper Bay.")
+    long = Phrase(range(1, 2), Span(1, 5), SAID[0])
+    assert most_specific([short, long], exact) == [long]
+    assert most_specific([short], exact) == [short]
+
+
+def test_words_are_said_near_each_other() -> None:
+    apart = [
+        Phrase(range(1), Span(0, 1), text) for text in ["Anna bakes.", *["So."] * 9, "Bread rests."]
+    ]
+    assert not is_said("Anna bakes bread that rests.", apart)
+    assert is_said("Anna bakes bread that rests.", [apart[0], apart[-1]])
