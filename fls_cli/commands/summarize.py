@@ -1,8 +1,10 @@
 """`fls summarize`: recordings in short."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +17,12 @@ from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.sources.prompts import parse_prompt
 from fls_cli.writers.results import ffmetadata, summary_json, summary_text
-from fls_models.core.results import STYLES, WORDED
+from fls_models.core.results import STYLES, WORDED, Summary
 from fls_models.errors import UsageError
+
+if TYPE_CHECKING:
+    from fls_models.answering.generation import GenerationConfig
+    from fls_models.core.budget import Budget
 
 _FFMETADATA = "ffmetadata"
 _STYLES = (*STYLES, _FFMETADATA)
@@ -98,48 +104,64 @@ def summarize(
         speakers=recordings.voices.wish,
     )
     with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
-        paid = reading.paid
-
-        def task(job: Job) -> None:
-            from fls_models.answering.summaries.summarize import summarise
-
-            showing.check(job)
-            hearing = job.hear()
-            if not hearing.recording.speaks:
-                job.say_silent(in_result=True)
-            summary = summarise(
-                job.model,
-                job.source.name,
-                hearing.recording,
-                heard_in=hearing.seconds,
-                style="chapters" if style == _FFMETADATA else style,
-                budget=paid,
-                generation=sampling.config,
-                length=length,
-                wish=wish,
-                progress=session.bars,
-            )
-            if as_json:
-                job.write_json(summary_json(summary, style, job.flaws))
-            elif style == _FFMETADATA:
-                if job.many and job.output is None:
-                    raise UsageError(
-                        "One ffmetadata file holds one recording; write them to a folder: -o notes/"
-                    )
-                job.write(ffmetadata(summary.chapters))
-            else:
-                shown = showing.evidence if showing.printed else 0
-                job.write(summary_text(summary, style, shown))
-            showing.show(job, summary)
-            if length is not None and 0 < len(summary.statements) < length:
-                session.say(
-                    f"{job.source.name}: there is matter for {len(summary.statements)} of "
-                    f"{length} sentences"
-                )
-
+        task = _Task(style, length, wish, showing, reading.paid, sampling.config)
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         runner.run(sources or [], recordings.from_file, request, task)
         session.finish()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Summarises one recording, and shows what was asked for besides."""
+
+    style: str
+    length: int | None
+    wish: str
+    showing: Showing
+    paid: Budget
+    generation: GenerationConfig
+
+    def __call__(self, job: Job) -> None:
+        from fls_models.answering.summaries.summarize import summarise
+
+        self.showing.check(job)
+        hearing = job.hear()
+        if not hearing.recording.speaks:
+            job.say_silent(in_result=True)
+        summary = summarise(
+            job.model,
+            job.source.name,
+            hearing.recording,
+            heard_in=hearing.seconds,
+            style="chapters" if self.style == _FFMETADATA else self.style,
+            budget=self.paid,
+            generation=self.generation,
+            length=self.length,
+            wish=self.wish,
+            progress=job.session.bars,
+        )
+        self._write(job, summary)
+        self.showing.show(job, summary)
+        told = len(summary.statements)
+        if self.length is not None and 0 < told < self.length:
+            job.session.say(
+                f"{job.source.name}: there is matter for {told} of {self.length} sentences"
+            )
+
+    def _write(self, job: Job, summary: Summary) -> None:
+        if job.request.as_json:
+            job.write_json(summary_json(summary, self.style, job.flaws))
+        elif self.style == _FFMETADATA:
+            if job.many and job.output is None:
+                raise UsageError(
+                    "One ffmetadata file holds one recording; write them to a folder: -o notes/"
+                )
+            job.write(ffmetadata(summary.chapters))
+        else:
+            shown = self.showing.evidence if self.showing.printed else 0
+            # A reply to the user's own prompt may be a list.
+            form = "lines" if self.wish and self.style == "brief" else self.style
+            job.write(summary_text(summary, form, shown))
 
 
 def _suffix(style: str, *, as_json: bool) -> str:

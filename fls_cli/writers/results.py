@@ -79,8 +79,11 @@ def summary_text(summary: Summary, style: str, evidence: int = 0) -> str:
             + _places(each, evidence)
             for each in statements
         )
-    if style == "bullets":
-        return "".join(f"- {one_line(each.text)}\n{_places(each, evidence)}" for each in statements)
+    if style in ("bullets", "lines"):
+        mark = "- " if style == "bullets" else ""
+        return "".join(
+            f"{mark}{one_line(each.text)}\n{_places(each, evidence)}" for each in statements
+        )
     return _statements(statements, evidence)
 
 
