@@ -63,7 +63,7 @@ app = CommandLine(
     "`fls config --init` writes ~/.config/fls/config.toml, where settings are yours to change.",
 )
 app.command("ask", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(ask)
-app.command("summarize", rich_help_panel=_HEAR)(summarize)
+app.command("summarize", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(summarize)
 app.command("transcribe", rich_help_panel=_HEAR)(transcribe)
 app.command("chat", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(chat)
 app.command("plan", rich_help_panel=_LOOK)(plan)

@@ -87,6 +87,16 @@ def main_point(language: str = "English") -> tuple[str, str]:
     )
 
 
+def outcome(language: str = "English") -> tuple[str, str]:
+    """Requests that go with SUMMARISE, the second for when nothing came of the first."""
+    return (
+        "\n\nQuestion: What is this part of the meeting about, and what comes of it?\n"
+        f"Answer in one short sentence{_in(language)}.",
+        "\n\nQuestion: What is discussed here, and what is decided?\n"
+        f"Answer in one short sentence{_in(language)}.",
+    )
+
+
 def retelling(language: str = "English") -> tuple[str, str]:
     """Requests that go with SAID, the second for when nothing came of the first."""
     return (

@@ -56,8 +56,11 @@ class Recording:
         )
         return asking.answer(question)
 
-    def summarize(self, *, style: str = "brief", budget: str | None = None) -> Summary:
-        """A summary in one of `fls_models.core.results.STYLES`; `budget` as for `ask`."""
+    def summarize(
+        self, *, style: str = "brief", length: int | None = None, budget: str | None = None
+    ) -> Summary:
+        """A summary in one of `fls_models.core.results.STYLES`, of `length` statements at most;
+        `budget` as for `ask`."""
         from fls_models.answering.generation import GenerationConfig
         from fls_models.answering.summaries.summarize import summarise
 
@@ -69,6 +72,7 @@ class Recording:
             style=style,
             budget=self._budget(budget),
             generation=GenerationConfig(max_tokens=160),
+            length=length,
         )
 
     def _budget(self, name: str | None) -> Budget:

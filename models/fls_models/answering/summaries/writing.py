@@ -24,14 +24,20 @@ from fls_models.lslm.base import Context, LanguageModel
 
 # Passages shown for a main point.
 _PLACES = 2
-# A phrase is worth a sentence of its own from here on (`specificity`), and so many are tried.
-_SPECIFIC, _TRIED = 0.75, 2
+# From here on (`specificity`) a phrase is worth a sentence before what comes of the topic, and
+# after it; so many are tried.
+_VERY_SPECIFIC, _SPECIFIC, _TRIED = 1.1, 0.75, 2
 # What was said already in so many of its content words is not said again.
 _REPEATED = 0.6
-# Small models write of the recording whatever they are asked.
+# Small models write of the recording whatever they are asked, or go on with the transcript.
 _OF_ITSELF = re.compile(
-    r"(in )?(this|the) (recording|transcript|text|statement|passage|speaker)\b|this is about",
+    r"(in )?(this|the) (recording|transcript|text|statement|passage|speaker)\b|this is about"
+    r"|[\w .]{1,30}: ",
     re.IGNORECASE,
+)
+_ABOUT = re.compile(
+    r"(This|The) (part of the )?(meeting|conversation|discussion|recording) "
+    r"(is about|is a discussion about|discusses) "
 )
 _MARK = re.compile(r"^\s*[-*•]\s+")
 _LEAD = re.compile(r"The most important (fact|thing) is that (?=\w)")
@@ -91,14 +97,20 @@ class Writer:
     def _statements(
         self, reading: ModelInput, prompt: prompts.Prompt, context: Context, count: int
     ) -> list[Statement]:
-        statements = list(self._main_point(reading, prompt, context))
+        """The main point, what is very specific, what comes of it, and what is specific."""
+        main, outcome = prompts.main_point(self.language), prompts.outcome(self.language)
+        statements = list(self._written(reading, prompt, context, main))
         exact = self.support.exact
         phrases = [] if exact is None else most_specific(reading.phrases, exact)
-        for phrase in phrases[: count - len(statements) + _TRIED]:
-            if exact is None or len(statements) >= count:
-                break
-            if specificity(phrase.text, exact) >= _SPECIFIC:
-                statements += self._retold(phrase)
+        tried = 0
+        for least, requests in ((_VERY_SPECIFIC, outcome), (_SPECIFIC, ())):
+            while len(statements) < count and tried < min(len(phrases), count + _TRIED):
+                if exact is None or specificity(phrases[tried].text, exact) < least:
+                    break
+                statements += self._retold(phrases[tried])
+                tried += 1
+            if len(statements) < count:
+                statements += self._written(reading, prompt, context, requests)
         if not statements and phrases:
             statements = [quotation(phrases[0])]
         return statements
@@ -114,11 +126,15 @@ class Writer:
                 attention = self.llm.attention(context, request, line)
                 yield Statement(line, passages([PassAttention(reading, attention)], _PLACES))
 
-    def _main_point(
-        self, reading: ModelInput, prompt: prompts.Prompt, context: Context
+    def _written(
+        self,
+        reading: ModelInput,
+        prompt: prompts.Prompt,
+        context: Context,
+        requests: Sequence[str],
     ) -> Iterator[Statement]:
-        """What a topic comes to, if that can be said."""
-        for request in prompts.main_point(self.language):
+        """The first reply that is borne out by what was read."""
+        for request in requests:
             text = self._reply(context, request)
             if _is_inside(text) or self._repeats(text):
                 continue
@@ -196,7 +212,7 @@ def _is_inside(text: str) -> bool:
 
 def _plain(text: str) -> str:
     """Without what leads up to a sentence."""
-    plain = _LEAD.sub("", text)
+    plain = _ABOUT.sub("They discuss ", _LEAD.sub("", text))
     return plain[:1].upper() + plain[1:]
 
 
