@@ -70,7 +70,7 @@ def test_what_leads_up_to_a_fact_is_left_out() -> None:
     [
         "Copper Bay planted 2,500 trees along 31 streets last year.",
         "Copper Hill planted 2,400 trees along 31 streets last year.",
-        "The recording is about 2,400 trees along 31 streets of Copper Bay.",
+        "The speaker tells of 2,400 trees along 31 streets of Copper Bay.",
         "Lions and elephants wander through the savannah all night.",
         "",
     ],
