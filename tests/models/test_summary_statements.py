@@ -12,7 +12,7 @@ from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import Phrase
 from fls_models.answering.summaries.specifics import most_specific, specificity
 from fls_models.answering.summaries.summarize import summarise
-from fls_models.answering.summaries.support import is_said
+from fls_models.answering.summaries.support import is_said, keeps_order
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_TASKS, NOTHING_TO_TELL, Span, Statement, Summary, Transcript
 from fls_models.core.text.exact import ExactWords
@@ -201,3 +201,10 @@ def test_words_are_said_near_each_other() -> None:
     ]
     assert not is_said("Anna bakes bread that rests.", apart)
     assert is_said("Anna bakes bread that rests.", [apart[0], apart[-1]])
+
+
+def test_people_do_not_change_places() -> None:
+    said = "My guest is Martin Reed, who has run a bakery in Oak Hill for 19 years."
+    assert keeps_order("Martin Reed has run a bakery in Oak Hill for 19 years.", said)
+    assert not keeps_order("A bakery in Oak Hill has run Martin Reed for 19 years.", said)
+    assert keeps_order("", said)

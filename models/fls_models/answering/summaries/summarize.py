@@ -38,7 +38,7 @@ _MAX_TOPICS = 24
 # Up to here (seconds) a summary without chapters reads the recording as one.
 _ONE_PIECE = 90.0
 # Statements of a topic, of a recording that is one, and of all topics together.
-_OF_A_TOPIC, _OF_ONE, _MOST = 2, 3, 48
+_OF_A_TOPIC, _OF_ONE, _MOST = 2, 4, 48
 # Tasks of a topic at most.
 _ALL = 50
 # Sentences by which a language is told.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from fls_models.answering.readers.text import Phrase
 from fls_models.core.text.exact import ExactWords
@@ -27,6 +28,10 @@ _NOTHING = "..."
 _GAIN = 1.0
 # So many of its content words are said in so many phrases in a row.
 _SAID, _TOGETHER = 0.6, 5
+# And so many in the order in which they were said, where one phrase is told again.
+_ORDERED = 0.8
+# Letters by which two words are one there.
+_STEM = 5
 
 
 @dataclass(frozen=True)
@@ -74,3 +79,13 @@ def is_said(sentence: str, phrases: Sequence[Phrase]) -> bool:
     return not content or any(
         covered(content, [word for words in some for word in words]) >= _SAID for some in near
     )
+
+
+def keeps_order(sentence: str, said: str) -> bool:
+    """Whether most of a sentence's words come as they were said: small models that put a sentence
+    in another order have its people change places."""
+    words, others = (
+        [word[:_STEM] for word in content_words(words_of(text))] for text in (sentence, said)
+    )
+    blocks = SequenceMatcher(None, words, others, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) >= _ORDERED * len(words)

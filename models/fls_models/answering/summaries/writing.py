@@ -15,7 +15,7 @@ from fls_models.answering.evidence import PassAttention, passages
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import ModelInput, Phrase, Reader
 from fls_models.answering.summaries.specifics import most_specific, specificity
-from fls_models.answering.summaries.support import Support
+from fls_models.answering.summaries.support import Support, keeps_order
 from fls_models.core.results import Passage, Statement
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.core.text.words import content_words, covered, is_number, words_of
@@ -40,7 +40,7 @@ _ABOUT = re.compile(
     r"(is about|is a discussion about|discusses) "
 )
 _MARK = re.compile(r"^\s*[-*•]\s+")
-_LEAD = re.compile(r"The most important (fact|thing) is that (?=\w)")
+_LEAD = re.compile(r"(The|[\w. ]{1,30}['’]s) most important (fact|thing)( to know)? is that (?=\w)")
 # Who that is, a summary's reader does not know.
 _FIRST_PERSON = re.compile(r"\b(I|I['’]\w+|me|my|[Ww]e|our|us)\b")
 
@@ -158,6 +158,8 @@ class Writer:
         for request in requests or prompts.retelling(self.language):
             text = self._reply(context, request)
             if not self.support.bears_out(text, context, prompts.SAID, request, [phrase]):
+                continue
+            if not requests and not keeps_order(text, phrase.text):
                 continue
             if not _is_inside(text):
                 self._before.append(words_of(text))
