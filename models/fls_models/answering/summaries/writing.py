@@ -29,6 +29,8 @@ _PLACES = 2
 _VERY_SPECIFIC, _SPECIFIC, _TRIED = 1.1, 0.75, 2
 # What was said already in so many of its content words is not said again.
 _REPEATED = 0.6
+# A title may sum up, as long as so much of it is said.
+_TITLE_SAID = 0.25
 # Small models write of the recording whatever they are asked, or go on with the transcript.
 _OF_ITSELF = re.compile(
     r"(in )?(this|the) (recording|transcript|text|statement|passage|speaker)\b|this is about"
@@ -176,7 +178,7 @@ class Writer:
         content = content_words(words_of(title))
         # Every word has a capital there, so that names are not told from others.
         if not said or (
-            covered(content, words) >= _REPEATED
+            covered(content, words) >= _TITLE_SAID
             and all(word in words for word in content if is_number(word))
         ):
             return title
