@@ -10,7 +10,7 @@ from tiny_talk import Verdicts, model, transcript
 
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import Phrase
-from fls_models.answering.summaries.specifics import most_specific, specificity
+from fls_models.answering.summaries.specifics import is_fluent, most_specific, specificity
 from fls_models.answering.summaries.summarize import summarise
 from fls_models.answering.summaries.support import is_said, keeps_order
 from fls_models.core.budget import Budget
@@ -187,6 +187,9 @@ def test_what_is_specific() -> None:
     assert ranked[0] == SAID[1]
     stumbling = "Um last last year uh Copper Bay planted planted 2,400 trees along 31 streets."
     assert specificity(stumbling, exact) < specificity(SAID[1], exact) - 0.3
+    assert is_fluent(SAID[1])
+    assert not is_fluent(stumbling)
+    assert not is_fluent("and so on " * 12)
     asked = SAID[1].replace(".", "?")
     assert specificity(asked, exact) < specificity(SAID[1], exact)
     short = Phrase(range(1), Span(0, 1), "Copper Bay.")

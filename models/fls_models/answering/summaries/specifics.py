@@ -30,16 +30,14 @@ def specificity(text: str, exact: ExactWords) -> float:
     """How much a sentence says that could be wrong, 2 at most; less where it is hard to follow."""
     found = exact.of(text)
     weight = len(found) + sum(map(is_number, found))
-    spoken = re.findall(r"\w+", text.lower())
+    spoken = _spoken(text)
     words = len({word for word in spoken if len(word) >= _LETTERS})
-    stumbles = sum(word in _HESITATIONS for word in spoken)
-    stumbles += sum(word == before for before, word in pairwise(spoken))
     asks = text.rstrip(" \"'”’»").endswith(_ASKS)
     score: float = (
         min(weight, _EXACT) / _EXACT
         + min(words, _WORDS) / _WORDS
         - _QUESTION * float(asks)
-        - _STUMBLE * stumbles
+        - _STUMBLE * _stumbles(spoken)
         - _TOO_LONG * max(0, len(spoken) - _LONG)
     )
     return score
@@ -49,6 +47,22 @@ def most_specific(phrases: Sequence[Phrase], exact: ExactWords) -> list[Phrase]:
     """Phrases that can stand by themselves, the most specific first; all where none can."""
     able = [phrase for phrase in phrases if _stands(phrase)] or phrases
     return sorted(able, key=lambda each: (-specificity(each.text, exact), each.span.start))
+
+
+def is_fluent(text: str) -> bool:
+    """Whether a sentence may be quoted as it was said."""
+    spoken = _spoken(text)
+    return len(spoken) <= _LONG and not _stumbles(spoken)
+
+
+def _spoken(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _stumbles(spoken: Sequence[str]) -> int:
+    """Hesitations and words said twice in a row."""
+    hesitations = sum(word in _HESITATIONS for word in spoken)
+    return hesitations + sum(word == before for before, word in pairwise(spoken))
 
 
 def _stands(phrase: Phrase) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fls_models.answering.evidence import PassAttention, passages
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import ModelInput, Phrase, Reader
-from fls_models.answering.summaries.specifics import most_specific, specificity
+from fls_models.answering.summaries.specifics import is_fluent, most_specific, specificity
 from fls_models.answering.summaries.support import Support, keeps_order
 from fls_models.core.results import Passage, Statement
 from fls_models.core.stopwatch import Stopwatch
@@ -114,7 +114,8 @@ class Writer:
             if len(statements) < count:
                 statements += self._written(reading, prompt, context, requests)
         if not statements and phrases:
-            statements = [quotation(phrases[0])]
+            fluent = (phrase for phrase in phrases if is_fluent(phrase.text))
+            statements = [quotation(next(fluent, phrases[0]))]
         return statements
 
     def _wished(self, reading: ModelInput, context: Context) -> Iterator[Statement]:
@@ -168,7 +169,7 @@ class Writer:
                 yield Statement(text, (place(phrase),))
                 return
             speaks_of_itself = True
-        if speaks_of_itself:
+        if speaks_of_itself and (requests or is_fluent(phrase.text)):
             self._before.append(words_of(phrase.text))
             yield quotation(phrase)
 
