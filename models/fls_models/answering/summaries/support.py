@@ -52,13 +52,12 @@ class Support:
     ) -> bool:
         """Whether a sentence, the reply to a request about what a context holds, is true to it.
 
-        `phrases` are what it holds.
+        `phrases` are what it holds. Of frames, whose words are not known, every sentence passes:
+        what their likelihoods mean is measured for no model.
         """
-        if not sentence:
-            return False
-        if self.exact is not None and not (
-            is_said(sentence, phrases) and not self.exact.wrong(sentence)
-        ):
+        if not sentence or self.exact is None:
+            return bool(sentence)
+        if self.exact.wrong(sentence) or not is_said(sentence, phrases):
             return False
         return self.gain(sentence, context, prompt, request) >= _GAIN
 

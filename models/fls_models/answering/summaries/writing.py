@@ -102,12 +102,13 @@ class Writer:
         """The main point, what is very specific, what comes of it, and what is specific."""
         main, outcome = prompts.main_point(self.language), prompts.outcome(self.language)
         statements = list(self._written(reading, prompt, context, main))
-        exact = self.support.exact
-        phrases = [] if exact is None else most_specific(reading.phrases, exact)
-        tried = 0
+        exact, tried = self.support.exact, 0
+        if exact is None:
+            return statements
+        phrases = most_specific(reading.phrases, exact)
         for least, requests in ((_VERY_SPECIFIC, outcome), (_SPECIFIC, ())):
             while len(statements) < count and tried < min(len(phrases), count + _TRIED):
-                if exact is None or specificity(phrases[tried].text, exact) < least:
+                if specificity(phrases[tried].text, exact) < least:
                     break
                 statements += self._retold(phrases[tried])
                 tried += 1
@@ -139,7 +140,8 @@ class Writer:
         """The first reply that is borne out by what was read."""
         for request in requests:
             text = self._reply(context, request)
-            if _is_inside(text) or self._repeats(text):
+            is_last = self.support.exact is None and request == requests[-1]
+            if not is_last and (_is_inside(text) or self._repeats(text)):
                 continue
             if self.support.bears_out(text, context, prompt, request, reading.phrases):
                 self._before.append(words_of(text))
