@@ -18,6 +18,7 @@ import typer.main
 from fls_cli import __version__
 from fls_cli.app import app
 from fls_cli.console.help_pages import CommandLine
+from fls_models.core.results import STYLES
 from fls_models.weights import card
 from fls_models.weights.card import names
 
@@ -209,6 +210,6 @@ def test_completion_knows_the_budgets_and_models(command: str) -> None:
 
 
 def test_completion_knows_styles_and_formats() -> None:
-    assert complete("fls summarize --style ") == ["brief", "bullets", "chapters", "ffmetadata"]
+    assert complete("fls summarize --style ") == [*STYLES, "ffmetadata"]
     forms = ["txt", "srt", "vtt", "tsv", "lrc", "md", "json"]
     assert complete("fls transcribe --format ") == forms

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fls_cli.media.mixing import Mix
-from fls_models.errors import UsageError
+from fls_models.errors import InputError, UsageError
 from tests.cli.media_files import hear
 from tests.cli.situation_makers import RATE_44, heard_clicks, joined
 
@@ -107,5 +107,5 @@ def test_of_a_mono_part_the_one_channel_is_heard_whichever_is_wanted(tmp_path: P
     path = joined("both.mp3", ("-ac", "2", *RATE_44), ("-ac", "1", *RATE_44))(tmp_path)
     heard = hear(path, channels="2")
     assert heard_clicks(heard.samples) == pytest.approx([1.0, 4.0, 6.0], abs=0.11)
-    with pytest.raises(UsageError, match="no channel 3"):
+    with pytest.raises(InputError, match="no channel 3"):
         hear(path, channels="3")

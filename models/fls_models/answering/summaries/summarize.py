@@ -88,11 +88,13 @@ def summarise(
             reader = model.reader(recording)
             teller = _teller(model, recording, style, generation, wish, clock, usage)
         with clock.stage("divide"):
-            short = model.reads_by == "frames" or recording.duration <= _ONE_PIECE
+            is_short = recording.duration <= _ONE_PIECE and style != "chapters"
+            # Frames are not divided by what is said, so only where parts are shown.
+            is_one = style == "brief" if model.reads_by == "frames" else is_short
             segments = reader.segments(
                 shortest=_MIN_TOPIC,
                 max_segments=min(_MAX_TOPICS, length or _MAX_TOPICS),
-                whole=style != "chapters" and short,
+                whole=is_one,
             )
         progress("summarize", 0, len(segments))
         if style == "actions":
@@ -101,7 +103,7 @@ def summarise(
         for done, (segment, count) in enumerate(zip(segments, counts, strict=True), 1):
             readings = segment.reader.readings(budget, None)
             title, statements = teller.topic(segment.reader, readings, count)
-            if statements:
+            if statements or title:
                 span = segment.span
                 chapters.append(Chapter(span.start, span.end, title, tuple(statements)))
             progress("summarize", done, len(segments))
