@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from media_files import tone, write_wav
-from tiny_model import TinyModel, play
+from tiny_model import SAID, TinyModel, play
 
 from fls_models.answering.summaries.support import Support
 from fls_models.core.results import NO_SPEECH
@@ -134,3 +135,103 @@ def test_an_unknown_style_names_the_known_ones(talk: Path, capfd: Capture) -> No
     played = play(capfd, "summarize", str(talk), "--style", "haiku")
     assert (played.code, played.out) == (2, "")
     assert "brief, bullets, chapters" in played.err
+
+
+def test_quotes_are_what_is_said_and_when(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    asked = ["summarize", str(talk), "--style", "quotes", "-b", "accurate"]
+    played = play(capfd, *asked)
+    assert (played.code, played.err) == (0, "")
+    assert played.lines == [f"[0:0{second}] “{said}”" for second, said in enumerate(SAID)]
+    told = json.loads(play(capfd, *asked, "--json").out)
+    [chapter] = told["chapters"]
+    assert [each["quoted"] for each in chapter["statements"]] == [True] * len(SAID)
+    assert chapter["statements"][0]["evidence"][0]["text"] == SAID[0]
+
+
+def test_fewer_sentences_than_are_asked_for(tiny: TinyModel, talk: Path, capfd: Capture) -> None:
+    asked = ["summarize", str(talk), "--style", "quotes", "-b", "accurate", "--length"]
+    played = play(capfd, *asked, "10")
+    assert (played.code, len(played.lines)) == (0, len(SAID))
+    assert played.err == f"fls: {talk}: there is matter for {len(SAID)} of 10 sentences\n"
+    assert len(play(capfd, *asked, "1").lines) == 1
+    assert play(capfd, *asked, "0").code == 2
+
+
+def test_evidence_is_shown_and_can_be_played(
+    tiny: TinyModel, talk: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    asked = ["summarize", str(talk), "--style", "quotes", "--length", "1", "--evidence"]
+    page, clips = tmp_path / "page.html", tmp_path / "clips"
+    played = play(capfd, *asked, "--report", str(page), "--clips", str(clips))
+    assert played.code == 0, played.err
+    quote, place = played.lines
+    text = quote.split("“")[1].rstrip("”")
+    assert place.startswith("  [0:0")
+    assert place.endswith(text)
+    html = page.read_text("utf-8")
+    assert "This recording in short" in html
+    assert text in html
+    assert len(list(clips.iterdir())) == 1
+
+
+def test_a_prompt_is_asked_instead(
+    tiny: TinyModel,
+    talk: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Capture,
+) -> None:
+    requests: list[str] = []
+
+    def generate(_: object, context: object, request: str, **how: object) -> Iterator[str]:
+        requests.append(request)
+        # What was not said is left out.
+        yield "- trees\n- 31 bees\n- streets\n"
+
+    monkeypatch.setattr(type(tiny.language_model), "generate", generate)
+    file = tmp_path / "prompt.txt"
+    file.write_text("\ufeffList the tools.\n", "utf-8")
+    asked = ["summarize", str(talk), "--prompt-file", str(file)]
+    played = play(capfd, *asked, "--style", "bullets")
+    assert (played.code, played.lines) == (0, ["- trees", "- streets"])
+    assert play(capfd, *asked).lines == ["trees", "streets"]
+    config = tmp_path / "config.toml"
+    config.write_text('budget = "fast"\n[prompts]\nminutes = "Write minutes."\n')
+    monkeypatch.setenv("FLS_CONFIG", str(config))
+    assert play(capfd, "summarize", str(talk), "--prompt", "minutes").code == 0
+    assert requests == ["\n\nList the tools."] * 2 + ["\n\nWrite minutes."]
+    for flags, reason in (
+        (["--prompt", "minuets"], "no prompt 'minuets'; did you mean minutes?"),
+        (["--prompt", "x", "--prompt-file", str(file)], "not both"),
+        (["--prompt", "minutes", "--style", "quotes"], "--style quotes has nothing to ask"),
+    ):
+        refused = play(capfd, "summarize", str(talk), *flags)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert reason in refused.err
+    for content, reason in (
+        ("[prompts]\nminutes = 3\n", "[prompts] is a table of texts"),
+        ("", "the settings have no [prompts]"),
+    ):
+        config.write_text(content)
+        assert reason in play(capfd, "summarize", str(talk), "--prompt", "a").err
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b" \n\t\n", "is empty"),
+        ("für".encode("latin-1"), "is no text in UTF-8"),
+        (b"x" * 5000, "5000 characters are more than 4000"),
+        (None, "cannot be read"),
+    ],
+)
+def test_files_that_hold_no_prompt(
+    talk: Path, tmp_path: Path, content: bytes | None, reason: str, capfd: Capture
+) -> None:
+    file = tmp_path / "prompt.txt"
+    if content is not None:
+        file.write_bytes(content)
+    played = play(capfd, "summarize", str(talk), "--prompt-file", str(file))
+    assert (played.code, played.out, played.err.count("\n")) == (2, "", 1)
+    assert reason in played.err
