@@ -28,12 +28,17 @@ Value: TypeAlias = str | int | bool
 # The words for yes and no that click takes from variables.
 _WORDS = dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True)
 _WORDS |= dict.fromkeys(("0", "false", "f", "no", "n", "off"), False)
+_LANGUAGE = re.compile(r"[a-z _-]+(,[a-z _-]+)*", re.IGNORECASE)
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One thing to set. The default gives the type, `takes` says which values there are."""
+    """One thing to set. The default gives the type, `takes` says which values there are.
+
+    `is_known` is what takes too long to ask of a file's value at the start of every command: it is
+    asked where settings are shown, and of variables.
+    """
 
     name: str
     default: Value
@@ -41,15 +46,17 @@ class Setting:
     takes: str
     fits: Callable[[Any], bool] = lambda value: True
     names_file: bool = False
+    is_known: Callable[[Any], bool] = lambda value: True
 
     @property
     def variable(self) -> str:
         return f"FLS_{self.name.upper()}"
 
-    def from_file(self, value: object, file: Path) -> Value:
+    def from_file(self, value: object, file: Path, *, shown: bool = False) -> Value:
         """A value of the file, if it is allowed; UsageError names the file and the key."""
         # Not isinstance, for which true is a whole number.
-        if type(value) is type(self.default) and self.fits(value):
+        is_right = type(value) is type(self.default) and self.fits(value)
+        if is_right and (not shown or self.is_known(value)):
             assert isinstance(value, str | int)
             if self.names_file and (beside := file.parent / str(value)).is_file():
                 return str(beside)
@@ -64,7 +71,7 @@ class Setting:
             value = _WORDS.get(text.strip().lower())
         elif isinstance(self.default, int):
             value = int(text) if text.strip().isdecimal() else None
-        if value is None or not self.fits(value):
+        if value is None or not (self.fits(value) and self.is_known(value)):
             raise UsageError(f"{self.variable} takes {self.takes}, not {text!r}.")
         return value
 
@@ -112,7 +119,8 @@ SETTINGS = (
         "auto",
         "The language spoken.",
         "auto, which detects it, a code or name (de, german), or those that may be spoken (de,en)",
-        _is_language,
+        lambda value: bool(_LANGUAGE.fullmatch(value)),
+        is_known=_is_language,
     ),
     Setting(
         "vocabulary",
@@ -163,15 +171,15 @@ def find(name: str) -> Setting:
     return next(setting for setting in SETTINGS if setting.name == name)
 
 
-def read_file() -> dict[str, Value]:
-    """What the file sets, by name; nothing when there is no file.
+def read_file(*, shown: bool = False) -> dict[str, Value]:
+    """What the file sets, by name; nothing when there is no file. `shown` is for `is_known`.
 
     Raises UsageError for a file that cannot be read, is no TOML, or has other keys and values than
     the ones there are; and when FLS_CONFIG names a file that is not there.
     """
     file, content = config_file(), _content()
     return {
-        name: _known(name, file or Path()).from_file(value, file or Path())
+        name: _known(name, file or Path()).from_file(value, file or Path(), shown=shown)
         for name, value in content.items()
         if name != PROMPTS
     }
@@ -216,7 +224,7 @@ def chosen() -> list[Chosen]:
 
     Raises UsageError for a file or a variable that holds something else than what is allowed.
     """
-    in_file, file = read_file(), str(config_file())
+    in_file, file = read_file(shown=True), str(config_file())
     choices = []
     for setting in SETTINGS:
         if text := os.environ.get(setting.variable):

@@ -418,3 +418,15 @@ def test_reading_settings_loads_nothing_heavy(file: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert "fast" in done.stdout
+
+
+def test_a_language_in_the_file_is_looked_up_where_it_is_shown(
+    file: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('language = "klingon"\n')
+    assert "language takes auto, which detects it" in told(play(capfd, "config"), 2)
+    # Names are transformers', which takes a second to import: not for every command.
+    monkeypatch.setattr(settings, "language_codes", lambda text: pytest.fail("looked up"))
+    assert play(capfd, "cache", "info").code == 0
+    assert settings.read_file() == {"language": "klingon"}
