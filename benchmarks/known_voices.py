@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fls_cli.sources.decode import decode
 from fls_models.bench.speakers import Conversation, load_conversations
+from fls_models.speakers.diarization import Diarization
 from fls_models.speakers.diarizer import Diarizer
 from fls_models.speakers.identification import Voice, identify
 from fls_models.speakers.turn import SpeakerTurn
@@ -84,11 +85,10 @@ def counted(
     return "; ".join(parts)
 
 
-def heard(sound: Samples) -> Diarizer:
+def heard(sound: Samples) -> Diarization:
     diarizer = Diarizer()
     diarizer.add(sound)
-    diarizer.finish()
-    return diarizer
+    return diarizer.finish()
 
 
 def halves(conversation: Conversation) -> tuple[Sequence[SpeakerTurn], Sequence[SpeakerTurn]]:

@@ -103,6 +103,8 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
+    if not rows and not known.problems:
+        typer.echo("fls: no voice has a name yet; see fls speakers add --help", err=True)
     width = max((len(str(row["name"])) for row in rows), default=0)
     for row in rows:
         samples = "1 sample" if row["samples"] == 1 else f"{row['samples']} samples"
@@ -117,7 +119,7 @@ def remove(
 
     Example: fls speakers remove Anna
     """
-    forget_voices([speaker_name(name) for name in names])
+    forget_voices(names)
 
 
 def _add(session: Session, name: str, who: str | float | None, request: ListenRequest) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fls_cli.console.text import clean
 from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners, Recordings, Results
 from fls_cli.options.groups import grouped
@@ -44,7 +45,9 @@ class Form:
             autocompletion=lambda incomplete: [f for f in FORMATS if f.startswith(incomplete)],
         ),
     ] = None
-    words: Annotated[bool, typer.Option("--words", help="With the time of every word.")] = False
+    words: Annotated[
+        bool, typer.Option("--words", help="With the time of every word, but in md.")
+    ] = False
     max_line_width: Annotated[
         int,
         typer.Option(metavar="N", min=8, max=1000, help="Columns of a subtitle's line at most."),
@@ -55,10 +58,17 @@ class Form:
 
     def forms(self, output: str | None) -> tuple[str, ...]:
         """Those that are asked for, or that of the file that is written; raises UsageError."""
-        if self.form is not None:
-            return parse_forms(self.form)
         suffix = Path(output or "").suffix[1:].lower()
-        return (suffix,) if suffix in FORMATS and not Path(output or "").is_dir() else ("txt",)
+        named = suffix in FORMATS and not Path(output or "").is_dir()
+        if self.form is None:
+            return (suffix,) if named else ("txt",)
+        forms = parse_forms(self.form)
+        if named and suffix not in (*forms, "txt"):
+            raise UsageError(
+                f"{clean(output or '')} would hold {forms[0]}, as --format says; let its name end "
+                f"in .{forms[0]}, or leave --format out."
+            )
+        return forms
 
     @property
     def screen(self) -> Screen:

@@ -107,8 +107,9 @@ def keep_voice(name: str, voice: Voice) -> KnownVoice:
 
 def forget_voices(names: Sequence[str]) -> None:
     """Removes what is known of these; UsageError, and nothing is removed, where that is nothing."""
-    places = [_place(name) for name in names]
-    for name, place in zip(names, places, strict=True):
+    wanted = [" ".join(clean(name).split()) for name in names]
+    places = [_place(name) for name in wanted]
+    for name, place in zip(wanted, places, strict=True):
         if not place.exists():
             there = (
                 ", ".join(each.name for each in known_voices().voices)

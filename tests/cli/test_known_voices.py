@@ -23,6 +23,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("FLS_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setattr("fls_models.speakers.diarizer.Diarizer", Scripted)
+    monkeypatch.setattr("fls_models.speakers.diarization.Diarization", Scripted)
     return tmp_path / "voices"
 
 
@@ -71,8 +72,12 @@ def test_the_list_grows_and_shrinks(talk: Path, folder: Path, capfd: Capture) ->
     refused = play(capfd, "speakers", "remove", "Bo", "Cy")
     assert refused.code == 2
     assert "No voice of Cy is known; there are: anna, Bo." in refused.err
+    assert "No voice of S1 is known" in play(capfd, "speakers", "remove", "S1").err
     assert play(capfd, "speakers", "remove", "Bo", "anna").code == 0
     assert list(folder.iterdir()) == []
+    none = play(capfd, "speakers", "list")
+    assert (none.code, none.out) == (0, "")
+    assert "no voice has a name yet" in none.err
 
 
 def test_a_sample_of_several_voices_is_none(talk: Path, capfd: Capture) -> None:

@@ -302,5 +302,11 @@ def test_a_file_that_would_not_be_what_its_name_says_is_not_written(
     assert (played.code, played.err.count("\n")) == (2, 1)
     assert "fls writes text, no docx files" in played.err
     assert not (tmp_path / "talk.DOCX").exists()
+    if command == "transcribe":
+        subtitles = str(tmp_path / "talk.vtt")
+        refused = play(capfd, command, str(talk), "-f", "srt", "-o", subtitles)
+        assert (refused.code, Path(subtitles).exists()) == (2, False)
+        assert f"{subtitles} would hold srt, as --format says" in refused.err
+        assert play(capfd, command, str(talk), "-f", "md", "-o", f"{tmp_path}/a.txt").code == 0
     (tmp_path / "of.pdf").mkdir()
     assert play(capfd, command, str(talk), "-o", str(tmp_path / "of.pdf")).code == 0

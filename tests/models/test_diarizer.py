@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from fls_models.speakers.diarization import Diarization
 from fls_models.speakers.diarizer import Diarizer, diarize
 from fls_models.speakers.segmentation import FRAMES, HOP, WINDOW, Activity, Regions, weights_folder
 from fls_models.speakers.voices import FRAMES as VOICE_FRAMES
@@ -125,8 +126,10 @@ def test_silence_has_no_speakers(seconds: float) -> None:
     assert not diarize([samples] if len(samples) else [])
     diarizer = Diarizer()
     diarizer.add(samples)
-    diarizer.finish()
-    assert diarizer.voices([]) == {}
+    found = diarizer.finish()
+    assert found.voices([]) == {}
+    again = Diarization.from_bytes(found.to_bytes())
+    assert (again.turns(), again.voices([])) == ([], {})
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +150,17 @@ def test_two_who_take_turns_are_told_apart(interview: NDArray[np.float32]) -> No
     diarizer = Diarizer()
     for first in range(0, len(interview), 7777):
         diarizer.add(interview[first : first + 7777])
-    diarizer.finish()
-    assert diarizer.turns() == turns
+    found = diarizer.finish()
+    assert found.turns() == turns
     # Once heard, other numbers of speakers are asked for.
-    assert {turn.speaker for turn in diarizer.turns(1, 1)} == {"S1"}
-    assert len({turn.speaker for turn in diarizer.turns(3, 3)}) == 3
-    assert diarizer.turns() == turns
+    assert {turn.speaker for turn in found.turns(1, 1)} == {"S1"}
+    assert len({turn.speaker for turn in found.turns(3, 3)}) == 3
+    assert found.turns() == turns
+    # So they are of what a file brings back.
+    again = Diarization.from_bytes(found.to_bytes())
+    assert again.turns() == turns
+    assert again.turns(3, 3) == found.turns(3, 3)
+    assert again.voices(turns)["S2"].as_json() == found.voices(turns)["S2"].as_json()
 
 
 def test_little_of_the_stream_is_held(interview: NDArray[np.float32]) -> None:

@@ -75,9 +75,9 @@ def test_real_voices_are_known_again() -> None:
         diarizer = Diarizer()
         for block in decode(file, start=start, end=end):
             diarizer.add(block)
-        diarizer.finish()
-        turns = diarizer.turns()
-        heard.append((turns, diarizer.voices(turns)))
+        found = diarizer.finish()
+        turns = found.turns()
+        heard.append((turns, found.voices(turns)))
     (turns, known), (_, later) = heard
     assert set(known) == {turn.speaker for turn in turns} == {"S1", "S2"}
     for label, each in known.items():

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from fls_cli.session.hearing.read_ahead import Blocks
     from fls_cli.session.hearing.speaker_names import FoundSpeakers
     from fls_models.core.results import Transcript
+    from fls_models.speakers.diarization import Diarization
     from fls_models.speakers.diarizer import Diarizer
     from fls_models.speakers.turn import SpeakerTurn
 
 KIND = "speakers"
-# Changes when the same recording gives other turns or voices.
+# Change when the same recording gives other turns or voices, or is heard otherwise.
 FORM = "turns-2"
+_HEARD_FORM = "heard-1"
 
 
 class SpeakerSearch:
@@ -37,6 +39,9 @@ class SpeakerSearch:
         parts = {"form": FORM, "fewest": wish.fewest, "most": wish.most}
         self._entry = Entry(request, KIND, parts, memory, ignore)
         self._content = self._entry.get()
+        # What was heard of the voices, whatever was asked of it.
+        self._heard_entry = Entry(request, KIND, {"form": _HEARD_FORM}, memory, ignore)
+        self._heard = self._heard_entry.get() if self._content is None else None
         self._diarizer: Diarizer | None = None
         self._is_complete = False
         self._failure = ""
@@ -116,19 +121,12 @@ class SpeakerSearch:
         ]
 
     def _diarized(self) -> bytes:
-        from fls_models.speakers.diarizer import Diarizer
-
-        if self._diarizer is None or not self._is_complete:
-            self._diarizer = Diarizer()
-            with closing(self._request.decode(ignore)) as blocks:
-                for block in blocks:
-                    self._diarizer.add(block)
-        self._diarizer.finish()
+        heard = self._diarization()
         wish, start = self._wish, self._request.audio_range.start
-        alone = turns = self._diarizer.turns()
+        alone = turns = heard.turns()
         if wish.fewest > 1 or wish.most is not None:
-            turns = self._diarizer.turns(wish.fewest, wish.most)
-        voices = self._diarizer.voices(turns)
+            turns = heard.turns(wish.fewest, wish.most)
+        voices = heard.voices(turns)
         payload = {
             "turns": [
                 {
@@ -143,10 +141,25 @@ class SpeakerSearch:
         }
         return json.dumps(payload).encode()
 
+    def _diarization(self) -> Diarization:
+        from fls_models.speakers.diarization import Diarization
+        from fls_models.speakers.diarizer import Diarizer
+
+        if self._heard is not None:
+            return Diarization.from_bytes(self._heard)
+        if self._diarizer is None or not self._is_complete:
+            self._diarizer = Diarizer()
+            with closing(self._request.decode(ignore)) as blocks:
+                for block in blocks:
+                    self._diarizer.add(block)
+        heard = self._diarizer.finish()
+        self._heard_entry.put(heard.to_bytes())
+        return heard
+
     def _add(self, block: Any) -> None:
         from fls_models.speakers.diarizer import Diarizer
 
-        if self._content is None:
+        if self._content is None and self._heard is None:
             self._diarizer = self._diarizer or Diarizer()
             self._diarizer.add(block)
 

@@ -158,8 +158,7 @@ def measure(
         for block in decode(conversation.audio):
             samples += len(block)
             diarizer.add(block)
-        diarizer.finish()
-        turns = diarizer.turns()
+        turns = diarizer.finish().turns()
         seconds = perf_counter() - begun
         words = None if transcript is None else transcript(conversation.audio)
         items.append(_compared(conversation, turns, words, samples / SAMPLE_RATE, seconds))

@@ -1,4 +1,4 @@
-"""Speakers of a stream: blocks of samples in, turns out.
+"""Speakers of a stream: blocks of samples in, a diarization out.
 
 Holds some ten seconds of the stream, and of the rest, for each hour: 9000 embeddings and what the
 segmentation said, 7 MB.
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.speakers.decoding import VoiceTrack, speaker_turns, voices_of
-from fls_models.speakers.identification import Voice
+from fls_models.speakers.diarization import Diarization
 from fls_models.speakers.segmentation import FRAME, HOP, WINDOW, Activity, Regions, Segmentation
 from fls_models.speakers.turn import SpeakerTurn
 from fls_models.speakers.voices import SAMPLES, WIDTH, VoiceEncoder
@@ -28,7 +27,7 @@ _SHIFT = (991 - FRAME) // 4
 
 
 class Diarizer:
-    """Takes a stream; then says who speaks when, as often as it is asked."""
+    """Takes a stream, and hears its voices."""
 
     def __init__(self) -> None:
         self._segmentation, self._encoder = Segmentation(), VoiceEncoder()
@@ -48,11 +47,15 @@ class Diarizer:
         while self._end - self._next >= WINDOW + (_BATCH - 1) * HOP:
             self._segment(_BATCH)
 
-    def finish(self) -> None:
-        """The stream is over."""
-        length = self._end
-        if not length:
-            return
+    def finish(self) -> Diarization:
+        """The stream is over; what was heard of it."""
+        if self._end:
+            self._segment_rest(self._end)
+        spans = np.array(self._spans, np.int64).reshape(-1, 3)
+        embeddings = np.concatenate([np.zeros((0, WIDTH), np.float16), *self._embeddings])
+        return Diarization(self._activity, spans, embeddings)
+
+    def _segment_rest(self, length: int) -> None:
         # Windows until one holds the end; behind it is silence.
         count = 1 + max(0, -(-(length - self._next - WINDOW) // HOP))
         padding = self._next + (count - 1) * HOP + WINDOW - length
@@ -61,25 +64,6 @@ class Diarizer:
         self._embed(self._regions.feed(self._activity.finish()))
         self._embed(self._regions.close())
         self._samples = self._samples[:0]
-
-    def turns(self, fewest: int = 1, most: int | None = None) -> list[SpeakerTurn]:
-        """Of what was added, in order, by S1, S2 ... in the order in which they begin to speak.
-
-        There are `fewest` to `most` speakers, where so many voices are told apart.
-        """
-        return speaker_turns(self._track, self._activity, fewest, most)
-
-    def voices(self, turns: Sequence[SpeakerTurn]) -> dict[str, Voice]:
-        """How those sound who speak in these turns, as far as they are heard alone."""
-        return voices_of(self._track, turns)
-
-    @property
-    def _track(self) -> VoiceTrack:
-        numbers, starts, ends = np.array(self._spans, np.int64).reshape(-1, 3).T
-        embeddings = np.concatenate([np.zeros((0, WIDTH), np.float16), *self._embeddings])
-        return VoiceTrack(
-            numbers, starts / SAMPLE_RATE, ends / SAMPLE_RATE, embeddings.astype(np.float32)
-        )
 
     @property
     def _end(self) -> int:
@@ -131,5 +115,4 @@ def diarize(
     diarizer = Diarizer()
     for block in blocks:
         diarizer.add(block)
-    diarizer.finish()
-    return diarizer.turns(fewest, most)
+    return diarizer.finish().turns(fewest, most)

@@ -7,6 +7,7 @@ said (`clustering`), and similar voices may share a place (`decoding`).
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,30 @@ class Activity:
         self._final: list[NDArray[np.uint8]] = []
         # By window: its first frame, (FRAMES,) classes.
         self.windows: list[tuple[int, NDArray[np.uint8]]] = []
+
+    @classmethod
+    def of(
+        cls,
+        shares: NDArray[np.uint8],
+        firsts: NDArray[np.int64],
+        classes: NDArray[np.uint8],
+    ) -> "Activity":
+        """That of a stream that is over, from its `arrays`."""
+        activity = cls()
+        activity._final = [shares]
+        activity.windows = list(zip(firsts.tolist(), classes, strict=True))
+        return activity
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """`shares` (3, frames) and `classes` (windows, FRAMES) uint8, `firsts` (windows,) int64."""
+        empty = np.zeros((3, 0), np.uint8)
+        return {
+            "shares": np.concatenate([empty, *self._final], axis=1),
+            "firsts": np.array([first for first, _ in self.windows], np.int64),
+            "classes": np.stack([np.zeros(FRAMES, np.uint8), *(each for _, each in self.windows)])[
+                1:
+            ],
+        }
 
     def add(self, start: int, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """A window at this sample, (FRAMES, 7); windows come in order.
