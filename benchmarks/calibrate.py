@@ -1,14 +1,13 @@
 """Prints what fits the thresholds of a model's card: which questions a recording answers.
 
     python benchmarks/calibrate.py train.jsonl [--model mini] [--limit 150] [--tokens 1600]
+    python benchmarks/calibrate.py
 
 The items are those of SPIRAL's training part (arXiv 2412.12009); their true text is read, so no
 audio is needed. Four kinds of question are held against every text: its own and one about any
 recording, which must pass, a foreign one and an everyday one, which must not. `--tokens` joins
 items of other topics to a text of that many tokens, as long recordings are read in sections.
-
-Nothing in `general_questions.txt` and `everyday_questions.txt` stands in
-`fls_models.answering.answerability`.
+Without items, the texts are those that come with fls, by which `fls models calibrate` goes.
 """
 
 from __future__ import annotations
@@ -16,60 +15,59 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from checkout import located
 
 from fls_models.answering.answerability import AnswerabilityScore
+from fls_models.answering.calibration import (
+    KINDS,
+    Section,
+    calibrate,
+    listed,
+    scored,
+    sections,
+    wrongly,
+)
 from fls_models.answering.model import Model
 from fls_models.bench.qa.items import Item, load_items
-from fls_models.lslm import prompts
 from fls_models.pipelines.cascade import CascadeModel
 from fls_models.weights.card import load
 from fls_models.weights.thresholds import Thresholds
 
-KINDS = ("own", "general", "foreign", "everyday")
-PASS = ("own", "general")
 GAINS = np.arange(0.2, 1.31, 0.1)
 GENERALS = np.arange(-0.4, 0.41, 0.1)
 PERCENTILES = (5, 10, 25, 50, 75, 90, 95)
 
 
-@dataclass(frozen=True)
-class Section:
-    """One text to read, and what is asked of it, by kind."""
-
-    text: str
-    questions: dict[str, str]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="What fits the thresholds of a model's card.")
-    parser.add_argument("items", type=Path)
+    parser.add_argument("items", type=Path, nargs="?")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--limit", type=int, default=150, metavar="N", help="so many items")
     parser.add_argument("--tokens", type=int, default=0, metavar="N", help="join items to this")
     arguments = parser.parse_args()
     card = load(arguments.model)
     model = CascadeModel(located(arguments.model))
-    items = load_items(arguments.items)
-    sections = [
-        section_of(model, items, index, arguments.tokens)
-        for index in range(min(arguments.limit, len(items)))
-    ]
-    scores: dict[str, list[AnswerabilityScore]] = {kind: [] for kind in KINDS}
-    for number, section in enumerate(sections, 1):
-        llm = model.language_model
-        context = llm.read(prompts.ASK, llm.embed(llm.tokenize(section.text)))
-        for kind, question in section.questions.items():
-            scores[kind].append(model.answerability.judge(question).evidence(context))
-        print(f"\r{number} of {len(sections)}", end="", file=sys.stderr, flush=True)
+    texts = list(sections())
+    if arguments.items is not None:
+        items = load_items(arguments.items)
+        texts = [
+            section_of(model, items, index, arguments.tokens)
+            for index in range(min(arguments.limit, len(items)))
+        ]
+    scores = scored(model, texts, tell)
     print(file=sys.stderr)
     print_distributions(scores)
     assert card.thresholds is not None, f"{card.name} has none to compare with"
     print_grid(scores, card.thresholds)
+    if arguments.items is None:
+        print(f"\n`fls models calibrate` takes {calibrate(model).thresholds}")
+
+
+def tell(stage: str, done: float, total: float | None) -> None:
+    print(f"\r{done} of {total}", end="", file=sys.stderr, flush=True)
 
 
 def section_of(model: Model, items: Sequence[Item], index: int, tokens: int) -> Section:
@@ -82,21 +80,15 @@ def section_of(model: Model, items: Sequence[Item], index: int, tokens: int) -> 
         used += 1
     topics = {item.topic for item in around[:used]}
     foreign = next(item for item in around[used:] if item.topic not in topics)
-    general, everyday = listed("general_questions.txt"), listed("everyday_questions.txt")
     return Section(
         text,
         {
-            "own": around[0].question,
-            "general": general[index % len(general)],
-            "foreign": foreign.question,
-            "everyday": everyday[index % len(everyday)],
+            "own": [around[0].question],
+            "general": listed("general", index)[:1],
+            "foreign": [foreign.question],
+            "everyday": listed("everyday", index)[:1],
         },
     )
-
-
-def listed(name: str) -> list[str]:
-    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if line.strip()]
 
 
 def print_distributions(scores: dict[str, list[AnswerabilityScore]]) -> None:
@@ -131,11 +123,6 @@ def print_grid(scores: dict[str, list[AnswerabilityScore]], thresholds: Threshol
             f"{gain:6.2f}{general:9.2f}{own:8.1f}{suits_any:9.1f}{foreign:9.1f}{everyday:10.1f}"
             f"{100 * total / len(KINDS):8.1f}{mark}"
         )
-
-
-def wrongly(scores: list[AnswerabilityScore], kind: str, thresholds: Thresholds) -> float:
-    passed = [score.over(thresholds) > 0 for score in scores]
-    return sum(passing != (kind in PASS) for passing in passed) / len(passed)
 
 
 if __name__ == "__main__":

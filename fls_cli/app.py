@@ -37,6 +37,7 @@ from fls_cli.console import streams
 from fls_cli.console.help_pages import CommandLine, HelpGroup, is_asked_for
 from fls_cli.options.common import defaults
 from fls_cli.options.optional_numbers import WithOptionalNumbers
+from fls_cli.session.own_models import find_own_cards
 from fls_cli.storage import settings
 from fls_models.core.interruptions import undisguised
 from fls_models.errors import FlsError, UsageError
@@ -99,6 +100,7 @@ def options(
     ] = False,
 ) -> None:
     """Options of `fls` itself; and the user's settings become the defaults of all commands."""
+    find_own_cards()
     # These two read the settings themselves, to say where each comes from or what is wrong.
     if context.invoked_subcommand in ("config", "doctor"):
         return

@@ -16,11 +16,12 @@ import typer
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.progress import Bars
 from fls_cli.console.sizes import size_text
+from fls_cli.session.own_models import card_file, check_memory
 from fls_cli.storage.paths import cache_folder
 from fls_models.core.files import digest
 from fls_models.errors import UsageError
 from fls_models.weights import card
-from fls_models.weights.card import Card, FrameCard, Part, WeightFile
+from fls_models.weights.card import Card, FrameCard, Part, TextCard, WeightFile
 
 if TYPE_CHECKING:
     from fls_models.core.budget import FrameRates
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 # A column of text in less is no text.
 _NARROWEST = 20
+# Of calibration, by the kind of question.
+_CALIBRATED = {
+    "own": "questions that a text answers are answered",
+    "general": "questions about any text are answered",
+    "foreign": "questions about other texts are refused",
+    "everyday": "everyday questions are refused",
+}
 _DTYPES = ("nf4", "int8", "bf16")
 # Of files of a connector.
 _WEIGHTS = (".json", ".safetensors")
@@ -67,7 +75,7 @@ def list_models(as_json: AsJson = False) -> None:
     from fls_models.weights.store import store_of
 
     cache = cache_folder()
-    models = [card.load(name) for name in card.names()]
+    models = list(_readable(card.names()))
     rows, states = [], []
     for model in models:
         store = store_of(model, cache)
@@ -126,6 +134,7 @@ def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = Fa
     dtype = dtype or _DTYPES[0]
     if dtype not in _DTYPES:
         raise UsageError(f"--dtype takes {', '.join(_DTYPES)}, not {dtype!r}.")
+    check_memory(store.card)
     with Bars(quiet=quiet) as bars:
         if missing := store.bytes_to_fetch(dtype):
             note = f"Downloading {name}: {_size(store, missing)}, once."
@@ -136,8 +145,85 @@ def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = Fa
 
 
 @app.command()
+def add(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the model is to be called.")],
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GGUF", help="A language model: FILE.gguf or hf:OWNER/REPO/FILE.gguf."
+        ),
+    ] = None,
+    ears: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHISPER",
+            help="A Whisper: a folder as CTranslate2 or transformers keeps it, or hf:OWNER/REPO.",
+        ),
+    ] = None,
+) -> None:
+    """Give a language model or a Whisper of your own a name, by which --model takes both.
+
+    What is not given is that of mini. Files on the hub are pinned to the hashes that it states, and
+    fetched by `fls models pull` or with the first question.
+
+    Example: fls models add phi --llm ~/Phi-4-mini-instruct-Q4_K_M.gguf
+    """
+    from fls_models.weights import own
+
+    if llm is None and ears is None:
+        raise UsageError("What is to be added? Give --llm, --ears, or both.")
+    file, base = card_file(name), card.load(card.names()[0])
+    if file.exists():
+        raise UsageError(f"{name} is there already; `fls models remove {name}` takes it away.")
+    assert isinstance(base, TextCard)
+    mind, memory_gb = (None, None) if llm is None else own.described(own.llm_part(llm))
+    hearing = None if ears is None else own.ears_part(ears)
+    model = own.own_card(name, base, mind, hearing, memory_gb)
+    own.write(model, file)
+    for part in filter(None, (mind, hearing)):
+        typer.echo(f"{part.what}: licence {part.licence}; from {part.origin}", err=True)
+    next_step = "" if model.thresholds else f" `fls models calibrate {name}` lets it say no."
+    typer.echo(f"Added {name}: takes about {model.memory_gb:g} GB of memory.{next_step}", err=True)
+
+
+@app.command()
+def calibrate(name: Name, quiet: Quiet = False) -> None:
+    """Find out when an added model is to say that a recording does not say it.
+
+    It reads texts that come with fls, some minutes long: questions that these answer, and such
+    that they do not. What is found is kept in the model's card.
+
+    Example: fls models calibrate phi
+    """
+    file = card.own_files().get(name)
+    model = card.load(name)
+    if file is None or not isinstance(model, TextCard):
+        raise UsageError(f"{name} comes with fls, calibrated or not; this is for added models.")
+    from dataclasses import replace
+
+    from fls_models.answering.calibration import calibrate as measured
+    from fls_models.pipelines.cascade import CascadeModel
+    from fls_models.weights import own
+    from fls_models.weights.store import store_of
+
+    with Bars(quiet=quiet) as bars:
+        check_memory(model)
+        installed = store_of(model, cache_folder()).pull(bars)
+        found = measured(CascadeModel(installed), bars)
+    for kind, words in _CALIBRATED.items():
+        share = found.right[kind]
+        typer.echo(f"{round(share * found.count[kind])} of {found.count[kind]} {words}", err=True)
+    own.write(replace(model, thresholds=found.thresholds), file)
+    if found.thresholds is None:
+        typer.echo(f"{name} cannot tell them apart: it refuses no question.", err=True)
+    else:
+        typer.echo(f"says no:   {_refusal(replace(model, thresholds=found.thresholds))}", err=True)
+
+
+@app.command()
 def remove(name: Name) -> None:
-    """Delete a model's weights.
+    """Delete a model's weights, and the name of an added one.
 
     In all dtypes; parts that other installed models need stay.
 
@@ -146,16 +232,28 @@ def remove(name: Name) -> None:
     from fls_models.weights.store import store_of
 
     model, cache = card.load(name), cache_folder()
-    neighbours = [card.load(card_name) for card_name in card.names() if card_name != name]
+    neighbours = list(_readable(other for other in card.names() if other != name))
     keep = [neighbour for neighbour in neighbours if store_of(neighbour, cache).is_ready()]
     freed = store_of(model, cache).remove(keep)
-    message = (
-        f"Removed {name}: {size_text(freed)} freed." if freed else f"Nothing of {name} to remove."
-    )
+    if (own_file := card.own_files().get(name)) is not None:
+        own_file.unlink(missing_ok=True)
+    is_gone = freed or own_file is not None
+    message = f"Nothing of {name} to remove."
+    if is_gone:
+        message = f"Removed {name}: {size_text(freed)} freed."
     for neighbour in keep:
         if shared := ", ".join(part.name for part in model.parts if part in neighbour.parts):
             message += f" Kept for {neighbour.name}: {shared}."
     typer.echo(message, err=True)
+
+
+def _readable(names: Iterable[str]) -> Iterator[Card]:
+    """Cards; of one that the user damaged it is only said so."""
+    for name in names:
+        try:
+            yield card.load(name)
+        except UsageError as error:
+            typer.echo(f"fls: {error}", err=True)
 
 
 def _page(model: Card) -> str:

@@ -111,7 +111,7 @@ def _bitsandbytes() -> Verdict:
         return "ok", metadata.version("bitsandbytes")
     except metadata.PackageNotFoundError:
         pass
-    for_cuda = [name for name in card.names() if "CUDA" in card.load(name).runs_on]
+    for_cuda = [name for name in card.shipped_names() if "CUDA" in card.load(name).runs_on]
     if for_cuda and _devices():
         return "problem", (
             f"not installed, but {', '.join(for_cuda)} needs it; `{installing('bitsandbytes')}` "

@@ -90,8 +90,10 @@ class Recordings:
 
 @dataclass(frozen=True)
 class LargeModel:
-    """How a large model runs."""
+    """How a large model runs, and other parts for one that reads transcripts."""
 
+    llm: options.Llm = None
+    ears: options.Ears = None
     device: options.Device = "auto"
     dtype: options.Dtype = "nf4"
     low_memory: options.LowMemory = False

@@ -140,6 +140,23 @@ Read = Annotated[
         autocompletion=_complete_read,
     ),
 ]
+Llm = Annotated[
+    str | None,
+    _model(
+        metavar="FILE.gguf",
+        help="Another language model in the model's place: Qwen2, 2.5 or 3, Llama 3, Gemma 3, "
+        "SmolLM2 or Phi as GGUF. See also fls models add.",
+        show_default=False,
+    ),
+]
+Ears = Annotated[
+    str | None,
+    _model(
+        metavar="FOLDER",
+        help="Another Whisper in the model's place, as CTranslate2 or transformers keeps it.",
+        show_default=False,
+    ),
+]
 Language = Annotated[
     str | None,
     _reading(

@@ -26,7 +26,7 @@ def text_model(cache: Path, device: str, *, frames: bool, low_memory: bool) -> t
 
     texts = [
         card
-        for card in map(cards.load, cards.names())
+        for card in map(cards.load, cards.shipped_names())
         if isinstance(card, TextCard) and (card.frames or not frames)
     ]
     here = [card for card in texts if store_of(card, cache).is_ready()]

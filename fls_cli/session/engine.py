@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fls_cli.session.default_model import text_model
+from fls_cli.session.own_models import check_memory, given_card
 from fls_cli.storage.paths import cache_folder
 from fls_models.errors import UsageError
 from fls_models.weights import card, devices
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fls_models.weights.store import Installed, InstalledFrames
 
 DEVICES = "auto, cpu, cuda or cuda:N"
+_PARTS = ("llm", "ears")
 READERS = ("auto", "frames", "text")
 
 
@@ -29,6 +31,8 @@ READERS = ("auto", "frames", "text")
 class Engine:
     """A model by name (or a folder, or `auto`), and for those that hear by themselves how to run
     them: see `fls_models.pipelines.large.RuntimeConfig`.
+
+    `llm` and `ears` stand in the place of its parts: see `fls_models.weights.own`.
     """
 
     model: str = "auto"
@@ -40,6 +44,8 @@ class Engine:
     compress: bool = True
     read: str = "auto"
     budget: str | None = None
+    llm: str | None = None
+    ears: str | None = None
 
     @property
     def running(self) -> RuntimeConfig:
@@ -53,6 +59,8 @@ class Engine:
         """What results depend on: where it runs is not part of that."""
         fields = asdict(self)
         del fields["device"]
+        # As it was before there were any.
+        fields = {name: x for name, x in fields.items() if name not in _PARTS or x is not None}
         return {name: str(x) if isinstance(x, Path) else x for name, x in fields.items()}
 
 
@@ -103,6 +111,8 @@ def _installed(
 
     cache = cache_folder()
     if (place := folder_of(engine)) is not None:
+        if engine.llm or engine.ears:
+            raise UsageError("--llm and --ears go with a model's name; a folder has its own parts.")
         return from_folder(place, cache, progress, engine.dtype, check), ""
     model_card, reason = choose(engine)
     check(model_card)
@@ -122,11 +132,15 @@ def fetched(
     progress: Progress,
 ) -> Weights:
     """The weights of a card, downloaded and converted first if need be; not when `offline`."""
-    if offline or store.is_ready(dtype):
+    size = 0 if store.is_ready(dtype) else store.bytes_to_fetch(dtype)
+    if store.is_ready(dtype) or (offline and size):
         return store.locate(dtype)
-    size = store.bytes_to_fetch(dtype)
-    size_label = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
-    say(f"downloading {store.card.name}: {size_label}, once")
+    check_memory(store.card)
+    if size:
+        size_label = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
+        say(f"downloading {store.card.name}: {size_label}, once")
+    else:
+        say(f"converting {store.card.name} to 8 bits, once")
     return store.pull(progress, dtype)
 
 
@@ -153,10 +167,16 @@ def choose(engine: Engine) -> tuple[Card, str]:
     for a model that there is not, and for what this one cannot be asked for.
     """
     name, reason = engine.model, ""
-    if name == "auto":
+    if name == "auto" and (engine.llm or engine.ears):
+        # Whose ears `mini` has, and `small`, too.
+        name = card.names()[0]
+    elif name == "auto":
         name, reason = _automatic(engine)
         reason = f", {reason}"
     model_card = card.load(name)
+    if engine.llm or engine.ears:
+        model_card = given_card(model_card, engine.llm, engine.ears)
+        reason = ""
     from fls_models.pipelines.build import check
 
     check(model_card, engine.running)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fls_cli.session import engine as engines
 from fls_cli.session.engine import Engine
+from fls_cli.session.own_models import find_own_cards
 from fls_cli.sources.decode import decode
 from fls_models.core.cache import NULL_CACHE
 from fls_models.core.progress import ignore
@@ -49,6 +50,7 @@ def load(
 
     `budget` is how much is heard and read. Raises what `fls_cli.session.engine.start` does.
     """
+    find_own_cards()
     engine = Engine(name, device, dtype, budget=budget)
     model = engines.start(engine, offline=False, memory=NULL_CACHE, say=ignore, progress=ignore)
     return LoadedModel(model, budget)

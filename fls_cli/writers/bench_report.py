@@ -38,6 +38,20 @@ class Table:
         return "\n\n".join([*titles, "\n".join(lines)]) + "\n"
 
 
+def qa_note(report: QaReport, name: str) -> str:
+    """What was found, in a sentence for a model's card."""
+    parts = [
+        *(f"right choice in {each.share} ({each.condition})" for each in report.choices[1:]),
+        *(f"right in words in {each.share} ({each.condition})" for each in report.free),
+        *(
+            f"refused {each.caught} of foreign and {each.lost} of own questions ({each.condition})"
+            for each in report.refusals
+        ),
+        *(["refuses no question"] if report.never else []),
+    ]
+    return f"Measured by `fls bench qa` on {report.items} questions of {name}: {'; '.join(parts)}."
+
+
 def asr_table(reports: Sequence[AsrReport], name: str) -> Table:
     """One row a budget."""
     first = reports[0]

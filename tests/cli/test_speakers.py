@@ -222,7 +222,9 @@ def test_other_counts_than_are_heard(
     tiny: TinyModel, talk: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = play(capfd, "transcribe", str(talk), "--speakers", "1")
-    assert "2 voices are heard; the most alike are taken for one, since at most 1" in one.err
+    assert (
+        "2 voices are heard; the most alike are taken for one, as --speakers asks for 1" in one.err
+    )
 
     def turns(self: Scripted, fewest: int = 1, most: int | None = None) -> list[SpeakerTurn]:
         return [SpeakerTurn(at, at + 1, f"S{at + 1}") for at in range(fewest)]

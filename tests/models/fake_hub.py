@@ -1,6 +1,6 @@
 """A hub on this machine: a folder served as a repository, with what the real one says of its files.
 
-Large files are those that end in .safetensors: they have a SHA-256 and are served from elsewhere,
+Large files are those with weights: they have a SHA-256 and are served from elsewhere,
 as the real hub redirects. All others are in git, and have its name for them.
 """
 
@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+LARGE = (".safetensors", ".gguf", ".bin")
 COMMIT = "c0ffee" * 6 + "beef"
 
 
@@ -45,14 +46,15 @@ class FakeHub:
         for path, data in self.files.items():
             blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
             row: dict[str, Any] = {"rfilename": path, "size": len(data), "blobId": blob}
-            if path.endswith(".safetensors"):
+            if path.endswith(LARGE):
                 row["lfs"] = {
                     "sha256": hashlib.sha256(data).hexdigest(),
                     "size": len(data),
                     "pointerSize": 134,
                 }
             rows.append(row)
-        return {"id": self.repo, "sha": self.commit, "siblings": rows}
+        card = {"license": "apache-2.0"}
+        return {"id": self.repo, "sha": self.commit, "cardData": card, "siblings": rows}
 
 
 def folder_files(folder: Path) -> dict[str, bytes]:
@@ -76,7 +78,7 @@ def serve(repo: str, files: dict[str, bytes]) -> Iterator[FakeHub]:
                 self._send(200, json.dumps(hub.listing()).encode(), {})
             elif place.startswith(start := f"/{hub.repo}/resolve/{hub.commit}/"):
                 path = place.removeprefix(start)
-                if path.endswith(".safetensors"):
+                if path.endswith(LARGE):
                     self._send(302, b"", {"Location": f"/elsewhere/{path}"})
                 else:
                     self._file(path)

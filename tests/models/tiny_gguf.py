@@ -40,7 +40,7 @@ def write_tiny_gguf(
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_freq_base(10_000.0)
-    vocabulary = _add_tokenizer(writer)
+    vocabulary = add_tokenizer(writer)
     _add_tensors(writer, vocabulary, np.random.default_rng(seed), tied, echo)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -48,7 +48,8 @@ def write_tiny_gguf(
     writer.close()
 
 
-def _add_tokenizer(writer: GGUFWriter) -> int:
+def add_tokenizer(writer: GGUFWriter, template: str | None = TEMPLATE) -> int:
+    """Bytes, some merges and control tokens; returns how many tokens there are."""
     tokens = [*_byte_alphabet(), *(merge.replace(" ", "") for merge in MERGES), *CONTROL]
     types = [TokenType.NORMAL] * (len(tokens) - len(CONTROL)) + [TokenType.CONTROL] * len(CONTROL)
     writer.add_tokenizer_model("gpt2")
@@ -60,7 +61,8 @@ def _add_tokenizer(writer: GGUFWriter) -> int:
     writer.add_pad_token_id(tokens.index("<|endoftext|>"))
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    if template is not None:
+        writer.add_chat_template(template)
     return len(tokens)
 
 

@@ -19,6 +19,7 @@ from fls_cli.options.bench import MeasuredModel, budgets_named, form_of, work_fo
 from fls_cli.options.choices import Manners
 from fls_cli.options.groups import grouped
 from fls_cli.session.engine import Engine
+from fls_cli.session.own_models import note_measured
 from fls_cli.session.session import Session
 from fls_cli.sources.decode import decode
 from fls_cli.storage.files import write_atomically
@@ -130,6 +131,7 @@ def qa(
         if output is not None:
             markdown = bench_report.qa_markdown(report, items.name)
             write_atomically(output, clean(markdown if form == ".md" else payload))
+        note_measured(model.card.name, bench_report.qa_note(report, items.name))
         session.finish()
 
 

@@ -104,8 +104,8 @@ class SpeakerSearch:
             self._say(f"{fewest} speakers were asked for; {_voices(count)} heard")
         elif most is not None and count < found.count:
             self._say(
-                f"{_voices(found.count)} heard; the most alike are taken for one, since at most "
-                f"{most} were asked for"
+                f"{_voices(found.count)} heard; the most alike are taken for one, as --speakers "
+                f"asks for {most if fewest == most else f'at most {most}'}"
             )
         if not transcript.sentences:
             # Where nothing is said, nobody says it.

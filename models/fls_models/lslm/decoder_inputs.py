@@ -157,18 +157,37 @@ class DecoderInputs:
                 {"type": "audio", "audio_url": "recording"},
                 {"type": "text", "text": _REQUEST},
             ]
-        rendered: Any = self._parts.template.apply_chat_template(
-            [
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": recording},
-                {"role": "assistant", "content": _REPLY},
-                {"role": "user", "content": _REQUEST},
-            ],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
+        rendered = turns_in_markup(self._parts.template, prompt.system, recording)
         head, rest = rendered.split(self._parts.audio if prompt.audio else _RECORDING)
-        before_request, between, tail = rest.split(_REQUEST)
-        before_reply, after_reply = between.split(_REPLY)
-        assert before_reply == tail, "the template marks a first reply as any other"
+        before_request, between, before_reply = rest.split(_REQUEST)
+        # What stands before the last reply may say more: that it was not thought about.
+        _, after_reply = between.split(_REPLY)
         return _Markup(head, before_request, before_reply, after_reply)
+
+
+def turns_in_markup(template: Any, system: str, recording: Any) -> str:
+    """A system message, a recording, a reply and a request as a chat template has them.
+
+    Where the template knows no system message, it stands at the front of the user's.
+    """
+    from jinja2 import TemplateError
+
+    later = [{"role": "assistant", "content": _REPLY}, {"role": "user", "content": _REQUEST}]
+    first = [{"role": "system", "content": system}, {"role": "user", "content": recording}]
+    options = {"tokenize": False, "add_generation_prompt": True}
+    try:
+        return str(template.apply_chat_template([*first, *later], **options))
+    except TemplateError:
+        if not isinstance(recording, str):
+            raise
+        first = [{"role": "user", "content": f"{system}\n\n{recording}"}]
+        return str(template.apply_chat_template([*first, *later], **options))
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """The control token by which a chat template ends a reply, if it has one."""
+    rendered = turns_in_markup(tokenizer, "", _RECORDING + _REQUEST)
+    _, after_reply = rendered.split(_REPLY)
+    control = tokenizer.control_tokens
+    tokens = tokenizer.encode(after_reply.partition(_REQUEST)[0])
+    return next((token for token in tokens if token in control), None)

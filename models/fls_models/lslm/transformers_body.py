@@ -12,19 +12,24 @@ from fls_models.lslm.kv_cache import KVCache, KVLayer
 
 
 class TransformersBody:
-    """Any model of transformers that takes `inputs_embeds` and has `rotary_emb.inv_freq`."""
+    """Any model of transformers that takes `inputs_embeds` and has a `rotary_emb`, with one
+    `inv_freq` or one for each kind of its layers."""
 
     def __init__(self, module: Any) -> None:
         self.module: nn.Module = module
         self.config = module.config
         self._rotary = module.rotary_emb
         self._cache_argument = cache_argument(module)
-        self._frequencies: Tensor = self._rotary.inv_freq.clone()
+        self._frequencies: dict[str, Tensor] = {
+            name: buffer.clone()
+            for name, buffer in self._rotary.named_buffers()
+            if name.endswith("inv_freq") and "original" not in name
+        }
         self._rope_scale = 1.0
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self._rotary.inv_freq.device
+        device: torch.device = next(self._rotary.buffers()).device
         return device
 
     def read(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> Tensor:
@@ -70,7 +75,8 @@ class TransformersBody:
         if factor == self._rope_scale:
             return
         self._rope_scale = factor
-        self._rotary.inv_freq = scaled_frequencies(self._frequencies, factor).to(self.device)
+        for name, frequencies in self._frequencies.items():
+            setattr(self._rotary, name, scaled_frequencies(frequencies, factor).to(self.device))
 
 
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]

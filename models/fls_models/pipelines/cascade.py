@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CascadeModel(Pipeline):
-    """`mini` or `small`: listens with Whisper, reads and answers with Qwen2.5."""
+    """Listens with Whisper, reads and answers with a language model."""
 
     reads_by = "text"
 
@@ -73,9 +73,9 @@ class CascadeModel(Pipeline):
 
     @cached_property
     def language_model(self) -> LanguageModel:
-        from fls_models.lslm.mini.language_model import MiniLanguageModel
+        from fls_models.lslm.mini.any_language_model import language_model
 
-        return MiniLanguageModel(self._installed.llm)
+        return language_model(self._installed.llm)
 
     def reader(self, recording: Transcript) -> Reader:
         from fls_models.answering.readers.text import TextReader

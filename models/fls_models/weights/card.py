@@ -2,16 +2,18 @@
 
 A card is data (`cards/*.toml`). Models that read text are made of parts (`cards/parts/*.toml`):
 sets of files that several cards may share, each pinned by its SHA-256. A large model is a
-repository on the hub, whose files nobody pinned (`FrameCard`). Reads nothing but those files.
+repository on the hub, whose files nobody pinned (`FrameCard`). The user's own cards (`own`) lie in
+a folder of theirs, which `look_in` names. Reads nothing but those files.
 """
 
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from fls_models.core.budget import FrameRates
@@ -41,25 +43,38 @@ class Piece:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of a part: the pieces joined in order give these bytes."""
+    """One file of a part: the pieces joined in order give these bytes.
+
+    Of a file that the hub keeps in git, only git's name for it (`blob`) may be known.
+    """
 
     path: str
     bytes: int
     sha256: str
     hub: HubFile
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Piece, ...] = ()
+    blob: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Files that belong together. `form` is `ctranslate2` (used as they are) or `gguf`."""
+    """Files that belong together.
+
+    Attributes:
+        form: `ctranslate2` (used as they are), or what is converted: `gguf`, or `transformers`, a
+            Whisper in that layout.
+        place: the user's file or folder, where nothing is to be fetched.
+        commit: of the hub's repository, for a part that only the hub has.
+    """
 
     name: str
     what: str
     licence: str
     origin: str
     form: str
-    files: tuple[WeightFile, ...]
+    files: tuple[WeightFile, ...] = ()
+    place: Path | None = None
+    commit: str = ""
 
     @property
     def bytes(self) -> int:
@@ -233,12 +248,37 @@ class FrameCard(Card):
         return int(model_bytes * (2 if dtype == "float32" else 1) + _WORKSPACE)
 
 
-def names() -> list[str]:
-    """All cards: the default, then others that run on any CPU, then those that read frames."""
+# Where the user's own cards lie, and what reads them.
+_own: list[tuple[Path, Callable[[Path], Card]]] = []
+
+
+def look_in(folder: Path, read: Callable[[Path], Card]) -> None:
+    """From now on, cards of the user's own are those in this folder."""
+    _own[:] = [(folder, read)]
+    load.cache_clear()
+
+
+def own_files() -> dict[str, Path]:
+    """Cards of the user's own: by name, the file."""
+    return {
+        file.stem: file
+        for folder, _ in _own
+        for file in sorted(folder.glob("*.json"))
+        if file.stem not in shipped_names()
+    }
+
+
+def shipped_names() -> list[str]:
+    """Cards of the program: the default, others that run on any CPU, those that read frames."""
     entries = (entry.name for entry in _folder().iterdir())
     card_names = [name.removesuffix(".toml") for name in entries if name.endswith(".toml")]
     large_names = {name for name in card_names if "repo" in _read(_folder() / f"{name}.toml")}
     return sorted(card_names, key=lambda name: (name != "mini", name in large_names, name))
+
+
+def names() -> list[str]:
+    """All cards: those of the program, then the user's own."""
+    return [*shipped_names(), *own_files()]
 
 
 def that_read_frames() -> list[str]:
@@ -251,6 +291,9 @@ def load(name: str) -> Card:
     """The card of that name; UsageError names the ones there are."""
     if name not in names():
         raise UsageError(f"There is no model {name!r}; there are: {', '.join(names())}.")
+    if (own := own_files().get(name)) is not None:
+        [(_, read)] = _own
+        return read(own)
     raw = _read(_folder() / f"{name}.toml")
     if "thresholds" in raw:
         raw["thresholds"] = Thresholds(**raw["thresholds"])
@@ -262,7 +305,7 @@ def load(name: str) -> Card:
         preferred = raw.pop("auto")
         preferred["instructions"] = tuple(preferred["instructions"])
         raw["preference"] = Preference(**preferred)
-    return TextCard(**{**raw, "speech": _part(raw["speech"]), "llm": _part(raw["llm"])})
+    return TextCard(**{**raw, "speech": part(raw["speech"]), "llm": part(raw["llm"])})
 
 
 def _large(raw: Mapping[str, Any]) -> FrameCard:
@@ -279,7 +322,8 @@ def _frames(raw: Mapping[str, Any]) -> FrameReading:
 
 
 @cache
-def _part(name: str) -> Part:
+def part(name: str) -> Part:
+    """A set of files that the program knows."""
     raw = _read(_folder() / "parts" / f"{name}.toml")
     weight_files = tuple(
         WeightFile(

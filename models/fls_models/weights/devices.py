@@ -100,7 +100,7 @@ def _fitting(card: Card, dtype: str, memory: int, *, low_memory: bool) -> str:
         required = card.needed_bytes("nf4", low_memory=low or low_memory)
         if flags and required <= memory:
             return f"{' '.join(flags)} takes {required / 1e9:.1f} GB."
-    for name in cards.names():
+    for name in cards.shipped_names():
         candidate = cards.load(name)
         if not candidate.reads_text and name != card.name:
             required = candidate.needed_bytes("nf4", low_memory=True)

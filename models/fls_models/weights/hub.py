@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ _SUFFIXES = (".json", ".txt", ".jinja", ".safetensors")
 # `conversion.layout.find` looks two folders deep.
 _DEPTH = 3
 _PARTS = ".parts"
+_ADAPTER = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Listing:
     repo: str
     commit: str
     files: tuple[HubListed, ...]
+    licence: str = ""
 
     @property
     def bytes(self) -> int:
@@ -49,7 +51,25 @@ class Listing:
 
 
 def ask(repo: str, *, adapter: bool, ways_out: str) -> Listing:
-    """What there is to fetch. `adapter=False` leaves the weights of adapters out.
+    """What there is to fetch of a large model. `adapter=False` leaves adapters' weights out.
+
+    Raises what `list_all` does.
+    """
+    listing = list_all(repo, ways_out=ways_out)
+    files = tuple(
+        file
+        for file in listing.files
+        if _is_wanted(file.path) and (adapter or not file.path.endswith(_ADAPTER))
+    )
+    if not any(file.path.endswith(".safetensors") for file in files):
+        raise WeightsMissing(
+            f"{hub_address()}/{repo} holds no weights that can be used (safetensors). {ways_out}"
+        )
+    return replace(listing, files=files)
+
+
+def list_all(repo: str, *, ways_out: str) -> Listing:
+    """All files of a repository, and its licence.
 
     Raises WeightsMissing when the hub does not answer or gives nothing, with `ways_out`: a
     sentence with what else can be done.
@@ -60,15 +80,13 @@ def ask(repo: str, *, adapter: bool, ways_out: str) -> Listing:
         model_info = HfApi(endpoint=hub_address()).model_info(repo, files_metadata=True, timeout=30)
     files = []
     for file in model_info.siblings or ():
-        path = file.rfilename
-        if _is_wanted(path) and (adapter or not path.endswith("adapter_model.safetensors")):
-            sha256 = file.lfs.sha256 if file.lfs else None
-            files.append(HubListed(path, file.size or 0, sha256, file.blob_id))
-    if not model_info.sha or not any(file.path.endswith(".safetensors") for file in files):
-        raise WeightsMissing(
-            f"{hub_address()}/{repo} holds no weights that can be used (safetensors). {ways_out}"
-        )
-    return Listing(repo, model_info.sha, tuple(files))
+        sha256 = file.lfs.sha256 if file.lfs else None
+        files.append(HubListed(file.rfilename, file.size or 0, sha256, file.blob_id))
+    if not model_info.sha:
+        raise WeightsMissing(f"{hub_address()}/{repo} holds nothing. {ways_out}")
+    card_data = model_info.card_data
+    licence = str(card_data.get("license") or "") if card_data is not None else ""
+    return Listing(repo, model_info.sha, tuple(files), licence)
 
 
 def prune(listing: Listing, incoming: Path) -> None:

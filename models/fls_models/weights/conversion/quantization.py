@@ -94,7 +94,7 @@ def fill(
                 layer.bias = _parameter(f"{path}.bias", linear.bias, tensors, dtype, device)
             module.set_submodule(name, layer)
     for name, part in list(module.named_modules()):
-        _compute_buffers(module, name, part, device)
+        compute_buffers(module, name, part, device)
     for name, part in module.named_modules():
         path = f"{prefix}.{name}" if name else prefix
         for key, value in list(part.named_parameters(recurse=False)):
@@ -212,7 +212,7 @@ def _int8_linear(
     return layer
 
 
-def _compute_buffers(
+def compute_buffers(
     module: nn.Module, name: str, part: nn.Module, device: torch.device | str
 ) -> None:
     """Puts a real module in the place of one whose buffers are no weights.
