@@ -132,7 +132,7 @@ def test_all_but_the_device_is_told_of_as_json(tmp_path: Path) -> None:
     engine = Engine("mini", "cpu", "int8", True, tmp_path / "head", tmp_path / "pieces", False)
     told = engine.as_json()
     assert json.loads(json.dumps(told)) == told
-    assert set(told) == {one.name for one in fields(Engine)} - {"device"}
+    assert set(told) == {one.name for one in fields(Engine)} - {"device", "llm", "ears"}
     assert replace(engine, device="cuda:1").as_json() == told
     others: dict[str, Any] = {
         "model": "small",
@@ -147,6 +147,9 @@ def test_all_but_the_device_is_told_of_as_json(tmp_path: Path) -> None:
     assert set(others) == set(told)
     for name, value in others.items():
         assert replace(engine, **{name: value}).as_json() != told
+    # Results from before there were any are still known.
+    for part in ("llm", "ears"):
+        assert replace(engine, **{part: "file"}).as_json() == {**told, part: "file"}
 
 
 def test_a_finished_result_is_known_wherever_it_was_made() -> None:

@@ -120,7 +120,11 @@ def items(tmp_path: Path) -> list[Item]:
 def bench_of(items: list[Item], work: Path | None = None) -> tuple[QaBench, Knowing]:
     llm = Knowing()
     card = SimpleNamespace(
-        name="knowing", reads_text=True, max_frames=1600, thresholds=Thresholds(0.7, 9.0)
+        name="knowing",
+        reads_text=True,
+        max_frames=1600,
+        thresholds=Thresholds(0.7, 9.0),
+        in_sight=True,
     )
     reads = ContextCache(llm)
     model = SimpleNamespace(

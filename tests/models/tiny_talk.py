@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,8 @@ def tiny_language_model(folder: Path, seed: int = 8) -> MiniLanguageModel:
 class Verdicts(Answerability):
     """Says how far over the threshold each pass is, in order, whatever it holds."""
 
+    general = -inf
+
     def __init__(self, llm: MiniLanguageModel, *strengths: float) -> None:
         super().__init__(ContextCache(llm))
         self.strengths = strengths
@@ -82,7 +85,11 @@ class Verdicts(Answerability):
 def model(llm: object, answerability: object = None, most: int = 400) -> Any:
     """What `answerer` and `summarize` need of a `Model`; a pass holds `most` tokens."""
     card = SimpleNamespace(
-        name="tiny", reads_text=True, max_frames=most, thresholds=Thresholds(0.5, 0.2)
+        name="tiny",
+        reads_text=True,
+        max_frames=most,
+        thresholds=Thresholds(0.5, 0.2),
+        in_sight=True,
     )
     reads = getattr(answerability, "reads", None)
     return SimpleNamespace(

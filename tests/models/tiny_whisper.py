@@ -25,7 +25,12 @@ TIMED_WORDS = (
 
 
 def write_tiny_whisper(
-    folder: Path, *, seed: int = 4, words: Sequence[str] = WORDS, sharpness: float = 1.0
+    folder: Path,
+    *,
+    seed: int = 4,
+    words: Sequence[str] = WORDS,
+    sharpness: float = 1.0,
+    bins: int = BINS,
 ) -> WhisperForConditionalGeneration:
     """Writes what `Transcriber` and `MiniSpeechLM` load; returns the model that it was made of.
 
@@ -38,7 +43,7 @@ def write_tiny_whisper(
         model = WhisperForConditionalGeneration(
             WhisperConfig(
                 vocab_size=len(words),
-                num_mel_bins=BINS,
+                num_mel_bins=bins,
                 d_model=WIDTH,
                 encoder_layers=LAYERS,
                 encoder_attention_heads=HEADS,

@@ -14,6 +14,7 @@ from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.map_reduce import merged
 from fls_models.answering.model import EncodedRecording, Model
 from fls_models.answering.question_language import language_of
+from fls_models.answering.readers.sight import HeldBack, nearest
 from fls_models.answering.readers.text import ModelInput, Reader
 from fls_models.core.budget import Budget
 from fls_models.core.constants import FRAME_RATE
@@ -33,6 +34,7 @@ class ScoredQuestion:
 
     `strengths` say how far each reading is over the thresholds (nats per token); none where nothing
     is said, or where they wait until the answer is there. `refusable`: only above 0 is answered.
+    `pointed`: it is about something in the recording, and not about any recording.
     """
 
     question: str
@@ -41,6 +43,12 @@ class ScoredQuestion:
     strengths: Sequence[float]
     refusable: bool
     clock: Stopwatch
+    pointed: bool = True
+
+    @property
+    def query(self) -> str:
+        """The question, with the one before it where it is little without that."""
+        return f"{self.turns[-1].question} {self.question}" if self.is_bare else self.question
 
     @property
     def strength(self) -> float | None:
@@ -138,14 +146,17 @@ class Answerer:
             with clock.stage("check"):
                 judge = self._judge(question, turn)
         strengths = self._strengths(readings, judge, clock)
-        return ScoredQuestion(question, turns, readings, strengths, refusable, clock)
+        limits = self._model.card.thresholds
+        pointed = judge is None or limits is None or judge.general <= limits.general
+        return ScoredQuestion(question, turns, readings, strengths, refusable, clock, pointed)
 
     def answer_scored(self, scored: ScoredQuestion, show: Callable[[str], None] = ignore) -> Answer:
         """The answer, or that there is none; `show` gets it piece by piece."""
         tokens, request, text = _TokenUsage(), "", ""
         if scored.speaking:
             with scored.clock.stage("answer"):
-                request = self._request(scored)
+                # A small model takes "Where?" for a new subject, and it does not tell its language.
+                request = prompts.question(scored.query, self._language(scored))
                 text = self._text(scored, request, tokens, show)
         if not text:
             refusal = NOT_SAID if self._recording.speaks else NO_SPEECH
@@ -205,33 +216,44 @@ class Answerer:
         ]
         return passages(attentions, self.evidence)
 
-    def _request(self, scored: ScoredQuestion) -> str:
-        """What the language model is asked."""
-        question = scored.question
-        # A small model takes "Where?" for a new subject, and it does not tell its language.
-        if scored.is_bare:
-            question = f"{scored.turns[-1].question} {question}"
-        language = "English"
-        if self._model.card.reads_text:
+    def _language(self, scored: ScoredQuestion) -> str:
+        """What the answer is to be in, by its English name."""
+        if not self._model.card.reads_text:
             # A large model tells by itself.
-            llm = self._model.language_model
-            language = language_of(question, llm, self._model.answerability.nothing)
-        return prompts.question(question, language)
+            return "English"
+        llm = self._model.language_model
+        return language_of(scored.query, llm, self._model.answerability.nothing)
 
     def _text(
         self, scored: ScoredQuestion, request: str, tokens: _TokenUsage, show: Callable[[str], None]
     ) -> str:
         llm = self._model.language_model
 
-        def decode(context: Context, show: Callable[[str], None]) -> str:
+        def decode(context: Context, show: Callable[[str], None], request: str = request) -> str:
             text = self._generation.decode(llm, context, request, show, turns=scored.turns)
             tokens.read += context.tokens
             tokens.written += len(llm.tokenize(text))
             return text
 
+        def reply(reading: ModelInput, show: Callable[[str], None]) -> str:
+            context = self._read(reading)
+            near = nearest(reading, scored.query) if scored.pointed else ""
+            if not near:
+                return decode(context, show)
+            pointed = prompts.pointed(near, scored.query, self._language(scored))
+            requests = [request, pointed]
+            for attempt in reversed(requests) if self._model.card.in_sight else requests:
+                held = HeldBack(scored.query, show)
+                text = decode(context, held, attempt)
+                if held.is_shown(text):
+                    return text
+            # Who only says the question again is better not heard.
+            show(near)
+            return near
+
         return merged(
             llm,
-            [partial(self._read, reading) for reading in scored.speaking],
+            [partial(reply, reading) for reading in scored.speaking],
             decode,
             max_tokens=self._model.card.max_frames,
             show=show,

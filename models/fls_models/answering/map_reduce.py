@@ -12,24 +12,25 @@ Show = Callable[[str], None]
 
 def merged(
     llm: LanguageModel,
-    passes: Sequence[Callable[[], Context]],
+    replies: Sequence[Callable[[Show], str]],
     decode: Callable[[Context, Show], str],
     *,
     max_tokens: int,
     show: Show,
     progress: Progress,
 ) -> str:
-    """The reply that `decode` gives to what was read in one pass or more; `show` sees it come.
+    """One of the `replies` to passes, or what `decode` makes of all of them; `show` sees it come.
 
-    `passes` read when they are called. Notes are read together, `max_tokens` tokens at a time.
+    Replies come when they are called. Notes of them are read together, `max_tokens` tokens at a
+    time.
     """
-    if len(passes) == 1:
-        return decode(passes[0](), show)
+    if len(replies) == 1:
+        return replies[0](show)
     notes = []
-    progress("answer", 0, len(passes) + 1)
-    for done, read in enumerate(passes, 1):
-        notes.append(llm.tokenize(f"- {decode(read(), ignore)}\n"))
-        progress("answer", done, len(passes) + 1)
+    progress("answer", 0, len(replies) + 1)
+    for done, reply in enumerate(replies, 1):
+        notes.append(llm.tokenize(f"- {reply(ignore)}\n"))
+        progress("answer", done, len(replies) + 1)
     while True:
         groups = grouped(notes, max_tokens)
         contexts = (llm.read(prompts.NOTES, llm.embed(list(chain(*group)))) for group in groups)
@@ -37,7 +38,7 @@ def merged(
             break
         notes = [llm.tokenize(f"- {decode(context, ignore)}\n") for context in contexts]
     text = decode(next(contexts), show)
-    progress("answer", len(passes) + 1, len(passes) + 1)
+    progress("answer", len(replies) + 1, len(replies) + 1)
     return text
 
 

@@ -55,6 +55,11 @@ def question(text: str, language: str = "English") -> str:
     return f"\n\nQuestion: {text}\nAnswer in one or two sentences, in {wish}."
 
 
+def pointed(near: str, text: str, language: str = "English") -> str:
+    """The same with what is said near the question before it."""
+    return f'\n\nSaid there: "{near}"{question(text, language)}'
+
+
 def exchanges(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     """Earlier turns as requests and replies, in front of a request that goes with ASK.
 

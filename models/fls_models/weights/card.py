@@ -145,6 +145,8 @@ class Card(ABC):
         max_frames: what one pass of the LLM reads at most: frames, or tokens of a transcript.
         thresholds: None for a model that was not calibrated, which refuses no question.
         preference: None for one that `auto` takes by other rules.
+        in_sight: whether questions are put with the sentences nearest to them at once, and not only
+            where nothing comes of them otherwise; for a model that answers better so.
     """
 
     reads_text: ClassVar[bool]
@@ -157,6 +159,7 @@ class Card(ABC):
     limits: str
     thresholds: Thresholds | None = None
     preference: Preference | None = None
+    in_sight: bool = False
 
     @property
     @abstractmethod
@@ -255,7 +258,6 @@ _own: list[tuple[Path, Callable[[Path], Card]]] = []
 def look_in(folder: Path, read: Callable[[Path], Card]) -> None:
     """From now on, cards of the user's own are those in this folder."""
     _own[:] = [(folder, read)]
-    load.cache_clear()
 
 
 def own_files() -> dict[str, Path]:
@@ -286,7 +288,6 @@ def that_read_frames() -> list[str]:
     return [name for name in names() if load(name).frames is not None]
 
 
-@cache
 def load(name: str) -> Card:
     """The card of that name; UsageError names the ones there are."""
     if name not in names():
@@ -294,6 +295,11 @@ def load(name: str) -> Card:
     if (own := own_files().get(name)) is not None:
         [(_, read)] = _own
         return read(own)
+    return _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Card:
     raw = _read(_folder() / f"{name}.toml")
     if "thresholds" in raw:
         raw["thresholds"] = Thresholds(**raw["thresholds"])

@@ -131,6 +131,7 @@ def own_card(
         thresholds=None if llm is not None else base.thresholds,
         frames=None,
         preference=None,
+        in_sight=False,
         speech=speech,
         llm=mind,
     )

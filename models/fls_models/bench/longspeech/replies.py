@@ -92,9 +92,12 @@ class PassReading:
         def decode(context: Context, show: Callable[[str], None]) -> str:
             return self._reply(context, request, max_tokens, show)
 
+        def reply(index: int, show: Callable[[str], None]) -> str:
+            return decode(self._passes.context(index), show)
+
         text = merged(
             self._llm,
-            [partial(self._passes.context, index) for index in range(len(self._passes))],
+            [partial(reply, index) for index in range(len(self._passes))],
             decode,
             max_tokens=self._max_notes,
             show=show,

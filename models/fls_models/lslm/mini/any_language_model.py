@@ -20,7 +20,7 @@ from fls_models.lslm.mini.int8 import Int8Embedding, Int8Linear
 from fls_models.lslm.mini.language_model import MiniLanguageModel, reply_ends
 from fls_models.lslm.mini.tokenizer import ChatTokenizer
 from fls_models.lslm.transformers_body import TransformersBody
-from fls_models.weights.conversion.quantization import compute_buffers
+from fls_models.weights.conversion.quantization import compute_buffers, fetch
 
 _HEAD, _TABLE = "lm_head", "model.embed_tokens"
 
@@ -90,23 +90,14 @@ def _fill(body: nn.Module, tensors: dict[str, Tensor]) -> None:
     for name, part in body.named_modules():
         for key, value in list(part.named_parameters(recurse=False)):
             if value.is_meta:
-                weight = _tensor(f"model.{name}.{key}" if name else f"model.{key}", tensors)
+                weight = fetch(f"model.{name}.{key}" if name else f"model.{key}", tensors)
                 setattr(part, key, nn.Parameter(weight, requires_grad=False))
     body.train(False)
 
 
 def _linear(name: str, tensors: dict[str, Tensor]) -> Int8Linear:
-    weight, scale = (_tensor(f"{name}.{part}", tensors) for part in ("weight", "scale"))
+    weight, scale = (fetch(f"{name}.{part}", tensors) for part in ("weight", "scale"))
     return Int8Linear(weight, scale, tensors.get(f"{name}.bias"))
-
-
-def _tensor(name: str, tensors: dict[str, Tensor]) -> Tensor:
-    try:
-        return tensors[name]
-    except KeyError:
-        raise DamagedWeights(
-            f"The weights lack {name}; remove the model and add it again."
-        ) from None
 
 
 def _damaged(folder: Path, error: Exception) -> DamagedWeights:

@@ -131,7 +131,8 @@ def _check_kernels() -> None:
         )
 
 
-def _fetch(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+def fetch(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """A tensor by its name; DamagedWeights where it is missing."""
     try:
         return tensors[name]
     except KeyError:
@@ -153,7 +154,7 @@ def _parameter(
     dtype: str,
     device: torch.device | str,
 ) -> nn.Parameter:
-    value = _fetch(name, tensors)
+    value = fetch(name, tensors)
     if value.shape != empty.shape:
         raise _misshapen(name, tuple(value.shape), tuple(empty.shape))
     target = plain_dtype(dtype) if value.is_floating_point() else value.dtype
@@ -165,8 +166,8 @@ def _nf4_linear(
 ) -> Any:
     layers: Any = bitsandbytes().nn
     name = f"{path}.weight"
-    packed = _fetch(name, tensors)
-    state = {key: _fetch(f"{name}.{key}", tensors) for key in _NF4}
+    packed = fetch(name, tensors)
+    state = {key: fetch(f"{name}.{key}", tensors) for key in _NF4}
     shape = [linear.out_features, linear.in_features]
     try:
         stored_shape = json.loads(bytes(state[_STATE].tolist()))["shape"]
@@ -193,7 +194,7 @@ def _int8_linear(
     path: str, linear: nn.Linear, tensors: Mapping[str, Tensor], device: torch.device
 ) -> Any:
     layers: Any = bitsandbytes().nn
-    rows, scale = _fetch(f"{path}.weight", tensors), _fetch(f"{path}.SCB", tensors)
+    rows, scale = fetch(f"{path}.weight", tensors), fetch(f"{path}.SCB", tensors)
     shape = (linear.out_features, linear.in_features)
     if rows.shape != shape or rows.dtype != torch.int8 or scale.shape != shape[:1]:
         raise _misshapen(f"{path}.weight", f"{rows.dtype} {tuple(rows.shape)}", f"int8 {shape}")
