@@ -67,7 +67,7 @@ def test_else_nothing_that_was_not_written_by_hand_is_inside(names: set[str]) ->
     ours = [name for name in names if ".dist-info/" not in name]
     weights = ("fls_models/mini/", "fls_models/speakers/weights/")
     suffixes = {Path(name).suffix for name in ours if not name.startswith(weights)}
-    assert suffixes <= {".py", ".toml", ".typed", ".css", ".html", ".js", ".txt"}
+    assert suffixes <= {".py", ".toml", ".typed", ".css", ".html", ".js", ".json", ".txt"}
 
 
 def test_the_metadata_name_the_licence_and_the_command(wheel: Path) -> None:

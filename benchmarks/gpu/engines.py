@@ -171,17 +171,18 @@ class Engines:
                     self.model, context, question(QUESTION), show
                 )
 
-        prompt = ASK.heard()
-        passes = [
-            partial(self.model.read, prompt, reading.embeddings, rope_scale=reading.rope_scale)
-            for reading in readings
-        ]
+        def reply(reading: Any, show: Callable[[str], None]) -> str:
+            scale = reading.rope_scale
+            context = self.model.read(ASK.heard(), reading.embeddings, rope_scale=scale)
+            return decode(context, show)
+
+        replies = [partial(reply, reading) for reading in readings]
         del readings
         self.ticks.times.clear()
         with self.ticks, method.pieces():
             merged(
                 self.model,
-                passes,
+                replies,
                 decode,
                 max_tokens=self.card.max_frames,
                 show=ignore,
