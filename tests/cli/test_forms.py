@@ -240,7 +240,7 @@ def test_other_screens_are_other_results(
     [
         ("a.srt", [], "1\n00:00:00,000"),
         ("a.VTT", [], "WEBVTT"),
-        ("a.srt", ["-f", "txt"], SAID[0]),
+        ("a.txt", ["-f", "srt"], "1\n00:00:00,000"),
         ("a.text", [], SAID[0]),
     ],
 )
