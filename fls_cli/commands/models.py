@@ -134,7 +134,7 @@ def pull(name: Name, dtype: Dtype = None, source: From = None, quiet: Quiet = Fa
     dtype = dtype or _DTYPES[0]
     if dtype not in _DTYPES:
         raise UsageError(f"--dtype takes {', '.join(_DTYPES)}, not {dtype!r}.")
-    check_memory(store.card)
+    check_memory(store)
     with Bars(quiet=quiet) as bars:
         if missing := store.bytes_to_fetch(dtype):
             note = f"Downloading {name}: {_size(store, missing)}, once."
@@ -207,10 +207,10 @@ def calibrate(name: Name, quiet: Quiet = False) -> None:
     from fls_models.weights import own
     from fls_models.weights.store import store_of
 
+    store = store_of(model, cache_folder())
     with Bars(quiet=quiet) as bars:
-        check_memory(model)
-        installed = store_of(model, cache_folder()).pull(bars)
-        found = measured(CascadeModel(installed), bars)
+        check_memory(store)
+        found = measured(CascadeModel(store.pull(bars)), bars)
     for kind, words in _CALIBRATED.items():
         share = found.right[kind]
         typer.echo(f"{round(share * found.count[kind])} of {found.count[kind]} {words}", err=True)

@@ -135,7 +135,7 @@ def fetched(
     size = 0 if store.is_ready(dtype) else store.bytes_to_fetch(dtype)
     if store.is_ready(dtype) or (offline and size):
         return store.locate(dtype)
-    check_memory(store.card)
+    check_memory(store)
     if size:
         size_label = f"{size / 1e9:.1f} GB" if size >= 10**10 else f"{size / 1e6:.0f} MB"
         say(f"downloading {store.card.name}: {size_label}, once")

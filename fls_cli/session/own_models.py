@@ -14,7 +14,7 @@ from fls_models.weights import card as cards
 from fls_models.weights.card import Card, TextCard
 
 if TYPE_CHECKING:
-    pass
+    from fls_models.weights.base import Store, Weights
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
@@ -79,9 +79,11 @@ def note_measured(name: str, text: str) -> None:
         own.write(replace(own.read(file), limits=text), file)
 
 
-def check_memory(card: Card) -> None:
-    """Raises EnvironmentLacks where a language model from a file is too large for this machine."""
-    if isinstance(card, TextCard) and card.llm.place is not None:
+def check_memory(store: Store[Weights]) -> None:
+    """Raises EnvironmentLacks where a language model from a file, which is still to be converted,
+    is too large for this machine."""
+    card = store.card
+    if isinstance(card, TextCard) and card.llm.place is not None and not store.is_ready():
         from fls_models.weights.conversion.gguf_header import GgufHeader
 
         there = memory()

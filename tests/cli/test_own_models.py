@@ -234,3 +234,16 @@ def test_cards_are_found_by_programs(folders: Path, llm: Path, ears: Path, capfd
     assert "mine" not in card.names()
     find_own_cards()
     assert card.names()[-1] == "mine"
+
+
+def test_what_is_converted_needs_its_file_no_more(
+    talk: Path, llm: Path, ears: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(llm.read_bytes())
+    play(capfd, "models", "add", "mine", "--llm", str(copy), "--ears", str(ears))
+    assert play(capfd, "models", "pull", "mine", "--quiet").code == 0
+    copy.unlink()
+    again = play(capfd, "models", "pull", "mine", "--quiet")
+    assert (again.code, again.err) == (0, "")
+    assert play(capfd, "ask", str(talk), *ASKED, "-m", "mine").code == 0

@@ -156,8 +156,9 @@ class Answerer:
         if scored.speaking:
             with scored.clock.stage("answer"):
                 # A small model takes "Where?" for a new subject, and it does not tell its language.
-                request = prompts.question(scored.query, self._language(scored))
-                text = self._text(scored, request, tokens, show)
+                language = self._language(scored)
+                request = prompts.question(scored.query, language)
+                text = self._text(scored, request, language, tokens, show)
         if not text:
             refusal = NOT_SAID if self._recording.speaks else NO_SPEECH
             show(refusal)
@@ -225,7 +226,12 @@ class Answerer:
         return language_of(scored.query, llm, self._model.answerability.nothing)
 
     def _text(
-        self, scored: ScoredQuestion, request: str, tokens: _TokenUsage, show: Callable[[str], None]
+        self,
+        scored: ScoredQuestion,
+        request: str,
+        language: str,
+        tokens: _TokenUsage,
+        show: Callable[[str], None],
     ) -> str:
         llm = self._model.language_model
 
@@ -240,7 +246,7 @@ class Answerer:
             near = nearest(reading, scored.query) if scored.pointed else ""
             if not near:
                 return decode(context, show)
-            pointed = prompts.pointed(near, scored.query, self._language(scored))
+            pointed = prompts.pointed(near, scored.query, language)
             requests = [request, pointed]
             for attempt in reversed(requests) if self._model.card.in_sight else requests:
                 held = HeldBack(scored.query, show)

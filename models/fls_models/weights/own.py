@@ -6,7 +6,7 @@ where it is pinned to the commit and the hashes that the hub states when it is a
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from fls_models.core.files import write_whole
 from fls_models.errors import UsageError
 from fls_models.weights.card import HubFile, Part, TextCard, WeightFile, load, part
-from fls_models.weights.hub import list_all
+from fls_models.weights.hub import Listing, list_all
 from fls_models.weights.thresholds import Thresholds
 
 HUB = "hf:"
@@ -47,7 +47,7 @@ def llm_part(source: str) -> Part:
             raise UsageError(
                 f"{source} names no GGUF file; give hf:OWNER/REPO/FILE.gguf as the hub lists it."
             )
-        return _from_hub(repo, "gguf", lambda path: path == file, file)
+        return _from_hub(_listed(repo), "gguf", {file}, file)
     place = Path(source).absolute()
     if not place.is_file():
         raise UsageError(f"{source} is no file; give a GGUF file, or hf:OWNER/REPO/FILE.gguf.")
@@ -76,19 +76,16 @@ def about_gb(llm: Part) -> float:
 
 
 def ears_part(source: str) -> Part:
-    """The Whisper that a source names: a folder, `hf:OWNER/REPO`, or a name that fls knows.
+    """The Whisper that a source names: a folder, or `hf:OWNER/REPO`.
 
     Raises what `llm_part` does.
     """
     if source.startswith(HUB):
         repo, _ = _hub_names(source)
-        listing = list_all(repo, ways_out="Or give a folder that holds the files.")
-        there = {file.path for file in listing.files}
-        form, weights = (
-            ("ctranslate2", "model.bin") if "model.bin" in there else ("transformers", "")
-        )
-        wanted = {*_WHISPER_TEXTS, weights or "model.safetensors"}
-        return _from_hub(repo, form, wanted.__contains__, repo)
+        listing = _listed(repo)
+        if any(file.path == "model.bin" for file in listing.files):
+            return _from_hub(listing, "ctranslate2", {*_WHISPER_TEXTS, "model.bin"}, repo)
+        return _from_hub(listing, "transformers", {*_WHISPER_TEXTS, "model.safetensors"}, repo)
     place = Path(source).absolute()
     if not place.is_dir():
         raise UsageError(
@@ -191,9 +188,14 @@ def _part_of(raw: Any) -> Part:
     return Part(**{**raw, "files": files, "place": place})
 
 
-def _from_hub(repo: str, form: str, is_wanted: Callable[[str], bool], what: str) -> Part:
-    listing = list_all(repo, ways_out="Or download the file, and give its path.")
-    listed = [file for file in listing.files if is_wanted(file.path)]
+def _listed(repo: str) -> Listing:
+    return list_all(repo, ways_out="Or download what it holds, and give its path.")
+
+
+def _from_hub(listing: Listing, form: str, wanted: Collection[str], what: str) -> Part:
+    """Of these files, a part that is pinned to them."""
+    repo = listing.repo
+    listed = [file for file in listing.files if file.path in wanted]
     if not any(file.sha256 for file in listed):
         raise UsageError(
             f"hf:{repo} has no {what}; it has {_some([file.path for file in listing.files])}."

