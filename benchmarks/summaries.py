@@ -21,8 +21,8 @@ from typing import Any
 
 from checkout import ROOT
 
-from fls_models.bench.written import sentences_of
 from fls_models.core.jsonl import read_lines
+from fls_models.core.text.sentence_ends import sentences_of
 
 MEASURED = 12
 JOINED = 8

@@ -80,7 +80,9 @@ def test_an_item_that_does_not_fit_is_named(change: dict[str, Any], tmp_path: Pa
 
 
 def test_a_text_without_turns_will_do(tmp_path: Path) -> None:
-    [found] = load_summary_items(written(tmp_path, {"id": 1, "text": "A. B.", "facts": ["A"]}))
+    [found] = load_summary_items(
+        written(tmp_path, {"id": 1, "text": "Anna ran. Bela sat.", "facts": ["A"]})
+    )
     assert (found.name, len(found.transcript.sentences), found.topics) == ("1", 2, ())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import Phrase
 from fls_models.answering.summaries.specifics import is_fluent, most_specific, specificity
 from fls_models.answering.summaries.summarize import summarise
-from fls_models.answering.summaries.support import is_said, keeps_order
+from fls_models.answering.summaries.support import is_in_place, is_said, keeps_order
 from fls_models.core.budget import Budget
 from fls_models.core.results import NO_TASKS, NOTHING_TO_TELL, Span, Statement, Summary, Transcript
 from fls_models.core.text.exact import ExactWords
@@ -24,6 +25,7 @@ SAID = [
     "The roots lift the pavement now and then.",
     "I'll call the mayor about the broken fence by Friday.",
 ]
+NAMES = ["Anna", "Bela", "Carla", "Dora", "Emma", "Frida"]
 FACT = "Copper Bay planted 2,400 trees along 31 streets last year."
 
 
@@ -112,6 +114,30 @@ def test_quotes_are_word_for_word_and_in_order() -> None:
     summary = told(reply, style="quotes", length=2)
     assert texts(summary) == [f"“{SAID[1]}”", f"“{SAID[3]}”"]
     assert all(statement.quoted for statement in summary.statements)
+
+
+def test_quotes_say_who_speaks() -> None:
+    said = transcript(SAID[1:2])
+    words = tuple(replace(word, speaker="Anna") for word in said.sentences[0].words)
+    said = replace(said, sentences=(replace(said.sentences[0], words=words),))
+    [statement] = told(lambda said, request: "", said, style="quotes").statements
+    assert statement.text == f"Anna: “{SAID[1]}”"
+    assert statement.evidence[0].text == f"Anna: {SAID[1]}"
+
+
+def test_statements_come_in_the_order_of_the_recording() -> None:
+    lines = [f"The garden of {name} grew {10 * n} rows of beans." for n, name in enumerate(NAMES)]
+    lines[2] = "In Copper Bay the garden of Carla grew 2,400 rows of 31 kinds of beans."
+
+    def reply(said: str, request: str) -> str:
+        return said if len(said) < 200 else lines[3]
+
+    statements = told(reply, transcript(lines)).statements
+    # The main point is written first, then the most specific: neither is the first that was said.
+    assert {lines[2], lines[3]} <= {each.text for each in statements}
+    starts = [each.evidence[0].span.start for each in statements]
+    assert len(starts) == 4
+    assert starts == sorted(starts)
 
 
 def test_a_length_is_kept() -> None:
@@ -211,3 +237,19 @@ def test_people_do_not_change_places() -> None:
     assert keeps_order("Martin Reed has run a bakery in Oak Hill for 19 years.", said)
     assert not keeps_order("A bakery in Oak Hill has run Martin Reed for 19 years.", said)
     assert keeps_order("", said)
+
+
+def test_numbers_are_of_what_they_were_said_of() -> None:
+    said = ["Before the trees came, the drains flooded 11 times a year.", "Now it is four times."]
+    phrases = [Phrase(range(1), Span(0, 1), text) for text in ["Well.", *said, "So."]]
+    for exact, sentence, expected in (
+        (["11"], "The drains flooded 11 times a year before the trees came.", False),
+        (["11"], "Before the trees, the drains flooded 11 times a year.", True),
+        (["11", "4"], "The drains flooded 11 times, and now it is four times.", True),
+        (["11"], "The planting of trees reduced flooding by 11 times.", False),
+        (["Anna"], "Anna counted the drains that flooded.", False),
+        ([], "Trees help.", True),
+    ):
+        assert is_in_place(sentence, exact, phrases) == expected, sentence
+    speaks = Phrase(range(1), Span(0, 1), "I counted the drains that flooded.", "Anna")
+    assert is_in_place("Anna counted the drains that flooded.", ["Anna"], [speaks])

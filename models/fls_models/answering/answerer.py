@@ -10,16 +10,16 @@ from functools import cached_property, partial
 
 from fls_models.answering.answerability import Judge, is_bare
 from fls_models.answering.evidence import PassAttention, passages
-from fls_models.answering.generation import GenerationConfig
+from fls_models.answering.generation import GenerationConfig, TokenUsage
 from fls_models.answering.map_reduce import merged
-from fls_models.answering.model import EncodedRecording, Model
-from fls_models.answering.question_language import language_of
-from fls_models.answering.readers.sight import HeldBack, nearest
-from fls_models.answering.readers.text import ModelInput, Reader
+from fls_models.answering.model import EncodedRecording, Model, usage_of
+from fls_models.answering.question_language import CAPITAL_NOUNS, language_of, spoken_language
+from fls_models.answering.readers.grounds import Grounds, asks_for_one_thing
+from fls_models.answering.readers.sight import HeldBack, adds_something, nearest
+from fls_models.answering.readers.text import ModelInput, Phrase, Reader
 from fls_models.core.budget import Budget
-from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, ignore
-from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Turn, Usage
+from fls_models.core.results import NO_SPEECH, NOT_SAID, Answer, Passage, Span, Transcript, Turn
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context
@@ -77,14 +77,6 @@ class ScoredQuestion:
     def is_bare(self) -> bool:
         """Whether the question is little without the one before it."""
         return bool(self.turns) and is_bare(self.question)
-
-
-@dataclass
-class _TokenUsage:
-    """Tokens that one answer took, notes included."""
-
-    read: int = 0
-    written: int = 0
 
 
 class Answerer:
@@ -152,7 +144,7 @@ class Answerer:
 
     def answer_scored(self, scored: ScoredQuestion, show: Callable[[str], None] = ignore) -> Answer:
         """The answer, or that there is none; `show` gets it piece by piece."""
-        tokens, request, text = _TokenUsage(), "", ""
+        tokens, request, text = TokenUsage(sum(map(len, scored.readings))), "", ""
         if scored.speaking:
             with scored.clock.stage("answer"):
                 # A small model takes "Where?" for a new subject, and it does not tell its language.
@@ -230,7 +222,7 @@ class Answerer:
         scored: ScoredQuestion,
         request: str,
         language: str,
-        tokens: _TokenUsage,
+        tokens: TokenUsage,
         show: Callable[[str], None],
     ) -> str:
         llm = self._model.language_model
@@ -241,51 +233,77 @@ class Answerer:
             tokens.written += len(llm.tokenize(text))
             return text
 
+        def checked(
+            context: Context, show: Callable[[str], None], grounds: Grounds, request: str = request
+        ) -> str:
+            held = HeldBack(
+                lambda text: (
+                    adds_something(text, scored.query) and grounds.answer(text, scored.query)
+                ),
+                lambda sentence: grounds.hold(sentence, scored.query),
+                show,
+            )
+            decode(context, held, request)
+            return held.finish()
+
         def reply(reading: ModelInput, show: Callable[[str], None]) -> str:
             context = self._read(reading)
             near = nearest(reading, scored.query) if scored.pointed else ""
             if not near:
                 return decode(context, show)
-            pointed = prompts.pointed(near, scored.query, language)
-            requests = [request, pointed]
+            grounds = self._grounds(reading.phrases, language)
+            requests = [request, prompts.pointed(near, scored.query, language)]
             for attempt in reversed(requests) if self._model.card.in_sight else requests:
-                held = HeldBack(scored.query, show)
-                text = decode(context, held, attempt)
-                if held.is_shown(text):
+                if text := checked(context, show, grounds, attempt):
                     return text
-            # Who only says the question again is better not heard.
+            # Who only says the question again, or what was not said, is better not heard.
+            if asks_for_one_thing(scored.query):
+                return ""
             show(near)
             return near
 
+        merge: Callable[[Context, Callable[[str], None]], str] = decode
+        phrases = [phrase for reading in scored.speaking for phrase in reading.phrases]
+        if len(scored.speaking) > 1 and scored.pointed and any(each.text for each in phrases):
+            merge = partial(checked, grounds=self._grounds(phrases, language))
         return merged(
             llm,
             [partial(reply, reading) for reading in scored.speaking],
-            decode,
+            merge,
             max_tokens=self._model.card.max_frames,
             show=show,
             progress=self._progress,
         )
+
+    def _grounds(self, phrases: Sequence[Phrase], language: str) -> Grounds:
+        """What an answer in a language is held against."""
+        is_spoken = language == self._spoken_language
+        names = is_spoken and language not in CAPITAL_NOUNS
+        return Grounds(phrases, names=names, numbers=is_spoken)
+
+    @cached_property
+    def _spoken_language(self) -> str | None:
+        if not isinstance(self._recording, Transcript):
+            return None
+        said = [sentence.text for sentence in self._recording.sentences]
+        return spoken_language(said, self._model.language_model, self._model.answerability.nothing)
 
     def _result(
         self,
         scored: ScoredQuestion,
         answered: bool,
         text: str,
-        tokens: _TokenUsage,
+        tokens: TokenUsage,
         strength: float | None,
         evidence: tuple[Passage, ...] = (),
     ) -> Answer:
-        usage = Usage(
-            audio_seconds=self._recording.duration,
-            frames_before=round(self._recording.duration * FRAME_RATE),
-            frames_after=sum(map(len, scored.readings)),
+        usage = usage_of(
+            self._model,
+            self._recording,
+            self.budget,
+            tokens,
             sections=len(scored.readings),
             seconds=scored.clock.seconds,
-            prompt_tokens=tokens.read,
-            answer_tokens=tokens.written,
-            model=self._model.card.name,
-            budget=self.budget.label,
-            reader=self._model.reads_by,
         )
         spans = scored.spans if answered else ()
         return Answer(

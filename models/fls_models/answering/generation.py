@@ -1,17 +1,23 @@
 """How the language model's replies are decoded, and where they end."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fls_models.core.progress import ignore
 from fls_models.core.results import Turn
-from fls_models.core.text.abbreviations import leans_on_next
+from fls_models.core.text.sentence_ends import sentence_ends
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 
-# A full stop counts once something follows it: "3.5" and "Dr." at the end of a piece do not.
-_SENTENCE_END = re.compile(r"[a-z0-9)\"']{2}[.!?…]\s|[。！？]|\n\n")
+
+@dataclass
+class TokenUsage:
+    """What answering or summarising took: frames of the recording, tokens read and written, notes
+    included."""
+
+    frames: int = 0
+    read: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,7 @@ class GenerationConfig:
         ):
             pieces.append(piece)
             show(piece)
-            ends = list(_sentence_ends("".join(pieces))) if sentences else []
+            ends = list(sentence_ends("".join(pieces))) if sentences else []
             if sentences and len(ends) >= sentences:
                 return "".join(pieces)[: ends[sentences - 1]].strip()
         return "".join(pieces).strip()
-
-
-def _sentence_ends(text: str) -> Iterator[int]:
-    for end in _SENTENCE_END.finditer(text):
-        words = text[: end.end()].split()
-        if not (words[-1].endswith(".") and leans_on_next(words[-1])):
-            yield end.end()

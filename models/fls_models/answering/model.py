@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from fls_models.core.budget import PAPER
 from fls_models.core.cache import Cache
+from fls_models.core.constants import FRAME_RATE
+from fls_models.core.results import Usage
 
 if TYPE_CHECKING:
     from fls_models.answering.answerability import Answerability
+    from fls_models.answering.generation import TokenUsage
     from fls_models.answering.readers.text import Reader
     from fls_models.audio.whisper.wording import Wording
     from fls_models.core.budget import Budget, FrameRates
@@ -143,3 +146,27 @@ class Model(ABC):
     @abstractmethod
     def answerability(self) -> Answerability:
         """Judges whether a recording speaks of a question."""
+
+
+def usage_of(
+    model: Model,
+    recording: EncodedRecording,
+    budget: Budget,
+    tokens: TokenUsage,
+    *,
+    sections: int,
+    seconds: dict[str, float],
+) -> Usage:
+    """What it took to answer from a recording; `seconds` by stage."""
+    return Usage(
+        audio_seconds=recording.duration,
+        frames_before=round(recording.duration * FRAME_RATE),
+        frames_after=tokens.frames,
+        sections=sections,
+        seconds=seconds,
+        prompt_tokens=tokens.read,
+        answer_tokens=tokens.written,
+        model=model.card.name,
+        budget=budget.label,
+        reader=model.reads_by,
+    )

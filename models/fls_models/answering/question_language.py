@@ -5,6 +5,7 @@ chooses, which takes a question about loaves for Spanish now and then.
 """
 
 import unicodedata
+from collections.abc import Sequence
 
 from fls_models.lslm.base import Context, LanguageModel
 
@@ -50,9 +51,13 @@ _LATIN = {
     "Vietnamese": "gì ai nào khi đâu sao thế bao nhiêu là có của và trong cho với không được những "
     "các",
 }
+CAPITAL_NOUNS = frozenset(("German",))
+"""Languages in which every noun has a capital."""
 _WORDS = {language: frozenset(words.split()) for language, words in _LATIN.items()}
 # So many of a language's words are enough, and so many more than of any other.
 _ENOUGH, _MORE = 2, 1
+# Sentences by which a recording's language is found.
+_SAMPLE = 20
 # So few letters are more often a name or a word that many languages share.
 _TOO_SHORT = 8
 
@@ -83,3 +88,8 @@ def language_of(question: str, llm: LanguageModel, nothing: Context) -> str:
         "Reply with the name of the language only.",
         tuple(_LATIN),
     )
+
+
+def spoken_language(sentences: Sequence[str], llm: LanguageModel, nothing: Context) -> str:
+    """The English name of the language of a recording, by its first sentences."""
+    return language_of(" ".join(sentences[:_SAMPLE]), llm, nothing)

@@ -1,6 +1,5 @@
-"""What is written for benches: sentences of plain prose, and items that are lines of a file."""
+"""Items of benches that are lines of a file."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,12 +8,6 @@ from fls_models.core.jsonl import read_lines
 from fls_models.errors import UsageError
 
 _T = TypeVar("_T")
-_END = re.compile(r"(?<=[.?!…])[\"'”’)]*\s+")
-
-
-def sentences_of(text: str) -> list[str]:
-    """The sentences of plain prose."""
-    return [sentence for sentence in _END.split(text.strip()) if sentence]
 
 
 def items_of(

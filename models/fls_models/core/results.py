@@ -249,7 +249,7 @@ class AggregateAnswer:
 class Statement:
     """A sentence of a summary, and the passages it rests on, the strongest first.
 
-    `text` stands in quotation marks where it is `quoted` word for word.
+    Where it is `quoted` word for word, `text` is in quotation marks, after its speaker's name.
     """
 
     text: str

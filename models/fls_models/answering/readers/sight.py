@@ -1,15 +1,16 @@
-"""The sentences of a pass that a question is about, put before the model's eyes.
+"""The sentences of a pass that a question is about, put before the model's eyes; and what of its
+answer is shown.
 
 A small model that reads a page finds the fact more often when the two sentences nearest to the
 question stand before it once more; what it gains says `benchmarks/README.md`.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fls_models.answering.readers.relevance import Relevance
 from fls_models.answering.readers.text import ModelInput, quotation
-from fls_models.core.text.words import content_words, is_number, same_word, words_of
+from fls_models.core.text.sentence_ends import sentence_ends
+from fls_models.core.text.words import content_words, same_word, words_of
 
 # So many sentences; a pass of little more is all before its eyes.
 _SENTENCES = 2
@@ -24,23 +25,6 @@ _SAYS_NOTHING = """
 """
 _EMPTY = frozenset(_SAYS_NOTHING.split())
 _VERDICTS = ("yes", "no")
-_QUANTITIES = frozenset(
-    [
-        "all",
-        "both",
-        "dozen",
-        "few",
-        "half",
-        "hundreds",
-        "most",
-        "no",
-        "none",
-        "quarter",
-        "several",
-        "third",
-    ]
-)
-_ASKS_A_NUMBER = re.compile(r"\b(how many|what (percentage|share|number))\b", re.IGNORECASE)
 
 
 def nearest(reading: ModelInput, question: str) -> str:
@@ -58,12 +42,9 @@ def nearest(reading: ModelInput, question: str) -> str:
 def adds_something(answer: str, question: str) -> bool:
     """Whether an answer says a word or a number that the question does not.
 
-    To "What recent change was discussed?", "The recent change was discussed there" says none. What
-    asks for numbers is answered by as many.
+    To "What recent change was discussed?", "The recent change was discussed there" says none.
     """
     words, known = words_of(answer), words_of(question)
-    if asked := len(_ASKS_A_NUMBER.findall(question)):
-        return sum(is_number(word) or word in _QUANTITIES for word in words) >= asked
     # A month and a man may be called May and Will, which say nothing in small letters.
     names = words_of(" ".join(word for word in answer.split()[1:] if word[0].isupper()))
     return words[:1] in ([verdict] for verdict in _VERDICTS) or any(
@@ -73,29 +54,39 @@ def adds_something(answer: str, question: str) -> bool:
 
 
 class HeldBack:
-    """Shows an answer as it comes, from where it says something on."""
+    """Shows an answer sentence by sentence, from where it `answers`, and only what `holds`."""
 
-    def __init__(self, question: str, show: Callable[[str], None]) -> None:
-        self._question, self._show = question, show
-        self._pieces: list[str] = []
-        self._is_open = False
+    def __init__(
+        self,
+        answers: Callable[[str], bool],
+        holds: Callable[[str], bool],
+        show: Callable[[str], None],
+    ) -> None:
+        self._answers, self._holds, self._show = answers, holds, show
+        self._coming = self._waiting = self._shown = ""
 
     def __call__(self, piece: str) -> None:
-        if self._is_open:
-            self._show(piece)
+        self._coming += piece
+        while end := next(_ends(self._coming), 0):
+            self._take(self._coming[:end])
+            self._coming = self._coming[end:]
+
+    def finish(self) -> str:
+        """All that is shown of the answer, which is over; empty where it says nothing."""
+        self._take(self._coming)
+        self._coming = ""
+        return self._shown.strip()
+
+    def _take(self, sentence: str) -> None:
+        if not sentence.strip() or not self._holds(sentence):
             return
-        self._pieces.append(piece)
-        # The last word may go on.
-        whole_words = "".join(self._pieces).rpartition(" ")[0]
-        self._open_if(adds_something(whole_words, self._question))
+        self._waiting += sentence
+        if self._shown or self._answers(self._waiting):
+            self._show(self._waiting)
+            self._shown += self._waiting
+            self._waiting = ""
 
-    def is_shown(self, answer: str) -> bool:
-        """Whether the answer, which is over, says anything; then all of it is shown."""
-        if not self._is_open:
-            self._open_if(adds_something(answer, self._question))
-        return self._is_open
 
-    def _open_if(self, says_something: bool) -> None:
-        if says_something:
-            self._is_open = True
-            self._show("".join(self._pieces))
+def _ends(text: str) -> Iterator[int]:
+    """Behind each sentence, and each line of a list."""
+    yield from sorted({*sentence_ends(text), *(at + 1 for at, c in enumerate(text) if c == "\n")})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fls_models.answering.readers.text import ModelInput, Reader
 from fls_models.answering.summaries.specifics import most_specific
-from fls_models.answering.summaries.writing import quotation
+from fls_models.answering.summaries.writing import in_order, quotation
 from fls_models.core.results import Statement
 from fls_models.core.text.exact import ExactWords
 
@@ -22,4 +22,4 @@ class Quotes:
         """No title, and the phrases word for word, in the order in which they are said."""
         phrases = [phrase for reading in readings for phrase in reading.phrases]
         found = most_specific(phrases, self.exact)[:count]
-        return "", [quotation(phrase) for phrase in sorted(found, key=lambda each: each.span.start)]
+        return "", in_order(map(quotation, found))

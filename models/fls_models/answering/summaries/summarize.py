@@ -7,16 +7,15 @@ first divided (`Reader.segments`); times come from that, never from the model.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from fls_models.answering.generation import GenerationConfig
-from fls_models.answering.model import EncodedRecording, Model
-from fls_models.answering.question_language import language_of
+from fls_models.answering.generation import GenerationConfig, TokenUsage
+from fls_models.answering.model import EncodedRecording, Model, usage_of
+from fls_models.answering.question_language import spoken_language
 from fls_models.answering.readers.text import ModelInput, Reader, Segment
 from fls_models.answering.summaries.actions import Actions, TaskFinder
 from fls_models.answering.summaries.quotes import Quotes
 from fls_models.answering.summaries.support import Support
-from fls_models.answering.summaries.writing import TokenUsage, Writer
+from fls_models.answering.summaries.writing import Writer
 from fls_models.core.budget import Budget
-from fls_models.core.constants import FRAME_RATE
 from fls_models.core.progress import Progress, ignore
 from fls_models.core.results import (
     NO_SPEECH,
@@ -27,7 +26,6 @@ from fls_models.core.results import (
     Statement,
     Summary,
     Transcript,
-    Usage,
 )
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.core.text.exact import ExactWords
@@ -41,8 +39,6 @@ _ONE_PIECE = 90.0
 _OF_A_TOPIC, _OF_ONE, _MOST = 2, 4, 48
 # Tasks of a topic at most.
 _ALL = 50
-# Sentences by which a language is told.
-_SAMPLE = 20
 
 
 class Teller(Protocol):
@@ -110,18 +106,7 @@ def summarise(
     return Summary(
         source,
         tuple(chapters),
-        Usage(
-            audio_seconds=recording.duration,
-            frames_before=round(recording.duration * FRAME_RATE),
-            frames_after=usage.frames,
-            sections=len(segments),
-            seconds=clock.seconds,
-            prompt_tokens=usage.read,
-            answer_tokens=usage.written,
-            model=model.card.name,
-            budget=budget.label,
-            reader=model.reads_by,
-        ),
+        usage_of(model, recording, budget, usage, sections=len(segments), seconds=clock.seconds),
         (NO_TASKS if style == "actions" else NOTHING_TO_TELL) if recording.speaks else NO_SPEECH,
     )
 
@@ -176,5 +161,5 @@ def _language(model: Model, recording: EncodedRecording) -> str:
     """The English name of the language that is written; a large model tells by itself."""
     if not isinstance(recording, Transcript):
         return "English"
-    text = " ".join(sentence.text for sentence in recording.sentences[:_SAMPLE])
-    return language_of(text, model.language_model, model.answerability.nothing)
+    said = [sentence.text for sentence in recording.sentences]
+    return spoken_language(said, model.language_model, model.answerability.nothing)

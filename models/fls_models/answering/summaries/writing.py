@@ -2,17 +2,18 @@
 
 A small model gets one small task at a time: the main point of the topic, from all that is said;
 then the facts, each from the phrase that holds it. A sentence that is not borne out is written
-again once, then left out. A topic of which nothing is left is quoted.
+again once, then left out. A topic of which nothing is left is quoted. What stands comes in the
+order of the recording.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fls_models.answering.evidence import PassAttention, passages
-from fls_models.answering.generation import GenerationConfig
+from fls_models.answering.generation import GenerationConfig, TokenUsage
 from fls_models.answering.readers.text import ModelInput, Phrase, Reader
 from fls_models.answering.summaries.specifics import is_fluent, most_specific, specificity
 from fls_models.answering.summaries.support import Support, keeps_order
@@ -45,15 +46,6 @@ _MARK = re.compile(r"^\s*[-*•]\s+")
 _LEAD = re.compile(r"(The|[\w. ]{1,30}['’]s) most important (fact|thing)( to know)? is that (?=\w)")
 # Who that is, a summary's reader does not know.
 _FIRST_PERSON = re.compile(r"\b(I|I['’]\w+|me|my|[Ww]e|our|us)\b")
-
-
-@dataclass
-class TokenUsage:
-    """What writing took."""
-
-    frames: int = 0
-    read: int = 0
-    written: int = 0
 
 
 @dataclass
@@ -94,7 +86,7 @@ class Writer:
                     statements += self._statements(reading, prompt, context, count)
                 if self.is_titled and not title:
                     title = self._title(context, reading.text, statements)
-        return title, statements
+        return title, statements if self.wish else in_order(statements)
 
     def _statements(
         self, reading: ModelInput, prompt: prompts.Prompt, context: Context, count: int
@@ -156,7 +148,7 @@ class Writer:
             return [each for phrase in phrases for each in self._retold(phrase, requests)]
 
     def _retold(self, phrase: Phrase, requests: Sequence[str] = ()) -> Iterator[Statement]:
-        """What a phrase holds, in words of its own if it can be, unless that was told."""
+        """What a phrase holds, in words of its own if it can be, unless it is a repetition."""
         if self._repeats(phrase.text):
             return
         context, speaks_of_itself = self._read(phrase), bool(requests)
@@ -179,7 +171,7 @@ class Writer:
         title = as_title(self._reply(context, prompts.TITLE))
         words = words_of(said)
         content = content_words(words_of(title))
-        # Every word has a capital there, so that names are not told from others.
+        # Every word has a capital there, so that names cannot be found there.
         if not said or (
             covered(content, words) >= _TITLE_SAID
             and all(word in words for word in content if is_number(word))
@@ -201,7 +193,7 @@ class Writer:
         return _plain(text)
 
     def _repeats(self, text: str) -> bool:
-        """Whether that was told: most of its words, and all of its names and numbers."""
+        """Whether it was said before: most of its words, and all of its names and numbers."""
         content = content_words(words_of(text))
         exact = (
             [] if self.support.exact is None else words_of(" ".join(self.support.exact.of(text)))
@@ -213,7 +205,7 @@ class Writer:
 
 
 def _is_inside(text: str) -> bool:
-    """Whether it is told as if its reader had been there, or had the transcript."""
+    """Whether it is written as if its reader had been there, or had the transcript."""
     return bool(_OF_ITSELF.match(text) or _FIRST_PERSON.search(text))
 
 
@@ -224,15 +216,23 @@ def _plain(text: str) -> str:
 
 
 def quotation(phrase: Phrase) -> Statement:
-    """A phrase word for word, between quotation marks."""
+    """A phrase word for word, between quotation marks, after the name of its speaker if known."""
     text = phrase.text.strip().rstrip(",;:–-")
-    return Statement(f"“{text}”", (place(phrase),), quoted=True)
+    return Statement(f"{_named(phrase)}“{text}”", (place(phrase),), quoted=True)
 
 
 def place(phrase: Phrase) -> Passage:
     """Where a phrase stands, which is all that something was written from."""
-    speaker = f"{phrase.speaker}: " if phrase.speaker else ""
-    return Passage(phrase.span, 1.0, f"{speaker}{phrase.text}")
+    return Passage(phrase.span, 1.0, f"{_named(phrase)}{phrase.text}")
+
+
+def _named(phrase: Phrase) -> str:
+    return f"{phrase.speaker}: " if phrase.speaker else ""
+
+
+def in_order(statements: Iterable[Statement]) -> list[Statement]:
+    """Statements in the order of the places that they rest on most."""
+    return sorted(statements, key=lambda each: each.evidence[0].span.start if each.evidence else 0)
 
 
 def as_title(text: str) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.written import items_of, sentences_of
+from fls_models.bench.written import items_of
 from fls_models.core.results import Sentence, Transcript, Word
+from fls_models.core.text.sentence_ends import sentences_of
 
 
 @dataclass(frozen=True)

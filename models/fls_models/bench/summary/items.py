@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fls_models.bench.written import items_of, sentences_of
+from fls_models.bench.written import items_of
 from fls_models.core.results import Sentence, Transcript, Word
+from fls_models.core.text.sentence_ends import sentences_of
 
 # Seconds a word, as people talk, and between two turns.
 _WORD, _PAUSE = 0.4, 1.0

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import LCSseq
 
 from fls_models.bench.summary.items import SummaryItem
-from fls_models.bench.written import sentences_of
 from fls_models.core.text.exact import ExactWords
+from fls_models.core.text.sentence_ends import sentences_of
 from fls_models.core.text.words import content_words, covered, same_word, words_of
 
 _TOGETHER = 5

@@ -18,7 +18,7 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.lslm.base import LanguageModel
 from fls_models.lslm.prompts import Prompt
 
-FORM = "summary-2"
+FORM = "summary-3"
 """Changes when the same model would summarise the same text otherwise."""
 
 OPENING = "first sentences"
@@ -194,8 +194,9 @@ class Judge:
         def make() -> dict[str, Any]:
             return {"nats": self._margin(said, statement) - self._margin(foreign, statement)}
 
-        told = {"said": said, "foreign": foreign, "statement": statement}
-        return bool(cache.get({"form": FORM, "judge": self.name, **told}, make)["nats"] >= _SURE)
+        key = {"form": FORM, "judge": self.name}
+        shown = {"said": said, "foreign": foreign, "statement": statement}
+        return bool(cache.get(key | shown, make)["nats"] >= _SURE)
 
     def _margin(self, said: str, statement: str) -> float:
         """By how much Yes is likelier than No, in nats."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from fls_models.core.text.words import content_words, is_number, same_word, words_of
 
 _WORD = re.compile(r"[^\W_][\w'’.-]*")
+_PAUSE = re.compile(r"\W*\S+[,;:!?]\s")
 _I = re.compile(r"I(['’]\w+)?")
 # ISO 639-1: every noun has a capital there, and endings of its own.
 _CAPITAL_NOUNS = frozenset(("de", "lb"))
@@ -23,7 +24,9 @@ class ExactWords:
     ) -> None:
         everything = " ".join([*sentences, *speakers])
         self._inflects = language in _CAPITAL_NOUNS
-        self._written = {word.casefold() for word in _written(everything)}
+        self._written = {
+            part for word in _written(everything) for part in (word.casefold(), *_parts(word))
+        }
         self._numbers = {word for word in words_of(everything) if is_number(word)}
         inside = [word for sentence in sentences for word in _written(sentence)[1:]]
         inside += [word for speaker in speakers for word in _written(speaker)]
@@ -35,7 +38,10 @@ class ExactWords:
         names = [word for word in written[1:] if word[0].isupper() and not _I.fullmatch(word)]
         if written and written[0][0].isupper():
             first = written[0]
-            is_followed = len(written) > 1 and written[1][0].isupper()
+            # Not "Yes, Anna".
+            is_followed = (
+                len(written) > 1 and written[1][0].isupper() and not _PAUSE.match(sentence)
+            )
             is_known = first.casefold() in self._names
             if (is_known or is_followed) and content_words([first.lower()]):
                 names.insert(0, first)
@@ -49,8 +55,8 @@ class ExactWords:
     def _holds(self, word: str) -> bool:
         if word in self._numbers:
             return True
-        parts = [part for part in re.split(r"[-–]", word.casefold()) if part]
-        return any(letter.isalpha() for letter in word) and all(map(self._was_written, parts))
+        is_name = any(letter.isalpha() for letter in word)
+        return is_name and all(map(self._was_written, _parts(word)))
 
     def _was_written(self, part: str) -> bool:
         if _bare(part) in self._written:
@@ -60,6 +66,11 @@ class ExactWords:
 
 def _written(text: str) -> list[str]:
     return [_bare(word) for word in _WORD.findall(text)]
+
+
+def _parts(word: str) -> list[str]:
+    """What hyphens join."""
+    return [part for part in re.split(r"[-–]", word.casefold()) if part]
 
 
 def _bare(word: str) -> str:
