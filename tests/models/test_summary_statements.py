@@ -20,7 +20,7 @@ from fls_models.core.text.exact import ExactWords
 from fls_models.errors import UsageError
 
 SAID = [
-    "Good evening and welcome to the meeting of the gardeners.",
+    "Good evening to all of you at the meeting of the gardeners.",
     "Last year Copper Bay planted 2,400 trees along 31 streets.",
     "The roots lift the pavement now and then.",
     "I'll call the mayor about the broken fence by Friday.",
@@ -64,7 +64,7 @@ def test_a_fact_is_told_once_with_the_place_where_it_is_said() -> None:
 
 def test_what_leads_up_to_a_fact_is_left_out() -> None:
     lead = "The most important fact is that the roots lift the pavement now and then."
-    assert texts(told(lambda said, request: lead))[0] == "The roots lift the pavement now and then."
+    assert "The roots lift the pavement now and then." in texts(told(lambda said, request: lead))
 
 
 @pytest.mark.parametrize(
@@ -253,3 +253,28 @@ def test_numbers_are_of_what_they_were_said_of() -> None:
         assert is_in_place(sentence, exact, phrases) == expected, sentence
     speaks = Phrase(range(1), Span(0, 1), "I counted the drains that flooded.", "Anna")
     assert is_in_place("Anna counted the drains that flooded.", ["Anna"], [speaks])
+
+
+def test_what_speaks_of_somebody_says_of_whom() -> None:
+    said = [
+        "The drains flooded 11 times a year.",
+        "Eight years later, they flooded four times a year.",
+        "Then Anna told us about her plan for 20 streets.",
+    ]
+    phrases = [
+        Phrase(range(place, place + 1), Span(2 * place, 2 * place + 2), text, "S1")
+        for place, text in enumerate(said)
+    ]
+    found = {each.text: each for each in most_specific(phrases, ExactWords(said))}
+    joined = found[f"{said[0]} {said[1]}"]
+    assert (joined.span, joined.rows, joined.speaker) == (Span(0, 4), range(2), "S1")
+    # Anna is named.
+    assert found.keys() == {said[0], joined.text, said[2]}
+    others = [replace(phrases[0], speaker="S2"), *phrases[1:]]
+    assert {each.text for each in most_specific(others, ExactWords(said))} == set(said)
+
+
+def test_greetings_say_nothing() -> None:
+    said = ["Anna, welcome back to Small Trades, season two of ten.", "Bees live on 12 roofs."]
+    phrases = [Phrase(range(1), Span(0, 5), text) for text in said]
+    assert [each.text for each in most_specific(phrases, ExactWords(said))] == said[1:]

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from fls_models.answering.readers.text import Phrase
+from fls_models.core.results import Span
 from fls_models.core.text.exact import ExactWords
-from fls_models.core.text.words import is_number
+from fls_models.core.text.words import is_number, words_of
 
 # So many names, and numbers twice, and so many different longer words are enough.
 _EXACT, _WORDS = 4, 18
@@ -20,6 +21,15 @@ _QUESTION = 0.3
 _STUMBLE, _TOO_LONG, _LONG = 0.1, 0.02, 35
 _HESITATIONS = frozenset(
     ("uh", "um", "uhm", "er", "erm", "eh", "hm", "hmm", "mm", "mhm", "äh", "ähm", "euh")
+)
+# English, German, French and Spanish words for who was named before.
+_OF_SOMEBODY = re.compile(
+    r"\b(they|them|their|he|him|his|she|her|it|its|these|those|er|ihn|ihm|sie|ihnen|ihre?n?|il|elle"
+    r"|ils|elles|leurs?|él|ella|ellos|ellas|sus?)\b",
+    re.IGNORECASE,
+)
+_GREETS = re.compile(
+    r"\b(welcome|willkommen|bienvenue|bienvenid[oa]s?|bentornati|benvenuti)\b", re.IGNORECASE
 )
 _ASKS = ("?", "？", "؟")
 # What is shorter says nothing by itself, and no quotation is longer, in seconds.
@@ -44,9 +54,31 @@ def specificity(text: str, exact: ExactWords) -> float:
 
 
 def most_specific(phrases: Sequence[Phrase], exact: ExactWords) -> list[Phrase]:
-    """Phrases that can stand by themselves, the most specific first; all where none can."""
-    able = [phrase for phrase in phrases if _stands(phrase)] or phrases
+    """Phrases that can stand by themselves, the most specific first; all where none can.
+
+    What speaks of "them" is joined to the phrase before it, which says who they are.
+    """
+    whole = [_with_subject(phrases, place, exact) for place in range(len(phrases))]
+    able = [phrase for phrase in whole if _stands(phrase)] or phrases
     return sorted(able, key=lambda each: (-specificity(each.text, exact), each.span.start))
+
+
+def _with_subject(phrases: Sequence[Phrase], place: int, exact: ExactWords) -> Phrase:
+    phrase, before = phrases[place], phrases[max(0, place - 1)]
+    is_alone = place == 0 or phrase.speaker != before.speaker or not before.text
+    leans = _OF_SOMEBODY.search(phrase.text) and all(map(is_number, _names(phrase.text, exact)))
+    if is_alone or not leans or phrase.span.end - before.span.start > _LONGEST:
+        return phrase
+    return Phrase(
+        range(before.rows.start, phrase.rows.stop),
+        Span(before.span.start, phrase.span.end),
+        f"{before.text} {phrase.text}",
+        phrase.speaker,
+    )
+
+
+def _names(text: str, exact: ExactWords) -> list[str]:
+    return [word for found in exact.of(text) for word in words_of(found)]
 
 
 def is_fluent(text: str) -> bool:
@@ -67,4 +99,5 @@ def _stumbles(spoken: Sequence[str]) -> int:
 
 def _stands(phrase: Phrase) -> bool:
     is_long = len(phrase.text.split()) >= _FEWEST or len(phrase.text) >= 4 * _FEWEST
-    return is_long and phrase.span.end - phrase.span.start <= _LONGEST
+    is_short = phrase.span.end - phrase.span.start <= _LONGEST
+    return is_long and is_short and not _GREETS.search(phrase.text)

@@ -19,6 +19,7 @@ from fls_models.answering.summaries.specifics import is_fluent, most_specific, s
 from fls_models.answering.summaries.support import Support, keeps_order
 from fls_models.core.results import Passage, Statement
 from fls_models.core.stopwatch import Stopwatch
+from fls_models.core.text.sentence_ends import sentences_of
 from fls_models.core.text.words import content_words, covered, is_number, words_of
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
@@ -26,7 +27,7 @@ from fls_models.lslm.base import Context, LanguageModel
 # Passages shown for a main point.
 _PLACES = 2
 # From here on (`specificity`) a phrase is worth a sentence before what comes of the topic, and
-# after it; so many are tried.
+# after it; so many more than sentences are tried.
 _VERY_SPECIFIC, _SPECIFIC, _TRIED = 1.1, 0.75, 2
 # What was said already in so many of its content words is not said again.
 _REPEATED = 0.6
@@ -106,10 +107,23 @@ class Writer:
                 tried += 1
             if len(statements) < count:
                 statements += self._written(reading, prompt, context, requests)
+        worth = [each for each in phrases if specificity(each.text, exact) >= _SPECIFIC]
+        statements += self._quoted(worth, min(count - len(statements), count // 2))
         if not statements and phrases:
-            fluent = (phrase for phrase in phrases if is_fluent(phrase.text))
-            statements = [quotation(next(fluent, phrases[0]))]
+            statements = [quotation(phrases[0])]
         return statements
+
+    def _quoted(self, phrases: Sequence[Phrase], most: int) -> list[Statement]:
+        """Single sentences word for word, where too little could be written."""
+        quotations: list[Statement] = []
+        for phrase in phrases:
+            if len(quotations) >= most:
+                break
+            is_single = len(sentences_of(phrase.text)) == 1
+            if is_single and is_fluent(phrase.text) and not self._repeats(phrase.text):
+                self._before.append(words_of(phrase.text))
+                quotations.append(quotation(phrase))
+        return quotations
 
     def _wished(self, reading: ModelInput, context: Context) -> Iterator[Statement]:
         """The lines of the reply to what the user asks, without those of wrong names."""
@@ -158,8 +172,10 @@ class Writer:
                 continue
             if not requests and not keeps_order(text, phrase.text):
                 continue
+            if self._repeats(text):
+                return
             if not _is_inside(text):
-                self._before.append(words_of(text))
+                self._before.append(words_of(f"{text} {phrase.text}"))
                 yield Statement(text, (place(phrase),))
                 return
             speaks_of_itself = True

@@ -38,10 +38,8 @@ class ExactWords:
         names = [word for word in written[1:] if word[0].isupper() and not _I.fullmatch(word)]
         if written and written[0][0].isupper():
             first = written[0]
-            # Not "Yes, Anna".
-            is_followed = (
-                len(written) > 1 and written[1][0].isupper() and not _PAUSE.match(sentence)
-            )
+            # Not "Yes, Anna" and "Today I".
+            is_followed = names[:1] == written[1:2] != [] and not _PAUSE.match(sentence)
             is_known = first.casefold() in self._names
             if (is_known or is_followed) and content_words([first.lower()]):
                 names.insert(0, first)
