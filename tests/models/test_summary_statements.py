@@ -11,7 +11,12 @@ from tiny_talk import Verdicts, model, transcript
 
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import Phrase
-from fls_models.answering.summaries.specifics import is_fluent, most_specific, specificity
+from fls_models.answering.summaries.specifics import (
+    is_fluent,
+    most_specific,
+    specificity,
+    with_subjects,
+)
 from fls_models.answering.summaries.summarize import summarise
 from fls_models.answering.summaries.support import is_in_place, is_said, keeps_order
 from fls_models.core.budget import Budget
@@ -265,13 +270,12 @@ def test_what_speaks_of_somebody_says_of_whom() -> None:
         Phrase(range(place, place + 1), Span(2 * place, 2 * place + 2), text, "S1")
         for place, text in enumerate(said)
     ]
-    found = {each.text: each for each in most_specific(phrases, ExactWords(said))}
-    joined = found[f"{said[0]} {said[1]}"]
-    assert (joined.span, joined.rows, joined.speaker) == (Span(0, 4), range(2), "S1")
+    found = with_subjects(phrases, ExactWords(said))
     # Anna is named.
-    assert found.keys() == {said[0], joined.text, said[2]}
+    assert [each.text for each in found] == [said[0], f"{said[0]} {said[1]}", said[2]]
+    assert (found[1].span, found[1].rows, found[1].speaker) == (Span(0, 4), range(2), "S1")
     others = [replace(phrases[0], speaker="S2"), *phrases[1:]]
-    assert {each.text for each in most_specific(others, ExactWords(said))} == set(said)
+    assert with_subjects(others, ExactWords(said)) == others
 
 
 def test_greetings_say_nothing() -> None:

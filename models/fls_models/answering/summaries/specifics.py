@@ -54,13 +54,14 @@ def specificity(text: str, exact: ExactWords) -> float:
 
 
 def most_specific(phrases: Sequence[Phrase], exact: ExactWords) -> list[Phrase]:
-    """Phrases that can stand by themselves, the most specific first; all where none can.
-
-    What speaks of "them" is joined to the phrase before it, which says who they are.
-    """
-    whole = [_with_subject(phrases, place, exact) for place in range(len(phrases))]
-    able = [phrase for phrase in whole if _stands(phrase)] or phrases
+    """Phrases that can stand by themselves, the most specific first; all where none can."""
+    able = [phrase for phrase in phrases if _stands(phrase)] or phrases
     return sorted(able, key=lambda each: (-specificity(each.text, exact), each.span.start))
+
+
+def with_subjects(phrases: Sequence[Phrase], exact: ExactWords) -> list[Phrase]:
+    """Phrases; what speaks of "them" is joined to the one before it, which says who they are."""
+    return [_with_subject(phrases, place, exact) for place in range(len(phrases))]
 
 
 def _with_subject(phrases: Sequence[Phrase], place: int, exact: ExactWords) -> Phrase:

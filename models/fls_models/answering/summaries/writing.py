@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from fls_models.answering.evidence import PassAttention, passages
 from fls_models.answering.generation import GenerationConfig, TokenUsage
 from fls_models.answering.readers.text import ModelInput, Phrase, Reader
-from fls_models.answering.summaries.specifics import is_fluent, most_specific, specificity
+from fls_models.answering.summaries.specifics import (
+    is_fluent,
+    most_specific,
+    specificity,
+    with_subjects,
+)
 from fls_models.answering.summaries.support import Support, keeps_order
 from fls_models.core.results import Passage, Statement
 from fls_models.core.stopwatch import Stopwatch
@@ -98,7 +103,7 @@ class Writer:
         exact, tried = self.support.exact, 0
         if exact is None:
             return statements
-        phrases = most_specific(reading.phrases, exact)
+        phrases = most_specific(with_subjects(reading.phrases, exact), exact)
         for least, requests in ((_VERY_SPECIFIC, outcome), (_SPECIFIC, ())):
             while len(statements) < count and tried < min(len(phrases), count + _TRIED):
                 if specificity(phrases[tried].text, exact) < least:
