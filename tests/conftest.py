@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 
 # Processes that test side by side, and what they start, have a core each. Models that compute with
 # two threads each on two cores take several times as long, as threads wait for one another.
@@ -39,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def mini_weights() -> Installed:
     """`mini` in the user's own cache; the first session that asks for it downloads 642 MB."""
     return weights.store_of(card.load("mini"), cache_folder()).pull()
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard(request: pytest.FixtureRequest) -> None:
+    """Ctrl-C raises in every test: a SIGINT that was left at its default ends the whole process."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:
+        warnings.warn(f"before {request.node.nodeid} SIGINT was left at {handler}", stacklevel=1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
