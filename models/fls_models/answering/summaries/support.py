@@ -19,7 +19,7 @@ from difflib import SequenceMatcher
 
 from fls_models.answering.readers.text import Phrase
 from fls_models.core.text.exact import ExactWords
-from fls_models.core.text.words import content_words, covered, words_of
+from fls_models.core.text.words import content_words, covered, words_of, words_of_each
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.lslm.context_cache import ContextCache
 from fls_models.lslm.prompts import Prompt
@@ -78,7 +78,7 @@ class Support:
 def is_said(sentence: str, phrases: Sequence[Phrase]) -> bool:
     """Whether most of a sentence's words are said in phrases in a row."""
     content = content_words(words_of(sentence))
-    spoken = [words_of(phrase.text) for phrase in phrases]
+    spoken = words_of_each([phrase.text for phrase in phrases])
     near = (spoken[first : first + _TOGETHER] for first in range(len(spoken)))
     return not content or any(
         covered(content, [word for words in some for word in words]) >= _SAID for some in near
@@ -95,13 +95,14 @@ def is_in_place(sentence: str, exact: Sequence[str], phrases: Sequence[Phrase]) 
         return True
     wanted = words_of(" ".join(exact))
     spoken = [f"{phrase.speaker or ''} {phrase.text}" for phrase in phrases]
-    near = (
+    near = [
         " ".join(spoken[first : first + count])
         for count in range(1, _NEXT + 1)
         for first in range(len(spoken) - count + 1)
-    )
+    ]
     return any(
-        covered(wanted, words_of(said)) == 1 and keeps_order(sentence, said) for said in near
+        covered(wanted, words) == 1 and keeps_order(sentence, said)
+        for said, words in zip(near, words_of_each(near), strict=True)
     )
 
 
