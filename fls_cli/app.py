@@ -8,7 +8,7 @@ import io
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ from fls_cli.commands.train.data import data
 from fls_cli.commands.transcribe import transcribe
 from fls_cli.console import streams
 from fls_cli.console.help_pages import CommandLine, HelpGroup, is_asked_for
-from fls_cli.options.common import defaults
+from fls_cli.options.common import check_variables, defaults
 from fls_cli.options.optional_numbers import WithOptionalNumbers
 from fls_cli.session.own_models import find_own_cards
 from fls_cli.storage import settings
@@ -105,7 +105,9 @@ def options(
     if context.invoked_subcommand in ("config", "doctor"):
         return
     try:
-        context.default_map = defaults(context.command, settings.take_effect())
+        group: Any = context.command
+        check_variables(group.commands[context.invoked_subcommand], sys.argv)
+        context.default_map = defaults(group, settings.take_effect())
     except UsageError:
         # Whoever asks for help gets it, above all when something is wrong.
         if not is_asked_for(sys.argv):
@@ -133,7 +135,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except FlsError as error:
-        streams.complain(str(error))
+        streams.complain(f"{error}{settings.origin(str(error), sys.argv)}")
         sys.exit(error.exit_code)
     except OSError as error:
         sys.exit(streams.leave(error))

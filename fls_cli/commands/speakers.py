@@ -150,6 +150,8 @@ def _add(session: Session, name: str, who: str | float | None, request: ListenRe
                 f"{source.name} holds {len(seconds)} voices ({voices}); say with --speaker which "
                 f"is {name}, or with --start and --end where only {name} speaks."
             )
+    if not found.turns:
+        raise InputError(f"{source.name}: no voice is heard in it; take a sample of {name} alone.")
     voice = found.voices.get(label)
     if voice is None or voice.seconds < _ENOUGH:
         heard = 0 if voice is None else voice.seconds

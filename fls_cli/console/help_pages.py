@@ -6,6 +6,7 @@ alone, any other with the word that its author chose, never with a type of Pytho
 commands are grouped by their `rich_help_panel`, as Typer groups them.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import Any, ClassVar, TypeAlias
@@ -32,6 +33,15 @@ _TIED, _SHORT = "\xa0", 20
 
 class HelpCommand(TyperCommand):
     """A command whose help is a page of this module."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Of a file's name that begins with a dash, each letter would be taken for an option.
+        names = args[: args.index("--")] if "--" in args else args
+        known = {name for option in self.params for name in (*option.opts, *option.secondary_opts)}
+        for name in names:
+            if name[:1] == "-" and name not in known and os.path.isfile(name):
+                raise UsageError(f"{name} would be options; name that file ./{name}")
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         arguments = [param for param in self.get_params(ctx) if not _is_option(param)]

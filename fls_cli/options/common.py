@@ -3,7 +3,8 @@
 Those with a variable are settings: users may set them once for all commands (`settings.py`).
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +50,26 @@ def defaults(group: Any, values: Mapping[str, settings.Value]) -> dict[str, Any]
     return result
 
 
+def check_variables(command: Any, arguments: Sequence[str]) -> None:
+    """Raises UsageError for a number or a flag that a variable holds wrongly, as settings say it.
+
+    Only of variables that options of the command, or of those below it, name; `arguments` win.
+    """
+    if hasattr(command, "commands"):
+        for each in command.commands.values():
+            check_variables(each, arguments)
+        return
+    variables = {
+        option.envvar
+        for option in command.params
+        if not any(name in arguments for name in (*option.opts, *option.secondary_opts))
+    }
+    for setting in settings.SETTINGS:
+        text = os.environ.get(setting.variable)
+        if text and setting.variable in variables and not isinstance(setting.default, str):
+            setting.from_variable(text)
+
+
 def _complete_model(incomplete: str) -> list[str]:
     from fls_models.weights.card import names
 
@@ -78,7 +99,9 @@ def _language(context: typer.Context, option: typer.CallbackParam, value: str | 
 
 
 def _place(value: str | None) -> str | None:
-    """Raises UsageError for a file that would not be what its name says."""
+    """None for stdout; raises UsageError for a file that would not be what its name says."""
+    if value == "-":
+        return None
     place = Path(value or "")
     suffix = place.suffix.lower()
     if suffix in _NOT_WRITTEN | MEDIA_SUFFIXES and not place.is_dir():
@@ -273,7 +296,8 @@ Output = Annotated[
         "-o",
         metavar="PLACE",
         callback=_place,
-        help="Write to this file, all or nothing; or below this folder/, a file for each source.",
+        help="Write to this file, all or nothing; or below this folder/, a file for each source; "
+        "- for stdout.",
     ),
 ]
 Evidence = Annotated[

@@ -134,7 +134,9 @@ class Job:
 
     def say_silent(self, *, in_result: bool = False) -> None:
         """Says that no speech was found, unless the result says so, and what else to try."""
-        hint = self.listen_request.elsewhere()
+        # Of a silent channel, that is said already.
+        is_silent = any(flaw.kind == "silent" for flaw in self.flaws)
+        hint = "" if is_silent else self.listen_request.elsewhere()
         if hint or not in_result:
             self.session.say(f"{self.source.name}: no speech was found in it{hint}")
 

@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,18 +16,27 @@ from fls_models.errors import DiskFull, UsageError
 # A file that is mounted alone, as in containers, and another user's in a folder like /tmp: they
 # may be written to but not renamed over.
 _IMMOVABLE = (errno.EBUSY, errno.EPERM, errno.EACCES)
+# As Linux follows.
+_MOST_LINKS = 40
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file under a temporary name beside it, then renames it: all of it or nothing.
 
-    A link is followed; a pipe or a device is written to directly. A file that is replaced keeps
-    its mode and, where the system allows it, its owner; one that cannot be renamed over is written
-    to directly. Text becomes UTF-8. Raises UsageError when
-    the place cannot be written to, DiskFull when the content does not fit.
+    A link is followed; a pipe, a device or an open file of this process (/dev/stdout) is written to
+    directly, behind what is there. A file that is replaced keeps its mode and, where the system
+    allows it, its owner; one that cannot be renamed over is written to directly. Text becomes
+    UTF-8. Raises UsageError when the place cannot be written to, DiskFull when the content does
+    not fit.
     """
     raw = content.encode() if isinstance(content, str) else content
+    descriptor = _descriptor(path)
     with _refusing(path):
+        if descriptor is not None:
+            sys.stdout.flush()
+            with os.fdopen(os.dup(descriptor), "wb") as stream:
+                stream.write(raw)
+            return
         before = _there(path)
         if before is None or stat.S_ISREG(before.st_mode):
             _replace(Path(os.path.realpath(path)), raw, before)
@@ -38,7 +48,7 @@ def check_place(path: Path) -> None:
     """Raises what `write_atomically` would, as far as that can be known before; changes nothing."""
     with _refusing(path):
         before = _there(path)
-        if before is None or stat.S_ISREG(before.st_mode):
+        if _descriptor(path) is None and (before is None or stat.S_ISREG(before.st_mode)):
             _try_out(Path(os.path.realpath(path)).parent)
 
 
@@ -74,6 +84,27 @@ def _there(path: Path) -> os.stat_result | None:
             f"{_shown(path)} is write-protected; allow it with chmod u+w, or name another file."
         )
     return status
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file that a name such as /dev/stdout stands for.
+
+    Its shell may have redirected that to a file, which others write to, too: replacing that file
+    would take away what they wrote.
+    """
+    place = Path(os.path.abspath(path))
+    for _ in range(_MOST_LINKS):
+        if place.name.isdecimal() and os.path.realpath(place.parent) in _open_files():
+            return int(place.name)
+        if not os.path.islink(place):
+            break
+        place = Path(os.path.abspath(place.parent / os.readlink(place)))
+    return None
+
+
+def _open_files() -> tuple[str, ...]:
+    """Folders whose entries are what this process has open."""
+    return "/dev/fd", os.path.realpath("/proc/self/fd")
 
 
 def _try_out(folder: Path) -> None:
@@ -116,11 +147,17 @@ def _refusing(path: Path, deed: str = "written") -> Iterator[None]:
     """An OSError becomes a sentence that says that `path` cannot be `done`."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as failure:
+        if path.parent.is_dir():
+            # A file system that takes none, such as /proc.
+            raise UsageError(f"{_shown(path)} cannot be {deed}: {failure.strerror}.") from None
         raise UsageError(
             f"{_shown(path.parent)} is not there to write {_shown(path)} into; create it with "
             "mkdir -p first."
         ) from None
+    except BrokenPipeError:
+        # Whoever reads it has enough.
+        raise
     except OSError as failure:
         if failure.errno == errno.EFBIG:
             raise DiskFull(

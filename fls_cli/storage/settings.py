@@ -11,7 +11,7 @@ Where things lie on a machine is no setting but has a variable only: `FLS_CACHE`
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +28,7 @@ Value: TypeAlias = str | int | bool
 # The words for yes and no that click takes from variables.
 _WORDS = dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True)
 _WORDS |= dict.fromkeys(("0", "false", "f", "no", "n", "off"), False)
-_LANGUAGE = re.compile(r"[a-z _-]+(,[a-z _-]+)*", re.IGNORECASE)
+_LANGUAGE = re.compile(r"[a-z _-]+(,[a-z _-]*)*", re.IGNORECASE)
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -245,6 +245,16 @@ def take_effect() -> dict[str, Value]:
     if _SIZE.variable in values and not os.environ.get(_SIZE.variable):
         os.environ[_SIZE.variable] = str(values[_SIZE.variable])
     return values
+
+
+def origin(complaint: str, arguments: Sequence[str]) -> str:
+    """The end of a complaint about flags that nobody typed: what sets them."""
+    for setting in SETTINGS:
+        flag = f"--{setting.name.replace('_', '-')}"
+        is_meant = re.search(rf"{flag}\b", complaint) and flag not in " ".join(arguments)
+        if is_meant and os.environ.get(setting.variable):
+            return f" ({setting.variable} is set.)"
+    return ""
 
 
 def template() -> str:

@@ -151,6 +151,16 @@ def test_silence_has_no_speakers(tiny: TinyModel, tmp_path: Path, capfd: Capture
     assert "no speech was found in it" in played.err
 
 
+def test_of_a_silent_channel_the_way_out_is_told_once(
+    tiny: TinyModel, tmp_path: Path, capfd: Capture
+) -> None:
+    sides = np.zeros((2 * RATE, 2))
+    sides[:, 0] = np.sin(np.arange(2 * RATE))
+    place = write_wav(tmp_path / "half.wav", sides)
+    played = play(capfd, "transcribe", str(place), "--channels", "right")
+    assert played.err.count("try --channels") == 1
+
+
 def test_a_part_of_it(tiny: TinyModel, call: Path, capfd: Capture) -> None:
     asked = ["transcribe", str(call), "--channels", "each", "--start", "1", "-f", "json"]
     payload = json.loads(play(capfd, *asked).out)

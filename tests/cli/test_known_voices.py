@@ -96,7 +96,7 @@ def test_a_sample_of_too_little_is_none(
     monkeypatch.setattr(Scripted, "speakers", [])
     silent = play(capfd, "speakers", "add", "Anna", str(talk), "--no-cache")
     assert silent.code == 1
-    assert "0 s of a single voice were heard; 4 are needed" in silent.err
+    assert "no voice is heard in it; take a sample of Anna alone" in silent.err
     monkeypatch.setattr(Scripted, "speakers", ["S1"])
     monkeypatch.setitem(VOICES, "S1", voice(1, 0, 0, seconds=3))
     short = play(capfd, "speakers", "add", "Anna", str(talk), "--no-cache")

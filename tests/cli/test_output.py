@@ -71,6 +71,33 @@ def test_places_that_cannot_be_written_are_one_sentence(tmp_path: Path) -> None:
         write_atomically(tmp_path / "file" / "a.txt", "")
 
 
+def test_an_open_file_of_this_process_is_not_replaced(tmp_path: Path) -> None:
+    place = tmp_path / "log.txt"
+    place.write_text("before\n")
+    link = tmp_path / "link"
+    with place.open("ab") as log:
+        link.symlink_to(f"/dev/fd/{log.fileno()}")
+        for name in (f"/dev/fd/{log.fileno()}", f"/proc/self/fd/{log.fileno()}", link):
+            check_place(Path(name))
+            write_atomically(Path(name), "result\n")
+        log.write(b"after\n")
+    assert place.read_text() == "before\n" + 3 * "result\n" + "after\n"
+    # A folder of that name is any other.
+    (tmp_path / "fd").mkdir()
+    write_atomically(tmp_path / "fd" / "1", "mine")
+    assert (tmp_path / "fd" / "1").read_text() == "mine"
+
+
+def test_a_reader_that_is_gone_is_no_fault_of_the_place(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with pytest.raises(BrokenPipeError):
+            write_atomically(Path(f"/dev/fd/{writer}"), "much")
+    finally:
+        os.close(writer)
+
+
 def test_a_full_disk_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

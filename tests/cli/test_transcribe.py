@@ -272,9 +272,70 @@ def test_a_language_may_be_named_in_a_variable(
     assert (played.code, played.err.count("\n")) == (2, 1)
 
 
-def test_no_language_is_none_that_can_be_heard(talk: Path, capfd: Capture) -> None:
-    played = play(capfd, "transcribe", str(talk), "--language", "de,")
-    assert (played.code, "--language is empty" in played.err) == (2, True)
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [(",", "--language is empty"), ("auto,de", "name auto alone, or those spoken")],
+)
+def test_no_language_is_none_that_can_be_heard(
+    talk: Path, capfd: Capture, language: str, said: str
+) -> None:
+    played = play(capfd, "transcribe", str(talk), "--language", language)
+    assert (played.code, said in played.err) == (2, True)
+
+
+def test_a_comma_at_the_end_names_no_language(
+    tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    assert play(capfd, "transcribe", str(talk), "--language", "german,").code == 0
+    monkeypatch.setenv("FLS_LANGUAGE", "de,")
+    assert play(capfd, "transcribe", str(talk)).code == 0
+    assert tiny.transcriber.asked == ["de", "de"]
+
+
+def test_what_a_variable_sets_is_blamed_on_it(
+    tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.setenv("FLS_REPLACE", "nowhere.txt")
+    set_so = play(capfd, "transcribe", str(talk))
+    assert (set_so.code, set_so.err.endswith("(FLS_REPLACE is set.)\n")) == (2, True)
+    typed = play(capfd, "transcribe", str(talk), "--replace", "elsewhere.txt")
+    assert (typed.code, "FLS_REPLACE" in typed.err) == (2, False)
+
+
+@pytest.mark.parametrize("variable", ["FLS_JOBS", "FLS_QUIET"])
+def test_a_wrong_variable_is_one_sentence_and_a_flag_wins(
+    tiny: TinyModel,
+    talk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: Capture,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, "maybe")
+    played = play(capfd, "transcribe", str(talk))
+    assert (played.code, played.err.count("\n")) == (2, 1)
+    assert played.err.startswith(f"fls: {variable} takes ")
+    flags = ("--jobs", "2") if variable == "FLS_JOBS" else ("--no-quiet",)
+    assert play(capfd, "transcribe", str(talk), *flags).code == 0
+
+
+def test_stdout_has_a_name(
+    tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.chdir(talk.parent)
+    played = play(capfd, "transcribe", str(talk), "-o", "-")
+    assert (played.code, bool(played.out)) == (0, True)
+    assert not Path("-").exists()
+
+
+def test_a_name_with_a_dash_is_no_option(
+    tiny: TinyModel, talk: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture
+) -> None:
+    monkeypatch.chdir(talk.parent)
+    talk.rename("-talk.wav")
+    played = play(capfd, "transcribe", "-talk.wav")
+    assert (played.code, "name that file ./-talk.wav" in played.err) == (2, True)
+    assert play(capfd, "transcribe", "./-talk.wav").code == 0
+    assert play(capfd, "transcribe", "--", "-talk.wav").code == 0
 
 
 @pytest.mark.parametrize("command", ["transcribe", "summarize"])

@@ -157,3 +157,20 @@ def test_only_what_is_allowed_is_spoken() -> None:
     assert {part.language for part in detector.parts(piece(("en", 9)), None)} <= {"de", "es"}
     detector.allowed = frozenset()
     assert [part.language for part in detector.parts(piece(("en", 9)), None)] == ["en"]
+
+
+def test_naming_languages_makes_none_surer_than_it_is() -> None:
+    class Unsure(Whisper):
+        """Of a whole piece it says something else; of stretches, what they are."""
+
+        def language_probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:
+            found = super().language_probabilities(encoded)
+            if len(encoded) == 1 and encoded[0].any():
+                return [{"en": 0.9, "es": 0.095, "de": 0.005}]
+            return found
+
+    detector = LanguageDetector(Unsure())
+    heard = piece(("en", 5), (None, 0.6), ("de", 5))
+    for allowed in ((), ("de", "en"), ("de", "en", "es")):
+        detector.allowed = frozenset(allowed)
+        assert [part.language for part in detector.parts(heard, None)] == ["en", "de"], allowed

@@ -12,7 +12,11 @@ _CLOSE = 0.85
 
 def language_codes(languages: str) -> str:
     """Codes for codes or names with commas between; raises as `language_code` does."""
-    names = (name.strip().lower() for name in languages.split(","))
+    names = [name.strip().lower() for name in languages.split(",")]
+    if "auto" in names:
+        raise UsageError("--language auto is any language; name auto alone, or those spoken.")
+    # A comma at the end names nothing.
+    names = [name for name in names if name] or [""]
     return ",".join(dict.fromkeys(map(language_code, names)))
 
 

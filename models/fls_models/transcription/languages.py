@@ -86,9 +86,11 @@ class LanguageDetector:
         No parts if nothing was known before and nothing is sure now.
         """
         encoded = self._encode(piece.samples)
-        [whole] = self._probabilities([encoded])
+        [any_of_all] = self._whisper.language_probabilities([encoded])
+        whole = self._among_allowed(any_of_all)
         segments = _segments(piece.speech)
-        if len(segments) < 2 or max(whole.values()) >= _SINGLE:
+        # Where two are allowed, one of them is likelier than it is.
+        if len(segments) < 2 or max(any_of_all[code] for code in whole) >= _SINGLE:
             segments = [list(piece.speech)]
             weight = _weight(piece.speech)
             evidence = [{code: weight * log(max(p, _MIN_PROBABILITY)) for code, p in whole.items()}]
@@ -118,7 +120,7 @@ class LanguageDetector:
             first = max(0, segment[0][0] - _AROUND) // frame
             end = -(-(segment[-1][1] + _AROUND) // frame)
             stretch[first:end] = encoded[first:end]
-        found = self._probabilities(isolated)
+        found = map(self._among_allowed, self._whisper.language_probabilities(isolated))
         return [
             {
                 language: _weight(segment)
@@ -131,16 +133,12 @@ class LanguageDetector:
             for segment, probabilities in zip(segments, found, strict=True)
         ]
 
-    def _probabilities(self, encoded: Sequence[Tensor]) -> list[dict[str, float]]:
+    def _among_allowed(self, found: dict[str, float]) -> dict[str, float]:
         """Of the languages that are allowed, 1 in all."""
-        found = self._whisper.language_probabilities(encoded)
         if not self.allowed:
             return found
-        totals = [sum(each[code] for code in self.allowed) for each in found]
-        return [
-            {code: each[code] / max(total, _TINY) for code in sorted(self.allowed)}
-            for each, total in zip(found, totals, strict=True)
-        ]
+        total = max(sum(found[code] for code in self.allowed), _TINY)
+        return {code: found[code] / total for code in sorted(self.allowed)}
 
     def _encode(self, samples: NDArray[np.float32]) -> Tensor:
         [encoded] = self._whisper.encode([self._whisper.features(samples)])
