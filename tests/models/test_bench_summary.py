@@ -130,6 +130,9 @@ def test_facts_and_topics_are_found(item: SummaryItem) -> None:
     nothing = recording.score("Everybody was happy about everything.")
     assert (nothing.facts, nothing.topics) == (0.0, ())
     assert 0 <= nothing.rouge < 0.2
+    # What is said of something else finds no fact.
+    false = recording.score("Fifteen jars were sold to forty hotels in Northport by Susan Gray.")
+    assert (false.sentences[0].is_borne_out, false.facts) == (False, 0.0)
 
 
 def test_the_opening_is_as_long_as_a_summary(item: SummaryItem) -> None:

@@ -11,6 +11,8 @@ from tiny_talk import Verdicts, model, transcript
 
 from fls_models.answering.generation import GenerationConfig
 from fls_models.answering.readers.text import Phrase
+from fls_models.answering.summaries.actions import TaskFinder
+from fls_models.answering.summaries.roles import keeps_roles
 from fls_models.answering.summaries.specifics import (
     is_fluent,
     most_specific,
@@ -23,6 +25,7 @@ from fls_models.core.budget import Budget
 from fls_models.core.results import NO_TASKS, NOTHING_TO_TELL, Span, Statement, Summary, Transcript
 from fls_models.core.text.exact import ExactWords
 from fls_models.errors import UsageError
+from fls_models.lslm.context_cache import ContextCache
 
 SAID = [
     "Good evening to all of you at the meeting of the gardeners.",
@@ -173,6 +176,33 @@ def test_actions_are_who_does_what() -> None:
     assert (none.brief, none.answered) == (NO_TASKS, False)
 
 
+@pytest.mark.parametrize(
+    ("language", "promise", "other"),
+    [
+        (
+            "English",
+            "I will call the printer tomorrow.",
+            "I will never forget that day.",
+        ),
+        ("German", "Ich rufe morgen die Druckerei an.", "Ich werde den Tag nie vergessen."),
+        ("French", "Je vais appeler Sofia avant lundi.", "Je vais bien, il faut le dire."),
+        ("Spanish", "Voy a llamar a Sofia antes del lunes.", "Tengo que decir que estoy bien."),
+    ],
+)
+def test_a_promise_in_plain_words_need_not_look_like_a_task(
+    monkeypatch: pytest.MonkeyPatch, language: str, promise: str, other: str
+) -> None:
+    ratio = 0.0
+    monkeypatch.setattr(TaskFinder, "ratio", lambda self, text: ratio)
+    scribe = Scribe(lambda said, request: "")
+    finder = TaskFinder(ContextCache(scribe), ExactWords([promise]), language)  # type: ignore[arg-type]
+    phrases = [Phrase(range(1), Span(0, 1), text) for text in (promise, other)]
+    found = {}
+    for ratio in (0.1, -0.3, -1.0):
+        found[ratio] = [phrase.text for phrase in finder.find(phrases)]
+    assert (promise in found[0.1], found[-0.3], found[-1.0]) == (True, [promise], [])
+
+
 def test_a_wish_is_asked_of_each_topic_and_wrong_names_are_left_out() -> None:
     summary = told(
         lambda said, request: f"{request.strip()}\n\nTrees: 2,400\nTrees: 9\n",
@@ -242,13 +272,23 @@ def test_people_do_not_change_places() -> None:
     assert keeps_order("Martin Reed has run a bakery in Oak Hill for 19 years.", said)
     assert not keeps_order("A bakery in Oak Hill has run Martin Reed for 19 years.", said)
     assert keeps_order("", said)
+    rests = "Martin: We let our bread rest for 14 hours in a cold room before it is baked."
+    assert keeps_order("Martin lets his bread rest for 14 hours in a cold room.", rests)
+    assert not keeps_order("Martin baked bread for 14 hours in a cold room.", rests)
+    anna = "I'm Anna Wells, and my guest is Martin Reed, who has run a bakery for 19 years."
+    assert keeps_order("Anna Wells speaks with Martin Reed, running a bakery for 19 years.", anna)
+    assert not keeps_order("Anna Wells speaks with Martin Reed, who ran 190 bakeries.", anna)
+    # What stands first may stand last.
+    planted = "Last year the town of Copper Bay planted 2,400 trees."
+    assert keeps_order("Copper Bay planted 2,400 trees last year.", planted)
+    assert not keeps_order("Last year 2,400 trees planted Copper Bay.", planted)
 
 
 def test_numbers_are_of_what_they_were_said_of() -> None:
     said = ["Before the trees came, the drains flooded 11 times a year.", "Now it is four times."]
     phrases = [Phrase(range(1), Span(0, 1), text) for text in ["Well.", *said, "So."]]
     for exact, sentence, expected in (
-        (["11"], "The drains flooded 11 times a year before the trees came.", False),
+        (["11"], "The drains flooded 11 times a year before the trees came.", True),
         (["11"], "Before the trees, the drains flooded 11 times a year.", True),
         (["11", "4"], "The drains flooded 11 times, and now it is four times.", True),
         (["11"], "The planting of trees reduced flooding by 11 times.", False),
@@ -282,3 +322,40 @@ def test_greetings_say_nothing() -> None:
     said = ["Anna, welcome back to Small Trades, season two of ten.", "Bees live on 12 roofs."]
     phrases = [Phrase(range(1), Span(0, 5), text) for text in said]
     assert [each.text for each in most_specific(phrases, ExactWords(said))] == said[1:]
+
+
+def test_people_keep_the_parts_that_they_had() -> None:
+    def said(speaker: str | None, *texts: str) -> list[Phrase]:
+        return [Phrase(range(1), Span(0, 1), text, speaker) for text in texts]
+
+    guest = said("Anna", "I'm Anna Wells, and my guest is Martin Reed, who has run a bakery.")
+    bread = said("Martin", "Everyone wants to know about the flour. We let our bread rest.")
+    city = said("Peter", "Because the city is a better garden.", "Our honey comes from trees.")
+    train = said(None, "The guard knows.", "His name is Walter.", "It was his father's lamp.")
+    flour = said("Martin", "Jeder will über das Mehl reden.", "Wir lassen unser Brot ruhen.")
+    for phrases, sentence, expected in (
+        (guest, "Anna Wells, Martin Reed, has run a bakery.", False),
+        (guest, "Anna Wells, whose guest is Martin Reed, has a bakery.", True),
+        (guest, "Anna Wells, Martin Reed, and a bakery are heard.", True),
+        (said(None, "In Oak Hill, Martin Reed, a baker, rests."), "Oak Hill, Martin, bakes.", True),
+        (bread, "Martin wants to know about the flour.", False),
+        (bread, "Martin says that everyone wants to know about the flour.", True),
+        (bread, "Martin lets his bread rest.", True),
+        (bread, "Everyone wants to know about the flour.", True),
+        (said("Martin", "Martin wants to know."), "Martin wants to know.", True),
+        (said(None, "Everyone wants to know."), "Martin wants to know.", True),
+        (city, "Peter's city is a better garden.", False),
+        (city, "Peter's honey comes from trees.", True),
+        (train, "Walter's guard knows.", False),
+        (train, "Walter's father had a lamp.", True),
+        (train, "The lamp was Walter's.", True),
+        (flour, "Martin will über das Mehl reden.", False),
+        (flour, "Martin lässt sein Brot ruhen.", True),
+        (bread, "", True),
+        (said("spk_1", "It's a wide field."), "Spk_1 is a wide field.", False),
+        (said("Tom", "Thank you Anna, I will call."), "Anna will call.", False),
+        (said("Tom", "Thank you Anna, I will call."), "Tom will call.", True),
+        (said(None, "So Anna, you call."), "Anna will call.", True),
+        (said("Paul", "Merci Anna, j'appelle Sofia."), "Anna appelle Sofia.", False),
+    ):
+        assert keeps_roles(sentence, phrases) == expected, sentence

@@ -7,7 +7,8 @@ what has happened or is thought:
 
 in nats per token, with a list of examples of each for a context. A small model takes a wish for a
 task now and then; so in the languages of the lists, one of the words that tasks are given with has
-to be there, too.
+to be there, too. It also takes "I will call the printer" for a statement: what is promised in such
+plain words needs less.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _STATEMENTS = (
     "Les billets coûtent cher en été.",
 )
 # Nats per token.
-_RATIO = 0.0
+_RATIO, _PROMISED_RATIO = 0.0, -0.7
 _CUES = {
     "English": r"\w+['’]ll|will|shall|going to|gonna|should|must|needs?( to)?|ha(ve|s) to|please|"
     r"let['’]s|make sure|remember to|want you to|like you to|can you|could you|would you|until|"
@@ -64,6 +65,23 @@ _CUES = {
     r"prière|pourrais|pourriez|peux|peut|avant|s['’]il (te|vous) plaît",
     "Spanish": r"\w+(ré|rás|rá|remos|rán)|voy a|va[ns]? a|vamos a|deb(o|es|e|emos|en|ería)|"
     r"tien(e|es|en) que|tengo que|tenemos que|hay que|por favor|puedes?|podrías|antes",
+}
+
+
+# What somebody takes on in plain words, with a verb of things that are done between meetings.
+_PROMISES = {
+    "English": r"(I|we)( will| shall|['’]ll| promise| am going to|['’]m going to) (\w+ ){0,6}?"
+    r"(send|bring|call|write|prepare|check|book|order|ask|draft|update|fix|mail|email|arrange"
+    r"|organi[sz]e|contact|finish|circulate|share|buy|pay|sign|print|review|set up|look into"
+    r"|follow up|talk to|speak to|take care)\b",
+    "German": r"(ich|wir) (\w+ ){0,6}?(schick\w*|bring\w*|schreib\w*|bestell\w*|buch\w*|prüf\w*"
+    r"|kümmer\w*|organisier\w*|melde|besorg\w*|kauf\w*|unterschreib\w*|anrufen|rufe?n?)\b",
+    "French": r"((je vais|on va|nous allons) ((vous|te|lui|leur|le|la|les) |l['’])?(envoyer|appeler"
+    r"|apporter|écrire|réserver|préparer|vérifier|demander|commander|acheter|contacter|finir"
+    r"|organiser)|je m['’]en occupe|j['’](enverrai|appellerai|apporterai|écrirai))\b",
+    "Spanish": r"((voy|vamos) a (enviar|mandar|llamar|traer|escribir|reservar|preparar|comprobar"
+    r"|pedir|comprar|contactar|terminar|organizar)\w*|me encargo|enviaré|llamaré|traeré|escribiré"
+    r"|reservaré)\b",
 }
 
 
@@ -78,8 +96,7 @@ class TaskFinder:
     def find(self, phrases: Sequence[Phrase]) -> list[Phrase]:
         """Those of the phrases, in order."""
         able = most_specific(phrases, self.exact)
-        found = [phrase for phrase in able if self._has_cue(phrase.text)]
-        found = [phrase for phrase in found if self.ratio(phrase.text) > _RATIO]
+        found = [phrase for phrase in able if self._is_task(phrase.text)]
         return sorted(found, key=lambda phrase: phrase.span.start)
 
     def ratio(self, text: str) -> float:
@@ -89,9 +106,11 @@ class TaskFinder:
         [statement] = llm.scores(self._statements, _MORE, [text])
         return float((task - statement).mean())
 
-    def _has_cue(self, text: str) -> bool:
-        cues = _CUES.get(self.language)
-        return cues is None or bool(re.search(rf"\b({cues})\b", text, re.IGNORECASE))
+    def _is_task(self, text: str) -> bool:
+        cues, promises = _CUES.get(self.language, ""), _PROMISES.get(self.language, "(?!)")
+        if re.search(rf"\b({promises})", text, re.IGNORECASE):
+            return self.ratio(text) > _PROMISED_RATIO
+        return bool(re.search(rf"\b({cues})\b", text, re.IGNORECASE)) and self.ratio(text) > _RATIO
 
     @cached_property
     def _tasks(self) -> Context:

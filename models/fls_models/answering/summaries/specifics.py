@@ -32,6 +32,8 @@ _GREETS = re.compile(
     r"\b(welcome|willkommen|bienvenue|bienvenid[oa]s?|bentornati|benvenuti)\b", re.IGNORECASE
 )
 _ASKS = ("?", "？", "؟")
+# Words of a sentence in which they are its subject; further on they mean what it says itself.
+_OPENING = 4
 # What is shorter says nothing by itself, and no quotation is longer, in seconds.
 _FEWEST, _LONGEST = 5, 30.0
 
@@ -67,7 +69,8 @@ def with_subjects(phrases: Sequence[Phrase], exact: ExactWords) -> list[Phrase]:
 def _with_subject(phrases: Sequence[Phrase], place: int, exact: ExactWords) -> Phrase:
     phrase, before = phrases[place], phrases[max(0, place - 1)]
     is_alone = place == 0 or phrase.speaker != before.speaker or not before.text
-    leans = _OF_SOMEBODY.search(phrase.text) and all(map(is_number, _names(phrase.text, exact)))
+    opening = " ".join(phrase.text.split()[:_OPENING])
+    leans = _OF_SOMEBODY.search(opening) and all(map(is_number, _names(phrase.text, exact)))
     if is_alone or not leans or phrase.span.end - before.span.start > _LONGEST:
         return phrase
     return Phrase(

@@ -1,7 +1,8 @@
 """Whether what was heard bears out a sentence that a language model wrote about it.
 
 By its words: names and numbers were said, and of the words that say something most were, a few
-phrases from each other, and those around names and numbers in the order in which they were said.
+phrases from each other, those around names and numbers in the order in which they were said, and
+people have the parts that they had (`roles`).
 And by likelihood: a sentence s = (s_1 ... s_n), written on a request, is likelier after what it
 tells of,
 
@@ -15,11 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+
+from rapidfuzz.distance import LCSseq
 
 from fls_models.answering.readers.text import Phrase
+from fls_models.answering.summaries.roles import keeps_roles
 from fls_models.core.text.exact import ExactWords
-from fls_models.core.text.words import content_words, covered, words_of, words_of_each
+from fls_models.core.text.words import (
+    content_words,
+    covered,
+    is_number,
+    words_of,
+    words_of_each,
+)
 from fls_models.lslm.base import Context, LanguageModel
 from fls_models.lslm.context_cache import ContextCache
 from fls_models.lslm.prompts import Prompt
@@ -31,10 +40,13 @@ _GAIN = 1.0
 _SAID, _TOGETHER = 0.6, 5
 # Names and numbers are looked for in so many in a row.
 _NEXT = 3
-# And so many in the order in which they were said, where one phrase is told again.
-_ORDERED = 0.8
-# Letters by which two words are one there.
-_STEM = 5
+# And of a sentence with names or numbers, or told again from one phrase, so many are words of what
+# was said, in its order.
+_ORDERED = 0.85
+# One part of so many may stand at the other end.
+_MOVED = 3
+# Letters by which two words are one there: all of the shorter one, or so many.
+_STEM, _SHORTEST = 5, 3
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Support:
         if self.exact.wrong(sentence) or not is_said(sentence, phrases):
             return False
         if not is_in_place(sentence, self.exact.of(sentence), phrases):
+            return False
+        if not keeps_roles(sentence, phrases):
             return False
         return self.gain(sentence, context, prompt, request) >= _GAIN
 
@@ -107,10 +121,29 @@ def is_in_place(sentence: str, exact: Sequence[str], phrases: Sequence[Phrase]) 
 
 
 def keeps_order(sentence: str, said: str) -> bool:
-    """Whether most of a sentence's words come as they were said: small models that put a sentence
-    in another order have its people change places."""
-    words, others = (
-        [word[:_STEM] for word in content_words(words_of(text))] for text in (sentence, said)
-    )
-    blocks = SequenceMatcher(None, words, others, autojunk=False).get_matching_blocks()
-    return sum(block.size for block in blocks) >= _ORDERED * len(words)
+    """Whether a sentence's words come as they were said, and few others: small models that put a
+    sentence in another order have its people change places, or its verbs.
+
+    Some words of what stands first ("last year") may stand last, or the other way round.
+    """
+    words, others = (content_words(words_of(text)) for text in (sentence, said))
+    words = [_stem(word, others) for word in words]
+    most = len(words) // _MOVED
+    turned = [words[count:] + words[:count] for count in range(-most, most + 1) if abs(count) != 1]
+    return any(_is_in_order(each, others) for each in turned)
+
+
+def _stem(word: str, others: Sequence[str]) -> str:
+    """The one of the others that a word is a form of; itself where there is none."""
+    if word in others or is_number(word):
+        return word
+    for other in others:
+        short = min(len(word), len(other), _STEM)
+        if short >= _SHORTEST and word[:short] == other[:short]:
+            return other
+    return word
+
+
+def _is_in_order(words: Sequence[str], others: Sequence[str]) -> bool:
+    in_order = LCSseq.similarity(words, others)
+    return in_order >= _ORDERED * len(words) and in_order == sum(word in others for word in words)

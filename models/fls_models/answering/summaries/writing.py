@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fls_models.answering.evidence import PassAttention, passages
 from fls_models.answering.generation import GenerationConfig, TokenUsage
@@ -34,13 +34,18 @@ _PLACES = 2
 # From here on (`specificity`) a phrase is worth a sentence before what comes of the topic, and
 # after it; so many more than sentences are tried.
 _VERY_SPECIFIC, _SPECIFIC, _TRIED = 1.1, 0.75, 2
+# Samples of a retelling where the likeliest are not borne out.
+_SAMPLES, _TEMPERATURE = 4, 0.7
 # What was said already in so many of its content words is not said again.
 _REPEATED = 0.6
+# Words that say something, in a sentence.
+_FEWEST = 3
 # A title may sum up, as long as so much of it is said.
 _TITLE_SAID = 0.25
 # Small models write of the recording whatever they are asked, or go on with the transcript.
 _OF_ITSELF = re.compile(
-    r"(in )?(this|the) (recording|transcript|text|statement|passage|speaker)\b|this is about"
+    r"(in )?(this|the|a) (recording|transcript|text|statement|passage|speaker)\b|this is about"
+    r"|(the )?most important (fact|thing|point)\b"
     r"|[\w .]{1,30}: ",
     re.IGNORECASE,
 )
@@ -171,11 +176,13 @@ class Writer:
         if self._repeats(phrase.text):
             return
         context, speaks_of_itself = self._read(phrase), bool(requests)
-        for request in requests or prompts.retelling(self.language):
-            text = self._reply(context, request)
+        for request, seed in self._attempts(requests):
+            text = self._reply(context, request, seed)
             if not self.support.bears_out(text, context, prompts.SAID, request, [phrase]):
                 continue
-            if not requests and not keeps_order(text, phrase.text):
+            if not requests and not keeps_order(text, place(phrase).text):
+                continue
+            if _says_little(text, phrase.text):
                 continue
             if self._repeats(text):
                 return
@@ -187,6 +194,14 @@ class Writer:
         if speaks_of_itself and (requests or is_fluent(phrase.text)):
             self._before.append(words_of(phrase.text))
             yield quotation(phrase)
+
+    def _attempts(self, requests: Sequence[str]) -> list[tuple[str, int | None]]:
+        """Requests to tell a phrase again, and seeds: likeliest replies first, then others."""
+        likeliest: list[tuple[str, int | None]] = [
+            (request, None) for request in requests or prompts.retelling(self.language)
+        ]
+        others = [(likeliest[0][0], seed) for seed in range(0 if requests else _SAMPLES)]
+        return [*likeliest, *others]
 
     def _title(self, context: Context, said: str, statements: Sequence[Statement]) -> str:
         title = as_title(self._reply(context, prompts.TITLE))
@@ -208,8 +223,12 @@ class Writer:
         self.usage.read += context.tokens
         return context
 
-    def _reply(self, context: Context, request: str) -> str:
-        text = self.generation.decode(self.llm, context, request, sentences=1)
+    def _reply(self, context: Context, request: str, seed: int | None = None) -> str:
+        """One sentence; with a seed a sample, which need not be the likeliest."""
+        config = self.generation
+        if seed is not None:
+            config = replace(config, temperature=_TEMPERATURE, seed=seed)
+        text = config.decode(self.llm, context, request, sentences=1)
         self.usage.written += len(self.llm.tokenize(text))
         return _plain(text)
 
@@ -228,6 +247,12 @@ class Writer:
 def _is_inside(text: str) -> bool:
     """Whether it is written as if its reader had been there, or had the transcript."""
     return bool(_OF_ITSELF.match(text) or _FIRST_PERSON.search(text))
+
+
+def _says_little(text: str, said: str) -> bool:
+    """Whether a sentence says next to nothing of a phrase that says more."""
+    count, of = (len(content_words(words_of(each))) for each in (text, said))
+    return count < min(_FEWEST, of)
 
 
 def _plain(text: str) -> str:

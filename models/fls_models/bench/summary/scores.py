@@ -3,9 +3,9 @@
 Against what was said: a sentence is borne out where some five sentences in a row of the recording
 hold 60 % of its content words, and the recording all of its names and numbers. It is copied where
 80 % of its word 4-grams are the recording's, repeated where an earlier one holds 80 % of its
-content words. Against what a summary should say: the share of the facts' content words that it has,
-and ROUGE-L (Lin 2004; F1 of the longest common subsequence of words). A topic is counted where a
-sentence that is borne out is about a place in it.
+content words. Against what a summary should say: the share of the facts' content words that
+sentences which are borne out have, and ROUGE-L (Lin 2004; F1 of the longest common subsequence of
+words). A topic is counted where a sentence that is borne out is about a place in it.
 
 Names and numbers are those of `core.text.exact`; so this is about English.
 """
@@ -87,7 +87,8 @@ class Recording:
             scored.append(SentenceScores(text, place, share, len(exact), wrong, copied, repeated))
             before.append(words)
         words = words_of(summary)
-        facts = [covered(content_words(words_of(fact)), words) for fact in self._item.facts]
+        true = words_of(" ".join(each.text for each in scored if each.is_borne_out))
+        facts = [covered(content_words(words_of(fact)), true) for fact in self._item.facts]
         reference = words_of(" ".join(self._item.facts))
         common = LCSseq.similarity(words, reference)
         rouge = 2 * common / (len(words) + len(reference)) if words else 0.0
