@@ -285,7 +285,9 @@ def _page(model: Card) -> str:
 def _refusal(model: Card) -> str:
     if model.thresholds is None:
         return "never: not calibrated"
-    thresholds = (f"{name} {value:g}" for name, value in asdict(model.thresholds).items())
+    thresholds = (
+        f"{name} {value:g}" for name, value in asdict(model.thresholds).items() if value is not None
+    )
     return f"below {', '.join(thresholds)} nats a token"
 
 

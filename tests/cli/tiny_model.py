@@ -113,7 +113,7 @@ class Stub:
 
         return Answerability(self.model.reads).nothing
 
-    def judge(self, question: str, turn: object = None, *, general: bool = True) -> Stub:
+    def judge(self, question: str, turn: object = None, **how: object) -> Stub:
         return Stub(self.model, question)
 
     def evidence(self, context: object) -> Verdict:

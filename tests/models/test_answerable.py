@@ -50,6 +50,36 @@ def test_either_kind_of_evidence_is_enough(gain: float, general: float, speaks: 
     assert (AnswerabilityScore(gain, general).over(LIMITS) > 0) is speaks
 
 
+def test_another_language_than_english_has_a_gain_of_its_own() -> None:
+    limits = Thresholds(gain=0.7, general=0.2, abroad=0.4)
+    for is_abroad, speaks in ((False, False), (True, True)):
+        score = AnswerabilityScore(0.5, -1.0, is_abroad=is_abroad)
+        assert (score.over(limits) > 0) is speaks
+        assert (score.over(LIMITS) > 0) is False
+
+
+def test_what_suits_any_recording_stands_before_a_question_in_its_language(
+    llm: MiniLanguageModel,
+) -> None:
+    context, one = read(llm, " Trees stand along the streets."), Answerability(ContextCache(llm))
+    english = one.judge(QUESTION).evidence(context)
+    assert not english.is_abroad
+    # Of a recording in another language, more cannot be asked of an English question.
+    other = one.judge(QUESTION, spoken="German").evidence(context)
+    assert (other.is_abroad, other.gain) == (True, english.gain)
+    lead = (
+        "\n\nQuestion: Worum geht es hier, und wer spricht darüber?\nAnswer: Das sagt die Aufnahme."
+    )
+    before = llm.surprisal(read(llm, "..."), "Was steht dort?", lead).mean()
+    after = llm.surprisal(context, "Was steht dort?", lead).mean()
+    german = one.judge("Was steht dort?", language="German").evidence(context)
+    assert german.is_abroad
+    assert german.gain == pytest.approx(float(before - after), abs=1e-5)
+    # Nothing is known to say in Finnish.
+    finnish = one.judge(QUESTION, language="Finnish").evidence(context)
+    assert (finnish.is_abroad, finnish.gain) == (False, english.gain)
+
+
 def test_gain_is_how_much_likelier_the_recording_makes_the_question(
     llm: MiniLanguageModel,
 ) -> None:

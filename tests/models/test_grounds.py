@@ -112,3 +112,45 @@ def test_what_is_of_the_kind_that_is_asked_for(question: str, text: str, answers
 )
 def test_what_asks_for_one_thing(question: str, expected: bool) -> None:
     assert asks_for_one_thing(question) is expected
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "answer", "holds"),
+    [
+        ("German", "Jede Nacht backen wir hundertachtzig Brote.", "Es sind 180 Brote.", True),
+        ("German", "Jede Nacht backen wir hundertachtzig Brote.", "Es sind 80 Brote.", False),
+        ("German", "Jede Nacht backen wir achtzig Brote.", "Es sind 8 Brote.", False),
+        ("French", "La nuit, nous faisons cent quatre-vingts pains.", "Il y a 180 pains.", True),
+        ("Spanish", "Cada noche hacemos cuarenta y seis panes.", "Son 46 panes.", True),
+        ("Spanish", "Cada noche hacemos 46 panes.", "Son 46 panes.", True),
+        ("Finnish", "Joka yö leivomme neljä leipää.", "Leipiä on 4.", False),
+    ],
+)
+def test_numbers_may_be_spelt_out(language: str, said: str, answer: str, holds: bool) -> None:
+    phrases = [Phrase(range(1), Span(0, 1), said)]
+    held = Grounds(phrases, names=False, numbers=True, language=language)
+    assert held.hold(answer, "?") == holds
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "holds"),
+    [
+        ("German", "Der Turm hat zweihundertvierzig Stufen.", True),
+        ("German", "Der Turm hat hundertvierzig Stufen.", True),
+        ("German", "Der Turm hat eine und noch eine Stufe.", False),
+        ("French", "La tour compte deux cent quarante marches.", True),
+        ("French", "Une tour et une marche.", False),
+        ("Spanish", "La torre tiene 240 escalones.", True),
+        ("Spanish", "La torre tiene una y otra.", False),
+        ("English", "The tower has two hundred and forty steps.", True),
+    ],
+)
+def test_a_number_that_is_spelt_out_is_one(language: str, answer: str, holds: bool) -> None:
+    questions = {
+        "German": "Wie viele Stufen?",
+        "French": "Combien de marches ?",
+        "Spanish": "¿Cuántos escalones?",
+        "English": "How many steps?",
+    }
+    held = Grounds([], names=False, numbers=True, language=language)
+    assert held.answer(answer, questions[language]) == holds

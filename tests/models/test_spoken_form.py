@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from fls_models.core.text.normalizer import normalise
-from fls_models.errors import EnvironmentLacks
 from fls_models.training.data.spoken_form import FORMULA, LANGUAGE, MARKUP, spoken, spoken_form
 from fls_models.training.data.spoken_numbers import in_words
 
@@ -137,10 +135,3 @@ def test_any_text_gives_plain_words_only(text: str) -> None:
     for sentence in spoken_form(text).sentences:
         assert re.fullmatch(r"[A-Za-z .,?!;:'\-]+", sentence)
         assert len(sentence.split()) <= 32
-
-
-def test_without_num2words_only_numbers_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "num2words", None)
-    assert spoken_form("No number here.").sentences == ("No number here.",)
-    with pytest.raises(EnvironmentLacks, match="pip install num2words"):
-        spoken_form("There are 3.")

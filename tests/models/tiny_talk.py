@@ -72,7 +72,7 @@ class Verdicts(Answerability):
         self.strengths = strengths
         self._passes = 0
 
-    def judge(self, question: str, turn: object = None, *, general: bool = True) -> Any:
+    def judge(self, question: str, turn: object = None, **how: object) -> Any:
         self._passes = 0
         return self
 

@@ -14,6 +14,11 @@ recording, "questions of one" some that suit only one. To rank texts by log p(q 
 likelihood of Ponte and Croft ("A language modeling approach to information retrieval", SIGIR 1998);
 less what the question has without the text, it is their pointwise mutual information.
 
+A recording makes every question likelier that is in its language, and one in another unlikelier. So
+where a question is not English, something that could be asked of any recording in the question's
+language stands before it, on both sides: of 30 French questions about other French recordings,
+`mini` passed 16 without, and passes none so.
+
 A question passes on `gain`, or, as "what is the main argument?" gains nothing from any recording,
 on `general`. The thresholds are each model's own (its card), calibrated on the training part of
 SPIRAL by `benchmarks/calibrate.py`.
@@ -40,6 +45,14 @@ from fls_models.weights.thresholds import Thresholds
 _NOTHING = "..."
 # Letters, in bytes: "why", "for how long", "为什么", but not "who is the mayor".
 _BARE = 10
+_LEADS = {
+    "German": ("Worum geht es hier, und wer spricht darüber?", "Das sagt die Aufnahme."),
+    "French": ("De quoi parle-t-on ici, et qui en parle ?", "L'enregistrement le dit."),
+    "Spanish": ("¿De qué se habla aquí y quién habla?", "La grabación lo dice."),
+    "Italian": ("Di che cosa si parla qui, e chi ne parla?", "Lo dice la registrazione."),
+    "Portuguese": ("De que se fala aqui, e quem fala?", "A gravação o diz."),
+    "Dutch": ("Waar gaat dit over, en wie spreekt erover?", "Dat zegt de opname."),
+}
 _STUDY = Prompt(system="You study questions.", opening="")
 _OF_ANY = (
     "What is it about?",
@@ -76,19 +89,23 @@ _OF_ONE = (
 @dataclass(frozen=True)
 class AnswerabilityScore:
     """How strongly one pass over a recording speaks of a question: the three ratios, in nats per
-    token. -inf is what was not asked for.
+    token. -inf is what was not asked for. `is_abroad`: question or recording are not in English.
     """
 
     gain: float
     general: float
     follow: float = -inf
+    is_abroad: bool = False
 
     def over(self, thresholds: Thresholds | None) -> float:
         """Above 0: answerable. The gain alone for a model without thresholds."""
         if thresholds is None:
             return self.gain
+        needed = thresholds.gain
+        if self.is_abroad and thresholds.abroad is not None:
+            needed = thresholds.abroad
         return max(
-            self.gain - thresholds.gain,
+            self.gain - needed,
             self.general - thresholds.general,
             self.follow - thresholds.follow,
         )
@@ -105,18 +122,31 @@ class Answerability:
         self._prompt = prompt
         self._llm = reads.llm
 
-    def judge(self, question: str, turn: Turn | None = None, *, general: bool = True) -> Judge:
-        """Everything about a question that does not depend on the recording.
+    def judge(
+        self,
+        question: str,
+        turn: Turn | None = None,
+        *,
+        general: bool = True,
+        language: str = "English",
+        spoken: str = "English",
+    ) -> Judge:
+        """Everything about a question that does not depend on what a recording says.
 
-        `turn` is the one before it in a conversation, if the recording answered that. Without
-        `general`, it is not asked whether the question suits any recording.
+        `language` is the question's, `spoken` the recording's, by their English names. `turn` is
+        the one before it in a conversation, if the recording answered that. Without `general`, it
+        is not asked whether the question suits any recording.
         """
         text, lead = question, "" if turn is None else before_question(turn)
         if turn is not None and is_bare(question):
             # The question before it may be no better: "And eight years later?"
             text, lead = f"{turn.question} {turn.answer} {question}", ""
             question = f"{turn.question} {question}"
-        before = float(self._llm.surprisal(self.nothing, question).mean())
+        opening = ""
+        if language in _LEADS:
+            opening = before_question(Turn(*_LEADS[language]))
+        is_abroad = bool(opening) or (language == "English" != spoken)
+        before = float(self._llm.surprisal(self.nothing, question, opening).mean())
         suits, follow = -inf, None
         if general:
             of_one = self._llm.surprisal(self._of_one, question)
@@ -124,7 +154,7 @@ class Answerability:
         if turn is not None:
             likelihoods = self._llm.surprisal(self.nothing, text, lead)
             follow = FollowUp(text, lead, float(likelihoods.mean()))
-        return Judge(self._llm, question, before, suits, follow)
+        return Judge(self._llm, question, before, suits, follow, opening, is_abroad)
 
     @cached_property
     def nothing(self) -> Context:
@@ -160,7 +190,7 @@ class FollowUp:
 @dataclass(frozen=True)
 class Judge:
     """A question q, ready to be held against passes over a recording: `before` is the mean of
-    -log p(q_i | nothing), `general` that ratio or -inf.
+    -log p(q_i | nothing), `general` that ratio or -inf. `opening` stands before q on both sides.
     """
 
     llm: LanguageModel
@@ -168,13 +198,15 @@ class Judge:
     before: float
     general: float
     follow_up: FollowUp | None = None
+    opening: str = ""
+    is_abroad: bool = False
 
     def evidence(self, context: Context) -> AnswerabilityScore:
-        gain, follow = self.before - self._after(context, self.question), -inf
+        gain, follow = self.before - self._after(context, self.question, self.opening), -inf
         if self.follow_up is not None:
             after = self._after(context, self.follow_up.text, self.follow_up.lead)
             follow = self.follow_up.before - after
-        return AnswerabilityScore(gain, self.general, follow)
+        return AnswerabilityScore(gain, self.general, follow, self.is_abroad)
 
     def _after(self, context: Context, text: str, lead: str = "") -> float:
         return float(self.llm.surprisal(context, text, lead).mean())

@@ -107,6 +107,8 @@ class Answerer:
         self._heard_in = heard_in
         self._generation = generation or GenerationConfig()
         self._progress = progress
+        # Of questions, by their English names.
+        self._languages: dict[str, str] = {}
 
     def answer(self, question: str, show: Callable[[str], None] = ignore) -> Answer:
         """Answers one question; `show` gets the answer's text piece by piece as it is decoded."""
@@ -148,7 +150,7 @@ class Answerer:
         if scored.speaking:
             with scored.clock.stage("answer"):
                 # A small model takes "Where?" for a new subject, and it does not tell its language.
-                language = self._language(scored)
+                language = self._language(scored.query)
                 request = prompts.question(scored.query, language)
                 text = self._text(scored, request, language, tokens, show)
         if not text:
@@ -167,8 +169,13 @@ class Answerer:
         return self._result(scored, True, text, tokens, strength, evidence)
 
     def _judge(self, question: str, turn: Turn | None) -> Judge:
-        general = self._model.card.thresholds is not None
-        return self._model.answerability.judge(question, turn, general=general)
+        return self._model.answerability.judge(
+            question,
+            turn,
+            general=self._model.card.thresholds is not None,
+            language=self._language(question),
+            spoken=self._spoken_language or "English",
+        )
 
     def _strength(self, judge: Judge, context: Context) -> float:
         return judge.evidence(context).over(self._model.card.thresholds)
@@ -209,13 +216,16 @@ class Answerer:
         ]
         return passages(attentions, self.evidence)
 
-    def _language(self, scored: ScoredQuestion) -> str:
-        """What the answer is to be in, by its English name."""
+    def _language(self, question: str) -> str:
+        """What the answer to a question is to be in, by its English name."""
         if not self._model.card.reads_text:
             # A large model tells by itself.
             return "English"
         llm = self._model.language_model
-        return language_of(scored.query, llm, self._model.answerability.nothing)
+        if question not in self._languages:
+            nothing = self._model.answerability.nothing
+            self._languages[question] = language_of(question, llm, nothing)
+        return self._languages[question]
 
     def _text(
         self,
@@ -279,7 +289,7 @@ class Answerer:
         """What an answer in a language is held against."""
         is_spoken = language == self._spoken_language
         names = is_spoken and language not in CAPITAL_NOUNS
-        return Grounds(phrases, names=names, numbers=is_spoken)
+        return Grounds(phrases, names=names, numbers=is_spoken, language=language)
 
     @cached_property
     def _spoken_language(self) -> str | None:

@@ -12,7 +12,6 @@ _EXTRAS = {
     "accelerate": ("train",),
     "jiwer": ("bench", "train"),
     "matplotlib": ("pictures", "bench"),
-    "num2words": ("train",),
     "peft": ("train",),
     "sentencepiece": ("train",),
     "soxr": ("train",),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import cache, cached_property
 from math import log
 
 from fls_models.answering.readers.text import Phrase
@@ -36,7 +37,25 @@ _ASKS_A_NAME = re.compile(
     r"|(which|what) (city|company|country|hospital|institute|organi[sz]ation|town|university))\b",
     re.IGNORECASE,
 )
+# In which numbers are spelt out as well, by num2words' names; English is normalised.
+_SPELT = {
+    "Dutch": "nl",
+    "French": "fr",
+    "German": "de",
+    "Italian": "it",
+    "Portuguese": "pt",
+    "Spanish": "es",
+}
+# Of numbers, but no numbers.
+_IN_NUMBERS = frozenset(
+    ("e", "een", "ein", "eine", "en", "et", "um", "uma", "un", "una", "und", "une", "uno", "y")
+)
 _ASKS_WHO = re.compile(r"\b(who|whom|whose|wer|wem|wen|wessen|qui|quién(es)?)\b", re.IGNORECASE)
+
+
+def spoken_of(phrases: Sequence[Phrase]) -> list[str]:
+    """What is said in each, with the name of whoever says it."""
+    return [f"{phrase.speaker or ''} {phrase.text}".strip() for phrase in phrases]
 
 
 class Grounds:
@@ -44,14 +63,17 @@ class Grounds:
 
     `names` and `numbers` say what is looked at: numbers are written otherwise in another language
     than the recording's, and names are found by their capitals, which other nouns have in German.
+    `language` is the recording's, by its English name.
     """
 
-    def __init__(self, phrases: Sequence[Phrase], *, names: bool, numbers: bool) -> None:
-        spoken = [f"{phrase.speaker or ''} {phrase.text}".strip() for phrase in phrases]
+    def __init__(
+        self, phrases: Sequence[Phrase], *, names: bool, numbers: bool, language: str = "English"
+    ) -> None:
+        self._said, self._spelt = spoken_of(phrases), _SPELT.get(language)
         speakers = {phrase.speaker for phrase in phrases if phrase.speaker}
         self._exact = ExactWords([phrase.text for phrase in phrases], speakers)
         self._names, self._numbers = names, numbers
-        self._words = [frozenset(words) for words in words_of_each(spoken)]
+        self._words = [frozenset(words) for words in words_of_each(self._said)]
         self._vocabulary = frozenset().union(*self._words)
 
     def hold(self, sentence: str, question: str) -> bool:
@@ -68,7 +90,11 @@ class Grounds:
         """Whether a text holds what a question asks for by its words: as many numbers, a name."""
         words = words_of(text)
         if asked := len(_ASKS_A_NUMBER.findall(question)):
-            return sum(is_number(word) or word in _QUANTITIES for word in words) >= asked
+            count = sum(is_number(word) or word in _QUANTITIES for word in words)
+            if self._spelt:
+                spelt = number_words(self._spelt)
+                count += sum(word in spelt for word in _plain(text).split())
+            return count >= asked
         asks_a_name = self._names and _ASKS_A_NAME.search(question)
         return not asks_a_name or bool(self._new(text, question))
 
@@ -102,12 +128,19 @@ class Grounds:
         return False
 
     def _places(self, wanted: Sequence[str]) -> list[int]:
-        same = [self._same(word) for word in wanted]
-        return [
-            place
-            for place, said in enumerate(self._words)
-            if not any(said.isdisjoint(each) for each in same)
-        ]
+        places = set(range(len(self._words))).intersection(*map(self._places_of, wanted))
+        return sorted(places)
+
+    def _places_of(self, word: str) -> set[int]:
+        same = self._same(word)
+        places = {place for place, said in enumerate(self._words) if not said.isdisjoint(same)}
+        for spelt in spellings(int(word), self._spelt) if self._spelt and word.isdecimal() else ():
+            places |= {place for place, text in enumerate(self._plain) if f" {spelt} " in text}
+        return places
+
+    @cached_property
+    def _plain(self) -> list[str]:
+        return [_plain(text) for text in self._said]
 
     def _weights(self, words: Collection[str]) -> list[tuple[float, frozenset[str]]]:
         """Of each word that was said, by its rarity, and what is the same word there."""
@@ -121,6 +154,32 @@ class Grounds:
 
     def _same(self, word: str) -> frozenset[str]:
         return frozenset(other for other in self._vocabulary if same_word(word, other))
+
+
+def spellings(number: int, language: str) -> set[str]:
+    """How a number is spelt out in a language, by num2words' name of it, as `_plain` has it."""
+    from num2words import num2words
+
+    try:
+        spelt = _plain(str(num2words(number, lang=language))).strip()
+    except (NotImplementedError, OverflowError):
+        return set()
+    # A hundred is einhundert and hundert.
+    return {spelt, re.sub("^ein(?=hundert|tausend)", "", spelt)}
+
+
+@cache
+def number_words(language: str) -> frozenset[str]:
+    """Words that are numbers, or parts of them, in a language by num2words' name of it."""
+    numbers = (*range(2, 1000), 1000, 10**6)
+    spelt = " ".join(each for number in numbers for each in spellings(number, language))
+    return frozenset(spelt.split()) - _IN_NUMBERS
+
+
+def _plain(text: str) -> str:
+    """Words with one space before and after each."""
+    words = " ".join(re.findall(r"[^\W_]+", text.casefold()))
+    return f" {words} "
 
 
 def _is_count(number: str) -> bool:

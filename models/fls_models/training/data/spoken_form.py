@@ -105,10 +105,7 @@ class SpokenForm:
 
 
 def spoken_form(text: str) -> SpokenForm:
-    """The sentences of a text, each of at most 32 words.
-
-    Raises EnvironmentLacks when there are numbers and num2words is not installed.
-    """
+    """The sentences of a text, each of at most 32 words."""
     sentences: list[str] = []
     left_out: Counter[str] = Counter()
     for paragraph in _paragraphs(text):

@@ -7,7 +7,7 @@ kilometers`. The reverse, for comparing transcripts, is `transcription.normalize
 import re
 from decimal import Decimal
 
-from fls_models.core.optional import optional
+from num2words import num2words
 
 _MONEY = {"$": ("dollar", "cent"), "£": ("pound", ""), "€": ("euro", "cent")}
 
@@ -50,10 +50,7 @@ _PLAIN = re.compile(_FREE + rf"(-?)({_AMOUNT})(?!\w|[/^=*+_]|[.,]\d)")
 
 
 def in_words(text: str) -> str:
-    """The text, its numbers in words. Without digits it comes back as it is.
-
-    Raises EnvironmentLacks when num2words is not installed.
-    """
+    """The text, its numbers in words. Without digits it comes back as it is."""
     text = _FRACTION.sub(_fraction, text)
     if not re.search(r"\d", text):
         return text
@@ -133,5 +130,4 @@ def _s(digits: str) -> str:
 
 
 def _say(number: int | Decimal, to: str = "cardinal") -> str:
-    library = optional("num2words", "Putting numbers into words")
-    return str(library.num2words(number, to=to)).replace(",", "").replace("-", " ")
+    return str(num2words(number, to=to)).replace(",", "").replace("-", " ")
