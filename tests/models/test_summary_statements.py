@@ -359,3 +359,6 @@ def test_people_keep_the_parts_that_they_had() -> None:
         (said("Paul", "Merci Anna, j'appelle Sofia."), "Anna appelle Sofia.", False),
     ):
         assert keeps_roles(sentence, phrases) == expected, sentence
+    # A Spanish verb says by itself who does it.
+    rests = said("Martín", "Dejamos reposar el pan catorce horas.")
+    assert keeps_roles("Martín deja reposar el pan.", rests, "Spanish")

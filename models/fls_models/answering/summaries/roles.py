@@ -19,7 +19,8 @@ _SIDE_BY_SIDE = re.compile(
 )
 _OWNER = re.compile(rf"({_NAME})['’]s? ((?:[\w-]+\W+){{0,2}}[\w-]+)")
 _OWN = r"(?:my|our|your|his|her|their|its|whose|[\w-]+['’]s?)\s+(?:[\w-]+\s+){0,2}"
-# English, German and French, where a verb cannot do without.
+# Where a verb cannot do without such a word.
+_WITH_PRONOUNS = ("English", "German", "French")
 _FIRST_PERSON = re.compile(
     r"\b(I|me|my|mine|we|us|ours?|let['’]s|ich|mich|mir|mein\w*|wir|uns|unser\w*"
     r"|je|j['’]|moi|mon|ma|mes|nous|notre|nos)\b",
@@ -36,13 +37,13 @@ _REPORTS = re.compile(
 )
 
 
-def keeps_roles(sentence: str, phrases: Sequence[Phrase]) -> bool:
-    """Whether the names of a sentence stand where phrases bear them out."""
+def keeps_roles(sentence: str, phrases: Sequence[Phrase], language: str = "English") -> bool:
+    """Whether the names of a sentence stand where phrases in a language bear them out."""
     said = " ".join(phrase.text for phrase in phrases)
     return (
         _is_said_side_by_side(sentence, said)
         and _is_owned(sentence, said)
-        and _does_what_is_said(sentence, phrases)
+        and (language not in _WITH_PRONOUNS or _does_what_is_said(sentence, phrases))
     )
 
 

@@ -123,8 +123,8 @@ def _teller(
     exact = _exact(recording)
     if style == "quotes" and exact is not None:
         return Quotes(exact)
-    support = Support(model.reads, exact)
     language = _language(model, recording)
+    support = Support(model.reads, exact, language)
     writer = Writer(
         model.language_model, support, generation, language, clock, usage, style == "chapters", wish
     )

@@ -52,10 +52,11 @@ _STEM, _SHORTEST = 5, 3
 @dataclass(frozen=True)
 class Support:
     """What sentences about one recording are held against; `exact` is None where no words are
-    known."""
+    known, `language` the recording's, by its English name."""
 
     reads: ContextCache
     exact: ExactWords | None
+    language: str = "English"
 
     def bears_out(
         self,
@@ -76,7 +77,7 @@ class Support:
             return False
         if not is_in_place(sentence, self.exact.of(sentence), phrases):
             return False
-        if not keeps_roles(sentence, phrases):
+        if not keeps_roles(sentence, phrases, self.language):
             return False
         return self.gain(sentence, context, prompt, request) >= _GAIN
 

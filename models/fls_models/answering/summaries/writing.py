@@ -2,7 +2,7 @@
 
 A small model gets one small task at a time: the main point of the topic, from all that is said;
 then the facts, each from the phrase that holds it. A sentence that is not borne out is written
-again once, then left out. A topic of which nothing is left is quoted. What stands comes in the
+again, then left out or quoted. A topic of which nothing is left is quoted. What stands comes in the
 order of the recording.
 """
 
