@@ -124,14 +124,6 @@ class CascadeEar:
     ear: Annotated[
         str, typer.Option(metavar="MODEL", help="Whose Whisper writes the cascade's text.")
     ] = "mini"
-    effort: Annotated[str, typer.Option(metavar="BUDGET", help="At which effort it listens.")] = (
-        "balanced"
-    )
-
-    def check(self) -> None:
-        """Raises UsageError for an effort that there is not."""
-        if self.effort not in NAMES:
-            raise UsageError(f"--effort takes {', '.join(NAMES)}, not {self.effort!r}.")
 
 
 @dataclass(frozen=True)

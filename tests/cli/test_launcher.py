@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import signal
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from fls_cli import launcher
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A command's last step lets signals end it; here, it would be the tests that they end."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

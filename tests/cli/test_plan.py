@@ -352,3 +352,28 @@ def test_the_real_mini_is_measured_as_it_transcribes(mini_weights: weights.Insta
     assert all(told[name] > 0 for name in ("load", "read", "first", "following", "answer", "note"))
     with pytest.raises(NothingSaid):
         measure(model, [np.zeros(16_000, np.float32)], start=1.0)
+
+
+@pytest.mark.weights
+def test_little_speech_is_measured_as_it_is(
+    mini_weights: weights.Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fls_cli.sources.decode import decode
+    from fls_models.pipelines.cascade import CascadeModel
+    from fls_models.planning.profiling import measure
+    from fls_models.transcription.whisper import Transcriber
+
+    model = CascadeModel(mini_weights)
+    heard: list[float] = []
+    sentences = Transcriber.sentences
+
+    def counted(self: Transcriber, blocks: list[Any], *arguments: Any, **more: Any) -> Any:
+        heard.append(sum(map(len, blocks)) / 16_000)
+        return sentences(self, blocks, *arguments, **more)
+
+    monkeypatch.setattr(Transcriber, "sentences", counted)
+    talk = np.concatenate(list(islice(decode(ROOT / "examples" / "talk.mp4"), 10)))
+    pace = measure(model, [talk[: 5 * 16_000]], start=1.0)
+    assert 0 < pace.audio_seconds <= 5
+    # Said again and again within a window, Whisper takes it for a loop.
+    assert max(heard) <= 5

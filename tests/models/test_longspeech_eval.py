@@ -514,12 +514,12 @@ def test_the_cascade_reads_a_transcript_with_the_same_language_model(
     ear = Ear()
     hearing = TranscriptCache(lambda: ear, decode, "ear")
     items = [item(tmp_path), item(tmp_path, question="Who?"), item(tmp_path, task="asr")]
-    rows = bench(model, hearing=hearing, encoder_fingerprint="tiny", effort="fast").run(
+    rows = bench(model, hearing=hearing, encoder_fingerprint="tiny").run(
         items, methods_named(["cascade"]), lengths_of(["50", "25"], [])
     )
     # Once for each item, whatever lengths there are; heard once, and encoded by nobody.
     assert len(rows) == 3
-    assert (ear.efforts, encoded) == (["fast"], [])
+    assert (ear.efforts, encoded) == (["balanced"], [])
     tokens = len(model.language_model.tokenize(" " + " ".join(SAID)))
     assert reads == [(False, tokens, 1.0)] * 2
     assert rows[0].measurement.frames == tokens
@@ -527,6 +527,26 @@ def test_the_cascade_reads_a_transcript_with_the_same_language_model(
     assert rows[0].measurement.hear > 0
     assert rows[2].measurement.text == " ".join(SAID)
     assert rows[2].measurement.read == 0
+
+
+def test_the_cascade_hears_and_reads_as_budgets_pay_for(
+    model: LargeFrameModel, tmp_path: Path
+) -> None:
+    efforts: list[str] = []
+
+    class Hasty(Ear):
+        def sentences(self, blocks: Any, budget: str, *, language: str | None = None):
+            efforts.append(budget)
+            for index in range(40):
+                yield sentence(SAID[index % 2], 0.2 * index)
+
+    hearing = TranscriptCache(Hasty, decode, "ear")
+    names = ["fast", "accurate"]
+    rows = bench(model, hearing=hearing).run(
+        [item(tmp_path)], methods_named(["cascade"]), lengths_of(["50"], names)
+    )
+    assert [row.length.label for row in rows if row.length] == names == efforts
+    assert rows[0].measurement.frames < rows[1].measurement.frames
 
 
 def test_the_cascade_of_a_silent_recording(model: LargeFrameModel, tmp_path: Path) -> None:

@@ -70,8 +70,9 @@ def test_a_fact_is_told_once_with_the_place_where_it_is_said() -> None:
     assert not statement.quoted
 
 
-def test_what_leads_up_to_a_fact_is_left_out() -> None:
-    lead = "The most important fact is that the roots lift the pavement now and then."
+@pytest.mark.parametrize("lead", ["The most important fact is that", "The main point is that"])
+def test_what_leads_up_to_a_fact_is_left_out(lead: str) -> None:
+    lead = f"{lead} the roots lift the pavement now and then."
     assert "The roots lift the pavement now and then." in texts(told(lambda said, request: lead))
 
 
@@ -108,6 +109,31 @@ def test_what_somebody_says_of_themselves_is_quoted() -> None:
 
     only = transcript([SAID[3]])
     assert texts(told(reply, only)) == [f"“{SAID[3]}”"]
+
+
+@pytest.mark.parametrize(("budget", "tries"), [("fast", 2), ("balanced", 6)])
+def test_the_budget_says_how_often_a_sentence_is_written_anew(budget: str, tries: int) -> None:
+    asked: list[str] = []
+
+    def reply(said: str, request: str) -> str:
+        asked.extend([request] * (said == SAID[1]))
+        return "Copper Hill planted 9 trees."
+
+    told(reply, budget=Budget(budget))
+    assert len(asked) == tries
+
+
+@pytest.mark.parametrize("own", [FACT, "Copper Hill planted 9 trees."])
+def test_words_of_its_own_are_taken_before_a_copy(own: str) -> None:
+    def reply(said: str, request: str) -> str:
+        if said != SAID[1]:
+            return ""
+        return own if "of your own" in request else said
+
+    [statement] = told(reply).statements
+    # A copy is better than what is wrong.
+    assert statement.text == (FACT if own == FACT else SAID[1])
+    assert not statement.quoted
 
 
 def test_nothing_is_told_twice() -> None:
@@ -265,6 +291,11 @@ def test_words_are_said_near_each_other() -> None:
     ]
     assert not is_said("Anna bakes bread that rests.", apart)
     assert is_said("Anna bakes bread that rests.", [apart[0], apart[-1]])
+    # Of few words, one that is new changes all.
+    river = [Phrase(range(1), Span(0, 1), "She stood by the river with five students.")]
+    assert not is_said("The river was full of students.", river)
+    assert is_said("She counted five students by the river all day.", river)
+    assert is_said("Helen stood by the river.", [replace(river[0], speaker="Helen")])
 
 
 def test_people_do_not_change_places() -> None:
@@ -282,6 +313,20 @@ def test_people_do_not_change_places() -> None:
     planted = "Last year the town of Copper Bay planted 2,400 trees."
     assert keeps_order("Copper Bay planted 2,400 trees last year.", planted)
     assert not keeps_order("Last year 2,400 trees planted Copper Bay.", planted)
+    lends = "Daniel Price tells why the library in West Harbor lends more than books."
+    assert keeps_order("The library in West Harbor lends more than books.", lends)
+    assert not keeps_order("The library in West Harbor lends more books than tools.", lends)
+
+
+def test_what_is_denied_stays_denied() -> None:
+    said = "He said that people do not come here to save time, and that beds are taken."
+    assert keeps_order("People do not come here to save time.", said)
+    assert not keeps_order("People come here to save time.", said)
+    # Of another part of it.
+    assert keeps_order("He said that beds are taken.", said)
+    taken = "Beds are taken on this train."
+    assert not keeps_order("No beds are taken on this train.", taken)
+    assert not keeps_order("Ohne Betten fährt der Zug.", "Mit Betten fährt der Zug.")
 
 
 def test_numbers_are_of_what_they_were_said_of() -> None:

@@ -75,7 +75,6 @@ def longspeech_eval(
 
         methods = comparison.selection()
         amounts = comparison.amounts()
-        hearing.check()
         grading.check()
         items = load_spoken_items(data, comparison.tasks_named(), limit)
         server = grading.server()
@@ -89,7 +88,6 @@ def longspeech_eval(
             cache,
             hearing=None if listener is None else _hearing(listener, work),
             encoder_fingerprint="" if listener is None else listener.encoder_fingerprint,
-            effort=hearing.effort,
             max_tokens=max_tokens,
             replies=comparison.replies,
             progress=session.bars,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fls_models.answering.answerer import Answerer
 from fls_models.audio.vad import cut_at_pauses
 from fls_models.core.budget import NAMES, Budget
-from fls_models.core.constants import SAMPLE_RATE
+from fls_models.core.constants import SAMPLE_RATE, WINDOW_SECONDS
 from fls_models.core.results import Sentence, Transcript
 from fls_models.errors import InputError
 from fls_models.planning.plan import ENOUGH_SECONDS, Pace
@@ -31,6 +31,9 @@ SAMPLE_SECONDS = 90.0
 
 # Heard of a sample, again and again: of more than the first piece several are heard side by side.
 _HEARD_SECONDS = 240.0
+# What is shorter would be said several times within a window, which Whisper takes for a loop and
+# decodes anew again and again.
+_REPEATABLE_SECONDS = WINDOW_SECONDS / 3
 # It suits any recording, so that every model answers it.
 _QUESTION = "What is the main point?"
 _NOTHING = "nobody is understood in the middle of this recording; plan one with speech, once"
@@ -116,7 +119,7 @@ def _transcribed(
         _timed(transcriber, [first.samples * next(gains)], fast, None)[0] for _ in range(2)
     )
     spoken_language = transcriber.language
-    times = max(1, round(_HEARD_SECONDS / until))
+    times = round(_HEARD_SECONDS / until) if _REPEATABLE_SECONDS <= until < _HEARD_SECONDS else 1
     seconds, piece_seconds = times * until, len(first.samples) / SAMPLE_RATE
     measured = {
         name: _timed(

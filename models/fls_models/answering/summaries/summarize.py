@@ -37,6 +37,8 @@ _MAX_TOPICS = 24
 _ONE_PIECE = 90.0
 # Statements of a topic, of a recording that is one, and of all topics together.
 _OF_A_TOPIC, _OF_ONE, _MOST = 2, 4, 48
+# Samples of a sentence that is not borne out, by the budget's name.
+_SAMPLES = {"fast": 0, "balanced": 4, "accurate": 4}
 # Tasks of a topic at most.
 _ALL = 50
 
@@ -82,7 +84,8 @@ def summarise(
         with clock.stage("load"):
             _ = model.language_model
             reader = model.reader(recording)
-            teller = _teller(model, recording, style, generation, wish, clock, usage)
+            samples = _SAMPLES[budget.name]
+            teller = _teller(model, recording, style, generation, wish, clock, usage, samples)
         with clock.stage("divide"):
             is_short = recording.duration <= _ONE_PIECE and style != "chapters"
             # Frames are not divided by what is said, so only where parts are shown.
@@ -119,6 +122,7 @@ def _teller(
     wish: str,
     clock: Stopwatch,
     usage: TokenUsage,
+    samples: int,
 ) -> Teller:
     exact = _exact(recording)
     if style == "quotes" and exact is not None:
@@ -126,7 +130,15 @@ def _teller(
     language = _language(model, recording)
     support = Support(model.reads, exact, language)
     writer = Writer(
-        model.language_model, support, generation, language, clock, usage, style == "chapters", wish
+        model.language_model,
+        support,
+        generation,
+        language,
+        clock,
+        usage,
+        samples,
+        style == "chapters",
+        wish,
     )
     if style == "actions" and exact is not None:
         return Actions(TaskFinder(model.reads, exact, language), writer)

@@ -37,7 +37,7 @@ _NOTHING = "..."
 # Nats per token.
 _GAIN = 1.0
 # So many of its content words are said in so many phrases in a row.
-_SAID, _TOGETHER = 0.6, 5
+_SAID, _TOGETHER, _FEW = 0.6, 5, 4
 # Names and numbers are looked for in so many in a row.
 _NEXT = 3
 # And of a sentence with names or numbers, or told again from one phrase, so many are words of what
@@ -45,6 +45,14 @@ _NEXT = 3
 _ORDERED = 0.85
 # One part of so many may stand at the other end.
 _MOVED = 3
+# Of the words that say nothing by themselves, those that turn what stands around them.
+_HINGES = frozenset(("not", "no", "more", "most", "than", "over", "under"))
+_NEGATION_WORDS = """
+    not no never none nobody nothing neither nor cannot without nicht nichts nie niemals niemand
+    kein keine keinen keinem keiner ohne pas jamais rien personne sans aucun aucune nunca nadie
+    nada sin ningún ninguna ninguno jamás tampoco
+"""
+_NEGATIONS = frozenset(_NEGATION_WORDS.split())
 # Letters by which two words are one there: all of the shorter one, or so many.
 _STEM, _SHORTEST = 5, 3
 
@@ -91,12 +99,17 @@ class Support:
 
 
 def is_said(sentence: str, phrases: Sequence[Phrase]) -> bool:
-    """Whether most of a sentence's words are said in phrases in a row."""
-    content = content_words(words_of(sentence))
+    """Whether most of a sentence's words are said in phrases in a row, of few words all.
+
+    Names of those who speak are not among what they say.
+    """
+    speakers = words_of(" ".join(phrase.speaker or "" for phrase in phrases))
+    content = [word for word in content_words(words_of(sentence)) if word not in speakers]
+    least = _SAID if len(content) > _FEW else 1.0
     spoken = words_of_each([phrase.text for phrase in phrases])
     near = (spoken[first : first + _TOGETHER] for first in range(len(spoken)))
     return not content or any(
-        covered(content, [word for words in some for word in words]) >= _SAID for some in near
+        covered(content, [word for words in some for word in words]) >= least for some in near
     )
 
 
@@ -127,11 +140,37 @@ def keeps_order(sentence: str, said: str) -> bool:
 
     Some words of what stands first ("last year") may stand last, or the other way round.
     """
-    words, others = (content_words(words_of(text)) for text in (sentence, said))
+    if not keeps_negations(sentence, said):
+        return False
+    words, others = (_telling(words_of(text)) for text in (sentence, said))
     words = [_stem(word, others) for word in words]
+    content = content_words(words)
+    if sum(word in others for word in content) < _ORDERED * len(content):
+        return False
     most = len(words) // _MOVED
     turned = [words[count:] + words[:count] for count in range(-most, most + 1) if abs(count) != 1]
-    return any(_is_in_order(each, others) for each in turned)
+    shared = sum(word in others for word in words)
+    return any(LCSseq.similarity(each, others) == shared for each in turned)
+
+
+def keeps_negations(sentence: str, said: str) -> bool:
+    """Whether a sentence denies nothing where nothing was denied, nor states what was denied: the
+    word after "not"."""
+    words, others = words_of(sentence), words_of(said)
+    if not _NEGATIONS.isdisjoint(words):
+        return not _NEGATIONS.isdisjoint(others)
+    following = ""
+    for word in reversed(others):
+        if word in _NEGATIONS and following in words:
+            return False
+        if content_words([word]) and word not in _NEGATIONS:
+            following = word
+    return True
+
+
+def _telling(words: Sequence[str]) -> list[str]:
+    """Those that say something, and those on which it hangs what the others say."""
+    return [word for word in words if word in _HINGES or content_words([word])]
 
 
 def _stem(word: str, others: Sequence[str]) -> str:
@@ -143,8 +182,3 @@ def _stem(word: str, others: Sequence[str]) -> str:
         if short >= _SHORTEST and word[:short] == other[:short]:
             return other
     return word
-
-
-def _is_in_order(words: Sequence[str], others: Sequence[str]) -> bool:
-    in_order = LCSseq.similarity(words, others)
-    return in_order >= _ORDERED * len(words) and in_order == sum(word in others for word in words)

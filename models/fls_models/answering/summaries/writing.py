@@ -25,7 +25,14 @@ from fls_models.answering.summaries.support import Support, keeps_order
 from fls_models.core.results import Passage, Statement
 from fls_models.core.stopwatch import Stopwatch
 from fls_models.core.text.sentence_ends import sentences_of
-from fls_models.core.text.words import content_words, covered, is_number, words_of
+from fls_models.core.text.words import (
+    content_words,
+    covered,
+    grams,
+    is_copied,
+    is_number,
+    words_of,
+)
 from fls_models.lslm import prompts
 from fls_models.lslm.base import Context, LanguageModel
 
@@ -34,8 +41,8 @@ _PLACES = 2
 # From here on (`specificity`) a phrase is worth a sentence before what comes of the topic, and
 # after it; so many more than sentences are tried.
 _VERY_SPECIFIC, _SPECIFIC, _TRIED = 1.1, 0.75, 2
-# Samples of a retelling where the likeliest are not borne out.
-_SAMPLES, _TEMPERATURE = 4, 0.7
+# Of samples of a retelling, where the likeliest are not borne out.
+_TEMPERATURE = 0.7
 # What was said already in so many of its content words is not said again.
 _REPEATED = 0.6
 # Words that say something, in a sentence.
@@ -44,7 +51,8 @@ _FEWEST = 3
 _TITLE_SAID = 0.25
 # Small models write of the recording whatever they are asked, or go on with the transcript.
 _OF_ITSELF = re.compile(
-    r"(in )?(this|the|a) (recording|transcript|text|statement|passage|speaker)\b|this is about"
+    r"(these|those|here) (are|were) |(this|that|here) (is|was) "
+    r"|(in )?(this|the|a) (recording|transcript|text|statement|passage|speaker)\b"
     r"|(the )?most important (fact|thing|point)\b"
     r"|[\w .]{1,30}: ",
     re.IGNORECASE,
@@ -54,7 +62,9 @@ _ABOUT = re.compile(
     r"(is about|is a discussion about|discusses) "
 )
 _MARK = re.compile(r"^\s*[-*•]\s+")
-_LEAD = re.compile(r"(The|[\w. ]{1,30}['’]s) most important (fact|thing)( to know)? is that (?=\w)")
+_LEAD = re.compile(
+    r"(The|[\w. ]{1,30}['’]s) (main|most important) (point|fact|thing)( to know)? is that (?=\w)"
+)
 # Who that is, a summary's reader does not know.
 _FIRST_PERSON = re.compile(r"\b(I|I['’]\w+|me|my|[Ww]e|our|us)\b")
 
@@ -63,7 +73,8 @@ _FIRST_PERSON = re.compile(r"\b(I|I['’]\w+|me|my|[Ww]e|our|us)\b")
 class Writer:
     """Writes about the topics of one recording, in one language, by its English name.
 
-    `wish` is what the user asks of each topic instead.
+    So many `samples` of a sentence are tried where the likeliest are not borne out. `wish` is what
+    the user asks of each topic instead.
     """
 
     llm: LanguageModel
@@ -72,6 +83,7 @@ class Writer:
     language: str
     clock: Stopwatch
     usage: TokenUsage = field(default_factory=TokenUsage)
+    samples: int = 0
     is_titled: bool = False
     wish: str = ""
     _before: list[list[str]] = field(default_factory=list)
@@ -176,6 +188,7 @@ class Writer:
         if self._repeats(phrase.text):
             return
         context, speaks_of_itself = self._read(phrase), bool(requests)
+        said, copy = grams(words_of(phrase.text)), ""
         for request, seed in self._attempts(requests):
             text = self._reply(context, request, seed)
             if not self.support.bears_out(text, context, prompts.SAID, request, [phrase]):
@@ -186,21 +199,29 @@ class Writer:
                 continue
             if self._repeats(text):
                 return
-            if not _is_inside(text):
-                self._before.append(words_of(f"{text} {phrase.text}"))
-                yield Statement(text, (place(phrase),))
+            if _is_inside(text):
+                speaks_of_itself = True
+            elif is_copied(words_of(text), said) and not requests:
+                copy = copy or text
+            else:
+                yield self._statement(text, phrase)
                 return
-            speaks_of_itself = True
-        if speaks_of_itself and (requests or is_fluent(phrase.text)):
+        if copy:
+            yield self._statement(copy, phrase)
+        elif speaks_of_itself and (requests or is_fluent(phrase.text)):
             self._before.append(words_of(phrase.text))
             yield quotation(phrase)
+
+    def _statement(self, text: str, phrase: Phrase) -> Statement:
+        self._before.append(words_of(f"{text} {phrase.text}"))
+        return Statement(text, (place(phrase),))
 
     def _attempts(self, requests: Sequence[str]) -> list[tuple[str, int | None]]:
         """Requests to tell a phrase again, and seeds: likeliest replies first, then others."""
         likeliest: list[tuple[str, int | None]] = [
             (request, None) for request in requests or prompts.retelling(self.language)
         ]
-        others = [(likeliest[0][0], seed) for seed in range(0 if requests else _SAMPLES)]
+        others = [(likeliest[0][0], seed) for seed in range(0 if requests else self.samples)]
         return [*likeliest, *others]
 
     def _title(self, context: Context, said: str, statements: Sequence[Statement]) -> str:

@@ -25,7 +25,7 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.errors import UsageError
 
 # Changes when the same item, method and length give another reply.
-FORM = "longspeech-1"
+FORM = "longspeech-2"
 
 
 class LongSpeechEval:
@@ -33,7 +33,7 @@ class LongSpeechEval:
 
     Args:
         model: reads frames; for the cascade alone, any.
-        hearing: writes transcripts for the cascade, at `effort`.
+        hearing: writes transcripts for the cascade, at the effort of each budget.
         encoder_fingerprint: tells whose transcripts these are from others.
         max_tokens: of a reply; transcripts have their own limit, window by window.
         replies: False scores choices only, and reads without replying otherwise.
@@ -47,15 +47,14 @@ class LongSpeechEval:
         *,
         hearing: TranscriptCache | None = None,
         encoder_fingerprint: str = "",
-        effort: str = "balanced",
         max_tokens: int = 128,
         replies: bool = True,
         progress: Progress = ignore,
     ) -> None:
         self._model = model
-        self._measuring = Measuring(model, decode, hearing, effort, max_tokens, replies)
+        self._measuring = Measuring(model, decode, hearing, max_tokens, replies)
         self._results = results
-        self._encoder_fingerprint = None if hearing is None else f"{encoder_fingerprint} {effort}"
+        self._encoder_fingerprint = None if hearing is None else encoder_fingerprint
         self._max_tokens = max_tokens
         self._replies = replies
         self._progress = progress
@@ -76,7 +75,7 @@ class LongSpeechEval:
             (item, method, length)
             for group in by_audio.values()
             for method in methods
-            for length in (lengths if method.reads == "fused" else [None])
+            for length in method.lengths(lengths)
             # A recording's questions share what was read of it.
             for item in group
         ]

@@ -48,14 +48,12 @@ class Measuring:
         model: Model,
         decode: Decode,
         hearing: TranscriptCache | None,
-        effort: str,
         max_tokens: int,
         replies: bool,
     ) -> None:
         self._model = model
         self._decode = decode
         self._hearing = hearing
-        self._effort = effort
         self._max_tokens = max_tokens
         self._replies = replies
         # Whether for text and for frames.
@@ -73,7 +71,7 @@ class Measuring:
             self._warm_up(text=text)
             self._warm.add(text)
         if text:
-            return self._cascade(item, method)
+            return self._cascade(item, method, length)
         return self._heard(item, method, length or Length("all", 1, 1))
 
     def _warm_up(self, *, text: bool) -> None:
@@ -113,17 +111,18 @@ class Measuring:
             )
         return replace(measurement, flops=flops, peak=shortened.peak)
 
-    def _cascade(self, item: SpokenItem, method: Method) -> Measurement:
+    def _cascade(self, item: SpokenItem, method: Method, length: Length | None) -> Measurement:
         assert self._hearing is not None
         self._shortening.forget()
         self._memory.begin()
-        timed = self._hearing.hear(item.audio, self._effort)
+        paid = None if length is None else length.budget
+        timed = self._hearing.hear(item.audio, paid or "balanced")
         transcript = timed.transcript
         base = Measurement(True, transcript.duration, 0, hear=timed.seconds)
         if item.task == "asr":
             return replace(base, text=transcript.text, peak=self._memory.bytes())
         reader = TextReader(self._llm, transcript, self._model.card.max_frames)
-        readings = reader.readings(Budget("accurate"), item.question)
+        readings = reader.readings(Budget(paid or "accurate"), item.question)
         texts = [reading.embeddings for reading in readings]
         texts = texts or [self._llm.embed(self._llm.tokenize(_NOTHING))]
         passes = ReadPasses(self._llm, prompt_for(item, method), texts, self._seconds)

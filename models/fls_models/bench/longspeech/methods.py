@@ -21,6 +21,27 @@ def _no_rounds(frames: int, target: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
+class Length:
+    """How many frames are read for 30 s of audio: `asked` for questions, `written` for transcripts.
+
+    `least` is the fewest, however short the recording. `budget` is the one that it is of, if any.
+    """
+
+    label: str
+    asked: float
+    written: float
+    least: int = 1
+    budget: str | None = None
+
+    def frames(self, seconds: float, task: Task) -> int:
+        """L for a recording of so many seconds."""
+        return max(self.least, round(self.rate(task) * seconds / WINDOW_SECONDS))
+
+    def rate(self, task: Task) -> float:
+        return self.asked if task == "ask" else self.written
+
+
+@dataclass(frozen=True)
 class Method:
     """One row of a table.
 
@@ -40,6 +61,14 @@ class Method:
     weighs: bool = False
     rounds: Schedule = _no_rounds
     stretches: bool = False
+
+    def lengths(self, there: Sequence[Length]) -> list[Length | None]:
+        """Those that it is measured at: transcripts are heard and read at budgets alone. Where
+        there are none, or all frames are read, one without a name."""
+        if self.reads == "fused":
+            return list(there)
+        at_budgets = [length for length in there if length.budget is not None]
+        return [*at_budgets] if self.reads == "text" and at_budgets else [None]
 
 
 def _fused(
@@ -69,26 +98,6 @@ ABLATION = ("fusion", "single-pass", "no-density")
 """The method and what is left without one of its parts (arXiv 2507.14815, Table 2).
 
 What dynamic compression training adds is seen by measuring the model that had none of it."""
-
-
-@dataclass(frozen=True)
-class Length:
-    """How many frames are read for 30 s of audio: `asked` for questions, `written` for transcripts.
-
-    `least` is the fewest, however short the recording.
-    """
-
-    label: str
-    asked: float
-    written: float
-    least: int = 1
-
-    def frames(self, seconds: float, task: Task) -> int:
-        """L for a recording of so many seconds."""
-        return max(self.least, round(self.rate(task) * seconds / WINDOW_SECONDS))
-
-    def rate(self, task: Task) -> float:
-        return self.asked if task == "ask" else self.written
 
 
 def methods_named(names: Sequence[str]) -> list[Method]:
@@ -129,6 +138,7 @@ def lengths_of(
                 budget.frames(WINDOW_SECONDS, "ask"),
                 budget.frames(WINDOW_SECONDS, "transcribe"),
                 budget.frames(0.0),
+                name,
             )
         )
     return lengths

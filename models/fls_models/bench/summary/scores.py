@@ -10,7 +10,6 @@ words). A topic is counted where a sentence that is borne out is about a place i
 Names and numbers are those of `core.text.exact`; so this is about English.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,12 +20,18 @@ from rapidfuzz.distance import LCSseq
 from fls_models.bench.summary.items import SummaryItem
 from fls_models.core.text.exact import ExactWords
 from fls_models.core.text.sentence_ends import sentences_of
-from fls_models.core.text.words import content_words, covered, same_word, words_of
+from fls_models.core.text.words import (
+    content_words,
+    covered,
+    grams,
+    is_copied,
+    same_word,
+    words_of,
+)
 
 _TOGETHER = 5
 _BORNE_OUT = 0.6
-_COPIED = _REPEATED = 0.8
-_GRAM = 4
+_REPEATED = 0.8
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Recording:
         texts = [sentence.text for sentence in said]
         self._words = [words_of(text) for text in texts]
         self._exact = ExactWords(texts, [str(speaker) for speaker in speakers])
-        self._grams = {gram for words in self._words for gram in _grams(words)}
+        self._grams = {gram for words in self._words for gram in grams(words)}
         self._vocabulary = {word for words in self._words for word in words}
         self._places: dict[str, NDArray[np.bool_]] = {}
 
@@ -80,9 +85,7 @@ class Recording:
             content = content_words(words)
             place, share = self._best_place(content)
             exact, wrong = self._exact.of(text), self._exact.wrong(text)
-            grams = _grams(words)
-            shared = sum(gram in self._grams for gram in grams)
-            copied = bool(grams) and shared >= _COPIED * len(grams)
+            copied = is_copied(words, self._grams)
             repeated = any(covered(content, other) >= _REPEATED for other in before)
             scored.append(SentenceScores(text, place, share, len(exact), wrong, copied, repeated))
             before.append(words)
@@ -131,7 +134,3 @@ class Recording:
         first = int(shares.argmax())
         place = first + int(held[:, first : first + together].sum(axis=0).argmax())
         return place, float(shares[first])
-
-
-def _grams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
-    return Counter(zip(*(words[start:] for start in range(_GRAM)), strict=False))

@@ -5,12 +5,14 @@ or begin with the same five letters or more that make up 60 % of the longer one 
 holograms). The list of words that say nothing by themselves is English.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
 
 from fls_models.core.text.normalizer import normalise
 
 _SAME_LETTERS = 5
 _SAME_PART = 0.6
+_GRAM, _COPIED = 4, 0.8
 # No word for "one": it may be the number that is asked for.
 _EMPTY_WORDS = """
     a about after again all also an and any are as at be because been before being both but by
@@ -48,6 +50,17 @@ def words_of_each(texts: Sequence[str]) -> list[list[str]]:
 def content_words(words: Sequence[str]) -> list[str]:
     """Those that say something by themselves."""
     return [word for word in words if word not in _EMPTY]
+
+
+def grams(words: Sequence[str]) -> Counter[tuple[str, ...]]:
+    """What stands in a row, word by word; of that, a copy shares nearly all with its origin."""
+    return Counter(zip(*(words[start:] for start in range(_GRAM)), strict=False))
+
+
+def is_copied(words: Sequence[str], said: Container[tuple[str, ...]]) -> bool:
+    """Whether 80 % of its word 4-grams are among those that were said."""
+    own = grams(words)
+    return bool(own) and sum(gram in said for gram in own) >= _COPIED * len(own)
 
 
 def covered(words: Sequence[str], reply: Sequence[str]) -> float:
