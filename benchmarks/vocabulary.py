@@ -89,7 +89,7 @@ class Ear:
         right = [0, 0]
         for name, place in places:
             for column, wording in enumerate((PLAIN, self._wording)):
-                right[column] += name in self._heard(place, wording)
+                right[column] += name in self.heard(place, wording)
         return right[0], right[1]
 
     def others(self, manifests: Sequence[Path]) -> tuple[list[str], float, list[float]]:
@@ -102,7 +102,7 @@ class Ear:
                 texts = []
                 for column, wording in enumerate((PLAIN, self._wording)):
                     begun = perf_counter()
-                    texts.append(self._heard(place, wording))
+                    texts.append(self.heard(place, wording))
                     spent[column] += perf_counter() - begun
                 seconds += self._transcriber.until
                 words = (set(text.replace(",", " ").replace(".", " ").split()) for text in texts)
@@ -111,7 +111,8 @@ class Ear:
                 invented += sorted((with_it - without) & entries)
         return invented, seconds, spent
 
-    def _heard(self, place: Path, wording: Wording) -> str:
+    def heard(self, place: Path, wording: Wording) -> str:
+        """What is written of a recording."""
         sentences = self._transcriber.sentences(
             decode(place), "balanced", language="en", wording=wording
         )

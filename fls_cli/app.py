@@ -20,14 +20,16 @@ from fls_cli.commands.bench.longspeech import longspeech_eval
 from fls_cli.commands.bench.qa import app as bench
 from fls_cli.commands.bench.speakers import speakers
 from fls_cli.commands.bench.summary import summary
-from fls_cli.commands.cache import app as cache
 from fls_cli.commands.chat import chat
-from fls_cli.commands.config import config
-from fls_cli.commands.doctor import doctor
 from fls_cli.commands.inspect import inspect_
-from fls_cli.commands.models import app as models
 from fls_cli.commands.plan import plan
-from fls_cli.commands.speakers import app as voices
+from fls_cli.commands.search import search
+from fls_cli.commands.setup.cache import app as cache
+from fls_cli.commands.setup.config import config
+from fls_cli.commands.setup.doctor import doctor
+from fls_cli.commands.setup.library import app as library
+from fls_cli.commands.setup.models import app as models
+from fls_cli.commands.setup.speakers import app as voices
 from fls_cli.commands.summarize import summarize
 from fls_cli.commands.train.compress import compress
 from fls_cli.commands.train.ctc import app as train
@@ -67,11 +69,13 @@ app.command("ask", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(ask)
 app.command("summarize", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(summarize)
 app.command("transcribe", rich_help_panel=_HEAR)(transcribe)
 app.command("chat", cls=WithOptionalNumbers, rich_help_panel=_HEAR)(chat)
+app.command("search", rich_help_panel=_HEAR)(search)
 app.command("plan", rich_help_panel=_LOOK)(plan)
 app.command("inspect", rich_help_panel=_LOOK)(inspect_)
 app.command("doctor", rich_help_panel=_LOOK)(doctor)
 app.command("config", rich_help_panel=_LOOK)(config)
 app.add_typer(models, name="models", rich_help_panel=_LOOK)
+app.add_typer(library, name="library", rich_help_panel=_LOOK)
 app.add_typer(voices, name="speakers", rich_help_panel=_LOOK)
 app.add_typer(cache, name="cache", rich_help_panel=_LOOK)
 bench.command("asr")(asr)

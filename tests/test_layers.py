@@ -17,7 +17,8 @@ PACKAGES = {"fls_models": ROOT / "models" / "fls_models", "fls_cli": ROOT / "fls
 LAYERS = {
     "fls_models": "errors > core > audio | weights > extractor > lslm "
     "> transcription | answering | speakers > pipelines > training > planning > bench",
-    "fls_cli": "console > storage > media > writers | sources > session > machine > options "
+    "fls_cli": "console > storage > media > writers | sources > session > library | machine "
+    "> options "
     "> training > commands > app > launcher > __main__",
 }
 # `load` is the front door: it opens on whatever is behind.

@@ -25,7 +25,8 @@ INSTALL = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt"
 BLOCK = re.compile(r"^```(.*)\n([\s\S]*?)^```$", re.MULTILINE)
 FLS = re.compile(
     r"(?:^|[\s|(/])fls "
-    r"(?=ask|summarize|transcribe|chat|inspect|plan|models|cache|config|doctor|speakers|bench|train|-)"
+    r"(?=ask|summarize|transcribe|chat|inspect|plan|models|cache|config|doctor|speakers|search"
+    r"|library|bench|train|-)"
 )
 
 

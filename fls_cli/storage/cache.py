@@ -148,6 +148,18 @@ class DiskCache:
             with suppress(OSError):
                 self._shrink()
 
+    def keys(self, kind: str) -> set[str]:
+        """Those of all entries of a kind; none where they cannot be listed."""
+        if not self.limit:
+            return set()
+        with suppress(OSError):
+            return {
+                entry.name.removesuffix(".fls")
+                for entry in _listed(self.folder / kind)
+                if _ENTRY.fullmatch(entry.name)
+            }
+        return set()
+
     def drop(self, kind: str, key: str) -> None:
         """Removes an entry, if it is there and can be removed."""
         with suppress(OSError):

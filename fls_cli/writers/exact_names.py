@@ -31,7 +31,8 @@ def json_line(
 def with_exact_names(payload: Mapping[str, Any], locations: Mapping[str, str]) -> dict[str, Any]:
     """A JSON object with `source_bytes` after each `source` that names no file.
 
-    After a list `sources` comes `sources_bytes`, null for those that do. `locations` has what was
+    After a list `sources` comes `sources_bytes`, null for those that do; entries of `evidence` and
+    `passages` likewise. `locations` has what was
     typed, or lies below it, by what is shown.
     """
     result: dict[str, Any] = {}
@@ -43,6 +44,6 @@ def with_exact_names(payload: Mapping[str, Any], locations: Mapping[str, str]) -
             exacts = [exact_name(locations.get(name)) for name in value]
             if any(exacts):
                 result["sources_bytes"] = exacts
-        elif name == "evidence":
+        elif name in ("evidence", "passages"):
             result[name] = [with_exact_names(entry, locations) for entry in value]
     return result

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 import fls_cli.storage.cache
-from fls_cli.commands.cache import app
+from fls_cli.commands.setup.cache import app
 from fls_cli.console.sizes import parse_size
 from fls_cli.storage.cache import DEFAULT_LIMIT, DiskCache, Info, Kind, key, open_cache
 from fls_models.core.files import digest
@@ -458,6 +458,7 @@ def test_info_as_json(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "entries": 1,
         "bytes": 100,
         "kinds": [{"name": "pieces", "entries": 1, "bytes": 100}],
+        "index": 0,
     }
 
 
@@ -507,7 +508,7 @@ def test_help_has_an_example(command: str) -> None:
 def test_the_commands_load_nothing_heavy(folder: Path) -> None:
     code = """
 import sys
-from fls_cli.commands.cache import app
+from fls_cli.commands.setup.cache import app
 from fls_cli.console.sizes import parse_size
 app(["clear"], standalone_mode=False)
 heavy = {"torch", "transformers", "numpy", "tqdm", "huggingface_hub"} & set(sys.modules)

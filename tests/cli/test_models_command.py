@@ -17,7 +17,7 @@ import huggingface_hub
 import pytest
 from typer.testing import CliRunner, Result
 
-from fls_cli.commands.models import app
+from fls_cli.commands.setup.models import app
 from fls_models.core.budget import PAPER
 from fls_models.errors import DiskFull, UsageError, WeightsMissing
 from fls_models.weights import card, downloads
@@ -295,7 +295,7 @@ def test_help_has_an_example(command: str) -> None:
 def test_listing_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from fls_cli.commands.models import app\n"
+        "from fls_cli.commands.setup.models import app\n"
         "app(['list'], standalone_mode=False)\n"
         "heavy = {'torch', 'transformers', 'numpy', 'tqdm', 'huggingface_hub'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"

@@ -53,6 +53,16 @@ def test_a_manifest_with_everything(tmp_path: Path) -> None:
     assert second.name != third.name
 
 
+def test_emotions_are_choices_without_a_question(tmp_path: Path) -> None:
+    names = ["angry", "happy", "neutral", "sad"]
+    entries = [{"audio": "a.wav", "task": "emotion", "choices": names, "answer": "Happy"}]
+    entries.append({"audio": "b.wav", "task": "emotion", "label": 0, "answer": "angry"})
+    first, second = load_spoken_items(listed(tmp_path, *entries), ["emotion"])
+    assert first.question == second.question == "Which emotion does the speaker's voice express?"
+    assert (first.correct, first.answer) == (1, "happy")
+    assert (second.correct, second.answer) == (None, "angry")
+
+
 @pytest.mark.parametrize("answer", ["friday.", "B", 1])
 def test_the_correct_choice_in_words_by_letter_or_by_index(tmp_path: Path, answer: Any) -> None:
     choices = ["Monday", "Friday"]

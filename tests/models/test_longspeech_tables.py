@@ -215,6 +215,15 @@ def test_items_with_choices_are_counted_across_tasks() -> None:
     assert ALL not in {line.task for line in lines([found[0], found[2]])}
 
 
+def test_emotions_have_a_line_of_their_own() -> None:
+    choices: dict[str, Any] = {"task": "emotion", "choices": ("angry", "sad"), "correct": 1}
+    sure = ([-1.0, -2.0], [-2.0, -1.0], [-3.0, -1.0])
+    heard = [row(item(str(n), **choices), likelihoods=told) for n, told in enumerate(sure)]
+    [line] = lines(heard)
+    assert (line.task, line.count) == ("emotion", 3)
+    assert line.scores["choices"].value == pytest.approx(2 / 3)
+
+
 def test_the_papers_figures_name_methods_that_there_are() -> None:
     assert {name.partition(",")[0] for name, *_ in PAPER} <= set(METHODS)
 

@@ -20,7 +20,7 @@ DECODED = "one-clock-1"
 class Entry:
     """One entry of `memory`: what the `ear` of its `parts` heard in a source; its flaws as JSON.
 
-    An address has none: what lies there may change.
+    `key` is all that it depends on. An address has none: what lies there may change.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Entry:
         self._source, self._memory, self._warn = request.source, memory, warn
         self._kind = kind
         self._contents = contents_of(request.source)
-        self._key: dict[str, Any] | None = None
+        self.key: dict[str, Any] | None = None
         if self._contents is not None:
             guess = None if request.audio_range.raw else raw_by_suffix(request.source.below or "")
-            self._key = {
+            self.key = {
                 **parts,
                 "audio": self._contents.sha256,
                 **request.audio_range.heard(),
@@ -49,12 +49,12 @@ class Entry:
         self.flaws: list[dict[str, Any]] = []
 
     def get(self) -> bytes | None:
-        return None if self._key is None else self._memory.get(self._kind, self._key)
+        return None if self.key is None else self._memory.get(self._kind, self.key)
 
     def put(self, content: bytes) -> None:
         # What is still being recorded has other bytes by now.
-        if self._contents and self._key and is_unchanged(self._source, asdict(self._contents)):
-            self._memory.put(self._kind, self._key, content)
+        if self._contents and self.key and is_unchanged(self._source, asdict(self._contents)):
+            self._memory.put(self._kind, self.key, content)
 
     def note(self, flaw: Flaw) -> None:
         """Warns, and keeps what was said for the next time the recording is found."""

@@ -113,7 +113,9 @@ def listen(
         )
 
     def keep(transcript: Transcript) -> None:
-        payload = {"warnings": entry.flaws, "transcript": transcript.as_json()}
+        # Of what it is, for whoever finds it without having looked for it.
+        heard = {"heard": entry.key, "warnings": entry.flaws}
+        payload = {**heard, "transcript": transcript.as_json()}
         entry.put(json.dumps(payload, ensure_ascii=False).encode())
 
     if request.audio_range.channels == EACH:

@@ -8,6 +8,7 @@ import typer
 
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.text import clean
+from fls_cli.library.index import index_size, remove_index
 from fls_cli.storage.cache import open_cache
 
 app = CommandLine(
@@ -33,6 +34,7 @@ def info(as_json: AsJson = False) -> None:
             "entries": content.entries,
             "bytes": content.bytes,
             "kinds": [asdict(kind) for kind in content.kinds],
+            "index": index_size(),
         }
         typer.echo(json.dumps(row, indent=2))
         return
@@ -45,15 +47,17 @@ def info(as_json: AsJson = False) -> None:
     typer.echo("")
     typer.echo(f"folder:  {clean(str(content.folder))}")
     typer.echo(f"limit:   {_mb(content.limit)}; FLS_CACHE_SIZE sets another")
+    if index := index_size():
+        typer.echo(f"index:   {_mb(index)} for `fls search`, beside it")
 
 
 @app.command()
 def clear() -> None:
-    """Remove what is kept of recordings; models stay.
+    """Remove what is kept of recordings, the index of `fls search` too; models stay.
 
     Example: fls cache clear
     """
-    _say(open_cache().clear())
+    _say(open_cache().clear() + remove_index())
 
 
 @app.command()

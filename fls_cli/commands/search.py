@@ -1,0 +1,143 @@
+"""`fls search`: where something was said, in all that was heard before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fls_cli.console.text import printable
+from fls_cli.library.folders import library_folders
+from fls_cli.library.index import Index, index_place, open_index
+from fls_cli.library.query import Query
+from fls_cli.library.results import hit_line, hits_json
+from fls_cli.library.search import Shelf, find, shelve
+from fls_cli.media.source import Source
+from fls_cli.options import common as options
+from fls_cli.options.choices import LargeModel, Manners
+from fls_cli.options.groups import grouped
+from fls_cli.session.job import Job
+from fls_cli.session.request import AudioRange, Request
+from fls_cli.session.runner import Runner
+from fls_cli.session.session import Session
+from fls_cli.sources.lists import names_listed
+from fls_cli.sources.resolve import open_sources
+from fls_cli.storage.cache import open_cache
+from fls_models.core.files import digest
+from fls_models.errors import UsageError
+
+# Names of recordings that were not heard, in a note.
+_NAMED = 3
+
+
+@grouped
+def search(
+    *,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE...] WORDS",
+            help="Files, folders or patterns; the library without any (`fls library add`). What is "
+            'looked for comes last: words, "a phrase", pref*, NEAR(two words, 5), OR, NOT.',
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", "-n", metavar="N", min=1, help="Passages at most.")
+    ] = 10,
+    hear: Annotated[
+        bool, typer.Option("--hear", help="Hear what was not heard yet, first.")
+    ] = False,
+    as_json: options.Json = False,
+    from_file: options.FromFile = None,
+    budget: options.Budget = "balanced",
+    model: options.Model = "auto",
+    language: options.Language = None,
+    large: LargeModel,
+    manners: Manners,
+) -> None:
+    """Find where something was said, in recordings that were heard before.
+
+    Best first: passages with all words, then those with other spellings of them, then those with
+    some. No model reads; only --hear loads one.
+
+    Example: fls search podcasts/ "honey price"
+    """
+    *named, wanted = arguments or [""]
+    query = Query.parse(wanted)
+    names = [*named, *(names_listed(from_file, beside=named) if from_file else ())]
+    names = names or library_folders()
+    if not names:
+        raise UsageError(
+            "Nothing is named to search in, and the library is empty; name a folder before the "
+            "words, or `fls library add FOLDER`."
+        )
+    cache = open_cache()
+    with (
+        manners.session(keep=True, as_json=as_json) as session,
+        open_sources(names, failed=session.fail, note=session.say) as sources,
+        open_index(index_place() if cache.limit else None, session.say) as index,
+    ):
+        files = _files(session, sources)
+        index.update(cache, _taking_in(session))
+        shelf = shelve(index, files)
+        if hear and shelf.unheard:
+            request = Request(
+                command="transcribe",
+                engine=large.engine(model, "auto"),
+                budget=budget,
+                audio_range=AudioRange(None, 0.0, None, language),
+                wish={},
+                suffix=".txt",
+                as_json=as_json,
+            )
+            _hear(session, index, [source.location for source in shelf.unheard], request)
+            shelf = shelve(index, files)
+            index.note_failures(files[source] for source in shelf.unheard)
+        hits = find(index, shelf, query, count)
+        if as_json:
+            session.show(hits_json(wanted, hits, shelf))
+        else:
+            session.show("".join(map(hit_line, hits)))
+            _say_rest(session, shelf, found=bool(hits))
+        session.finish()
+
+
+def _files(session: Session, sources: Sequence[Source]) -> dict[Source, Path]:
+    """Those that are there, each with its file."""
+    files: dict[Source, Path] = {}
+    for source in sources:
+        if source.kind != "file" or source.local is None:
+            session.say(f"{source.name}: only files are searched; download it first")
+        elif session.is_there(source):
+            files[source] = source.local
+    return files
+
+
+def _taking_in(session: Session) -> Callable[[int, int], None]:
+    return lambda done, total: session.bars("index", done, total)
+
+
+def _hear(session: Session, index: Index, names: Sequence[str], request: Request) -> None:
+    def task(job: Job) -> None:
+        transcript = job.transcript()
+        assert job.source.path is not None
+        index.add(digest(job.source.path), transcript, request.budget)
+
+    Runner(session, ahead=1).run(names, None, request, task)
+
+
+def _say_rest(session: Session, shelf: Shelf[Source], *, found: bool) -> None:
+    """What was not searched, and that nothing was found."""
+    total = len(shelf.heard) + len(shelf.unheard)
+    if shelf.unheard:
+        some = ", ".join(source.name for source in shelf.unheard[:_NAMED])
+        more = ", ..." if len(shelf.unheard) > _NAMED else ""
+        session.say(
+            f"{len(shelf.unheard)} of {total} recordings were not heard yet, and not searched "
+            f"({printable(some)}{more}); --hear hears them first"
+        )
+    if shelf.heard and not found:
+        session.say(f"nothing like that was said in {len(shelf.heard)} of {total} recordings")

@@ -1,0 +1,1 @@
+"""What is here, and how it is set up."""

@@ -1,0 +1,286 @@
+"""An index of what was said, in SQLite: built from kept transcripts, and anew from nothing.
+
+Recordings are known by their bytes, files by path, size and time, so that only what is new or
+changed is looked at. One file, safe for several processes; what it lacks only costs time.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fls_cli.library.passages import SpokenPassage, passages_of
+from fls_cli.library.query import spaced
+from fls_cli.storage.cache import DiskCache
+from fls_cli.storage.paths import cache_folder
+from fls_models.errors import EnvironmentLacks
+
+if TYPE_CHECKING:
+    from fls_models.core.results import Transcript
+
+# Seconds that another process may write.
+_PATIENCE = 60.0
+_AT_ONCE = 50
+_TRANSCRIPTS = "transcripts"
+_EFFORTS = ("fast", "balanced", "accurate")
+_SCHEMA = """
+CREATE TABLE files (path TEXT PRIMARY KEY, bytes INT, changed INT, audio TEXT) WITHOUT ROWID;
+CREATE TABLE failures (path TEXT PRIMARY KEY, bytes INT, changed INT) WITHOUT ROWID;
+CREATE TABLE entries (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE recordings (id INTEGER PRIMARY KEY, audio TEXT UNIQUE, effort INT);
+CREATE TABLE passages (id INTEGER PRIMARY KEY, recording INT, start REAL, stop REAL, text TEXT);
+CREATE INDEX passages_of ON passages (recording);
+CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "porter unicode61 remove_diacritics 2");
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
+"""
+
+# One of other tables is built anew; SQLite keeps 32 bits with a sign.
+_VERSION = zlib.crc32(_SCHEMA.encode()) >> 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """A passage that has what was looked for, of a recording by its number here."""
+
+    recording: int
+    passage: SpokenPassage
+
+
+def index_place() -> Path:
+    """Where the user's index lies."""
+    return cache_folder() / "library.sqlite"
+
+
+def index_size() -> int:
+    """Bytes of the user's index."""
+    with suppress(OSError):
+        return index_place().stat().st_size
+    return 0
+
+
+def remove_index() -> int:
+    """Removes the user's index; returns the bytes freed."""
+    freed, place = index_size(), index_place()
+    with suppress(OSError):
+        place.unlink(missing_ok=True)
+        place.with_name(f"{place.name}-journal").unlink(missing_ok=True)
+    return freed
+
+
+@contextmanager
+def open_index(place: Path | None, say: Callable[[str], None]) -> Iterator[Index]:
+    """The index at a place, in memory without one. What is damaged is built anew, which is said.
+
+    Raises EnvironmentLacks where it can be neither read nor made.
+    """
+    with _telling(place):
+        try:
+            connection = _connected(place)
+        except sqlite3.DatabaseError as error:
+            if place is None or isinstance(error, sqlite3.OperationalError):
+                raise
+            say("the index was damaged and is built anew")
+            place.unlink(missing_ok=True)
+            connection = _connected(place)
+        with closing(connection):
+            yield Index(connection)
+
+
+@contextmanager
+def _telling(place: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise EnvironmentLacks(
+            f"The index {place} cannot be used ({error}); see whether the disk is full and who may "
+            "write there, or set FLS_CACHE to another folder."
+        ) from error
+
+
+def _connected(place: Path | None) -> sqlite3.Connection:
+    if place is not None:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.touch(mode=0o600)
+    connection = sqlite3.connect(place or ":memory:", _PATIENCE, isolation_level=None)
+    try:
+        if _version(connection) != _VERSION:
+            connection.execute("BEGIN IMMEDIATE")
+            # Another process may have made it meanwhile.
+            if _version(connection) != _VERSION:
+                _make(connection)
+            connection.execute("COMMIT")
+        connection.execute("CREATE TEMP TABLE wanted (recording INTEGER PRIMARY KEY)")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'words!_%' "
+    for (name,) in connection.execute(tables + "ESCAPE '!'").fetchall():
+        connection.execute(f'DROP TABLE IF EXISTS "{name}"')
+    for statement in filter(str.strip, _SCHEMA.split(";")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+class Index:
+    """What was said in which recordings; see `open_index`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def update(self, cache: DiskCache, progress: Callable[[int, int], None]) -> None:
+        """Takes in all kept transcripts that are not known yet; `progress` is of how many."""
+        known = {key for (key,) in self._connection.execute("SELECT key FROM entries")}
+        new = sorted(cache.keys(_TRANSCRIPTS) - known)
+        for first in range(0, len(new), _AT_ONCE):
+            with self._writing():
+                for place, key in enumerate(new[first : first + _AT_ONCE], first + 1):
+                    self._take(cache, key)
+                    progress(place, len(new))
+
+    def _take(self, cache: DiskCache, key: str) -> None:
+        from fls_models.core.results import Transcript
+
+        content = cache.get(_TRANSCRIPTS, key)
+        if content is None:
+            return
+        self._connection.execute("INSERT OR IGNORE INTO entries VALUES (?)", (key,))
+        payload = json.loads(content)
+        heard = payload.get("heard")
+        if heard and _is_whole(heard):
+            transcript = Transcript.from_json(payload["transcript"])
+            self._put(str(heard["audio"]), transcript, _effort(heard.get("effort")))
+
+    def add(self, audio: str, transcript: Transcript, budget: str) -> None:
+        """A recording that was heard just now, by the SHA-256 of its bytes."""
+        with self._writing():
+            self._put(audio, transcript, _EFFORTS.index(budget))
+
+    def _put(self, audio: str, transcript: Transcript, effort: int) -> None:
+        """In the place of what was heard of it with less effort."""
+        execute = self._connection.execute
+        row = execute("SELECT id, effort FROM recordings WHERE audio = ?", (audio,)).fetchone()
+        if row is not None:
+            number, before = row
+            if effort < before:
+                return
+            of_it = "(SELECT id FROM passages WHERE recording = ?)"
+            execute(f"DELETE FROM words WHERE rowid IN {of_it}", (number,))
+            execute("DELETE FROM passages WHERE recording = ?", (number,))
+            execute("UPDATE recordings SET effort = ? WHERE id = ?", (effort, number))
+        else:
+            insert = "INSERT INTO recordings (audio, effort) VALUES (?, ?)"
+            number = execute(insert, (audio, effort)).lastrowid
+        for passage in passages_of(transcript):
+            values = (number, passage.start, passage.end, passage.text)
+            insert = "INSERT INTO passages (recording, start, stop, text) VALUES (?, ?, ?, ?)"
+            row_id = execute(insert, values).lastrowid
+            words = "INSERT INTO words (rowid, text) VALUES (?, ?)"
+            execute(words, (row_id, spaced(passage.text)))
+
+    def audio_of(self, paths: Iterable[Path], digest: Callable[[Path], str]) -> dict[Path, str]:
+        """What files hold, by the SHA-256 of their bytes; `digest` is asked where that is new.
+
+        Files that cannot be read are not among them.
+        """
+        rows = self._connection.execute("SELECT path, bytes, changed, audio FROM files")
+        known = {path: (size, changed, audio) for path, size, changed, audio in rows}
+        found: dict[Path, str] = {}
+        new: list[tuple[str, int, int, str]] = []
+        for path in paths:
+            with suppress(OSError):
+                row = _as_it_is(path)
+                before = known.get(row[0]) if row else None
+                if row is not None and before is not None and before[:2] == row[1:]:
+                    found[path] = before[2]
+                    continue
+                found[path] = digest(path)
+                # Another name is asked for again.
+                if row is not None:
+                    new.append((*row, found[path]))
+        if new:
+            with self._writing():
+                self._connection.executemany("REPLACE INTO files VALUES (?, ?, ?, ?)", new)
+        return found
+
+    def note_failures(self, paths: Iterable[Path]) -> None:
+        """Files that could not be heard as they are; in the place of what was noted of them."""
+        rows = [row for path in paths if (row := _as_it_is(path)) is not None]
+        with self._writing():
+            self._connection.executemany("REPLACE INTO failures VALUES (?, ?, ?)", rows)
+
+    def failed(self, paths: Iterable[Path]) -> list[Path]:
+        """Those of some files that could not be heard, and have not changed since."""
+        noted = set(self._connection.execute("SELECT path, bytes, changed FROM failures"))
+        return [path for path in paths if _as_it_is(path) in noted]
+
+    def recordings_of(self, audio: Iterable[str]) -> dict[str, int]:
+        """Numbers of those recordings that are here, by the SHA-256 of their bytes."""
+        wanted = set(audio)
+        rows = self._connection.execute("SELECT audio, id FROM recordings")
+        return {audio: number for audio, number in rows if audio in wanted}
+
+    def want(self, recordings: Iterable[int]) -> None:
+        """Where `search` looks from now on."""
+        self._connection.execute("DELETE FROM wanted")
+        insert = "INSERT OR IGNORE INTO wanted VALUES (?)"
+        self._connection.executemany(insert, ((number,) for number in recordings))
+
+    def search(self, expression: str, most: int) -> list[Found]:
+        """Passages for an expression of FTS5, best first (BM25)."""
+        rows = self._connection.execute(
+            "SELECT recording, start, stop, passages.text FROM words "
+            "JOIN passages ON passages.id = words.rowid "
+            "WHERE words MATCH ? AND recording IN (SELECT recording FROM wanted) "
+            "ORDER BY bm25(words), passages.id LIMIT ?",
+            (expression, most),
+        )
+        return [Found(number, SpokenPassage(*passage)) for number, *passage in rows]
+
+    def vocabulary(self) -> Sequence[str]:
+        """All words that were ever said, as they are indexed."""
+        return [term for (term,) in self._connection.execute("SELECT term FROM vocabulary")]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _is_whole(heard: dict[str, Any]) -> bool:
+    """Whether it is of a whole recording, as one hears it who asks for nothing special."""
+    plain = {"start": 0.0, "end": None, "track": None, "channels": "mix", "raw": None}
+    return all(heard.get(name) == value for name, value in plain.items())
+
+
+def _effort(effort: Any) -> int:
+    text = json.dumps(effort)
+    return max((place for place, name in enumerate(_EFFORTS) if name in text), default=0)
+
+
+def _as_it_is(path: Path) -> tuple[str, int, int] | None:
+    """A file's full name, size and time; None where the name is no text, or there is no file."""
+    try:
+        name, status = str(path.resolve()), path.stat()
+        name.encode()
+    except (OSError, UnicodeEncodeError):
+        return None
+    return name, status.st_size, status.st_mtime_ns

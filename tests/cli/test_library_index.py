@@ -1,0 +1,276 @@
+"""The index of what was said: what is looked for, how it is spelt, and that it is never lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_model import sentence
+
+from fls_cli.library.index import Index, open_index
+from fls_cli.library.passages import passages_of
+from fls_cli.library.query import Query
+from fls_cli.library.search import find, shelve
+from fls_cli.library.spelling import Spellings
+from fls_cli.storage.cache import DiskCache, key
+from fls_models.core.progress import ignore
+from fls_models.core.results import Transcript
+from fls_models.errors import EnvironmentLacks, UsageError
+
+BAKER = ["My guest is Martin Reed.", "His bread rests for fourteen hours.", "Time is all."]
+BEES = ["We keep bees on the roof.", "The price of honey rose last year.", "Katarzyna sells it."]
+ROOT = Path(__file__).parents[2]
+
+
+def transcript(texts: Sequence[str], every: float = 10.0) -> Transcript:
+    """A sentence every so many seconds."""
+    spoken = tuple(sentence(text, every * place) for place, text in enumerate(texts))
+    return Transcript("en" if spoken else None, spoken, every * len(spoken))
+
+
+def filled(index: Index, **talks: list[str]) -> dict[str, int]:
+    for audio, said in talks.items():
+        index.add(audio, transcript(said, every=60.0), "balanced")
+    return index.recordings_of(talks)
+
+
+def texts(index: Index, wanted: str, most: int = 10) -> list[str]:
+    numbers = index.recordings_of(["baker", "bees", "talk"])
+    from fls_cli.library.search import Shelf
+
+    shelf = Shelf({number: audio for audio, number in numbers.items()}, [])
+    return [hit.passage.text for hit in find(index, shelf, Query.parse(wanted), most)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("bread", [BAKER[1]]),
+        ("BREAD hours", [BAKER[1]]),
+        ("breads resting", [BAKER[1]]),
+        ('"honey rose"', [BEES[1]]),
+        ('"rose honey"', []),
+        ("hon*", [BEES[1]]),
+        ("NEAR(price honey, 3)", [BEES[1]]),
+        ("NEAR(price honey, 0)", []),
+        ("bees OR bread", [BEES[0], BAKER[1]]),
+        ("rose NOT honey", []),
+        ("rose NOT bread", [BEES[1]]),
+        # As it may have been heard.
+        ("Catarina", [BEES[2]]),
+        ("Marten", [BAKER[0]]),
+        # One of the words is better than nothing.
+        ("honey zeppelin", [BEES[1]]),
+        ("zeppelin", []),
+        ('say "', []),
+        ("a-b (honey) :price^", [BEES[1]]),
+    ],
+)
+def test_what_is_looked_for_is_found(wanted: str, found: list[str]) -> None:
+    with open_index(None, ignore) as index:
+        filled(index, baker=BAKER, bees=BEES)
+        assert sorted(texts(index, wanted)) == sorted(found)
+
+
+@given(st.text(max_size=40))
+def test_whatever_is_typed_is_a_query_or_nothing(wanted: str) -> None:
+    with open_index(None, ignore) as index:
+        filled(index, bees=BEES)
+        # There may be no word in it.
+        with suppress(UsageError):
+            assert len(texts(index, wanted)) <= len(BEES)
+
+
+def test_scripts_without_blanks_are_found_by_part() -> None:
+    with open_index(None, ignore) as index:
+        filled(index, talk=["蜂蜜の値段は去年上がりました。", "パンは十四時間休みます。"])
+        assert texts(index, "値段") == ["蜂蜜の値段は去年上がりました。"]
+        assert texts(index, "段値") == []
+
+
+def test_all_words_come_before_some_of_them() -> None:
+    with open_index(None, ignore) as index:
+        filled(index, talk=["Honey is sweet, honey is gold.", "The price of honey.", "A price."])
+        assert texts(index, "honey price", most=1) == ["The price of honey."]
+        assert len(texts(index, "honey price")) == 3
+
+
+def test_passages_are_sentences_in_a_row() -> None:
+    # Three sentences of twelve words and five seconds each fit into one, then the third again.
+    said = [f"{' '.join(['word'] * 11)} {number}." for number in range(8)]
+    spoken = tuple(sentence(text, 5.0 * place, 0.3) for place, text in enumerate(said))
+    passages = list(passages_of(Transcript("en", spoken, 40.0)))
+    assert [passage.text for passage in passages] == [
+        " ".join(said[:5]),
+        " ".join(said[4:]),
+    ]
+    assert (passages[0].start, passages[1].start) == (0.0, 20.0)
+    assert list(passages_of(transcript([]))) == []
+    # A sentence that is too long stands alone, and is in no other.
+    long = [" ".join(["long"] * 90) + ".", "Short.", " ".join(["long"] * 90) + "."]
+    assert [passage.text for passage in passages_of(transcript(long, 40.0))] == long
+
+
+def test_a_neighbour_with_the_same_sentence_is_not_shown_twice() -> None:
+    said = [f"{' '.join(['word'] * 11)} {number}." for number in range(8)]
+    spoken = tuple(sentence(text, 5.0 * place, 0.3) for place, text in enumerate(said))
+    with open_index(None, ignore) as index:
+        index.add("talk", Transcript("en", spoken, 40.0), "fast")
+        # The fifth sentence is in both passages.
+        assert len(texts(index, "4")) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "heard"),
+    [
+        ("Katarzyna", "catarina"),
+        ("Stephen", "steven"),
+        ("Catherine", "kathryn"),
+        ("Schmidt", "schmitt"),
+        ("Lindqvist", "lindquist"),
+        ("Oakhill", "oak hill"),
+    ],
+)
+def test_names_are_spelt_as_they_were_heard(word: str, heard: str) -> None:
+    vocabulary = [*heard.split(), "theater", "morning", "stone", "river", "market", "carpenter"]
+    assert Spellings(vocabulary)(word) == [f'"{heard}"']
+
+
+def test_short_words_and_numbers_are_what_they_are() -> None:
+    spellings = Spellings(["bee", "1924", "beta"])
+    assert spellings("bed") == spellings("1925") == []
+
+
+def test_more_effort_takes_the_place_of_less() -> None:
+    with open_index(None, ignore) as index:
+        for said, budget in ((BEES, "balanced"), (BAKER, "accurate"), (BEES, "fast")):
+            index.add("talk", transcript(said), budget)
+        assert len(index.recordings_of(["talk"])) == 1
+        assert (bool(texts(index, "bread")), texts(index, "honey")) == (True, [])
+
+
+def kept(cache: DiskCache, audio: str, said: list[str], **heard: object) -> None:
+    """An entry as `listen` keeps it."""
+    plain = {"audio": audio, "start": 0.0, "end": None, "track": None, "channels": "mix"}
+    parts = {**plain, "raw": None, "effort": {"budget": "balanced"}, **heard}
+    payload = {"heard": parts, "warnings": [], "transcript": transcript(said).as_json()}
+    cache.put("transcripts", key(**parts), json.dumps(payload).encode())
+
+
+def test_what_is_kept_is_taken_in_once(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "recordings", 10**9)
+    kept(cache, "baker", BAKER)
+    # Parts of a recording and single channels are not the recording.
+    kept(cache, "bees", BEES, start=10.0)
+    kept(cache, "bees", BEES, channels="left")
+    taken: list[int] = []
+    for _ in range(2):
+        with open_index(tmp_path / "index", ignore) as index:
+            index.update(cache, lambda done, total: taken.append(total))
+            assert list(index.recordings_of(["baker", "bees"])) == ["baker"]
+    assert taken == [3, 3, 3]
+    kept(cache, "bees", BEES)
+    with open_index(tmp_path / "index", ignore) as index:
+        index.update(cache, lambda done, total: taken.append(total))
+        assert len(texts(index, "honey")) == 1
+    assert taken == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "version", "empty"])
+def test_a_damaged_index_is_built_anew(tmp_path: Path, damage: str) -> None:
+    cache = DiskCache(tmp_path / "recordings", 10**9)
+    kept(cache, "baker", BAKER)
+    place = tmp_path / "index"
+    with open_index(place, ignore) as index:
+        index.update(cache, lambda done, total: None)
+    whole = place.read_bytes()
+    if damage == "version":
+        connection = sqlite3.connect(place)
+        connection.execute("PRAGMA user_version = 7")
+        connection.close()
+    else:
+        made = {"cut": whole[:5000], "noise": b"no database" * 999, "empty": b""}
+        place.write_bytes(made[damage])
+    said: list[str] = []
+    with open_index(place, said.append) as index:
+        index.update(cache, lambda done, total: None)
+        assert len(texts(index, "bread")) == 1
+    assert said == ["the index was damaged and is built anew"] * (damage in ("cut", "noise"))
+
+
+def test_files_are_known_by_their_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.wav", tmp_path / "two.wav"
+    one.write_text("baker")
+    two.write_text("baker")
+    asked: list[Path] = []
+
+    def digest(path: Path) -> str:
+        asked.append(path)
+        return path.read_text()
+
+    with open_index(tmp_path / "index", ignore) as index:
+        filled(index, baker=BAKER)
+        shelf = shelve(index, {"1": one, "2": two, "3": tmp_path / "none.wav"}, digest)
+        assert (list(shelf.heard.values()), shelf.unheard) == (["1"], ["3"])
+        assert asked == [one, two, tmp_path / "none.wav"]
+        two.write_text("bees!")
+        os.utime(two, (1, 1))
+        shelf = shelve(index, {"1": one, "2": two}, digest)
+        assert (list(shelf.heard.values()), shelf.unheard) == (["1"], ["2"])
+        assert asked[3:] == [two]
+
+
+def test_what_failed_has_failed_until_it_changes(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("noise")
+    with open_index(tmp_path / "index", ignore) as index:
+        assert index.failed([bad]) == []
+        index.note_failures([bad, tmp_path / "none.wav"])
+        assert index.failed([bad, tmp_path / "none.wav"]) == [bad]
+        bad.write_text("other noise")
+        assert index.failed([bad]) == []
+
+
+def test_processes_share_an_index(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "recordings", 10**9)
+    for number in range(120):
+        kept(cache, f"talk{number}", [f"Word{number} was said."])
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from fls_cli.library.index import open_index\n"
+        "from fls_cli.storage.cache import DiskCache\n"
+        f"place = Path({str(tmp_path)!r})\n"
+        "with open_index(place / 'index', print) as index:\n"
+        "    index.update(DiskCache(place / 'recordings', 10**9), lambda done, total: None)\n"
+    )
+    road = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'models'}"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], env=road, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    assert [process.communicate()[1] for process in processes] == [b""] * 3
+    connection = sqlite3.connect(tmp_path / "index")
+    counts = [
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("recordings", "passages", "words")
+    ]
+    connection.close()
+    assert counts == [120] * 3
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EnvironmentLacks, match="set FLS_CACHE to another folder"),
+        open_index(tmp_path / "file" / "index", ignore),
+    ):
+        pass
