@@ -7,6 +7,7 @@ changed is looked at. One file, safe for several processes; what it lacks only c
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0
 _AT_ONCE = 50
 _TRANSCRIPTS = "transcripts"
+_WORD = re.compile(r"\w+")
 _EFFORTS = ("fast", "balanced", "accurate")
 _SCHEMA = """
 CREATE TABLE files (path TEXT PRIMARY KEY, bytes INT, changed INT, audio TEXT) WITHOUT ROWID;
@@ -37,7 +39,7 @@ CREATE TABLE recordings (id INTEGER PRIMARY KEY, audio TEXT UNIQUE, effort INT);
 CREATE TABLE passages (id INTEGER PRIMARY KEY, recording INT, start REAL, stop REAL, text TEXT);
 CREATE INDEX passages_of ON passages (recording);
 CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "porter unicode61 remove_diacritics 2");
-CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, row);
+CREATE TABLE vocabulary (word TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 # One of other tables is built anew; SQLite keeps 32 bits with a sign.
@@ -184,6 +186,8 @@ class Index:
         else:
             insert = "INSERT INTO recordings (audio, effort) VALUES (?, ?)"
             number = execute(insert, (audio, effort)).lastrowid
+        said = {(word,) for word in _WORD.findall(transcript.text.casefold())}
+        self._connection.executemany("INSERT OR IGNORE INTO vocabulary VALUES (?)", said)
         for passage in passages_of(transcript):
             values = (number, passage.start, passage.end, passage.text)
             insert = "INSERT INTO passages (recording, start, stop, text) VALUES (?, ?, ?, ?)"
@@ -251,8 +255,8 @@ class Index:
         return [Found(number, SpokenPassage(*passage)) for number, *passage in rows]
 
     def vocabulary(self) -> Sequence[str]:
-        """All words that were ever said, as they are indexed."""
-        return [term for (term,) in self._connection.execute("SELECT term FROM vocabulary")]
+        """All words that were ever said, in small letters."""
+        return [word for (word,) in self._connection.execute("SELECT word FROM vocabulary")]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

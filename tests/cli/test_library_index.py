@@ -138,11 +138,21 @@ def test_a_neighbour_with_the_same_sentence_is_not_shown_twice() -> None:
         ("Schmidt", "schmitt"),
         ("Lindqvist", "lindquist"),
         ("Oakhill", "oak hill"),
+        ("Lumidyne", "luma dine"),
+        ("Winterbourne", "winter barn"),
     ],
 )
 def test_names_are_spelt_as_they_were_heard(word: str, heard: str) -> None:
     vocabulary = [*heard.split(), "theater", "morning", "stone", "river", "market", "carpenter"]
     assert Spellings(vocabulary)(word) == [f'"{heard}"']
+
+
+def test_what_was_said_as_it_is_written_is_no_other_word() -> None:
+    vocabulary = ["honey", "money", "hunny", "oakhill", "oak", "hill", "price", "pride"]
+    spellings = Spellings(vocabulary)
+    assert spellings("honey") == ['"hunny"']
+    assert spellings("oakhill") == ['"oak hill"']
+    assert spellings("price") == []
 
 
 def test_short_words_and_numbers_are_what_they_are() -> None:

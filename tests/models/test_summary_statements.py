@@ -150,6 +150,18 @@ def test_quotes_are_word_for_word_and_in_order() -> None:
     assert all(statement.quoted for statement in summary.statements)
 
 
+def test_a_quote_that_is_cut_off_ends_in_an_ellipsis() -> None:
+    for text, shown in (
+        (
+            "In Copper Bay they planted 2,400 trees and,",
+            "In Copper Bay they planted 2,400 trees and…",
+        ),
+        ("Did Copper Bay plant 2,400 trees?", "Did Copper Bay plant 2,400 trees?"),
+    ):
+        [statement] = told(lambda said, request: "", transcript([text]), style="quotes").statements
+        assert statement.text == f"“{shown}”"
+
+
 def test_quotes_say_who_speaks() -> None:
     said = transcript(SAID[1:2])
     words = tuple(replace(word, speaker="Anna") for word in said.sentences[0].words)

@@ -65,6 +65,7 @@ _MARK = re.compile(r"^\s*[-*•]\s+")
 _LEAD = re.compile(
     r"(The|[\w. ]{1,30}['’]s) (main|most important) (point|fact|thing)( to know)? is that (?=\w)"
 )
+_ENDS = (".", "!", "?", "…", "。", "！", "？", "।", "؟", '"', "”", "’", "»", ")")
 # Who that is, a summary's reader does not know.
 _FIRST_PERSON = re.compile(r"\b(I|I['’]\w+|me|my|[Ww]e|our|us)\b")
 
@@ -283,8 +284,13 @@ def _plain(text: str) -> str:
 
 
 def quotation(phrase: Phrase) -> Statement:
-    """A phrase word for word, between quotation marks, after the name of its speaker if known."""
-    text = phrase.text.strip().rstrip(",;:–-")
+    """A phrase word for word, between quotation marks, after the name of its speaker if known.
+
+    What ends in the middle of a sentence is seen to do so.
+    """
+    text = phrase.text.strip().rstrip(",;:–- ")
+    if not text.endswith(_ENDS):
+        text += "…"
     return Statement(f"{_named(phrase)}“{text}”", (place(phrase),), quoted=True)
 
 
