@@ -1,6 +1,7 @@
 """How soon `fls search` finds something in many recordings, and names that were heard otherwise.
 
     python benchmarks/library.py dev.jsonl --recordings 1000
+    python benchmarks/library.py dev.jsonl --rank
     pip install hibari-tts==0.2.1 && apt install flite
     python benchmarks/library.py dev.jsonl --names
 
@@ -8,7 +9,8 @@ Recordings of ten minutes are made of SPIRAL's texts (arXiv 2412.12009), drawn a
 seed, as transcripts that were heard before; their files hold next to nothing. Seconds are those of
 whole processes, for ten words that are said. With --names, the sixty names of `vocabulary.py` are
 read aloud by its three voices, heard by `mini`'s Whisper, and looked for as they are written: a
-name is found where a passage in which it was said is among the first three.
+name is found where a passage in which it was said is among the first three. With --rank, each text
+is a recording, and its question is put to all: is it among those that `fls ask` reads first?
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from checkout import ROOT
 
 from fls_cli.library.index import Index, open_index
 from fls_cli.library.query import Query
+from fls_cli.library.ranking import rank
 from fls_cli.library.search import Shelf, find
 from fls_cli.storage.cache import DiskCache, key
 from fls_models.core.files import digest
@@ -48,10 +51,14 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="+", help="SPIRAL's items, JSON lines")
     parser.add_argument("--recordings", type=int, nargs="*", default=[], metavar="N")
     parser.add_argument("--names", action="store_true")
+    parser.add_argument("--rank", action="store_true")
     arguments = parser.parse_args()
     texts = [text for place in arguments.texts for text in texts_of(place)]
     for count in arguments.recordings:
         time_searches(texts, count)
+    if arguments.rank:
+        for place in arguments.texts:
+            rank_recordings(place)
     if arguments.names:
         find_names(texts)
 
@@ -117,6 +124,24 @@ def run(folder: Path, queries: Sequence[str]) -> list[float]:
         subprocess.run([*command, "--quiet"], env=environment, check=True, capture_output=True)
         seconds.append(perf_counter() - begun)
     return seconds
+
+
+def rank_recordings(place: Path) -> None:
+    items: list[dict[str, Any]] = [raw for _, raw in read_lines(place)]
+    with open_index(None, ignore) as index:
+        for number, text in enumerate(texts_of(place)):
+            index.add(str(number), transcript(sentences_of(text)), "balanced")
+        there = index.recordings_of(map(str, range(len(items))))
+        index.want(there.values())
+        begun = perf_counter()
+        ranks: list[int] = []
+        for number, item in enumerate(items):
+            order = rank(index, str(item["question"]))
+            wanted = there[str(number)]
+            ranks.append(order.index(wanted) if wanted in order else len(items))
+        seconds = (perf_counter() - begun) / len(items)
+    found = {most: sum(place < most for place in ranks) for most in (1, 3, 5, 8, 12)}
+    print(f"{place.name}: the right one of {len(items)} among the first {found}, {seconds:.3f} s")
 
 
 def find_names(texts: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fls_cli.console.text import clean, printable
+from fls_cli.library.choosing import Choice, choose
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
@@ -22,6 +23,7 @@ from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
 from fls_cli.session.session import Session
+from fls_cli.sources.lists import names_listed
 from fls_cli.sources.patterns import is_pattern, matches
 from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
@@ -69,11 +71,15 @@ def ask(
     no_compress: options.Compress = False,
     rope: options.Rope = "ntk",
     sampling: Sampling,
+    every: Annotated[
+        bool, typer.Option("--all", help="Read every recording, also of more than ten.")
+    ] = False,
     manners: Manners,
 ) -> None:
     """Answer questions about recordings. Each recording is heard once for all of them.
 
-    Several recordings are asked one by one and then put together.
+    Several recordings are asked one by one and then put together; of more than ten, those in which
+    most words of the question were said.
 
     Example: fls ask lecture.mp3 "What is the main argument?"
     """
@@ -102,10 +108,15 @@ def ask(
         task = partial(
             _answers, questions=questions, showing=showing, paid=reading.paid, generation=generation
         )
+        names = list(sources)
+        if recordings.from_file is not None:
+            names += names_listed(recordings.from_file, beside=sources)
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
-        done = runner.run(sources, recordings.from_file, request, task)
+        chooses = bool(names) and not every and runner.folder_for(names) is None
+        choice = choose(session, request, names, questions) if chooses else None
+        done = runner.run(choice.names if choice else names, None, request, task)
         if session.source_count > 1 and len(done) > 1:
-            _over_all(session, request, questions, done, generation)
+            _over_all(session, request, questions, done, generation, choice)
         session.finish()
 
 
@@ -183,8 +194,9 @@ def _over_all(
     questions: Sequence[str],
     done: Sequence[tuple[Source, Any]],
     generation: GenerationConfig,
+    choice: Choice | None,
 ) -> None:
-    """Shows one answer from all recordings to each question."""
+    """Shows one answer from all recordings, or those that were chosen, to each question."""
     from fls_models.answering.across_recordings import RecordingAnswer, gather
 
     if not request.as_json:
@@ -204,7 +216,9 @@ def _over_all(
                 for name in summary.sources
                 for passage in answers[name]["evidence"]
             ]
-            texts = {"answer": clean(summary.answer).strip(), "evidence": evidence}
+            texts: dict[str, Any] = {"answer": clean(summary.answer).strip(), "evidence": evidence}
+            if choice is not None:
+                texts["recordings"] = {"read": len(choice.names), "of": choice.of}
             locations = {source.name: source.location for source, _ in done}
             session.show(json_line({**summary.as_json(), **texts}, locations))
             continue

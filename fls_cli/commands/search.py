@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ import typer
 
 from fls_cli.console.text import printable
 from fls_cli.library.folders import library_folders
-from fls_cli.library.index import Index, index_place, open_index
+from fls_cli.library.hearing import WHOLE, hear_into
+from fls_cli.library.index import index_place, open_index
 from fls_cli.library.query import Query
 from fls_cli.library.results import hit_line, hits_json
 from fls_cli.library.search import Shelf, find, shelve
@@ -18,14 +20,10 @@ from fls_cli.media.source import Source
 from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners
 from fls_cli.options.groups import grouped
-from fls_cli.session.job import Job
-from fls_cli.session.request import AudioRange, Request
-from fls_cli.session.runner import Runner
 from fls_cli.session.session import Session
 from fls_cli.sources.lists import names_listed
 from fls_cli.sources.resolve import open_sources
 from fls_cli.storage.cache import open_cache
-from fls_models.core.files import digest
 from fls_models.errors import UsageError
 
 # Names of recordings that were not heard, in a note.
@@ -84,16 +82,8 @@ def search(
         index.update(cache, _taking_in(session))
         shelf = shelve(index, files)
         if hear and shelf.unheard:
-            request = Request(
-                command="transcribe",
-                engine=large.engine(model, "auto"),
-                budget=budget,
-                audio_range=AudioRange(None, 0.0, None, language),
-                wish={},
-                suffix=".txt",
-                as_json=as_json,
-            )
-            _hear(session, index, [source.location for source in shelf.unheard], request)
+            engine, spoken = large.engine(model, "auto"), replace(WHOLE, language=language)
+            hear_into(session, index, shelf.unheard, engine, budget, spoken)
             shelf = shelve(index, files)
             index.note_failures(files[source] for source in shelf.unheard)
         hits = find(index, shelf, query, count)
@@ -118,15 +108,6 @@ def _files(session: Session, sources: Sequence[Source]) -> dict[Source, Path]:
 
 def _taking_in(session: Session) -> Callable[[int, int], None]:
     return lambda done, total: session.bars("index", done, total)
-
-
-def _hear(session: Session, index: Index, names: Sequence[str], request: Request) -> None:
-    def task(job: Job) -> None:
-        transcript = job.transcript()
-        assert job.source.path is not None
-        index.add(digest(job.source.path), transcript, request.budget)
-
-    Runner(session, ahead=1).run(names, None, request, task)
 
 
 def _say_rest(session: Session, shelf: Shelf[Source], *, found: bool) -> None:

@@ -254,6 +254,19 @@ class Index:
         )
         return [Found(number, SpokenPassage(*passage)) for number, *passage in rows]
 
+    def scores(self, expression: str) -> dict[int, list[float]]:
+        """By recording, how well each passage of it fits an expression (BM25, larger is better)."""
+        rows = self._connection.execute(
+            "SELECT recording, -bm25(words) FROM words "
+            "JOIN passages ON passages.id = words.rowid "
+            "WHERE words MATCH ? AND recording IN (SELECT recording FROM wanted)",
+            (expression,),
+        )
+        scores: dict[int, list[float]] = {}
+        for number, score in rows:
+            scores.setdefault(number, []).append(score)
+        return scores
+
     def vocabulary(self) -> Sequence[str]:
         """All words that were ever said, in small letters."""
         return [word for (word,) in self._connection.execute("SELECT word FROM vocabulary")]

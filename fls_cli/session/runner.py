@@ -52,7 +52,7 @@ class Runner:
         names = [*arguments, *(names_listed(listed, beside=arguments) if listed else ())]
         if not names:
             raise UsageError("No recording is named; name files, folders, addresses or -.")
-        self._folder = self.session.folder = self._folder_for(names)
+        self._folder = self.session.folder = self.folder_for(names)
 
         with open_sources(
             names,
@@ -165,7 +165,7 @@ class Runner:
     def _job(self, request: Request, source: Source, many: bool, output: Path | None) -> Job:
         return Job(self.session, request, source, many, self._look_ahead, self._place, output)
 
-    def _folder_for(self, names: Sequence[str]) -> Path | None:
+    def folder_for(self, names: Sequence[str]) -> Path | None:
         """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix
         where several sources may be named. Does not depend on how many there are now.
         """
