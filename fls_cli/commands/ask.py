@@ -86,8 +86,8 @@ def ask(
     if rope != "ntk":
         raise UsageError(f"--rope takes ntk, not {rope!r}.")
     showing = Showing.parse(evidence, clips, report, as_json=as_json)
-    listed = recordings.from_file is not None
-    sources, questions = _split(arguments or [], question or [], listed=listed)
+    is_listed = recordings.from_file is not None
+    sources, questions = _split(arguments or [], question or [], listed=is_listed)
     request = Request(
         command="ask",
         engine=reading.engine(large, compress=not no_compress),
@@ -108,9 +108,8 @@ def ask(
         task = partial(
             _answers, questions=questions, showing=showing, paid=reading.paid, generation=generation
         )
-        names = list(sources)
-        if recordings.from_file is not None:
-            names += names_listed(recordings.from_file, beside=sources)
+        listed = recordings.from_file
+        names = [*sources, *(names_listed(listed, beside=sources) if listed else ())]
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
         chooses = bool(names) and not every and runner.folder_for(names) is None
         choice = choose(session, request, names, questions) if chooses else None

@@ -6,7 +6,7 @@ import html
 import re
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fls_cli.writers.transcripts.cues import GAP, SCREEN, cues
@@ -65,13 +65,16 @@ def test_what_holds_for_all_cues(transcript: Transcript) -> None:
 
 
 @given(transcripts())
+@example(Transcript("en", (Sentence((Word(0.0, 0.0, "-->", 0.5),)),), 1.0))
 @settings(max_examples=60, deadline=None)
 def test_word_formats_hold_every_word_once_in_order(transcript: Transcript) -> None:
     spoken = letters("".join(word.text for word in transcript.words))
     timing = r"([0-9:]+[.,]\d{3}) --> ([0-9:]+[.,]\d{3})\n"
     subrip = render(Writing(transcript, "a", words=True), "srt")
     blocks = re.split(r"(?:^|\n)\d+\n(?=[0-9:,]+ -->)", subrip)[1:]
-    assert letters("".join(block.split("\n", 1)[1] for block in blocks)) == spoken
+    # There, a timing's arrow is written otherwise; WebVTT escapes it.
+    inside = letters("".join(block.split("\n", 1)[1] for block in blocks))
+    assert inside == spoken.replace("-->", "→")
     stamps = [stamp for pair in re.findall(timing, subrip) for stamp in pair]
     assert stamps == sorted(stamps)
     assert all(start < end for start, end in re.findall(timing, subrip))
