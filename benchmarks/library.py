@@ -135,8 +135,7 @@ def rank_recordings(place: Path) -> None:
         index.want(there.values())
         begun = perf_counter()
         ranks: list[int] = []
-        for number, item in enumerate(items):
-            order = rank(index, str(item["question"]))
+        for number, order in enumerate(rank(index, [str(item["question"]) for item in items])):
             wanted = there[str(number)]
             ranks.append(order.index(wanted) if wanted in order else len(items))
         seconds = (perf_counter() - begun) / len(items)

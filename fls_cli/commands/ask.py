@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fls_cli.console.text import clean, printable
-from fls_cli.library.choosing import Choice, choose
+from fls_cli.library.choosing import Choosing
 from fls_cli.media.flaws import Flaw
 from fls_cli.media.source import Source
 from fls_cli.options import common as options
@@ -22,8 +22,6 @@ from fls_cli.session.evidence_files import Showing
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
 from fls_cli.session.runner import Runner
-from fls_cli.session.session import Session
-from fls_cli.sources.lists import names_listed
 from fls_cli.sources.patterns import is_pattern, matches
 from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
@@ -86,8 +84,8 @@ def ask(
     if rope != "ntk":
         raise UsageError(f"--rope takes ntk, not {rope!r}.")
     showing = Showing.parse(evidence, clips, report, as_json=as_json)
-    is_listed = recordings.from_file is not None
-    sources, questions = _split(arguments or [], question or [], listed=is_listed)
+    listed = recordings.from_file is not None
+    sources, questions = _split(arguments or [], question or [], listed=listed)
     request = Request(
         command="ask",
         engine=reading.engine(large, compress=not no_compress),
@@ -108,14 +106,12 @@ def ask(
         task = partial(
             _answers, questions=questions, showing=showing, paid=reading.paid, generation=generation
         )
-        listed = recordings.from_file
-        names = [*sources, *(names_listed(listed, beside=sources) if listed else ())]
+        choosing = Choosing(session, request, questions)
         runner = Runner(session, ahead=recordings.jobs, force=results.force)
-        chooses = bool(names) and not every and runner.folder_for(names) is None
-        choice = choose(session, request, names, questions) if chooses else None
-        done = runner.run(choice.names if choice else names, None, request, task)
+        select = None if every else choosing
+        done = runner.run(sources, recordings.from_file, request, task, select)
         if session.source_count > 1 and len(done) > 1:
-            _over_all(session, request, questions, done, generation, choice)
+            _over_all(choosing, done, generation)
         session.finish()
 
 
@@ -188,16 +184,12 @@ def _kept(answer: Answer) -> dict[str, Any]:
 
 
 def _over_all(
-    session: Session,
-    request: Request,
-    questions: Sequence[str],
-    done: Sequence[tuple[Source, Any]],
-    generation: GenerationConfig,
-    choice: Choice | None,
+    choosing: Choosing, done: Sequence[tuple[Source, Any]], generation: GenerationConfig
 ) -> None:
     """Shows one answer from all recordings, or those that were chosen, to each question."""
     from fls_models.answering.across_recordings import RecordingAnswer, gather
 
+    session, request, questions = choosing.session, choosing.request, choosing.questions
     if not request.as_json:
         session.show("==> all recordings <==\n")
     for turn, text in enumerate(questions):
@@ -216,8 +208,8 @@ def _over_all(
                 for passage in answers[name]["evidence"]
             ]
             texts: dict[str, Any] = {"answer": clean(summary.answer).strip(), "evidence": evidence}
-            if choice is not None:
-                texts["recordings"] = {"read": len(choice.names), "of": choice.of}
+            if choosing.of is not None:
+                texts["recordings"] = {"read": choosing.read, "of": choosing.of}
             locations = {source.name: source.location for source, _ in done}
             session.show(json_line({**summary.as_json(), **texts}, locations))
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,8 @@ import typer
 
 from fls_cli.console.text import printable
 from fls_cli.library.folders import library_folders
-from fls_cli.library.hearing import WHOLE, hear_into
-from fls_cli.library.index import index_place, open_index
+from fls_cli.library.hearing import hear_unheard
+from fls_cli.library.index import WHOLE, user_index
 from fls_cli.library.query import Query
 from fls_cli.library.results import hit_line, hits_json
 from fls_cli.library.search import Shelf, find, shelve
@@ -21,9 +21,8 @@ from fls_cli.options import common as options
 from fls_cli.options.choices import LargeModel, Manners
 from fls_cli.options.groups import grouped
 from fls_cli.session.session import Session
-from fls_cli.sources.lists import names_listed
+from fls_cli.sources.lists import all_names
 from fls_cli.sources.resolve import open_sources
-from fls_cli.storage.cache import open_cache
 from fls_models.errors import UsageError
 
 # Names of recordings that were not heard, in a note.
@@ -65,27 +64,23 @@ def search(
     """
     *named, wanted = arguments or [""]
     query = Query.parse(wanted)
-    names = [*named, *(names_listed(from_file, beside=named) if from_file else ())]
-    names = names or library_folders()
+    names = all_names(named, from_file) or library_folders()
     if not names:
         raise UsageError(
             "Nothing is named to search in, and the library is empty; name a folder before the "
             "words, or `fls library add FOLDER`."
         )
-    cache = open_cache()
     with (
         manners.session(keep=True, as_json=as_json) as session,
         open_sources(names, failed=session.fail, note=session.say) as sources,
-        open_index(index_place() if cache.limit else None, session.say) as index,
+        user_index(session.say, session.bars) as index,
     ):
         files = _files(session, sources)
-        index.update(cache, _taking_in(session))
-        shelf = shelve(index, files)
-        if hear and shelf.unheard:
+        if hear:
             engine, spoken = large.engine(model, "auto"), replace(WHOLE, language=language)
-            hear_into(session, index, shelf.unheard, engine, budget, spoken)
+            shelf = hear_unheard(session, index, files, engine, budget, spoken)
+        else:
             shelf = shelve(index, files)
-            index.note_failures(files[source] for source in shelf.unheard)
         hits = find(index, shelf, query, count)
         if as_json:
             session.show(hits_json(wanted, hits, shelf))
@@ -104,10 +99,6 @@ def _files(session: Session, sources: Sequence[Source]) -> dict[Source, Path]:
         elif session.is_there(source):
             files[source] = source.local
     return files
-
-
-def _taking_in(session: Session) -> Callable[[int, int], None]:
-    return lambda done, total: session.bars("index", done, total)
 
 
 def _say_rest(session: Session, shelf: Shelf[Source], *, found: bool) -> None:

@@ -18,19 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 from fls_cli.library.passages import SpokenPassage, passages_of
 from fls_cli.library.query import spaced
-from fls_cli.storage.cache import DiskCache
+from fls_cli.session.request import AudioRange
+from fls_cli.storage.cache import DiskCache, open_cache
 from fls_cli.storage.paths import cache_folder
+from fls_models.core.budget import NAMES
+from fls_models.core.progress import Progress, ignore
 from fls_models.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
     from fls_models.core.results import Transcript
 
+WHOLE = AudioRange(None, 0.0, None, None)
+"""What the index is of, in any language: all of a recording, heard as one does who asks for nothing
+special."""
 # Seconds that another process may write.
 _PATIENCE = 60.0
 _AT_ONCE = 50
 _TRANSCRIPTS = "transcripts"
 _WORD = re.compile(r"\w+")
-_EFFORTS = ("fast", "balanced", "accurate")
 _SCHEMA = """
 CREATE TABLE files (path TEXT PRIMARY KEY, bytes INT, changed INT, audio TEXT) WITHOUT ROWID;
 CREATE TABLE failures (path TEXT PRIMARY KEY, bytes INT, changed INT) WITHOUT ROWID;
@@ -73,6 +78,18 @@ def remove_index() -> int:
         place.unlink(missing_ok=True)
         place.with_name(f"{place.name}-journal").unlink(missing_ok=True)
     return freed
+
+
+@contextmanager
+def user_index(say: Callable[[str], None], progress: Progress = ignore) -> Iterator[Index]:
+    """The user's index, with all that is kept taken in; in memory where nothing is kept.
+
+    Raises what `open_index` and `open_cache` do.
+    """
+    cache = open_cache()
+    with open_index(index_place() if cache.limit else None, say) as index:
+        index.update(cache, lambda done, total: progress("index", done, total))
+        yield index
 
 
 @contextmanager
@@ -169,7 +186,7 @@ class Index:
     def add(self, audio: str, transcript: Transcript, budget: str) -> None:
         """A recording that was heard just now, by the SHA-256 of its bytes."""
         with self._writing():
-            self._put(audio, transcript, _EFFORTS.index(budget))
+            self._put(audio, transcript, NAMES.index(budget))
 
     def _put(self, audio: str, transcript: Transcript, effort: int) -> None:
         """In the place of what was heard of it with less effort."""
@@ -283,14 +300,14 @@ class Index:
 
 
 def _is_whole(heard: dict[str, Any]) -> bool:
-    """Whether it is of a whole recording, as one hears it who asks for nothing special."""
-    plain = {"start": 0.0, "end": None, "track": None, "channels": "mix", "raw": None}
-    return all(heard.get(name) == value for name, value in plain.items())
+    """Whether it is `WHOLE`, in any language and with any vocabulary, but as it was said."""
+    whole = {**WHOLE.heard(), "language": heard.get("language"), "translates": None}
+    return all(heard.get(name) == value for name, value in whole.items())
 
 
 def _effort(effort: Any) -> int:
     text = json.dumps(effort)
-    return max((place for place, name in enumerate(_EFFORTS) if name in text), default=0)
+    return max((place for place, name in enumerate(NAMES) if name in text), default=0)
 
 
 def _as_it_is(path: Path) -> tuple[str, int, int] | None:

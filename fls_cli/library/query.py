@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fls_models.core.text.unspaced import UNSPACED
 from fls_models.errors import UsageError
 
 _PARTS = re.compile(
@@ -19,7 +20,7 @@ _PARTS = re.compile(
 )
 _DISTANCE = re.compile(r"^(.*?)(?:,\s*(\d+)\s*)?$", re.DOTALL)
 # Scripts without blanks between words: each character is one for the index.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 Spellings = Callable[[str], Sequence[str]]
 """Other spellings of a word, each in FTS5's quotes."""

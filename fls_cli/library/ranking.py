@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from fls_cli.library.index import Index
-from fls_cli.library.query import quoted
-from fls_cli.library.spelling import Spellings
+from fls_cli.library.query import Spellings, quoted
 
 # How much further passages of a recording count beside its best one.
 _FURTHER = 0.3
@@ -20,11 +19,17 @@ _OF_ANY = frozenset(
 )
 
 
-def rank(index: Index, question: str) -> list[int]:
-    """Numbers of wanted recordings (`Index.want`), the most promising first; none where no word of
-    the question was said."""
-    words = question_words(question)
+def rank(index: Index, questions: Sequence[str]) -> list[list[int]]:
+    """For each question numbers of wanted recordings (`Index.want`), the most promising first; none
+    where no word of it was said."""
+    from fls_cli.library.spelling import Spellings
+
     spellings = Spellings(index.vocabulary())
+    return [_ranked(index, question, spellings) for question in questions]
+
+
+def _ranked(index: Index, question: str, spellings: Spellings) -> list[int]:
+    words = question_words(question)
     terms = [term for word in words for term in (quoted(word), *spellings(word))]
     if not terms:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from fls_cli.library.index import Found, Index
 from fls_cli.library.passages import SpokenPassage
 from fls_cli.library.query import Query
-from fls_models.core.files import digest
+from fls_cli.media.fingerprint import digest_of
 
 _T = TypeVar("_T")
 # Passages that are looked at for one that is shown: neighbours share sentences.
@@ -35,7 +35,7 @@ class Shelf(Generic[_T]):
 
 
 def shelve(
-    index: Index, sources: Mapping[_T, Path], digest: Callable[[Path], str] = digest
+    index: Index, sources: Mapping[_T, Path], digest: Callable[[Path], str] = digest_of
 ) -> Shelf[_T]:
     """Which of some sources, each with its file, the index knows."""
     audio = index.audio_of(sources.values(), digest)
@@ -57,7 +57,7 @@ def find(index: Index, shelf: Shelf[_T], query: Query, most: int) -> list[Hit[_T
     index.want(shelf.heard)
     hits: list[Hit[_T]] = []
     for match, expression in _expressions(index, query):
-        for found in index.search(expression(), most * _AROUND):
+        for found in index.search(expression, most * _AROUND):
             if len(hits) == most:
                 return hits
             source = shelf.heard[found.recording]
@@ -66,22 +66,15 @@ def find(index: Index, shelf: Shelf[_T], query: Query, most: int) -> list[Hit[_T
     return hits
 
 
-def _expressions(index: Index, query: Query) -> list[tuple[str, Callable[[], str]]]:
+def _expressions(index: Index, query: Query) -> Iterator[tuple[str, str]]:
     """What is looked for in turn, made when its turn comes."""
     from fls_cli.library.spelling import Spellings
 
-    expressions: list[tuple[str, Callable[[], str]]] = [("all", query.all_of)]
-    spelt: list[Spellings] = []
-
-    def spellings() -> Spellings:
-        if not spelt:
-            spelt.append(Spellings(index.vocabulary()))
-        return spelt[0]
-
-    expressions.append(("spelling", lambda: query.all_of(spellings())))
+    yield "all", query.all_of()
+    spellings = Spellings(index.vocabulary())
+    yield "spelling", query.all_of(spellings)
     if len(query.groups) > 1:
-        expressions.append(("some", lambda: query.any_of(spellings())))
-    return expressions
+        yield "some", query.any_of(spellings)
 
 
 def _overlap(passage: SpokenPassage, found: Found) -> bool:

@@ -56,6 +56,15 @@ def is_unchanged(source: Source, before: Mapping[str, Any] | None) -> bool:
     return now is not None and now.sha256 == before.get("sha256")
 
 
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, which are read again only where it has changed.
+
+    Raises OSError.
+    """
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
 @lru_cache(maxsize=64)
 def _digest(path: Path, size: int, changed: int) -> str:
     # The bytes of one recording are asked for several times while it is worked on.

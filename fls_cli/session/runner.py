@@ -16,13 +16,15 @@ from fls_cli.session.ledger import claimed, seems_finished
 from fls_cli.session.output_tree import place_all
 from fls_cli.session.request import Request
 from fls_cli.session.session import Session
-from fls_cli.sources.lists import names_listed
+from fls_cli.sources.lists import all_names
 from fls_cli.sources.patterns import is_pattern
 from fls_cli.sources.resolve import open_sources
 from fls_models.errors import InputError, UsageError
 
 Task = Callable[[Job], Any]
 """Writes the result for one source; what it returns (JSON) is kept with a finished result."""
+Selection = Callable[[list[Source]], list[Source]]
+"""Those of some sources that are worked on, in the order in which they are."""
 
 
 @dataclass
@@ -42,17 +44,23 @@ class Runner:
     _places: dict[tuple[Path, str], dict[Source, Path]] = field(default_factory=dict)
 
     def run(
-        self, arguments: Sequence[str], listed: Path | None, request: Request, task: Task
+        self,
+        arguments: Sequence[str],
+        listed: Path | None,
+        request: Request,
+        task: Task,
+        select: Selection | None = None,
     ) -> list[tuple[Source, Any]]:
         """Does the task for every source, in order; what it returned for those that went well.
 
-        `listed` is a file that names more sources. What is wrong with a source is said at once
+        `listed` is a file that names more sources. Where results go to no folder, `select` may
+        leave out some of the sources that are there. What is wrong with a source is said at once
         and again at the end (`finish`).
         """
-        names = [*arguments, *(names_listed(listed, beside=arguments) if listed else ())]
+        names = all_names(arguments, listed)
         if not names:
             raise UsageError("No recording is named; name files, folders, addresses or -.")
-        self._folder = self.session.folder = self.folder_for(names)
+        self._folder = self.session.folder = self._folder_for(names)
 
         with open_sources(
             names,
@@ -66,6 +74,9 @@ class Runner:
                 check_apart(Path(self.session.output), self._sources)
             # All are checked before a model is loaded for the first.
             sources = [source for source in self._sources if self.session.is_there(source)]
+            if select is not None and folder is None:
+                sources = select(sources)
+                self.session.source_count = len(sources) + self.session.failures
             places = place_all(sources, folder, request.suffix) if folder else {}
             many = self.session.source_count > 1
             if request.speakers is not None:
@@ -165,7 +176,7 @@ class Runner:
     def _job(self, request: Request, source: Source, many: bool, output: Path | None) -> Job:
         return Job(self.session, request, source, many, self._look_ahead, self._place, output)
 
-    def folder_for(self, names: Sequence[str]) -> Path | None:
+    def _folder_for(self, names: Sequence[str]) -> Path | None:
         """The folder for results, if `output` is one: it is there, or ends in /, or has no suffix
         where several sources may be named. Does not depend on how many there are now.
         """

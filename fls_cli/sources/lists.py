@@ -15,6 +15,11 @@ _LARGEST = 10_000_000
 _LONGEST_NAME = 8192
 
 
+def all_names(arguments: Sequence[str], listed: Path | None) -> list[str]:
+    """Sources that are given, then those that a list names, if there is one (`names_listed`)."""
+    return [*arguments, *(names_listed(listed, beside=arguments) if listed else ())]
+
+
 def names_listed(
     place: str | Path, *, beside: Sequence[str] = (), stdin: BinaryIO | None = None
 ) -> list[str]:

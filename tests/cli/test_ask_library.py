@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,20 @@ def test_else_all_are_read(tiny: TinyModel, talks: Path, capfd: Capture, how: st
     assert played.code == 0
     assert "reading" not in played.err
     assert len(tiny.transcriber.efforts) == (10 if how == "few" else 12)
+
+
+def test_a_pipe_with_a_name_is_read_once(tiny: TinyModel, talks: Path, capfd: Capture) -> None:
+    fifo = talks.parent / "fifo"
+    os.mkfifo(fifo)
+    sound = (talks / "talk-00.wav").read_bytes()
+    writer = threading.Thread(target=fifo.write_bytes, args=(sound,), daemon=True)
+    writer.start()
+    asked = ["ask", "--cache", str(fifo), *map(str, sorted(talks.iterdir())), "What of honey?"]
+    played = play(capfd, *asked)
+    writer.join(10)
+    assert played.code == 0
+    assert "reading" not in played.err
+    assert played.out.count("==> ") == 14
 
 
 def test_what_cannot_be_heard_is_said_once(tiny: TinyModel, talks: Path, capfd: Capture) -> None:

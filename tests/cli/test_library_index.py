@@ -195,6 +195,15 @@ def test_what_is_kept_is_taken_in_once(tmp_path: Path) -> None:
     assert taken == [3, 3, 3, 1]
 
 
+def test_a_translation_is_not_what_was_said(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path / "recordings", 10**9)
+    kept(cache, "baker", BAKER, translates=True)
+    kept(cache, "bees", BEES, vocabulary=["Katarzyna"], language="en")
+    with open_index(None, ignore) as index:
+        index.update(cache, lambda done, total: None)
+        assert list(index.recordings_of(["baker", "bees"])) == ["bees"]
+
+
 @pytest.mark.parametrize("damage", ["cut", "noise", "version", "empty"])
 def test_a_damaged_index_is_built_anew(tmp_path: Path, damage: str) -> None:
     cache = DiskCache(tmp_path / "recordings", 10**9)

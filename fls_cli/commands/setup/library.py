@@ -13,11 +13,10 @@ import typer
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.text import printable
 from fls_cli.library.folders import library_folders, save_library_folders
-from fls_cli.library.index import Index, index_place, open_index
+from fls_cli.library.index import Index, user_index
 from fls_cli.library.search import shelve
 from fls_cli.media.source import Source
 from fls_cli.sources.resolve import open_sources
-from fls_cli.storage.cache import open_cache
 from fls_models.core.progress import ignore
 from fls_models.errors import FlsError, InputError, UsageError
 
@@ -89,9 +88,7 @@ def status(
     folders = library_folders()
     if not folders:
         _say("the library is empty; `fls library add FOLDER` adds to it")
-    cache = open_cache()
-    with open_index(index_place() if cache.limit else None, _say) as index:
-        index.update(cache, lambda done, total: None)
+    with user_index(_say) as index:
         for folder in folders:
             with _files_below(folder) as files:
                 names = index.failed(files.values())

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fls_models.core.text.unspaced import UNSPACED
+
 Times = list[tuple[float, float]]
 """Start and end of each word, in order."""
 
@@ -32,21 +34,15 @@ _TAIL = 0.4
 
 _SAME = 1e-9
 
-# Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer; kana, Han, Yi.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff"
-    "\U00020000-\U0003ffff"
-)
 _OPENING = "「『（《〈【“‘(\\["
 _CLOSING = rf"[^\w{_OPENING}]"
-_LETTER = rf"(?![{_UNSPACED}])\w"
-_WITHOUT_SPACES = re.compile(f"[{_UNSPACED}]")
+_LETTER = rf"(?![{UNSPACED}])\w"
+_WITHOUT_SPACES = re.compile(f"[{UNSPACED}]")
 # A character or a stretch of letters, with the marks and the punctuation after it. Brackets and
 # quotes that open go with what they open; what can go nowhere else, with the first or the last.
 _PARTS = re.compile(
     f"(?:^{_CLOSING}*)?(?:[{_OPENING}](?:[{_OPENING}]|{_CLOSING})*)?"
-    f"(?:[{_UNSPACED}]|{_LETTER}(?:[^{_UNSPACED}]*{_LETTER})?)"
+    f"(?:[{UNSPACED}]|{_LETTER}(?:[^{UNSPACED}]*{_LETTER})?)"
     f"{_CLOSING}*(?:[{_OPENING}](?:[{_OPENING}]|{_CLOSING})*$)?"
 )
 

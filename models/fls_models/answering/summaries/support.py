@@ -159,18 +159,19 @@ def keeps_negations(sentence: str, said: str) -> bool:
     words, others = words_of(sentence), words_of(said)
     if not _NEGATIONS.isdisjoint(words):
         return not _NEGATIONS.isdisjoint(others)
-    following = ""
+    telling, following = set(content_words(others)) - _NEGATIONS, ""
     for word in reversed(others):
         if word in _NEGATIONS and following in words:
             return False
-        if content_words([word]) and word not in _NEGATIONS:
+        if word in telling:
             following = word
     return True
 
 
 def _telling(words: Sequence[str]) -> list[str]:
     """Those that say something, and those on which it hangs what the others say."""
-    return [word for word in words if word in _HINGES or content_words([word])]
+    telling = _HINGES.union(content_words(words))
+    return [word for word in words if word in telling]
 
 
 def _stem(word: str, others: Sequence[str]) -> str:
