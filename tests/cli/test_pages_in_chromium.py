@@ -153,6 +153,12 @@ class Page:
             lambda _: self.run(f"return {condition}"), condition
         )
 
+    def until_named(self, element: WebElement, name: str) -> None:
+        """Its name follows the player's events, which come a moment after the player's state."""
+        WebDriverWait(self.chrome, PATIENCE, poll_frequency=0.05).until(
+            lambda _: element.accessible_name.startswith(name), name
+        )
+
     def all(self, selector: str) -> list[WebElement]:
         return self.chrome.find_elements(By.CSS_SELECTOR, selector)
 
@@ -208,6 +214,7 @@ def test_a_press_on_evidence_plays_it_from_its_start_to_its_end(
     assert second.accessible_name == "Play 0:12 to 0:14"
     second.click()
     page.until("!audio.paused")
+    page.until_named(second, "Pause")
     assert second.accessible_name == "Pause 0:12 to 0:14"
     assert page.one("[role=status]").text == "Playing 0:12 to 0:14."
     assert [one.get_attribute("class") for one in page.all(".playing")] == [
@@ -215,6 +222,7 @@ def test_a_press_on_evidence_plays_it_from_its_start_to_its_end(
         "band playing",
     ]
     page.is_played(*SPANS[1])
+    page.until_named(second, "Play")
     assert second.accessible_name == "Play 0:12 to 0:14"
     assert page.one("[role=status]").text == "Stopped at the end of 0:12 to 0:14."
     assert not page.all(".playing")
@@ -241,6 +249,7 @@ def test_another_evidence_takes_over(chrome: Chrome, answers: Path) -> None:
     page.until("audio.currentTime > 30.2")
     second.click()
     page.until("audio.currentTime < 20")
+    page.until_named(second, "Pause")
     assert (first.accessible_name[:4], second.accessible_name[:5]) == ("Play", "Pause")
 
 
