@@ -218,7 +218,7 @@ def arithmetic() -> str:
     """How this processor multiplies the matrices of models: it decides the last bits."""
     import torch
 
-    from fls_models.core.processor import multiplies_bfloat16
+    from fls_models.core.machine.processor import multiplies_bfloat16
 
     if not multiplies_bfloat16():
         return "float32"

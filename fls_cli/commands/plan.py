@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fls_cli.options import common as options
-from fls_cli.options.choices import Manners, Passage
+from fls_cli.options.choices import LargeModel, Manners, Passage
 from fls_cli.options.groups import grouped
-from fls_cli.session.engine import Engine
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.job import Job
 from fls_cli.session.request import ListenRequest, Request
@@ -49,9 +48,7 @@ def plan(
     speakers: options.Speakers = None,
     passage: Passage,
     as_json: options.Json = False,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "nf4",
-    low_memory: options.LowMemory = False,
+    large: LargeModel,
     manners: Manners,
 ) -> None:
     """Tell what a question takes, before it is asked.
@@ -62,7 +59,7 @@ def plan(
 
     Example: fls plan lecture.mp3
     """
-    engine = Engine(model, device, dtype, low_memory, read=read)
+    engine = large.engine(model, read)
     request = Request(
         command="plan",
         engine=engine,

@@ -19,6 +19,7 @@ from fls_cli.session.engine import Engine
 from fls_cli.storage import resources as machine
 from fls_cli.storage import settings
 from fls_cli.storage.paths import cache_folder, config_file
+from fls_models.core.machine.memory import memory
 from fls_models.core.optional import installing
 from fls_models.errors import UsageError
 from fls_models.weights import card
@@ -71,7 +72,7 @@ def _torch() -> Verdict:
 
 
 def _hearing() -> Verdict:
-    from fls_models.core.processor import multiplies_bfloat16
+    from fls_models.core.machine.processor import multiplies_bfloat16
 
     try:
         fast = multiplies_bfloat16()
@@ -121,15 +122,15 @@ def _bitsandbytes() -> Verdict:
 
 
 def _memory() -> Verdict:
-    memory, model = machine.memory(), _chosen_model()
+    there, model = memory(), _chosen_model()
     takes = f"{model.name} takes {model.memory_gb:g} GB"
     if not model.reads_text:
-        text = f"{_gb(memory.available)} available" if memory else "unknown on this system"
+        text = f"{_gb(there.available)} available" if there else "unknown on this system"
         return "optional", f"{text}; {takes} of the device"
-    if memory is None:
+    if there is None:
         return "optional", f"unknown on this system; {takes}"
-    text = f"{_gb(memory.available)} of {_gb(memory.total)} available"
-    if memory.available < model.memory_gb * 1e9:
+    text = f"{_gb(there.available)} of {_gb(there.total)} available"
+    if there.available < model.memory_gb * 1e9:
         return "problem", f"{text}, but {takes}; close something else"
     return "ok", f"{text}; {takes}"
 

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 from fls_cli.storage.paces import known_pace
-from fls_cli.storage.resources import instructions, memory
+from fls_cli.storage.resources import instructions
+from fls_models.core.machine.memory import memory
 from fls_models.weights import card as cards
 from fls_models.weights.card import Preference, TextCard
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fls_cli.storage.paths import config_file
-from fls_cli.storage.resources import memory
+from fls_models.core.machine.memory import memory
 from fls_models.errors import EnvironmentLacks, UsageError
 from fls_models.weights import card as cards
 from fls_models.weights.card import Card, TextCard

@@ -10,7 +10,8 @@ import pytest
 from fls_cli.session import default_model
 from fls_cli.session.default_model import text_model
 from fls_cli.storage.paces import keep_pace
-from fls_cli.storage.resources import Memory, instructions
+from fls_cli.storage.resources import instructions
+from fls_models.core.machine.memory import Memory
 from fls_models.planning.plan import Pace
 from fls_models.weights import card
 from fls_models.weights.store import folder, store_of

@@ -16,7 +16,7 @@ from tiny_model import play
 
 from fls_cli.machine import doctor as checks
 from fls_cli.storage import resources as machine
-from fls_cli.storage.resources import Memory
+from fls_models.core.machine.memory import Memory
 from fls_models.weights import card
 from fls_models.weights import store as weights
 
@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: Patch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     monkeypatch.setenv("FLS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(machine, "memory", lambda: Memory(6 * 10**9, 8 * 10**9))
+    monkeypatch.setattr(checks, "memory", lambda: Memory(6 * 10**9, 8 * 10**9))
     monkeypatch.setattr(machine, "free_disk", lambda folder: 100 * 10**9)
     return tmp_path / "cache"
 
@@ -85,7 +85,7 @@ def test_a_machine_that_lacks_nothing_is_0(capfd: Capture, cache: Path) -> None:
 
 
 def test_json_says_the_same(capfd: Capture, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(machine, "memory", lambda: Memory(10**9, 8 * 10**9))
+    monkeypatch.setattr(checks, "memory", lambda: Memory(10**9, 8 * 10**9))
     found = examined(capfd)
     played = play(capfd, "doctor", "--json")
     assert played.code == 3
@@ -227,7 +227,7 @@ def test_bitsandbytes_is_needed_by_models_for_the_device(
 
 
 def test_memory_is_that_of_the_model_in_use(capfd: Capture, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(machine, "memory", lambda: Memory(3 * 10**9, 8 * 10**9))
+    monkeypatch.setattr(checks, "memory", lambda: Memory(3 * 10**9, 8 * 10**9))
     assert problems(capfd) == {}
     monkeypatch.setenv("FLS_MODEL", "small")
     found = problems(capfd)
@@ -236,7 +236,7 @@ def test_memory_is_that_of_the_model_in_use(capfd: Capture, monkeypatch: Patch) 
 
 
 def test_memory_that_nobody_knows_is_no_problem(capfd: Capture, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(machine, "memory", lambda: None)
+    monkeypatch.setattr(checks, "memory", lambda: None)
     assert examined(capfd)["memory"] == ("--", "unknown on this system; mini takes 2 GB")
 
 
@@ -349,7 +349,7 @@ def test_a_check_that_breaks_is_a_problem_of_its_own(capfd: Capture, monkeypatch
     def broken() -> Memory:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(machine, "memory", broken)
+    monkeypatch.setattr(checks, "memory", broken)
     assert problems(capfd) == {"memory": "this check failed (ZeroDivisionError: by zero)"}
 
 

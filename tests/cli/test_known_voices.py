@@ -98,9 +98,9 @@ def test_a_sample_of_too_little_is_none(
     assert silent.code == 1
     assert "no voice is heard in it; take a sample of Anna alone" in silent.err
     monkeypatch.setattr(Scripted, "speakers", ["S1"])
-    monkeypatch.setitem(VOICES, "S1", voice(1, 0, 0, seconds=3))
+    monkeypatch.setitem(VOICES, "S1", voice(1, 0, 0, seconds=3.96))
     short = play(capfd, "speakers", "add", "Anna", str(talk), "--no-cache")
-    assert "3 s of a single voice were heard; 4 are needed" in short.err
+    assert "3.9 s of a single voice were heard; 4 are needed" in short.err
     assert known_voices().voices == ()
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fls_cli.storage.resources import Memory, existing, free_disk, memory
+from fls_cli.storage.resources import existing, free_disk
+from fls_models.core.machine.memory import Memory, memory
 
 GIB = 2**30
 

@@ -94,7 +94,7 @@ def test_what_is_no_part_is_one_sentence(
 def test_a_model_that_is_too_large_is_not_begun(
     talk: Path, llm: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fls_cli.storage.resources import Memory
+    from fls_models.core.machine.memory import Memory
 
     monkeypatch.setattr("fls_cli.session.own_models.memory", lambda: Memory(10**9, 2 * 10**9))
     played = play(capfd, "ask", str(talk), *ASKED, "--llm", str(llm))

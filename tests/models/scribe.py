@@ -52,6 +52,8 @@ class Scribe:
     def choose(self, context: Any, request: str, options: Sequence[str]) -> str:
         return options[0]
 
+    rows_at_once = 1
+
     def generate(self, context: Any, request: str, **_: Any) -> Iterator[str]:
         yield self._reply(context.said, request)
 

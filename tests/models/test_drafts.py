@@ -12,12 +12,13 @@ from tiny_talk import tiny_language_model
 from torch import Tensor
 
 from fls_models.bench.qa.items import load_items
-from fls_models.lslm.drafts import Drafts
+from fls_models.lslm.base import Draw
 from fls_models.lslm.kv_cache import KVCache
 from fls_models.lslm.mini.int8 import few_rows
 from fls_models.lslm.mini.language_model import MiniLanguageModel
 from fls_models.lslm.mini.network import Qwen2
 from fls_models.lslm.prompts import ASK, question
+from fls_models.lslm.replies.drafts import Drafts
 from fls_models.weights.store import Installed
 
 SPEECH = "letters and words, letters and numbers, some words, and letters and words again"
@@ -120,6 +121,59 @@ def test_few_rows_are_each_what_they_are_alone(llm: MiniLanguageModel) -> None:
         together = network.read(rows, caches[0], 1.0)
         alone = [network.read(row[None], caches[1], 1.0) for row in rows]
     assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1, 60])
+def test_replies_that_are_written_together_are_what_they_are_alone(
+    llm: MiniLanguageModel, max_tokens: int
+) -> None:
+    context = llm.read(ASK, llm.embed(llm.tokenize(SPEECH)), text=SPEECH)
+    other = "\n\nQuestion: and what else is there?"
+    draws = [Draw(REQUEST), Draw(other), *(Draw(REQUEST, 1.2, seed) for seed in range(3))]
+    together = llm.generate_all(context, draws, max_tokens=max_tokens, is_whole=lambda text: False)
+    alone = [
+        "".join(
+            llm.generate(
+                *(context, draw.request),
+                max_tokens=max_tokens,
+                temperature=draw.temperature,
+                seed=draw.seed,
+            )
+        )
+        for draw in draws
+    ]
+    assert list(together) == alone
+    assert max_tokens < 60 or len(set(alone)) > 3
+    # And what was read of the recording is as it was.
+    assert "".join(llm.generate(context, other, max_tokens=max_tokens)) == alone[1]
+
+
+def test_a_reply_that_is_whole_ends_and_is_told_before_the_others_are(
+    llm: MiniLanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    read = Qwen2.read_each
+
+    def counted(self: Qwen2, x: Tensor, caches: list[KVCache], rope_scale: float) -> Tensor:
+        passes.append(len(x))
+        return read(self, x, caches, rope_scale)
+
+    monkeypatch.setattr(Qwen2, "read_each", counted)
+    context = llm.read(ASK, llm.embed(llm.tokenize(SPEECH)), text=SPEECH)
+    draws = [Draw(REQUEST, 1.2, seed) for seed in range(3)]
+    whole = "".join(llm.generate(context, REQUEST, max_tokens=40, temperature=1.2, seed=0))
+
+    def is_whole(text: str) -> bool:
+        return whole.startswith(text) and len(text) > len(whole) // 3
+
+    replies = llm.generate_all(context, draws, max_tokens=40, is_whole=is_whole)
+    first = next(replies)
+    assert len(whole) // 3 < len(first) < len(whole)
+    assert set(passes) == {3}
+    before = len(passes)
+    assert len(list(replies)) == 2
+    # Without the first from then on.
+    assert max(passes[before:]) == 2
 
 
 def test_positions_are_forgotten(llm: MiniLanguageModel) -> None:

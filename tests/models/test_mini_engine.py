@@ -16,6 +16,8 @@ from tiny_gguf import CONTROL, HIDDEN, LAYERS, write_tiny_gguf
 from torch import Tensor
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
+from fls_models.core.machine.memory import Memory
+from fls_models.core.machine.processor import multiplies_int8
 from fls_models.core.progress import ignore
 from fls_models.errors import DamagedWeights
 from fls_models.lslm.kv_cache import KVCache, KVContext
@@ -381,3 +383,56 @@ def test_a_huge_token_costs_the_others_nothing() -> None:
     alone = layer(x)[1:]
     x[0] *= 5000
     assert torch.equal(layer(x)[1:], alone)
+
+
+def _multiplied(layer: Int8Linear, rows: int, times: int) -> None:
+    for _ in range(times):
+        layer(torch.ones(rows, HIDDEN))
+
+
+@pytest.mark.skipif(not multiplies_int8(), reason="this processor has no products of int8")
+@pytest.mark.parametrize("rows", [1, 3, 8, 40, 200])
+def test_packed_weights_multiply_to_the_same_bits(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "memory", lambda: Memory(10**11, 10**11))
+    dice = torch.Generator().manual_seed(3)
+    layer = Int8Linear(*quantise(torch.randn(48, HIDDEN, generator=dice)), None)
+    x = torch.randn(rows, HIDDEN, generator=dice)
+    before = layer(x)
+    # One row, and many, lose nothing by the order of the file.
+    _multiplied(layer, 1, 100)
+    _multiplied(layer, 65, 100)
+    assert layer._packed is None
+    _multiplied(layer, 2, 60)
+    assert layer._packed is not None
+    assert torch.equal(layer(x), before)
+
+
+@pytest.mark.parametrize("short", [None, Memory(2 * 10**9, 10**11)])
+def test_weights_stay_as_they_are_where_memory_may_be_short(
+    short: Memory | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "memory", lambda: short)
+    layer = Int8Linear(torch.ones(48, HIDDEN, dtype=torch.int8), torch.ones(48), None)
+    _multiplied(layer, 2, 100)
+    assert layer._packed is None
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError, AttributeError])
+def test_weights_that_cannot_be_packed_stay_as_they_are(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Tensor] = []
+
+    def fail(weight: Tensor) -> None:
+        tries.append(weight)
+        raise error
+
+    monkeypatch.setattr(int8, "memory", lambda: Memory(10**11, 10**11))
+    monkeypatch.setattr(int8, "multiplies_int8", lambda: True)
+    monkeypatch.setattr(int8, "PackedWeight", fail)
+    layer = Int8Linear(torch.ones(48, HIDDEN, dtype=torch.int8), torch.ones(48), None)
+    _multiplied(layer, 2, 200)
+    assert len(tries) == 1
+    assert layer(torch.ones(2, HIDDEN)).shape == (2, 48)

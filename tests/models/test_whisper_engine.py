@@ -20,7 +20,7 @@ from fls_models.audio.whisper.engine import AlignmentRequest, Generated, Generat
 from fls_models.audio.whisper.load import Whisper, load_whisper
 from fls_models.audio.whisper.network import WhisperNetwork, _attend_by_head
 from fls_models.audio.whisper.respelling import ScoreRequest
-from fls_models.core.processor import multiplies_bfloat16
+from fls_models.core.machine.processor import multiplies_bfloat16
 
 WORD = {word: number for number, word in enumerate(TIMED_WORDS)}
 PROMPT = tuple(WORD[f"<|{name}|>"] for name in ("startoftranscript", "en", "transcribe"))

@@ -1,6 +1,7 @@
 """`fls speakers`: voices that have a name, so that they are known again in any recording."""
 
 import json
+from math import floor
 from typing import Annotated
 
 import typer
@@ -154,9 +155,10 @@ def _add(session: Session, name: str, who: str | float | None, request: ListenRe
         raise InputError(f"{source.name}: no voice is heard in it; take a sample of {name} alone.")
     voice = found.voices.get(label)
     if voice is None or voice.seconds < _ENOUGH:
-        heard = 0 if voice is None else voice.seconds
+        # Cut off: what is too short does not read as if it were long enough.
+        heard = 0 if voice is None else floor(voice.seconds * 10) / 10
         raise InputError(
-            f"{source.name}: {heard:.0f} s of a single voice were heard; {_ENOUGH:.0f} are needed."
+            f"{source.name}: {heard:g} s of a single voice were heard; {_ENOUGH:.0f} are needed."
         )
     for each in known_voices().voices:
         likeness = min(1.0, max(sample.likeness(voice) for sample in each.voices))

@@ -1,13 +1,16 @@
 """How the language model's replies are decoded, and where they end."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from fls_models.core.progress import ignore
 from fls_models.core.results import Turn
 from fls_models.core.text.sentence_ends import sentence_ends
 from fls_models.lslm import prompts
-from fls_models.lslm.base import Context, LanguageModel
+from fls_models.lslm.base import Context, Draw, LanguageModel
+
+# Two rows take twice as long as one, eight not much longer; and alone, drafts help.
+_TOGETHER = 3
 
 
 @dataclass
@@ -55,7 +58,30 @@ class GenerationConfig:
         ):
             pieces.append(piece)
             show(piece)
-            ends = list(sentence_ends("".join(pieces))) if sentences else []
-            if sentences and len(ends) >= sentences:
-                return "".join(pieces)[: ends[sentences - 1]].strip()
+            if sentences and len(list(sentence_ends("".join(pieces)))) >= sentences:
+                return _first("".join(pieces), sentences)
         return "".join(pieces).strip()
+
+    def decode_all(
+        self, llm: LanguageModel, context: Context, draws: Sequence[Draw], *, sentences: int
+    ) -> Iterator[str]:
+        """As `decode`, for each draw, in less time; what is not asked for is not finished."""
+
+        def is_whole(text: str) -> bool:
+            return len(list(sentence_ends(text))) >= sentences
+
+        rows = llm.rows_at_once
+        if min(rows, len(draws)) < _TOGETHER:
+            for draw in draws:
+                config = replace(self, temperature=draw.temperature, seed=draw.seed)
+                yield config.decode(llm, context, draw.request, sentences=sentences)
+            return
+        for first in range(0, len(draws), rows):
+            some, length = draws[first : first + rows], self.max_tokens
+            for text in llm.generate_all(context, some, max_tokens=length, is_whole=is_whole):
+                yield _first(text, sentences)
+
+
+def _first(text: str, sentences: int) -> str:
+    ends = list(sentence_ends(text))
+    return (text[: ends[sentences - 1]] if len(ends) >= sentences else text).strip()

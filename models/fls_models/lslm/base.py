@@ -7,7 +7,8 @@ Letters: B windows, D encoder width, H width of the language model, T frames in,
 positions that come, N positions with those before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +16,15 @@ from torch import Tensor, nn
 
 from fls_models.lslm.kv_cache import KVCache
 from fls_models.lslm.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A reply to be written: to which request, greedily at temperature 0."""
+
+    request: str
+    temperature: float = 0.0
+    seed: int = 0
 
 
 class Context(Protocol):
@@ -38,6 +48,10 @@ class LanguageModel(Protocol):
     @property
     def width(self) -> int:
         """H."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many replies are written together in little more time than one."""
 
     @property
     def context_form(self) -> str:
@@ -77,6 +91,19 @@ class LanguageModel(Protocol):
         """Streams the reply to a request; greedy at temperature 0. Pieces join to the reply.
 
         `exchanges` are requests about the same recording and the replies to them, oldest first.
+        """
+
+    def generate_all(
+        self,
+        context: Any,
+        draws: Sequence[Draw],
+        *,
+        max_tokens: int,
+        is_whole: Callable[[str], bool],
+    ) -> Iterator[str]:
+        """Replies in order, each the one that `generate` writes, up to `rows_at_once` of them.
+
+        They are written side by side. One ends, too, as soon as `is_whole` says so of its text.
         """
 
     def scores(self, context: Any, request: str, replies: Sequence[str]) -> list[Tensor]:
@@ -122,6 +149,9 @@ class Body(Protocol):
 
         With `rope_scale` above 1 the rotary positions' window is that much longer.
         """
+
+    def read_each(self, embeddings: Tensor, caches: Sequence[KVCache], rope_scale: float) -> Tensor:
+        """As `read` of one position behind each of n caches: (n, H) -> (n, H)."""
 
     def attention(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> list[Tensor]:
         """As `read`, but for each layer where its heads look, on average over the n positions.

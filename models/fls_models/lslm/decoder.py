@@ -4,18 +4,18 @@ It reads a prompt and a recording once and answers any number of requests about 
 come from, in which precision they are and what embeds the recording is the model's own file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from fls_models.lslm.base import Draw
 from fls_models.lslm.decoder_inputs import DecoderInputs
-from fls_models.lslm.drafts import Drafts
 from fls_models.lslm.kv_cache import KVCache, KVContext
 from fls_models.lslm.prompts import Prompt
+from fls_models.lslm.replies.drafts import Drafts
+from fls_models.lslm.replies.reply import Reply
 
-# A reply whose last 3 x n tokens are one n-gram three times over says nothing new.
-_LOOP_LENGTHS = range(4, 33)
 # Positions that go through the layers at once: bounds what one pass keeps besides its result.
 _AT_ONCE = 2048
 
@@ -31,6 +31,10 @@ class DecoderLanguageModel(DecoderInputs):
     def body(self) -> nn.Module:
         """The layers between embeddings and logits: what adapters are put on."""
         return self._parts.body.module
+
+    @property
+    def rows_at_once(self) -> int:
+        return self._parts.draft_length + 1
 
     @property
     def context_form(self) -> str:
@@ -64,30 +68,59 @@ class DecoderLanguageModel(DecoderInputs):
         seed: int = 0,
         exchanges: Sequence[tuple[str, str]] = (),
     ) -> Iterator[str]:
-        if max_tokens < 1:
+        reply = self._reply(max_tokens, temperature, seed)
+        if reply.is_over:
             return
-        embeddings = self.request(context.prompt, request, exchanges)
-        generator = torch.Generator().manual_seed(seed)
-        reply: list[int] = []
-        written = 0
-        for token in self._tokens(context, embeddings, temperature, generator):
-            if token in self._parts.ends:
-                break
-            reply.append(token)
-            if _loops(reply):
-                break
-            text = str(self._tokenizer.decode(reply, skip_special_tokens=True))
-            # An unfinished character decodes to U+FFFD: wait for the token that completes it.
-            if not text.endswith("\ufffd"):
-                yield text[written:]
-                written = len(text)
-            if len(reply) == max_tokens:
+        for token in self._tokens(context, self.request(context.prompt, request, exchanges), reply):
+            yield reply.append(token)
+            if reply.is_over:
                 break
 
-    def _tokens(
-        self, context: KVContext, request: Tensor, temperature: float, generator: torch.Generator
-    ) -> Iterator[int]:
-        """The tokens that follow a request's embeddings (n, H), without end."""
+    @torch.inference_mode()
+    def generate_all(
+        self,
+        context: KVContext,
+        draws: Sequence[Draw],
+        *,
+        max_tokens: int,
+        is_whole: Callable[[str], bool],
+    ) -> Iterator[str]:
+        if max_tokens < 1:
+            yield from ("" for _ in draws)
+            return
+        # Each request is read once, then a token of each reply at a time.
+        read: dict[str, tuple[KVCache, KVContext, Tensor]] = {}
+        for request in dict.fromkeys(draw.request for draw in draws):
+            cache, embeddings = context.cache(), self.request(context.prompt, request)
+            logits = self._forward(context, cache, embeddings, logits=1)
+            continued = KVContext.of(cache, context.prompt, context.rope_scale)
+            # The cache is named, so that the next one gets buffers of its own.
+            read[request] = cache, continued, logits
+        replies = [self._reply(max_tokens, draw.temperature, draw.seed) for draw in draws]
+        caches = [read[draw.request][1].cache() for draw in draws]
+        logits = torch.cat([read[draw.request][2] for draw in draws])
+        written, rows = 0, list(range(len(draws)))
+        while rows:
+            tokens = {row: replies[row].pick(logits[place]) for place, row in enumerate(rows)}
+            for row, token in tokens.items():
+                reply = replies[row]
+                if reply.append(token) and is_whole(reply.text):
+                    reply.is_over = True
+            rows = [row for row in rows if not replies[row].is_over]
+            while written < (rows[0] if rows else len(draws)):
+                yield replies[written].text
+                written += 1
+            if rows:
+                embeddings = self.embed([tokens[row] for row in rows])
+                behind = [caches[row] for row in rows]
+                hidden = self._parts.body.read_each(embeddings, behind, context.rope_scale)
+                logits = self._parts.head(hidden).float().cpu()
+
+    def _reply(self, max_tokens: int, temperature: float, seed: int) -> Reply:
+        return Reply(self._tokenizer, self._parts.ends, max_tokens, temperature, seed)
+
+    def _tokens(self, context: KVContext, request: Tensor, reply: Reply) -> Iterator[int]:
+        """The tokens of a reply to a request's embeddings (n, H), without end."""
         cache = context.cache()
         # A LoRA's products, where frames are read, depend on how many rows there are.
         length = self._parts.draft_length if context.text else 0
@@ -98,7 +131,7 @@ class DecoderLanguageModel(DecoderInputs):
             # A row for the token that was there, and one behind each that was guessed.
             confirmed = 0
             while True:
-                token = _pick(logits[confirmed], temperature, generator)
+                token = reply.pick(logits[confirmed])
                 yield token
                 drafts.append(token)
                 if confirmed == len(guess) or token != guess[confirmed]:
@@ -194,18 +227,3 @@ class DecoderLanguageModel(DecoderInputs):
         if not states:
             return torch.zeros(0)
         return self._parts.head(torch.cat(states)).float().cpu()
-
-
-def _pick(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    if temperature <= 0:
-        return int(logits.argmax())
-    probabilities = torch.softmax(logits / temperature, dim=-1)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
-
-
-def _loops(tokens: list[int]) -> bool:
-    return any(
-        tokens[-n:] == tokens[-2 * n : -n] == tokens[-3 * n : -2 * n]
-        for n in _LOOP_LENGTHS
-        if len(tokens) >= 3 * n
-    )

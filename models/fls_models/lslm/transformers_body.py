@@ -1,6 +1,7 @@
 """A decoder of transformers as a `Body`."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,6 +35,13 @@ class TransformersBody:
 
     def read(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> Tensor:
         return self._run(embeddings, cache, rope_scale)
+
+    def read_each(self, embeddings: Tensor, caches: Sequence[KVCache], rope_scale: float) -> Tensor:
+        rows = [
+            self._run(embeddings[row : row + 1], cache, rope_scale)
+            for row, cache in enumerate(caches)
+        ]
+        return torch.cat(rows)
 
     def attention(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> list[Tensor]:
         attentions: list[Tensor] = []

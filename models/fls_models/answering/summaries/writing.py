@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fls_models.answering.evidence import PassAttention, passages
 from fls_models.answering.generation import GenerationConfig, TokenUsage
@@ -34,7 +34,7 @@ from fls_models.core.text.words import (
     words_of,
 )
 from fls_models.lslm import prompts
-from fls_models.lslm.base import Context, LanguageModel
+from fls_models.lslm.base import Context, Draw, LanguageModel
 
 # Passages shown for a main point.
 _PLACES = 2
@@ -167,8 +167,8 @@ class Writer:
         requests: Sequence[str],
     ) -> Iterator[Statement]:
         """The first reply that is borne out by what was read."""
-        for request in requests:
-            text = self._reply(context, request)
+        draws = [Draw(request) for request in requests]
+        for request, text in zip(requests, self._replies(context, draws), strict=False):
             is_last = self.support.exact is None and request == requests[-1]
             if not is_last and (_is_inside(text) or self._repeats(text)):
                 continue
@@ -190,9 +190,9 @@ class Writer:
             return
         context, speaks_of_itself = self._read(phrase), bool(requests)
         said, copy = grams(words_of(phrase.text)), ""
-        for request, seed in self._attempts(requests):
-            text = self._reply(context, request, seed)
-            if not self.support.bears_out(text, context, prompts.SAID, request, [phrase]):
+        draws = self._draws(requests or prompts.retelling(self.language), bool(requests))
+        for draw, text in zip(draws, self._replies(context, draws), strict=False):
+            if not self.support.bears_out(text, context, prompts.SAID, draw.request, [phrase]):
                 continue
             if not requests and not keeps_order(text, place(phrase).text):
                 continue
@@ -217,16 +217,14 @@ class Writer:
         self._before.append(words_of(f"{text} {phrase.text}"))
         return Statement(text, (place(phrase),))
 
-    def _attempts(self, requests: Sequence[str]) -> list[tuple[str, int | None]]:
-        """Requests to tell a phrase again, and seeds: likeliest replies first, then others."""
-        likeliest: list[tuple[str, int | None]] = [
-            (request, None) for request in requests or prompts.retelling(self.language)
-        ]
-        others = [(likeliest[0][0], seed) for seed in range(0 if requests else self.samples)]
-        return [*likeliest, *others]
+    def _draws(self, requests: Sequence[str], is_likeliest: bool) -> list[Draw]:
+        """Ways to tell a phrase again: the likeliest replies first, then others, if any."""
+        samples = range(0 if is_likeliest else self.samples)
+        others = [Draw(requests[0], _TEMPERATURE, seed) for seed in samples]
+        return [*map(Draw, requests), *others]
 
     def _title(self, context: Context, said: str, statements: Sequence[Statement]) -> str:
-        title = as_title(self._reply(context, prompts.TITLE))
+        title = as_title(next(self._replies(context, [Draw(prompts.TITLE)])))
         words = words_of(said)
         content = content_words(words_of(title))
         # Every word has a capital there, so that names cannot be found there.
@@ -245,14 +243,11 @@ class Writer:
         self.usage.read += context.tokens
         return context
 
-    def _reply(self, context: Context, request: str, seed: int | None = None) -> str:
-        """One sentence; with a seed a sample, which need not be the likeliest."""
-        config = self.generation
-        if seed is not None:
-            config = replace(config, temperature=_TEMPERATURE, seed=seed)
-        text = config.decode(self.llm, context, request, sentences=1)
-        self.usage.written += len(self.llm.tokenize(text))
-        return _plain(text)
+    def _replies(self, context: Context, draws: Sequence[Draw]) -> Iterator[str]:
+        """One sentence each."""
+        for text in self.generation.decode_all(self.llm, context, draws, sentences=1):
+            self.usage.written += len(self.llm.tokenize(text))
+            yield _plain(text)
 
     def _repeats(self, text: str) -> bool:
         """Whether it was said before: most of its words, and all of its names and numbers."""

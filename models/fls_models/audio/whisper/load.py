@@ -24,7 +24,7 @@ from fls_models.audio.whisper.respelling import Respelling
 from fls_models.audio.whisper.vocabulary import Vocabulary
 from fls_models.audio.whisper.wording import PLAIN, Wording
 from fls_models.core.constants import SAMPLE_RATE
-from fls_models.core.processor import multiplies_bfloat16
+from fls_models.core.machine.processor import multiplies_bfloat16
 
 # Words in the vocabulary of a model that knows more than English, as CTranslate2 tells them apart.
 _MULTILINGUAL = 51865

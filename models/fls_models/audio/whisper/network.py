@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fls_models.audio.whisper.checkpoint import read_variables
 from fls_models.audio.whisper.linear import Linear
-from fls_models.core.processor import multiplies_tiles
+from fls_models.core.machine.processor import multiplies_tiles
 
 # How many rows products are of at least, or at most where texts of one window share it, so that one
 # does not depend on how many others there are.

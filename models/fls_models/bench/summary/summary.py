@@ -18,7 +18,7 @@ from fls_models.core.progress import Progress, ignore
 from fls_models.lslm.base import LanguageModel
 from fls_models.lslm.prompts import Prompt
 
-FORM = "summary-5"
+FORM = "summary-6"
 """Changes when the same model would summarise the same text otherwise."""
 
 OPENING = "first sentences"

@@ -2,7 +2,8 @@
 
 Weights carry one scale per output row, activations get one per token when they arrive, so a single
 token with huge activations (the first one of a prompt, in Qwen2.5) does not cost the others their
-precision. Nothing is packed or copied at load: the weight's memory is the file's.
+precision. Nothing is packed or copied at load: the weight's memory is the file's. Layers that have
+multiplied a few rows often enough get a copy in the order that the processor wants.
 """
 
 from functools import cached_property
@@ -10,11 +11,17 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from fls_models.core.processor import multiplies_int8
+from fls_models.core.machine.memory import memory
+from fls_models.core.machine.processor import multiplies_int8
 
-# How many rows take little longer than one: 8 int8 products 1.6 times as long, 4 by the weight-only
-# kernel 1.4 times.
+# How many rows take little longer than one: 8 int8 products 2 times as long, or 1.1 times with
+# packed weights, 4 by the weight-only kernel 1.4 times.
 _FEW, _FEW_WEIGHT_ONLY = 8, 4
+# Up to so many rows, weights that lie in the file's order cost as long again as one row takes, and
+# packing them as long as so many such products. What was lost then pays for it.
+_MANY, _PACKING = 64, 60
+# Bytes of memory that packing leaves free; weights that are packed are in memory twice.
+_FREE = 3 * 10**9
 
 
 def few_rows() -> int:
@@ -45,6 +52,11 @@ class Activations:
         step = torch.maximum(high, low.neg_()).div_(127).clamp_min_(1e-12)
         return torch.div(self.rows, step).round_().to(torch.int8), step
 
+    @cached_property
+    def unsigned(self) -> Tensor:
+        """(n, K) uint8, 128 more than the levels."""
+        return self.quantised[0].view(torch.uint8).bitwise_xor(128)
+
 
 class Int8Linear(nn.Module):
     """`x @ weight.T + bias` for x (..., K) float32, weight int8 (N, K) -> (..., N) float32."""
@@ -59,6 +71,8 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("bias", bias)
         self._unit_scale = torch.ones(len(weight), dtype=torch.bfloat16)
+        self._packed: PackedWeight | None = None
+        self._until_packed = _PACKING
         # Few tokens are bound by reading the weights. Where int8 products take their time, the
         # weight-only kernel reads them once, in bfloat16. It reads outside of matrices of other
         # sizes.
@@ -75,13 +89,56 @@ class Int8Linear(nn.Module):
             product = torch._weight_int8pack_mm(activations.bfloat16, self.weight, self._unit_scale)
             return self._scaled(product, self.scale)
         levels, step = activations.quantised
-        # int8 x int8 -> int32 is exact, so the result does not depend on threads or blocking.
-        product = torch._int_mm(levels, self.weight.t())
+        # int8 x int8 -> int32 is exact, so the result does not depend on threads, blocking or
+        # packing.
+        if self._packed is None:
+            self._count(len(levels))
+        if self._packed is not None:
+            product = self._packed.multiply(activations.unsigned)
+        else:
+            product = torch._int_mm(levels, self.weight.t())
         return self._scaled(product, step * self.scale)
+
+    def _count(self, rows: int) -> None:
+        """Packs the weights once that is worth it, if there is memory for it."""
+        if not 1 < rows <= _MANY or not self._until_packed:
+            return
+        self._until_packed -= 1
+        if not self._until_packed:
+            self._packed = packed(self.weight)
 
     def _scaled(self, product: Tensor, scale: Tensor) -> Tensor:
         result = product.to(torch.float32).mul_(scale)
         return result if self.bias is None else result.add_(self.bias)
+
+
+class PackedWeight:
+    """A weight, int8 (N, K), in the order that the processor multiplies it in."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = torch.ops.onednn.qlinear_prepack(weight, None)
+        self._scales = torch.ones(len(weight))
+        self._zero_points = torch.zeros(len(weight), dtype=torch.int32)
+
+    def multiply(self, unsigned: Tensor) -> Tensor:
+        """Exact products, rounded to float32: (n, K) uint8, 128 too much each -> (n, N)."""
+        product: Tensor = torch.ops.onednn.qlinear_pointwise(
+            *(unsigned, 1.0, 128, self._weight, self._scales, self._zero_points, None),
+            *(1.0, 0, torch.float32, "none", [], ""),
+        )
+        return product
+
+
+def packed(weight: Tensor) -> PackedWeight | None:
+    """A weight as the processor wants it; None where it has no such order, or memory is short."""
+    there = memory()
+    if not multiplies_int8() or there is None or there.available < _FREE + weight.nbytes:
+        return None
+    try:
+        return PackedWeight(weight)
+    # Without it all goes on as before: under `ulimit -v`, and with a torch that calls it otherwise.
+    except (RuntimeError, MemoryError, AttributeError):
+        return None
 
 
 class Int8Embedding(nn.Module):

@@ -1,12 +1,13 @@
 """The layers of Qwen2.5 in plain torch, for the CPU: transformers' numbers, with fewer operations.
 
-One recording at a time, so tensors have no batch. Letters: H width, A heads, G heads that keys and
-values have, d width of a head, n positions that come, N positions with those before.
+Positions are of one sequence, or one of each of several, so tensors have no batch. Letters:
+H width, A heads, G heads that keys and values have, d width of a head, n positions that come, N
+positions with those before.
 Architecture: "Qwen2 Technical Report" (arXiv 2407.10671).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -84,7 +85,11 @@ class _Attention(nn.Module):
         self._few = few_rows()
 
     def forward(
-        self, x: Tensor, layer: KVLayer, positions: _Positions, observe: Observer | None
+        self,
+        x: Tensor,
+        layers: Sequence[KVLayer],
+        positions: _Positions,
+        observe: Observer | None,
     ) -> Tensor:
         activations, n = Activations(x), len(x)
         queries = self.q_proj.project(activations).view(n, -1, self._width)
@@ -93,7 +98,15 @@ class _Attention(nn.Module):
         rotated = positions.rotate(torch.cat((queries, keys), dim=1)).unsqueeze(0)
         heads = rotated.shape[2] - self._groups
         queries, keys = rotated[:, :, :heads].transpose(1, 2), rotated[:, :, heads:]
-        keys, values = layer.update(keys.transpose(1, 2), values.transpose(1, 2))
+        keys, values = keys.transpose(1, 2), values.transpose(1, 2)
+        if len(layers) > 1:
+            sequences = (
+                layer.update(keys[:, :, row : row + 1], values[:, :, row : row + 1])
+                for row, layer in enumerate(layers)
+            )
+            rows = [self._row(rotated[0, row, :heads], *s) for row, s in enumerate(sequences)]
+            return self.o_proj.project(Activations(torch.cat(rows)))
+        keys, values = layers[0].update(keys, values)
         if observe is not None:
             read = self._observed(queries, keys, values, observe)
         elif n < keys.shape[-2] and n <= self._few:
@@ -107,14 +120,18 @@ class _Attention(nn.Module):
 
     def _each(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Row by row, so that each is what it is alone: (n, A, d) -> (n, H)."""
-        n, length = len(queries), keys.shape[-2]
-        rows = []
-        for row, last in enumerate(range(length - n + 1, length + 1)):
-            # Heads that share keys read them together.
-            grouped = queries[row].view(1, self._groups, -1, self._width)
-            read = F.scaled_dot_product_attention(grouped, keys[:, :, :last], values[:, :, :last])
-            rows.append(read.reshape(1, -1))
+        first = keys.shape[-2] - len(queries) + 1
+        rows = [
+            self._row(query, keys[:, :, :last], values[:, :, :last])
+            for last, query in enumerate(queries, first)
+        ]
         return torch.cat(rows)
+
+    def _row(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """One position, (A, d) -> (1, H), that sees all of its sequence."""
+        # Heads that share keys read them together.
+        grouped = query.view(1, self._groups, -1, self._width)
+        return F.scaled_dot_product_attention(grouped, keys, values).reshape(1, -1)
 
     def _observed(self, queries: Tensor, keys: Tensor, values: Tensor, observe: Observer) -> Tensor:
         """The same with the weights as such, (A, n, N), which `observe` sees."""
@@ -161,9 +178,13 @@ class _Layer(nn.Module):
         self.mlp = _FeedForward(f"{name}.mlp", linear)
 
     def forward(
-        self, x: Tensor, layer: KVLayer, positions: _Positions, observe: Observer | None
+        self,
+        x: Tensor,
+        layers: Sequence[KVLayer],
+        positions: _Positions,
+        observe: Observer | None,
     ) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), layer, positions, observe)
+        x = x + self.self_attn(self.input_layernorm(x), layers, positions, observe)
         return x.add_(self.mlp(self.post_attention_layernorm(x)))
 
 
@@ -197,36 +218,51 @@ class Qwen2(nn.Module):
         return self.norm.weight.device
 
     def read(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> Tensor:
-        hidden: Tensor = self(embeddings, cache, rope_scale, None)
+        hidden: Tensor = self(embeddings, [cache], rope_scale, None)
+        return hidden
+
+    def read_each(self, embeddings: Tensor, caches: Sequence[KVCache], rope_scale: float) -> Tensor:
+        hidden: Tensor = self(embeddings, caches, rope_scale, None)
         return hidden
 
     def attention(self, embeddings: Tensor, cache: KVCache, rope_scale: float) -> list[Tensor]:
         seen: list[Tensor] = []
-        self(embeddings, cache, rope_scale, lambda weights: seen.append(weights.mean(1)))
+        self(embeddings, [cache], rope_scale, lambda weights: seen.append(weights.mean(1)))
         return seen
 
     def through(self, embeddings: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         raise NotImplementedError("int8 layers have no gradients; training takes others")
 
     def forward(
-        self, x: Tensor, cache: KVCache, rope_scale: float, observe: Observer | None
+        self,
+        x: Tensor,
+        caches: Sequence[KVCache],
+        rope_scale: float,
+        observe: Observer | None,
     ) -> Tensor:
-        positions = self._positions(cache.length, len(x), rope_scale)
-        for layer, states in zip(self.layers, cache.layers, strict=True):
+        """Positions of one sequence, or one of each of several."""
+        before, n = [cache.length for cache in caches], len(x)
+        if len(caches) > 1:
+            positions = self._positions(torch.tensor(before), max(before) + 1, rope_scale)
+        else:
+            total = before[0] + n
+            mask = None
+            if before[0] and n > self._few:
+                mask = torch.ones(n, total, dtype=torch.bool).tril_(before[0])
+            positions = self._positions(slice(before[0], total), total, rope_scale, mask)
+        for layer, *states in zip(self.layers, *(each.layers for each in caches), strict=True):
             x = layer(x, states, positions, observe)
         hidden: Tensor = self.norm(x)
         return hidden
 
-    def _positions(self, before: int, n: int, rope_scale: float) -> _Positions:
-        total = before + n
+    def _positions(
+        self, places: Tensor | slice, total: int, rope_scale: float, mask: Tensor | None = None
+    ) -> _Positions:
         # The table grows by powers of two.
         width = self.config.hidden_size // self.config.num_attention_heads
         length = 1 << max(9, (total - 1).bit_length())
         cosines, sines = _rotary(width, self.config.rope_theta, rope_scale, length)
-        mask = None
-        if before and n > self._few:
-            mask = torch.ones(n, total, dtype=torch.bool).tril_(before)
-        return _Positions(cosines[before:total, None], sines[before:total, None], mask)
+        return _Positions(cosines[places, None], sines[places, None], mask)
 
 
 # Two models have four lengths each.

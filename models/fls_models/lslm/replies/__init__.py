@@ -1,0 +1,1 @@
+"""How replies are written: token by token, with guesses at what comes next."""
