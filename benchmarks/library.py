@@ -1,16 +1,20 @@
 """How soon `fls search` finds something in many recordings, and names that were heard otherwise.
 
-    python benchmarks/library.py dev.jsonl --recordings 1000
+    python benchmarks/library.py dev.jsonl --recordings 1000 [--meaning]
     python benchmarks/library.py dev.jsonl --rank
+    python benchmarks/library.py dev.jsonl --reworded
     pip install hibari-tts==0.2.1 && apt install flite
     python benchmarks/library.py dev.jsonl --names
 
 Recordings of ten minutes are made of SPIRAL's texts (arXiv 2412.12009), drawn and joined with a
 seed, as transcripts that were heard before; their files hold next to nothing. Seconds are those of
-whole processes, for ten words that are said. With --names, the sixty names of `vocabulary.py` are
+whole processes, for ten words that are said; --meaning looks for them by meaning, too, which reads
+all passages once. With --names, the sixty names of `vocabulary.py` are
 read aloud by its three voices, heard by `mini`'s Whisper, and looked for as they are written: a
 name is found where a passage in which it was said is among the first three. With --rank, each text
-is a recording, and its question is put to all: is it among those that `fls ask` reads first?
+is a recording, and its question is put to all: is it among those that `fls ask` reads first? With
+--reworded, thirty things that recordings of the dev part say are looked for in other words, which
+are ours (`questions/reworded.jsonl`) and were written from SPIRAL's questions alone.
 """
 
 from __future__ import annotations
@@ -26,20 +30,28 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkout import ROOT
 
 from fls_cli.library.index import Index, open_index
+from fls_cli.library.meaning import find_meant, fused
 from fls_cli.library.query import Query
 from fls_cli.library.ranking import rank
 from fls_cli.library.search import Shelf, find
 from fls_cli.storage.cache import DiskCache, key
+from fls_cli.storage.paths import cache_folder
 from fls_models.core.files import digest
 from fls_models.core.jsonl import read_lines
 from fls_models.core.progress import ignore
 from fls_models.core.results import Sentence, Transcript, Word
 from fls_models.core.text.sentence_ends import sentences_of
+from fls_models.transcription.meaning.encoder import MeaningEncoder
+from fls_models.weights.card import part
+from fls_models.weights.store import folder as folder_of
+
+if TYPE_CHECKING:
+    from fls_cli.library.meaning import Encode
 
 # Spoken words a second, and seconds of a recording.
 _PACE, _SECONDS = 2.5, 600.0
@@ -50,15 +62,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("texts", type=Path, nargs="+", help="SPIRAL's items, JSON lines")
     parser.add_argument("--recordings", type=int, nargs="*", default=[], metavar="N")
+    parser.add_argument("--meaning", action="store_true")
     parser.add_argument("--names", action="store_true")
     parser.add_argument("--rank", action="store_true")
+    parser.add_argument("--reworded", action="store_true")
     arguments = parser.parse_args()
     texts = [text for place in arguments.texts for text in texts_of(place)]
     for count in arguments.recordings:
-        time_searches(texts, count)
+        time_searches(texts, count, meaning=arguments.meaning)
     if arguments.rank:
         for place in arguments.texts:
             rank_recordings(place)
+    if arguments.reworded:
+        find_reworded(arguments.texts[0])
     if arguments.names:
         find_names(texts)
 
@@ -83,7 +99,7 @@ def transcript(sentences: Sequence[str]) -> Transcript:
     return Transcript("en", tuple(spoken), until)
 
 
-def time_searches(texts: Sequence[str], count: int) -> None:
+def time_searches(texts: Sequence[str], count: int, *, meaning: bool) -> None:
     draw = random.Random(0)
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -106,6 +122,14 @@ def time_searches(texts: Sequence[str], count: int) -> None:
         size = (folder / "cache" / "library.sqlite").stat().st_size
         plain = run(folder, [" ".join(words[i : i + 2]) for i in range(9)])
         wrong = run(folder, [word[:2] + word[3:] for word in words])
+        if meaning:
+            prepare_meanings(folder / "cache")
+            [reading] = run(folder, [" ".join(words[:2])], "--meaning")
+            meant = run(folder, [" ".join(words[i : i + 2]) for i in range(9)], "--meaning")
+            print(
+                f"with meaning: read once in {reading:.0f} s, then {median(meant):.2f} s (at most "
+                f"{max(meant):.2f})"
+            )
         print(
             f"{count} recordings: indexed in {first:.1f} s ({size / 1e6:.1f} MB); two words "
             f"{median(plain):.2f} s (at most {max(plain):.2f}), a word with a letter missing "
@@ -113,13 +137,23 @@ def time_searches(texts: Sequence[str], count: int) -> None:
         )
 
 
-def run(folder: Path, queries: Sequence[str]) -> list[float]:
+def prepare_meanings(cache: Path) -> None:
+    """Links the network that tells meanings, which is in the user's own cache, into another."""
+    own = folder_of(part("all-minilm-l6-v2"), cache_folder())
+    if not own.is_dir():
+        raise SystemExit("fls search FOLDER WORDS --meaning fetches what this needs")
+    (cache / "weights").mkdir(exist_ok=True)
+    (cache / "weights" / own.name).symlink_to(own)
+
+
+def run(folder: Path, queries: Sequence[str], *options: str) -> list[float]:
     """Seconds of a process for each query."""
     road = os.pathsep.join((str(ROOT), str(ROOT / "models")))
     environment = {**os.environ, "FLS_CACHE": str(folder / "cache"), "PYTHONPATH": road}
     seconds = []
     for query in queries:
         command = [sys.executable, "-m", "fls_cli", "search", str(folder / "talks"), query]
+        command += options
         begun = perf_counter()
         subprocess.run([*command, "--quiet"], env=environment, check=True, capture_output=True)
         seconds.append(perf_counter() - begun)
@@ -141,6 +175,39 @@ def rank_recordings(place: Path) -> None:
         seconds = (perf_counter() - begun) / len(items)
     found = {most: sum(place < most for place in ranks) for most in (1, 3, 5, 8, 12)}
     print(f"{place.name}: the right one of {len(items)} among the first {found}, {seconds:.3f} s")
+
+
+def find_reworded(place: Path) -> None:
+    items: list[dict[str, Any]] = [raw for _, raw in read_lines(place)]
+    wanted = [raw for _, raw in read_lines(ROOT / "benchmarks" / "questions" / "reworded.jsonl")]
+    encode = MeaningEncoder(folder_of(part("all-minilm-l6-v2"), cache_folder())).encode
+    with open_index(None, ignore) as index:
+        for item, text in zip(items, texts_of(place), strict=True):
+            index.add(str(item["id"]), transcript(sentences_of(text)), "balanced")
+        there = index.recordings_of(str(item["id"]) for item in items)
+        shelf = Shelf({number: audio for audio, number in there.items()}, [])
+        index.want(shelf.heard)
+        begun = perf_counter()
+        find_meant(index, encode, Query.parse("anything"), 1)
+        print(f"{len(index.meanings())} passages read in {perf_counter() - begun:.1f} s")
+        for way in ("words", "meaning", "both"):
+            right = [way_of(index, shelf, encode, str(each["query"]), way) for each in wanted]
+            places = [
+                found.index(str(each["item"])) if str(each["item"]) in found else len(items)
+                for each, found in zip(wanted, right, strict=True)
+            ]
+            first = {most: sum(place < most for place in places) for most in (1, 3, 10)}
+            print(f"{way}: the right recording of {len(wanted)} among the first {first}")
+
+
+def way_of(
+    index: Index, shelf: Shelf[str], encode: Encode, text: str, way: str, most: int = 10
+) -> list[str]:
+    """Recordings of what is found, best first."""
+    query, many = Query.parse(text), most * 5
+    hits = [] if way == "meaning" else find(index, shelf, query, many, some=way == "words")
+    meant = [] if way == "words" else find_meant(index, encode, query, many)
+    return list(dict.fromkeys(hit.source for hit in fused(hits, meant, shelf, most)))
 
 
 def find_names(texts: Sequence[str]) -> None:

@@ -9,21 +9,19 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fls_cli.library.database import index_place, opened
 from fls_cli.library.passages import SpokenPassage, passages_of
 from fls_cli.library.query import spaced
 from fls_cli.session.request import AudioRange
 from fls_cli.storage.cache import DiskCache, open_cache
-from fls_cli.storage.paths import cache_folder
 from fls_models.core.budget import NAMES
 from fls_models.core.progress import Progress, ignore
-from fls_models.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
     from fls_models.core.results import Transcript
@@ -31,24 +29,9 @@ if TYPE_CHECKING:
 WHOLE = AudioRange(None, 0.0, None, None)
 """What the index is of, in any language: all of a recording, heard as one does who asks for nothing
 special."""
-# Seconds that another process may write.
-_PATIENCE = 60.0
 _AT_ONCE = 50
 _TRANSCRIPTS = "transcripts"
 _WORD = re.compile(r"\w+")
-_SCHEMA = """
-CREATE TABLE files (path TEXT PRIMARY KEY, bytes INT, changed INT, audio TEXT) WITHOUT ROWID;
-CREATE TABLE failures (path TEXT PRIMARY KEY, bytes INT, changed INT) WITHOUT ROWID;
-CREATE TABLE entries (key TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE recordings (id INTEGER PRIMARY KEY, audio TEXT UNIQUE, effort INT);
-CREATE TABLE passages (id INTEGER PRIMARY KEY, recording INT, start REAL, stop REAL, text TEXT);
-CREATE INDEX passages_of ON passages (recording);
-CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "porter unicode61 remove_diacritics 2");
-CREATE TABLE vocabulary (word TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
-
-# One of other tables is built anew; SQLite keeps 32 bits with a sign.
-_VERSION = zlib.crc32(_SCHEMA.encode()) >> 1
 
 
 @dataclass(frozen=True)
@@ -57,27 +40,6 @@ class Found:
 
     recording: int
     passage: SpokenPassage
-
-
-def index_place() -> Path:
-    """Where the user's index lies."""
-    return cache_folder() / "library.sqlite"
-
-
-def index_size() -> int:
-    """Bytes of the user's index."""
-    with suppress(OSError):
-        return index_place().stat().st_size
-    return 0
-
-
-def remove_index() -> int:
-    """Removes the user's index; returns the bytes freed."""
-    freed, place = index_size(), index_place()
-    with suppress(OSError):
-        place.unlink(missing_ok=True)
-        place.with_name(f"{place.name}-journal").unlink(missing_ok=True)
-    return freed
 
 
 @contextmanager
@@ -94,64 +56,9 @@ def user_index(say: Callable[[str], None], progress: Progress = ignore) -> Itera
 
 @contextmanager
 def open_index(place: Path | None, say: Callable[[str], None]) -> Iterator[Index]:
-    """The index at a place, in memory without one. What is damaged is built anew, which is said.
-
-    Raises EnvironmentLacks where it can be neither read nor made.
-    """
-    with _telling(place):
-        try:
-            connection = _connected(place)
-        except sqlite3.DatabaseError as error:
-            if place is None or isinstance(error, sqlite3.OperationalError):
-                raise
-            say("the index was damaged and is built anew")
-            place.unlink(missing_ok=True)
-            connection = _connected(place)
-        with closing(connection):
-            yield Index(connection)
-
-
-@contextmanager
-def _telling(place: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise EnvironmentLacks(
-            f"The index {place} cannot be used ({error}); see whether the disk is full and who may "
-            "write there, or set FLS_CACHE to another folder."
-        ) from error
-
-
-def _connected(place: Path | None) -> sqlite3.Connection:
-    if place is not None:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.touch(mode=0o600)
-    connection = sqlite3.connect(place or ":memory:", _PATIENCE, isolation_level=None)
-    try:
-        if _version(connection) != _VERSION:
-            connection.execute("BEGIN IMMEDIATE")
-            # Another process may have made it meanwhile.
-            if _version(connection) != _VERSION:
-                _make(connection)
-            connection.execute("COMMIT")
-        connection.execute("CREATE TEMP TABLE wanted (recording INTEGER PRIMARY KEY)")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _make(connection: sqlite3.Connection) -> None:
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'words!_%' "
-    for (name,) in connection.execute(tables + "ESCAPE '!'").fetchall():
-        connection.execute(f'DROP TABLE IF EXISTS "{name}"')
-    for statement in filter(str.strip, _SCHEMA.split(";")):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    """The index at a place, in memory without one; raises what `database.opened` does."""
+    with opened(place, say) as connection:
+        yield Index(connection)
 
 
 class Index:
@@ -198,6 +105,7 @@ class Index:
                 return
             of_it = "(SELECT id FROM passages WHERE recording = ?)"
             execute(f"DELETE FROM words WHERE rowid IN {of_it}", (number,))
+            execute(f"DELETE FROM meanings WHERE passage IN {of_it}", (number,))
             execute("DELETE FROM passages WHERE recording = ?", (number,))
             execute("UPDATE recordings SET effort = ? WHERE id = ?", (effort, number))
         else:
@@ -283,6 +191,37 @@ class Index:
         for number, score in rows:
             scores.setdefault(number, []).append(score)
         return scores
+
+    def unread(self) -> list[tuple[int, str]]:
+        """Numbers and texts of passages in wanted recordings whose meanings are not here."""
+        return self._connection.execute(
+            "SELECT id, text FROM passages WHERE recording IN (SELECT recording FROM wanted) "
+            "AND id NOT IN (SELECT passage FROM meanings) ORDER BY id"
+        ).fetchall()
+
+    def note_meanings(self, vectors: Iterable[tuple[int, bytes]]) -> None:
+        """Meanings of passages by their numbers."""
+        with self._writing():
+            insert = "INSERT OR REPLACE INTO meanings VALUES (?, ?)"
+            self._connection.executemany(insert, vectors)
+
+    def meanings(self) -> list[tuple[int, bytes]]:
+        """Passages in wanted recordings by their numbers, and what was noted of them."""
+        return self._connection.execute(
+            "SELECT passage, vector FROM meanings JOIN passages ON passages.id = passage "
+            "WHERE recording IN (SELECT recording FROM wanted) ORDER BY passage"
+        ).fetchall()
+
+    def numbers(self, expression: str) -> set[int]:
+        """Passages for an expression of FTS5, by their numbers."""
+        rows = self._connection.execute("SELECT rowid FROM words WHERE words MATCH ?", [expression])
+        return {number for (number,) in rows}
+
+    def passages(self, numbers: Sequence[int]) -> list[Found]:
+        """Passages by their numbers, in that order."""
+        select = "SELECT recording, start, stop, text FROM passages WHERE id = ?"
+        rows = (self._connection.execute(select, (number,)).fetchone() for number in numbers)
+        return [Found(number, SpokenPassage(*passage)) for number, *passage in rows]
 
     def vocabulary(self) -> Sequence[str]:
         """All words that were ever said, in small letters."""

@@ -41,17 +41,21 @@ class Term:
 
 @dataclass(frozen=True)
 class Query:
-    """All groups are to be found, of each any term, and none of what is excluded."""
+    """All groups are to be found, of each any term, and none of what is excluded.
+
+    `words` are those that are looked for, as they were typed, without what joins them.
+    """
 
     groups: tuple[tuple[Term, ...], ...]
     excluded: tuple[Term, ...] = ()
+    words: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Query:
         """What was typed; raises UsageError where nothing is looked for."""
         groups: list[tuple[Term, ...]] = []
         excluded: list[Term] = []
-        mark = ""
+        mark, words = "", []
         for match in _PARTS.finditer(text):
             if match["mark"]:
                 mark = match["mark"]
@@ -59,6 +63,8 @@ class Query:
             term = _term(match)
             if term is None:
                 continue
+            if mark != "NOT":
+                words.append(match["near"] or match["phrase"] or match["prefix"] or match["word"])
             if mark == "NOT":
                 excluded.append(term)
             elif mark == "OR" and groups:
@@ -71,7 +77,7 @@ class Query:
                 "Nothing is looked for; name words that are said, such as fls search talks/ "
                 '"honey price".'
             )
-        return cls(tuple(groups), tuple(excluded))
+        return cls(tuple(groups), tuple(excluded), " ".join(words))
 
     def all_of(self, spellings: Spellings | None = None) -> str:
         """The expression for passages that have everything."""
@@ -81,11 +87,12 @@ class Query:
         """The expression for passages that have something."""
         return self._without(" OR ".join(_any(group, spellings) for group in self.groups))
 
+    def none_of(self) -> str:
+        """The expression for passages that have something of what is excluded; empty for none."""
+        return " OR ".join(term.expression for term in self.excluded)
+
     def _without(self, wanted: str) -> str:
-        if not self.excluded:
-            return wanted
-        others = " OR ".join(term.expression for term in self.excluded)
-        return f"({wanted}) NOT ({others})"
+        return f"({wanted}) NOT ({self.none_of()})" if self.excluded else wanted
 
 
 def _any(group: Sequence[Term], spellings: Spellings | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from fls_cli.library.index import Found, Index
+from fls_cli.library.index import Index
 from fls_cli.library.passages import SpokenPassage
 from fls_cli.library.query import Query
 from fls_cli.media.fingerprint import digest_of
@@ -19,7 +19,8 @@ _AROUND = 3
 
 @dataclass(frozen=True)
 class Hit(Generic[_T]):
-    """A passage of a source; `match` says what of the query it has: `all`, `spelling`, `some`."""
+    """A passage of a source; `match` says what of the query it has: `all`, `spelling`, `some`, or
+    its `meaning`."""
 
     source: _T
     passage: SpokenPassage
@@ -51,31 +52,37 @@ def shelve(
     return Shelf(heard, unheard)
 
 
-def find(index: Index, shelf: Shelf[_T], query: Query, most: int) -> list[Hit[_T]]:
+def find(
+    index: Index, shelf: Shelf[_T], query: Query, most: int, *, some: bool = True
+) -> list[Hit[_T]]:
     """At most so many passages: those that have all words, then those that have them in another
-    spelling, then those that have some of them; among equals by BM25."""
+    spelling, then those that have `some` of them; among equals by BM25."""
     index.want(shelf.heard)
     hits: list[Hit[_T]] = []
-    for match, expression in _expressions(index, query):
+    for match, expression in _expressions(index, query, some=some):
         for found in index.search(expression, most * _AROUND):
             if len(hits) == most:
                 return hits
             source = shelf.heard[found.recording]
-            if not any(hit.source == source and _overlap(hit.passage, found) for hit in hits):
+            if is_new(hits, source, found.passage):
                 hits.append(Hit(source, found.passage, match))
     return hits
 
 
-def _expressions(index: Index, query: Query) -> Iterator[tuple[str, str]]:
+def _expressions(index: Index, query: Query, *, some: bool) -> Iterator[tuple[str, str]]:
     """What is looked for in turn, made when its turn comes."""
     from fls_cli.library.spelling import Spellings
 
     yield "all", query.all_of()
     spellings = Spellings(index.vocabulary())
     yield "spelling", query.all_of(spellings)
-    if len(query.groups) > 1:
+    if some and len(query.groups) > 1:
         yield "some", query.any_of(spellings)
 
 
-def _overlap(passage: SpokenPassage, found: Found) -> bool:
-    return passage.start < found.passage.end and found.passage.start < passage.end
+def is_new(hits: Sequence[Hit[_T]], source: _T, passage: SpokenPassage) -> bool:
+    """Whether no hit has some of a passage of a source."""
+    return not any(
+        hit.source == source and hit.passage.start < passage.end and passage.start < hit.passage.end
+        for hit in hits
+    )

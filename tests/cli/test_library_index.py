@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from tiny_model import sentence
 
-from fls_cli.library.index import Index, open_index
-from fls_cli.library.passages import passages_of
+from fls_cli.library.index import Found, Index, open_index
+from fls_cli.library.meaning import find_meant, fused
+from fls_cli.library.passages import SpokenPassage, passages_of
 from fls_cli.library.query import Query
-from fls_cli.library.search import find, shelve
+from fls_cli.library.search import Hit, Shelf, find, shelve
 from fls_cli.library.spelling import Spellings
 from fls_cli.storage.cache import DiskCache, key
 from fls_models.core.progress import ignore
@@ -45,8 +48,6 @@ def filled(index: Index, **talks: list[str]) -> dict[str, int]:
 
 def texts(index: Index, wanted: str, most: int = 10) -> list[str]:
     numbers = index.recordings_of(["baker", "bees", "talk"])
-    from fls_cli.library.search import Shelf
-
     shelf = Shelf({number: audio for audio, number in numbers.items()}, [])
     return [hit.passage.text for hit in find(index, shelf, Query.parse(wanted), most)]
 
@@ -293,3 +294,68 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         open_index(tmp_path / "file" / "index", ignore),
     ):
         pass
+
+
+TOPICS = ("honey price cost sweet", "bread loaf baker rest", "train rails night")
+
+
+def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+    """By topics: words of one mean the same."""
+    vectors = np.zeros((len(texts), len(TOPICS) + 1), np.float32)
+    for row, text in enumerate(texts):
+        words = text.casefold().replace(".", "").split()
+        for column, topic in enumerate(TOPICS):
+            vectors[row, column] = sum(word in topic.split() for word in words)
+        vectors[row, -1] = 0.01
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def meant(index: Index, wanted: str, most: int = 10) -> list[str]:
+    return [found.passage.text for found in find_meant(index, encode, Query.parse(wanted), most)]
+
+
+def test_what_means_the_same_is_found() -> None:
+    with open_index(None, ignore) as index:
+        numbers = filled(index, bees=["The honey is sweet.", "Nobody is here."], night=["A train."])
+        index.want(numbers.values())
+        assert meant(index, "cost") == ["The honey is sweet."]
+        assert meant(index, "rails OR cost", most=1) == ["A train."]
+        assert meant(index, "cost NOT honey") == []
+        index.want([numbers["night"]])
+        assert meant(index, "cost") == []
+
+
+def test_meanings_are_kept_and_those_of_what_was_replaced_are_not() -> None:
+    read: list[str] = []
+
+    def counting(texts: Sequence[str]) -> NDArray[np.float32]:
+        read.extend(texts)
+        return encode(texts)
+
+    with open_index(None, ignore) as index:
+        index.want(filled(index, bees=["The honey is sweet.", "A loaf."]).values())
+        for _ in range(2):
+            find_meant(index, counting, Query.parse("cost"), 1)
+        assert read == ["The honey is sweet.", "A loaf.", "cost", "cost"]
+        index.add("bees", transcript(["A night train."], every=60.0), "accurate")
+        assert meant(index, "cost") == []
+        assert meant(index, "rails") == ["A night train."]
+        assert len(index.meanings()) == 1
+
+
+def test_what_words_and_meaning_find_comes_first() -> None:
+    shelf = Shelf({1: "one", 2: "two"}, [])
+
+    def passage(start: float) -> SpokenPassage:
+        return SpokenPassage(start, start + 10, f"at {start}")
+
+    hits = [Hit("one", passage(start), "all") for start in (0.0, 20.0, 40.0)]
+    others = [Found(2, passage(0.0)), Found(1, passage(40.0)), Found(1, passage(25.0))]
+    found = fused(hits, others, shelf, 10)
+    assert [(hit.source, hit.passage.start, hit.match) for hit in found] == [
+        ("one", 40.0, "all"),
+        ("one", 0.0, "all"),
+        ("two", 0.0, "meaning"),
+        ("one", 20.0, "all"),
+    ]
+    assert fused(hits, others, shelf, 2) == found[:2]

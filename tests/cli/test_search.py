@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import wave
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from media_files import tone, write_wav
+from numpy.typing import NDArray
 from tiny_model import TinyModel, play
 
-from fls_cli.library.index import index_place
+from fls_cli.library.database import index_place
+from fls_cli.media.flaws import Flaw
+from fls_cli.session.request import ListenRequest
+from fls_models.errors import InputError
 
 Capture = pytest.CaptureFixture[str]
 
@@ -147,3 +155,70 @@ def test_without_a_cache_nothing_is_kept(
     monkeypatch.setenv("FLS_CACHE_SIZE", "0")
     assert len(play(capfd, "search", str(talks), "trees", "--hear").lines) == 2
     assert not index_place().exists()
+
+
+def test_what_means_the_same_is_found_if_that_is_asked_for(
+    tiny: TinyModel, talks: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        asked.extend(texts)
+        return np.ones((len(texts), 2), np.float32) / np.float32(2**0.5)
+
+    monkeypatch.setattr("fls_cli.commands.search.load_encoder", lambda session: encode)
+    play(capfd, "transcribe", "--cache", str(talks / "one.wav"))
+    played = play(capfd, "search", str(talks), "zeppelins OR balloons", "--meaning", "--json")
+    [passage] = json.loads(played.out)["passages"]
+    assert passage["match"] == "meaning"
+    assert asked[-1] == "zeppelins balloons"
+    # What has the words, too, is there once.
+    both = json.loads(play(capfd, "search", str(talks), "trees", "--meaning", "--json").out)
+    assert [found["match"] for found in both["passages"]] == ["all"]
+
+
+def test_meanings_take_weights(tiny: TinyModel, talks: Path, capfd: Capture) -> None:
+    play(capfd, "transcribe", "--cache", str(talks / "one.wav"))
+    played = play(capfd, "search", str(talks), "trees", "--meaning", "--offline")
+    assert played.code == 3
+    assert played.lines == []
+    assert "without --meaning words are found; all-MiniLM-L6-v2, ONNX int8 is 23 MB" in played.err
+
+
+def test_passages_are_cut_out(tiny: TinyModel, talks: Path, tmp_path: Path, capfd: Capture) -> None:
+    play(capfd, "transcribe", "--cache", str(talks / "one.wav"), str(talks / "two.wav"))
+    clips = tmp_path / "clips"
+    gone = str(tmp_path / "gone.wav")
+    played = play(capfd, "search", str(talks), gone, "trees", "--clips", str(clips))
+    assert played.code == 1
+    assert played.err.count("there is no such file") == 1
+    found = sorted(str(place.relative_to(clips)) for place in clips.rglob("*.wav"))
+    assert found == ["one.0h00m00s-0h00m03s.wav", "two.0h00m00s-0h00m03s.wav"]
+    assert all(f"wrote {clips / name}" in played.err for name in found)
+    with wave.open(str(clips / found[0])) as sound:
+        assert (sound.getframerate(), sound.getnchannels()) == (16_000, 1)
+        assert 2.5 < sound.getnframes() / 16_000 < 3.5
+    # Where the folder is a file, nothing is looked for.
+    (tmp_path / "file").touch()
+    wrong = play(capfd, "search", str(talks), "trees", "--clips", str(tmp_path / "file"))
+    assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_a_recording_that_cannot_be_cut_stops_no_other(
+    tiny: TinyModel, talks: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(capfd, "transcribe", "--cache", str(talks / "one.wav"), str(talks / "two.wav"))
+    decode = ListenRequest.decode
+
+    def failing(request: ListenRequest, warn: Callable[[Flaw], None]) -> Any:
+        if request.source.name.endswith("one.wav"):
+            raise InputError("one.wav: it went away")
+        return decode(request, warn)
+
+    monkeypatch.setattr(ListenRequest, "decode", failing)
+    clips = tmp_path / "clips"
+    played = play(capfd, "search", str(talks), "trees", "--clips", str(clips))
+    assert played.code == 1
+    assert len(played.lines) == 2
+    assert "one.wav: it went away" in played.err
+    assert [place.name for place in clips.rglob("*.wav")] == ["two.0h00m00s-0h00m03s.wav"]

@@ -8,7 +8,7 @@ import typer
 
 from fls_cli.console.help_pages import CommandLine
 from fls_cli.console.text import clean
-from fls_cli.library.index import index_size, remove_index
+from fls_cli.library.database import index_size, remove_index
 from fls_cli.storage.cache import open_cache
 
 app = CommandLine(

