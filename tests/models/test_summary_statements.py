@@ -111,7 +111,7 @@ def test_what_somebody_says_of_themselves_is_quoted() -> None:
     assert texts(told(reply, only)) == [f"“{SAID[3]}”"]
 
 
-@pytest.mark.parametrize(("budget", "tries"), [("fast", 2), ("balanced", 6)])
+@pytest.mark.parametrize(("budget", "tries"), [("fast", 2), ("balanced", 8)])
 def test_the_budget_says_how_often_a_sentence_is_written_anew(budget: str, tries: int) -> None:
     asked: list[str] = []
 
@@ -389,6 +389,7 @@ def test_people_keep_the_parts_that_they_had() -> None:
     bread = said("Martin", "Everyone wants to know about the flour. We let our bread rest.")
     city = said("Peter", "Because the city is a better garden.", "Our honey comes from trees.")
     train = said(None, "The guard knows.", "His name is Walter.", "It was his father's lamp.")
+    told = said("Martin", "People tell me I could sell twice as many.")
     flour = said("Martin", "Jeder will über das Mehl reden.", "Wir lassen unser Brot ruhen.")
     for phrases, sentence, expected in (
         (guest, "Anna Wells, Martin Reed, has run a bakery.", False),
@@ -409,6 +410,11 @@ def test_people_keep_the_parts_that_they_had() -> None:
         (flour, "Martin will über das Mehl reden.", False),
         (flour, "Martin lässt sein Brot ruhen.", True),
         (bread, "", True),
+        (told, "Martin told people he could sell twice as many.", False),
+        (told, "Martin is told that he could sell twice as many.", True),
+        (told, "People told Martin that he could sell twice as many.", True),
+        (told, "Martin says that people told him that he could sell twice as many.", True),
+        (said("Martin", "I tell people to wait."), "Martin tells people to wait.", True),
         (said("spk_1", "It's a wide field."), "Spk_1 is a wide field.", False),
         (said("Tom", "Thank you Anna, I will call."), "Anna will call.", False),
         (said("Tom", "Thank you Anna, I will call."), "Tom will call.", True),

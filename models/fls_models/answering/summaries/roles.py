@@ -35,6 +35,13 @@ _REPORTS = re.compile(
     r"|recommend|knows?\b|knew|calls?\b|called|finds?\b|found|answer|warn|state|stress"
     r"|sagt|meint|glaubt|erklärt|fragt|findet|weiß|dit|pense|explique|croit|demande|trouve|sait)"
 )
+# Who is told something does not tell it.
+_TELLS = re.compile(rf"(?:{_NAME} )+(?:tells?|told|asks?|asked|sagt|fragt|dit|demande)\b")
+_IS_TOLD = re.compile(
+    r"\b(?:tells?|told|asks?|asked|say to|said to) (?:me|us)\b"
+    r"|\b(?:sag\w+|frag\w+) (?:mir|uns|mich)\b|\b(?:me|nous) (?:di[st]\w*|demand\w+)\b",
+    re.IGNORECASE,
+)
 
 
 def keeps_roles(sentence: str, phrases: Sequence[Phrase], language: str = "English") -> bool:
@@ -68,7 +75,7 @@ def _has(said: str, pattern: str) -> bool:
 def _does_what_is_said(sentence: str, phrases: Sequence[Phrase]) -> bool:
     """Whether a sentence that begins with who speaks tells of what is said in the first person."""
     subject = re.match(_NAME, sentence)
-    if subject is None or _REPORTS.match(sentence):
+    if subject is None or (_REPORTS.match(sentence) and not _TELLS.match(sentence)):
         return True
     said = [(text, phrase.speaker) for phrase in phrases for text in sentences_of(phrase.text)]
     content = content_words(words_of(sentence))
@@ -76,8 +83,10 @@ def _does_what_is_said(sentence: str, phrases: Sequence[Phrase]) -> bool:
     if not any(shares):
         return True
     text, speaker = said[shares.index(max(shares))]
+    speaks = subject[0].casefold() in (speaker or "").casefold().split()
+    if _TELLS.match(sentence):
+        return not (speaks and _IS_TOLD.search(text))
     if re.search(rf"\b{re.escape(subject[0])}{_THEN_I}", text):
         return False
-    speaks = subject[0].casefold() in (speaker or "").casefold().split()
     is_named = _has(text, re.escape(subject[0]))
     return not speaks or is_named or _FIRST_PERSON.search(text) is not None
