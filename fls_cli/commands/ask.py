@@ -21,7 +21,6 @@ from fls_cli.options.groups import grouped
 from fls_cli.session.evidence_files import Showing
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
-from fls_cli.session.runner import Runner
 from fls_cli.sources.patterns import is_pattern, matches
 from fls_cli.writers.exact_names import json_line
 from fls_cli.writers.results import answer_json, answer_text, evidence_text
@@ -107,10 +106,10 @@ def ask(
             _answers, questions=questions, showing=showing, paid=reading.paid, generation=generation
         )
         choosing = Choosing(session, request, questions)
-        runner = Runner(session, ahead=recordings.jobs, force=results.force)
+        runner = results.runner(session, ahead=recordings.jobs)
         select = None if every else choosing
         done = runner.run(sources, recordings.from_file, request, task, select)
-        if session.source_count > 1 and len(done) > 1:
+        if session.source_count > 1 and len(done) > 1 and not results.shard:
             _over_all(choosing, done, generation)
         session.finish()
 

@@ -14,7 +14,6 @@ from fls_cli.options.groups import grouped
 from fls_cli.session.evidence_files import Showing
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
-from fls_cli.session.runner import Runner
 from fls_cli.sources.prompts import parse_prompt
 from fls_cli.writers.results import ffmetadata, summary_json, summary_text
 from fls_models.core.results import STYLES, WORDED, Summary
@@ -105,7 +104,7 @@ def summarize(
     )
     with manners.session(output=results.output, keep=recordings.keep, as_json=as_json) as session:
         task = _Task(style, length, wish, showing, reading.paid, sampling.config)
-        runner = Runner(session, ahead=recordings.jobs, force=results.force)
+        runner = results.runner(session, ahead=recordings.jobs)
         runner.run(sources or [], recordings.from_file, request, task)
         session.finish()
 

@@ -14,7 +14,6 @@ from fls_cli.options.choices import LargeModel, Manners, Recordings, Results
 from fls_cli.options.groups import grouped
 from fls_cli.session.job import Job
 from fls_cli.session.request import Request
-from fls_cli.session.runner import Runner
 from fls_cli.writers.transcripts.cues import SCREEN, Screen
 from fls_cli.writers.transcripts.forms import (
     FORMATS,
@@ -116,7 +115,7 @@ def transcribe(
         output=results.output, keep=recordings.keep, as_json=request.as_json
     ) as session:
         Budget(budget)
-        runner = Runner(session, ahead=recordings.jobs, force=results.force)
+        runner = results.runner(session, ahead=recordings.jobs)
         task = partial(_write, forms=forms, form=form)
         runner.run(sources or [], recordings.from_file, request, task)
         session.finish()

@@ -199,11 +199,14 @@ class Index:
             "AND id NOT IN (SELECT passage FROM meanings) ORDER BY id"
         ).fetchall()
 
-    def note_meanings(self, vectors: Iterable[tuple[int, bytes]]) -> None:
-        """Meanings of passages by their numbers."""
+    def note_meanings(self, meanings: Iterable[tuple[bytes, int, str]]) -> None:
+        """Meanings of passages by their numbers and texts: what was replaced meanwhile has none."""
         with self._writing():
-            insert = "INSERT OR REPLACE INTO meanings VALUES (?, ?)"
-            self._connection.executemany(insert, vectors)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO meanings SELECT id, ? FROM passages "
+                "WHERE id = ? AND text = ?",
+                meanings,
+            )
 
     def meanings(self) -> list[tuple[int, bytes]]:
         """Passages in wanted recordings by their numbers, and what was noted of them."""

@@ -60,7 +60,7 @@ def find_meant(
         some = new[first : first + _AT_ONCE]
         vectors = encode([said for _, said in some]).astype(np.float16)
         index.note_meanings(
-            (number, vector.tobytes()) for (number, _), vector in zip(some, vectors, strict=True)
+            (vector.tobytes(), *passage) for passage, vector in zip(some, vectors, strict=True)
         )
         progress("meaning", min(first + _AT_ONCE, len(new)), len(new))
     known = index.meanings()

@@ -10,7 +10,9 @@ from fls_cli.options import common as options
 from fls_cli.session.engine import Engine
 from fls_cli.session.hearing.speaker_wish import SpeakerWish
 from fls_cli.session.request import AudioRange
+from fls_cli.session.runner import Runner
 from fls_cli.session.session import Session, open_session
+from fls_cli.sources.shard import Shard
 from fls_cli.sources.wording import parse_wording
 from fls_cli.storage.voices import known_voices
 from fls_models.audio.whisper.wording import PLAIN, Wording
@@ -149,6 +151,12 @@ class Results:
 
     output: options.Output = None
     force: options.Force = False
+    shard: options.ShardOf = None
+
+    def runner(self, session: Session, *, ahead: int) -> Runner:
+        """What works through sources so; raises UsageError for a shard that there is not."""
+        part = Shard.parse(self.shard) if self.shard else None
+        return Runner(session, ahead=ahead, force=self.force, shard=part)
 
 
 @dataclass(frozen=True)

@@ -324,6 +324,14 @@ Report = Annotated[
         "page for each recording, below this folder/.",
     ),
 ]
+ShardOf = Annotated[
+    str | None,
+    _output(
+        "--shard",
+        metavar="I/N",
+        help="Do part I of N, below a folder/: N runs, on any machines, do what one does.",
+    ),
+]
 Force = Annotated[bool, _output("--force", help="Do finished outputs again.")]
 Quiet = Annotated[
     bool, _output("--quiet/--no-quiet", help="No progress and notes.", envvar="FLS_QUIET")

@@ -193,12 +193,21 @@ def _is_finished(
     return (
         entry is not None
         and entry.get("request") == request
-        and entry.get("source") == _seal(source)
         and output.is_file()
         and all((output.parent / name).is_file() for name in entry.get("beside", ()))
-        # An address is known by its name: only to fetch it would tell what lies there now.
-        and (source.kind == "url" or is_unchanged(source, entry.get("state")))
+        and _is_same(entry, source)
     )
+
+
+def _is_same(entry: Mapping[str, Any], source: Source) -> bool:
+    """Whether a result is of a source as it is now, which may lie elsewhere on another machine."""
+    if entry.get("source") != _seal(source):
+        state, contents = entry.get("state") or {}, None
+        if source.kind == "file":
+            contents = contents_of(source)
+        return contents is not None and contents.sha256 == state.get("sha256")
+    # An address is known by its name: only to fetch it would tell what lies there now.
+    return source.kind == "url" or is_unchanged(source, entry.get("state"))
 
 
 def _seal(source: Source) -> str:

@@ -19,6 +19,7 @@ from fls_cli.session.session import Session
 from fls_cli.sources.lists import all_names
 from fls_cli.sources.patterns import is_pattern
 from fls_cli.sources.resolve import open_sources
+from fls_cli.sources.shard import Shard
 from fls_models.errors import InputError, UsageError
 
 Task = Callable[[Job], Any]
@@ -31,12 +32,13 @@ Selection = Callable[[list[Source]], list[Source]]
 class Runner:
     """Works through sources; `ahead` is how many are decoded before their turn.
 
-    `force` does finished results again.
+    `force` does finished results again. Of a `shard`, only its sources are done.
     """
 
     session: Session
     ahead: int = 0
     force: bool = False
+    shard: Shard | None = None
     _folder: Path | None = None
     _skipped: int = 0
     _coming: Sequence[Job] = ()
@@ -61,6 +63,10 @@ class Runner:
         if not names:
             raise UsageError("No recording is named; name files, folders, addresses or -.")
         self._folder = self.session.folder = self._folder_for(names)
+        if self.shard is not None:
+            if self._folder is None:
+                raise UsageError("--shard needs a folder for the results: -o results/")
+            self.shard.pin(self._folder)
 
         with open_sources(
             names,
@@ -81,6 +87,9 @@ class Runner:
             many = self.session.source_count > 1
             if request.speakers is not None:
                 request.speakers.check(self.session.source_count, self.session.say)
+            if self.shard is not None:
+                sources = [source for source in sources if self.shard.has(source)]
+                self.session.say(f"{len(sources)} of {len(places)} are in this part")
             jobs = [self._job(request, source, many, places.get(source)) for source in sources]
             try:
                 return self._all(jobs, folder, task)

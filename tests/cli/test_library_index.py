@@ -343,6 +343,23 @@ def test_meanings_are_kept_and_those_of_what_was_replaced_are_not() -> None:
         assert len(index.meanings()) == 1
 
 
+def test_what_another_process_replaced_meanwhile_gets_no_wrong_meaning(tmp_path: Path) -> None:
+    place = tmp_path / "index"
+
+    def replacing(texts: Sequence[str]) -> NDArray[np.float32]:
+        if texts == ["The honey is sweet."]:
+            with open_index(place, ignore) as other:
+                other.add("bees", transcript(["A night train."], every=60.0), "accurate")
+        return encode(texts)
+
+    with open_index(place, ignore) as index:
+        index.want(filled(index, bees=["The honey is sweet."]).values())
+        assert find_meant(index, replacing, Query.parse("cost"), 1) == []
+        assert index.unread() == [(1, "A night train.")]
+        assert meant(index, "cost") == []
+        assert meant(index, "rails") == ["A night train."]
+
+
 def test_what_words_and_meaning_find_comes_first() -> None:
     shelf = Shelf({1: "one", 2: "two"}, [])
 
