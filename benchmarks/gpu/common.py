@@ -477,20 +477,20 @@ class Ticks:
         self._plain = torch.tensor(plain)
 
     def __enter__(self) -> Ticks:
-        from fls_models.lslm import decoder
+        from fls_models.lslm.replies import reply
 
-        self._before = decoder._pick, decoder._loops, self._model._parts
-        decoder._pick = self._pick
-        decoder._loops = lambda tokens: False
+        self._before = reply.Reply.pick, reply._loops, self._model._parts
+        reply.Reply.pick = lambda _, logits: self._pick(logits)
+        reply._loops = lambda tokens: False
         self._model._parts = replace(self._model._parts, ends=())
         return self
 
     def __exit__(self, *_: object) -> None:
-        from fls_models.lslm import decoder
+        from fls_models.lslm.replies import reply
 
-        decoder._pick, decoder._loops, self._model._parts = self._before
+        reply.Reply.pick, reply._loops, self._model._parts = self._before
 
-    def _pick(self, logits: Tensor, temperature: float, generator: torch.Generator) -> int:
+    def _pick(self, logits: Tensor) -> int:
         # All of them are looked at, as in earnest; then one that is text is taken.
         int(logits.argmax())
         token = int(self._plain[logits[self._plain].argmax()])

@@ -272,21 +272,21 @@ def low_memory(device: torch.device, dtype: str) -> dict[str, Any]:
 
 def reply(model: LargeSpeechLM, context: Any) -> list[int]:
     """The tokens of a greedy reply: the text of random weights is hardly any."""
-    from fls_models.lslm import decoder
+    from fls_models.lslm.replies.reply import Reply
 
     tokens: list[int] = []
-    before = decoder._pick
+    before = Reply.pick
 
-    def pick(*arguments: Any) -> int:
-        tokens.append(before(*arguments))
+    def pick(reply: Reply, logits: Tensor) -> int:
+        tokens.append(before(reply, logits))
         return tokens[-1]
 
-    decoder._pick = pick
+    Reply.pick = pick
     try:
         for _ in model.generate(context, _QUESTION, max_tokens=12):
             pass
     finally:
-        decoder._pick = before
+        Reply.pick = before
     # One that ends a reply is not of it.
     return tokens[:-1] if tokens[-1] in model._parts.ends else tokens
 

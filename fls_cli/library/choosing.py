@@ -15,8 +15,8 @@ from fls_cli.storage.cache import open_cache
 
 FEW = 10
 """So many recordings are read without choosing."""
-# Read for a question: of 120 texts of SPIRAL's dev part, the right one is among them for 97 %.
-_READ = 8
+READ = 8
+"""Read for a question: of 120 texts of SPIRAL's dev part, the right one is among them for 97 %."""
 
 
 @dataclass
@@ -77,6 +77,6 @@ class Choosing:
             chosen = {
                 shelf.heard[number]: None
                 for ranked in rank(index, self.questions)
-                for number in ranked[:_READ]
+                for number in ranked[:READ]
             }
         return list(shelf.heard.values()), list(chosen)
