@@ -17,6 +17,13 @@ _NAME = r"[^\W\d_a-zß-öø-ÿ][\w.-]+"
 _SIDE_BY_SIDE = re.compile(
     rf"({_NAME}), ({_NAME}(?: {_NAME})*), (?!(?:and|or|und|oder|et|ou|y|o)\b)"
 )
+# Two who do something together, other than what people do in any conversation.
+_TOGETHER = re.compile(
+    rf"({_NAME}(?: {_NAME})*) (?:and|und|et|y) ({_NAME}(?: {_NAME})*) (?!(?:\w+ )?(?:discuss|talk"
+    r"|speak|spoke|meet|met|agree|argue|disagree|sprechen|reden|parlent|discutent|hablan))"
+)
+# Somebody who is said to be somebody else.
+_SAME = re.compile(rf"({_NAME}) (is|was|ist|war|est|était|es|era) ({_NAME})")
 _OWNER = re.compile(rf"({_NAME})['’]s? ((?:[\w-]+\W+){{0,2}}[\w-]+)")
 _OWN = r"(?:my|our|your|his|her|their|its|whose|[\w-]+['’]s?)\s+(?:[\w-]+\s+){0,2}"
 # Where a verb cannot do without such a word.
@@ -55,7 +62,12 @@ def keeps_roles(sentence: str, phrases: Sequence[Phrase], language: str = "Engli
 
 
 def _is_said_side_by_side(sentence: str, said: str) -> bool:
-    return all(f"{one}, {other}" in said for one, other in _SIDE_BY_SIDE.findall(sentence))
+    if not all(_has(said, " ".join(same)) for same in _SAME.findall(sentence)):
+        return False
+    together = _TOGETHER.match(sentence)
+    return all(f"{one}, {other}" in said for one, other in _SIDE_BY_SIDE.findall(sentence)) and (
+        together is None or _has(said, rf"{together[1]}\W+(?:\w{{1,3}} ){{0,2}}{together[2]}")
+    )
 
 
 def _is_owned(sentence: str, said: str) -> bool:

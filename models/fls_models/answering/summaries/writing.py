@@ -54,7 +54,7 @@ _OF_ITSELF = re.compile(
     r"(these|those|here) (are|were) |(this|that|here) (is|was) "
     r"|(in )?(this|the|a) (recording|transcript|text|statement|passage|speaker)\b"
     r"|(the )?most important (fact|thing|point)\b"
-    r"|[\w .]{1,30}: ",
+    r"|[\w .]{1,30}: |.*[?？]$",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
